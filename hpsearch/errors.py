@@ -1,0 +1,58 @@
+"""Every error hpsearch raises on purpose, and the exit code each one ends the command with.
+
+    HpsearchError            1  an internal error, or one nobody foresaw
+    ├── UsageError           2  bad arguments, definition, search space or data; nothing was started
+    ├── StorageError         3  the storage cannot be used (missing, full, read-only, corrupt, wrong schema)
+    ├── TooManyFailures      4  nothing useful to continue: trials keep failing, or none succeeded
+    ├── StudyOwned           5  another live runner holds the study's lease
+    └── DefinitionChanged    6  the definition differs from the one stored with the study
+
+130, 143 and 129 (SIGINT, SIGTERM, SIGHUP) are not errors: they are how a runner that was asked to stop ends.
+The command line prints one line, ``hpsearch: error[<code>]: <what>; <remedy>``, and a traceback only with ``--debug``.
+"""
+
+from __future__ import annotations
+
+
+class HpsearchError(Exception):
+    """Base of the tree. ``what`` states the rule and the values, ``remedy`` what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}" if self.remedy else self.what
+
+
+class UsageError(HpsearchError):
+    """Bad arguments, definition, search space or data: nothing was started and nothing was written."""
+
+    exit_code = 2
+
+
+class StorageError(HpsearchError):
+    """The storage cannot be used. Nothing that was acknowledged is lost."""
+
+    exit_code = 3
+
+
+class TooManyFailures(HpsearchError):
+    """Trials keep failing with one cause, or nothing succeeded: continuing would only spend time."""
+
+    exit_code = 4
+
+
+class StudyOwned(HpsearchError):
+    """Another live runner holds the study's lease."""
+
+    exit_code = 5
+
+
+class DefinitionChanged(HpsearchError):
+    """What may not change under an existing study was changed; no trial was made."""
+
+    exit_code = 6

@@ -1,0 +1,48 @@
+"""The port through which jobs are run, and its implementations by name.
+
+A pid, a descriptor or a remote path never crosses this port: nothing in the runner may assume that a job is its child
+process or on its machine. An executor delivers the job's files into ``Job.output_dir`` before it says ``Finished``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from hpsearch.trials.job import Event, Job
+
+
+class Executor(Protocol):
+    """Runs jobs and says what becomes of them."""
+
+    slots: int  # how many jobs may run at once
+
+    def launch(self, job: Job) -> None:
+        """Start a job. What goes wrong is said by a ``Finished`` event with cause "launch", never raised."""
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        """What happened since the last call, in order for each job; waits up to ``timeout_s`` for the first."""
+
+    def answer(self, job_id: str, step: int, prune: bool) -> None:
+        """Tell a job whether to stop after ``step``. A job that has ended is ignored."""
+
+    def stop(self, job_id: str, grace_s: float) -> None:
+        """Ask a job to end: TERM now, KILL of its whole tree after ``grace_s`` (0: KILL at once).
+
+        ``Finished`` follows. Its cause is ``interrupted`` unless the job had already ended otherwise.
+        """
+
+    def sweep(self, study: str) -> int:
+        """End whatever an earlier runner of the study left behind; the number of processes that were ended."""
+
+    def close(self) -> None:
+        """End everything that still runs and give back what the executor holds."""
+
+
+def _local(slots: int) -> Executor:
+    from hpsearch.trials.executors.local import LocalExecutor
+
+    return LocalExecutor(slots=slots)
+
+
+EXECUTORS: dict[str, Callable[[int], Executor]] = {"local": _local}
