@@ -1,0 +1,64 @@
+# What a new user and a developer do here; `make help` lists it. Each target makes the environment it needs.
+
+# The Python that the environment is made with, 3.11 or newer.
+PYTHON ?= python3
+# Tests run at once.
+WORKERS ?= 2
+# Finished trials the demo is after.
+N_TRIALS ?= 8
+# More arguments for pytest, for example: make test PYTEST_ARGS="tests/study -k lease -x"
+PYTEST_ARGS ?=
+
+# Only `make VENV=...` moves it, never a variable of the shell: what is half made there is removed.
+VENV := .venv
+BIN := $(VENV)/bin
+# Touched when the installation is complete, so what Ctrl-C left half made is made again, not used.
+READY := $(VENV)/.complete
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bases golden clean
+
+help: ## Show this list
+	@echo "hpsearch: make TARGET (the first one to need it makes the environment in $(VENV))"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)  N_TRIALS=$(N_TRIALS)  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "hpsearch needs Python 3.11 or newer, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1);" \
+	    "name another one, as in: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12" >&2; exit 2; }
+	@echo "Installing hpsearch, its training side and its tests into $(VENV); some minutes the first time"
+	@if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear $(VENV); fi
+	$(BIN)/python -m pip install --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png]" --group dev
+	@touch $@
+
+demo: $(READY) ## Search LoRA fine-tunes of a tiny model on handwritten digits: real trials, minutes, no GPU
+	$(BIN)/hpsearch run --study digits-ocr --n-trials $(N_TRIALS)
+
+test: check ## Run the checks and every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+check: $(READY) ## Run format, lint, types, import walls and schemas, and name the ones that fail
+	@failed=; \
+	step() { name=$$1; shift; echo "== $$name: $$*"; "$$@" || failed="$$failed $$name"; }; \
+	step format $(BIN)/ruff format --check .; \
+	step lint $(BIN)/ruff check .; \
+	step types $(BIN)/mypy; \
+	step walls $(BIN)/lint-imports; \
+	step schemas $(BIN)/python -m hpsearch.study.schemas --check; \
+	[ -z "$$failed" ] || { echo "make check: failed:$$failed" >&2; exit 1; }
+
+fix: $(READY) ## Format the code and repair what the linter can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bases: $(READY) ## Make the tiny base models of the demo again (minutes)
+	$(BIN)/python -m hpsearch.assets.digits.bases
+
+golden: $(READY) ## Accept today's output as the golden files under tests/golden; look at the diff afterwards
+	$(BIN)/python -m pytest --accept-golden $(PYTEST_ARGS)
+
+clean: ## Remove the environment, caches and builds; studies are kept
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	find hpsearch tests -name __pycache__ -type d -prune -exec rm -rf {} +

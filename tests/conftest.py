@@ -1,0 +1,48 @@
+"""What every test may use: golden files."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--accept-golden``."""
+    parser.addoption("--accept-golden", action="store_true", help="run only tests with golden files, and rewrite these")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--accept-golden``, leave out the tests that have no golden file."""
+    if config.getoption("--accept-golden"):
+        others = [item for item in items if "golden" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+class Golden:
+    """Compares texts with the files under tests/golden, or rewrites these."""
+
+    def __init__(self, accept: bool) -> None:
+        self._accept = accept
+
+    def check(self, name: str, text: str) -> None:
+        """Fail the test unless ``text`` is what tests/golden/``name`` holds."""
+        path = GOLDEN / name
+        if self._accept:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists():
+            pytest.fail(f"tests/golden/{name} does not exist; to make it: make golden", pytrace=False)
+        elif (before := path.read_text(encoding="utf-8")) != text:
+            lines = difflib.unified_diff(before.splitlines(), text.splitlines(), f"golden/{name}", "now", lineterm="")
+            pytest.fail("\n".join([*lines, "If this is meant: make golden, and read the diff."]), pytrace=False)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Golden files: ``golden.check("help/run.txt", text)``."""
+    return Golden(accept=request.config.getoption("--accept-golden"))
