@@ -1,12 +1,17 @@
-"""What every test may use: golden files."""
+"""Fixtures that every room's tests may use."""
 
 from __future__ import annotations
 
 import difflib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -46,3 +51,22 @@ class Golden:
 def golden(request: pytest.FixtureRequest) -> Golden:
     """Golden files: ``golden.check("help/run.txt", text)``."""
     return Golden(accept=request.config.getoption("--accept-golden"))
+
+
+@pytest.fixture
+def command_line(tmp_path: Path) -> CommandLine:
+    """Runs the real command line in an empty folder; every call may last five minutes, which only guards against hanging."""
+
+    def run(*words: str, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hpsearch", *words],
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "200", **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
