@@ -1,0 +1,84 @@
+"""The command line: parse, call one service, print. The only place that ends the process."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from hpsearch.cli.options import LazyGroup
+from hpsearch.errors import HpsearchError, UsageError
+
+COMMANDS = {
+    "run": "hpsearch.cli.run:run",
+    "resume": "hpsearch.cli.run:resume",
+    "status": "hpsearch.cli.watch:status",
+    "logs": "hpsearch.cli.watch:logs",
+    "stop": "hpsearch.cli.watch:stop",
+    "analyze": "hpsearch.cli.results:analyze",
+    "export": "hpsearch.cli.results:export",
+    "dashboard": "hpsearch.cli.results:dashboard",
+    "validate": "hpsearch.cli.validate:validate",
+    "train": "hpsearch.cli.train:train",
+}
+
+EPILOG = """\b
+Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 too many trials failed;
+5 the study is owned by another runner; 6 the definition differs from the stored one; 130/143 stopped by a signal."""
+
+
+@click.group(
+    cls=LazyGroup, commands_by_path=COMMANDS, epilog=EPILOG, no_args_is_help=False, invoke_without_command=True
+)
+@click.version_option(package_name="hpsearch", message="hpsearch %(version)s")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; accepted anywhere.")
+@click.pass_context
+def app(context: click.Context) -> None:
+    """Find the best hyperparameters for LoRA fine-tunes of OCR vision-language models."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    sys.exit(_run([word for word in words if word != "--debug"], debug))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    try:
+        code = app.main(args=words, prog_name="hpsearch", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        return _fail(UsageError(error.format_message(), _help_hint(error)), debug)
+    except HpsearchError as error:
+        return _fail(error, debug)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for the user, the rest with --debug
+        return _fail(
+            HpsearchError(
+                f"internal error: {type(error).__name__}: {error}", "run it again with --debug and report it"
+            ),
+            debug,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _help_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context is not None else "see `hpsearch --help`"
+
+
+def _fail(error: HpsearchError, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"hpsearch: error[{error.exit_code}]: {error}", err=True)
+    return error.exit_code

@@ -1,0 +1,101 @@
+"""hpsearch: hyperparameter search for LoRA fine-tunes of OCR vision-language models.
+
+``hpsearch.run(study="gemma-ocr", n_trials=20)`` does in a notebook what ``hpsearch run`` does in a terminal;
+``hpsearch.resume()`` what ``hpsearch resume`` does. A training program of your own imports ``hpsearch.sdk``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpsearch.study.service import RunSummary
+
+__all__ = ["resume", "run"]
+
+
+def run(
+    study: str | None = None,
+    *,
+    n_trials: int | None = None,
+    add_trials: int | None = None,
+    config: str | Path | None = None,
+    search_space: str | Path | None = None,
+    storage: str | None = None,
+    base_output_dir: str | Path = "studies",
+    timeout: float | None = None,
+    resume: bool = False,
+    verbose: bool = True,
+    **settings: Any,
+) -> RunSummary:
+    """Run a study, or go on with it; the same as the command of this name.
+
+    ``settings`` are keys of a definition (``search_mode="random"``, ``learning_rate=1e-4``, ``seed=7``), over the
+    definition's file. ``timeout`` is in seconds. ``verbose`` prints a line for what happens.
+
+    Returns:
+        How it ended; ``best_params``, ``best_value``, ``best_config`` and ``exit_code`` among others.
+
+    Raises:
+        HpsearchError: the run could not start (see hpsearch.errors).
+    """
+    from hpsearch.study.service import RunOptions, run_study
+
+    options = RunOptions(
+        study=study,
+        config=Path(config) if config is not None else None,
+        search_space=Path(search_space) if search_space is not None else None,
+        options=settings,
+        storage=storage,
+        base_output_dir=Path(base_output_dir),
+        n_trials=n_trials,
+        add_trials=add_trials,
+        timeout_s=timeout,
+        must_exist=resume,
+    )
+    return run_study(options, _printing_view() if verbose else _no_view())
+
+
+def resume(
+    study: str | None = None,
+    *,
+    n_trials: int | None = None,
+    add_trials: int | None = None,
+    storage: str | None = None,
+    base_output_dir: str | Path = "studies",
+    timeout: float | None = None,
+    verbose: bool = True,
+) -> RunSummary:
+    """Go on with a study after any interruption; without a name, with the only unfinished one.
+
+    Returns:
+        How it ended, as ``run`` does.
+
+    Raises:
+        HpsearchError: it could not go on (see hpsearch.errors).
+    """
+    from hpsearch.study.service import RunOptions, resume_study
+
+    options = RunOptions(
+        study=study,
+        storage=storage,
+        base_output_dir=Path(base_output_dir),
+        n_trials=n_trials,
+        add_trials=add_trials,
+        timeout_s=timeout,
+    )
+    return resume_study(options, _printing_view() if verbose else _no_view())
+
+
+def _printing_view() -> Any:
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.views import Lines
+
+    return Lines(Board()).take
+
+
+def _no_view() -> Any:
+    from hpsearch.study.view import silent
+
+    return silent

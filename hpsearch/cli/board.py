@@ -1,0 +1,234 @@
+"""What is known of a run while it goes on, gathered from its happenings, and drawn as tables with rich."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.study.view import (
+    Happening,
+    JobProgress,
+    NewBest,
+    Note,
+    Prepared,
+    RunStarted,
+    TrialEnded,
+    TrialProgress,
+    TrialReported,
+    TrialStarted,
+)
+
+# Style of a trial's state; colours are doubled by words, so nothing hangs on them.
+STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
+SHOWN_ROWS = 12
+
+
+@dataclass
+class Row:
+    """One trial as it is shown."""
+
+    number: int
+    params: dict[str, Any]
+    label: str
+    started: float
+    state: str = "running"
+    cause: str = ""
+    step: int = 0
+    value: float | None = None
+    seconds: float = 0.0
+    live: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Board:
+    """The state of a run. Feed it happenings; ask it for pictures."""
+
+    clock: Callable[[], float] = time.monotonic
+    run: RunStarted | None = None
+    rows: dict[int, Row] = field(default_factory=dict)
+    best: NewBest | None = None
+    finished: int = 0
+    base: float | None = None
+    phase: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, happening: Happening) -> None:
+        """Take one happening in."""
+        if isinstance(happening, RunStarted):
+            self.run, self.finished = happening, happening.finished
+            if happening.best:
+                self.best = NewBest(*happening.best)
+        elif isinstance(happening, Prepared):
+            self.phase = {}
+            self.base = happening.info.get("base", {}).get(self.run.metric) if self.run else None
+        elif isinstance(happening, Note):
+            self.notes = [*self.notes, happening.text][-3:]
+        elif isinstance(happening, JobProgress):
+            self.phase = {**self.phase, **happening.values, "job": happening.kind}
+        elif isinstance(happening, NewBest):
+            self.best = happening
+        else:
+            self._take_trial(happening)
+
+    def _take_trial(self, happening: TrialStarted | TrialReported | TrialProgress | TrialEnded) -> None:
+        if isinstance(happening, TrialStarted):
+            again = f" (trial {happening.root}, attempt {happening.attempt})" if happening.attempt > 1 else ""
+            label = ("default" if happening.is_default else "") + again
+            self.rows[happening.number] = Row(happening.number, happening.params, label, self.clock())
+            return
+        row = self.rows[happening.number]
+        if isinstance(happening, TrialReported):
+            row.step = happening.step
+            row.live |= happening.metrics
+            row.value = happening.metrics.get(self.run.metric, row.value) if self.run else row.value
+        elif isinstance(happening, TrialProgress):
+            row.live |= happening.values
+        else:
+            row.state, row.cause = happening.state, happening.outcome.cause.value
+            row.value, row.seconds, self.finished = happening.value, happening.outcome.duration_s, happening.finished
+
+    @property
+    def running(self) -> list[Row]:
+        """Trials that run now."""
+        return [row for row in self.rows.values() if row.state == "running"]
+
+    def seconds_left(self) -> float | None:
+        """Estimate of the time to the target in seconds, from the median trial of this run; None while none ended."""
+        spent = [row.seconds for row in self.rows.values() if row.state in ("COMPLETE", "PRUNED")]
+        if not spent or self.run is None:
+            return None
+        begun = sum(min(self.clock() - row.started, median(spent)) for row in self.running)
+        return max(0.0, (self.run.target - self.finished) * median(spent) - begun)
+
+    def picture(self) -> RenderableType:
+        """The whole board for a terminal."""
+        return Group(self._headline(), self.table(list(self.rows.values())[-SHOWN_ROWS:]), *self._live_lines())
+
+    def table(self, rows: list[Row]) -> Table:
+        """A table of trials."""
+        names = list(dict.fromkeys(name for row in rows for name in row.params))
+        metric = self.run.metric if self.run else "value"
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+        table.add_column("trial", justify="right")
+        for name in names:
+            table.add_column(name, justify="right", overflow="fold")
+        for title in ("progress", metric, "time"):
+            table.add_column(title, justify="right")
+        table.add_column("state")
+        for row in rows:
+            table.add_row(*self._cells(row, names))
+        return table
+
+    def _cells(self, row: Row, names: list[str]) -> list[RenderableType]:
+        is_best = self.best is not None and row.number == self.best.number
+        state = Text(_state_words(row), STYLES.get(row.state, ""))
+        if is_best:
+            state.append(" * best", "bold green")
+        seconds = row.seconds or self.clock() - row.started
+        return [
+            Text(str(row.number)),
+            *(Text(shown(row.params.get(name, ""))) for name in names),
+            self._progress(row),
+            Text(shown(row.value) if row.value is not None else "-", "bold" if is_best else ""),
+            Text(duration(seconds)),
+            state,
+        ]
+
+    def _progress(self, row: Row) -> RenderableType:
+        total = self.run.evaluations if self.run else 0
+        if row.state == "COMPLETE":
+            return Text("")
+        if row.state != "running":
+            return Text(f"{row.step}/{total}", "dim")
+        return ProgressBar(total=1.0, completed=self._fraction(row, total), width=14)
+
+    def _fraction(self, row: Row, total: int) -> float:
+        fraction = row.live.get("fraction")
+        if isinstance(fraction, (int, float)) and not isinstance(fraction, bool):
+            return min(1.0, max(0.0, float(fraction)))
+        return row.step / total if total else 0.0
+
+    def _headline(self) -> Text:
+        if self.run is None:
+            return Text("hpsearch")
+        head = Text(f"study {self.run.study}", "bold")
+        head.append(f"  {self.finished}/{self.run.target} finished", "default")
+        if self.best is not None:
+            head.append(f"  best {self.run.metric} {shown(self.best.value)} (trial {self.best.number})", "bold green")
+        if self.base is not None:
+            head.append(f"  untuned {shown(self.base)}", "dim")
+        left = self.seconds_left()
+        if left is not None:
+            head.append(f"  about {duration(left)} left", "default")
+        return head
+
+    def _live_lines(self) -> list[Text]:
+        lines = [Text(f"  {note}", "dim") for note in self.notes]
+        if self.phase:
+            lines.append(Text(f"{self.phase.get('job', '')}: {_live_words(self.phase) or 'starting'}", "cyan"))
+        for row in self.running:
+            lines.append(Text(f"trial {row.number}: {_live_words(row.live) or 'starting'}", "cyan"))
+            lines += _sample_lines(row.live)
+        return lines
+
+
+def shown(value: Any) -> str:
+    """A value as the tables show it: four significant digits, no control characters, at most 40 characters."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return printable(str(value), 40)
+
+
+def printable(text: str, limit: int = 60) -> str:
+    """``text`` on one line without control characters, shortened to ``limit`` characters."""
+    clean = "".join(character if character.isprintable() else "\N{SYMBOL FOR NEWLINE}" for character in text)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: 42s, 3m05s, 2h10m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def _state_words(row: Row) -> str:
+    words = "running" if row.state == "running" else row.state.lower()
+    if row.cause not in ("", "ok", "pruned"):
+        words += f" ({row.cause})"
+    return f"{words} {row.label}".strip()
+
+
+def _live_words(live: dict[str, Any]) -> str:
+    parts = [str(live["phase"])[:40]] if "phase" in live else []
+    for key, words in (
+        ("step", "step {}"),
+        ("loss", "loss {}"),
+        ("it_per_s", "{} it/s"),
+        ("tokens_per_s", "{} tokens/s"),
+    ):
+        if isinstance(live.get(key), (int, float)):
+            parts.append(words.format(shown(live[key])))
+    if isinstance(live.get("memory_bytes"), (int, float)):
+        parts.append(f"{live['memory_bytes'] / 2**30:.2f} GiB")
+    return ", ".join(parts)
+
+
+def _sample_lines(live: dict[str, Any]) -> list[Text]:
+    if not isinstance(live.get("reference"), str) or not isinstance(live.get("prediction"), str):
+        return []
+    return [
+        Text(f"    page says  {printable(live['reference'])}", "dim"),
+        Text(f"    model read {printable(live['prediction'])}", "dim"),
+    ]

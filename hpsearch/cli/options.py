@@ -1,0 +1,75 @@
+"""Options that several commands share, and how they are spelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from hpsearch.study.storage import STORAGE_VARIABLE
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def dashed(token: str) -> str:
+    """The one spelling of an option: --study_name and --study-name are the same."""
+    return token.replace("_", "-")
+
+
+SETTINGS: dict[str, Any] = {
+    "token_normalize_func": dashed,
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 110,
+    "show_default": True,
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when it is asked for, so that --help stays fast."""
+
+    def __init__(self, *args: Any, commands_by_path: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._paths = dict(commands_by_path)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands, in the order a user meets them."""
+        return list(self._paths)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and give one command."""
+        if cmd_name not in self._paths:
+            return None
+        module, name = self._paths[cmd_name].split(":")
+        command = getattr(import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+
+def study_option(required: bool = False) -> Callable[[Decorated], Decorated]:
+    """--study NAME."""
+    return click.option(
+        "--study", "--study-name", "study", metavar="NAME", required=required, help="Name of the study."
+    )
+
+
+def storage_options(function: Decorated) -> Decorated:
+    """--storage and --base-output-dir."""
+    function = click.option(
+        "--base-output-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("studies"),
+        help="Folder of studies: each has a folder of its own in it.",
+    )(function)
+    return click.option(
+        "--storage",
+        metavar="URL",
+        envvar=STORAGE_VARIABLE,
+        help="Optuna storage; by default hpsearch.db in the folder of studies.",
+    )(function)
+
+
+def command(**kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A click command with hpsearch's spelling rules."""
+    return click.command(context_settings=SETTINGS, **kwargs)

@@ -1,0 +1,175 @@
+"""hpsearch analyze, hpsearch export, hpsearch dashboard."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpsearch.cli.options import SETTINGS, storage_options, study_option
+
+if TYPE_CHECKING:
+    from hpsearch.analysis.service import AnalysisResult
+
+ALL = "\0all"
+
+
+class CompareCommand(click.Command):
+    """A command whose --compare takes any number of names, none included."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Turn ``--compare A B`` into one ``--compare A --compare B``, and a bare one into "all"."""
+        rewritten: list[str] = []
+        words = iter([*args, ""])
+        word = next(words)
+        while word:
+            if word != "--compare":
+                rewritten.append(word)
+                word = next(words)
+                continue
+            names = []
+            word = next(words)
+            while word and not word.startswith("-"):
+                names.append(word)
+                word = next(words)
+            for name in names or [ALL]:
+                rewritten += ["--compare", name]
+        return super().parse_args(ctx, rewritten)
+
+
+@click.command(cls=CompareCommand, context_settings=SETTINGS)
+@study_option()
+@click.option(
+    "--compare", multiple=True, metavar="[NAME ...]", help="Compare with these studies; without names, with all."
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the report. [default: the study's report/]",
+)
+@click.option("--top", type=click.IntRange(min=1), default=10, help="Trials in the table of the best.")
+@click.option(
+    "--archive", type=click.Path(path_type=Path, dir_okay=False), help="Read an archive made by `hpsearch export`."
+)
+@storage_options
+def analyze(
+    study: str | None,
+    compare: tuple[str, ...],
+    output_dir: Path | None,
+    top: int,
+    archive: Path | None,
+    storage: str | None,
+    base_output_dir: Path,
+) -> None:
+    """Show what a search found: statistics, top trials, figures, one HTML file that works offline.
+
+    Reads any Optuna database, also one made by another program.
+    """
+    from hpsearch.study.archive import open_archive
+    from hpsearch.study.storage import default_url
+
+    with ExitStack() as stack:
+        url, base = storage or default_url(base_output_dir), base_output_dir
+        if archive is not None:
+            opened = stack.enter_context(open_archive(archive))
+            url, base = opened.url, opened.base
+            output_dir = output_dir or Path("reports") / archive.stem
+        if compare:
+            _compare(study, compare, url, base, output_dir, top)
+        else:
+            _analyze_one(study, url, base, output_dir, top)
+
+
+@click.command(context_settings=SETTINGS)
+@study_option()
+@click.option(
+    "--archive",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write one file that holds the study, for a colleague.",
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files. [default: the study's]",
+)
+@storage_options
+def export(
+    study: str | None, archive: Path | None, output_dir: Path | None, storage: str | None, base_output_dir: Path
+) -> None:
+    """Write the best parameters and configuration again and, with --archive, the whole study as one file."""
+    from hpsearch.study.exporting import export_study
+
+    for path in export_study(study, storage, base_output_dir, output_dir, archive):
+        click.echo(str(path))
+
+
+@click.command(context_settings=SETTINGS)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on; 0: any free one.")
+@storage_options
+def dashboard(port: int, storage: str | None, base_output_dir: Path) -> None:
+    """Serve optuna-dashboard on the storage, on 127.0.0.1 only. End it with Ctrl-C."""
+    from hpsearch.analysis.dashboard import serve
+    from hpsearch.study.storage import default_url
+
+    serve(storage or default_url(base_output_dir), port, click.echo)
+
+
+def study_report(
+    study: str, url: str, study_dir: Path, output_dir: Path, *, top: int = 10, png: bool = False
+) -> AnalysisResult:
+    """Analyse one study of the storage at ``url``; a picture of each figure costs seconds."""
+    from hpsearch.analysis.service import analyze_study
+    from hpsearch.study.lookup import load_study
+    from hpsearch.study.storage import open_storage, storage_errors
+
+    with storage_errors(url):
+        loaded = load_study(open_storage(url), study, url)
+        return analyze_study(loaded, study_dir=study_dir, output_dir=output_dir, top=top, png=png)
+
+
+def print_lines(result: AnalysisResult) -> None:
+    """Print what the analysis has for the terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(*result.tables, sep="\n")
+    for note in result.notes:
+        click.echo(note)
+
+
+def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | None, top: int) -> None:
+    name = study or _only(url)
+    target = output_dir or base / name / "report"
+    result = study_report(name, url, base / name, target, top=top, png=True)
+    print_lines(result)
+    for path in result.files:
+        click.echo(str(path))
+
+
+def _compare(
+    study: str | None, compare: tuple[str, ...], url: str, base: Path, output_dir: Path | None, top: int
+) -> None:
+    from hpsearch.analysis.service import compare_studies
+    from hpsearch.study.lookup import load_study, study_names
+    from hpsearch.study.sampling import quiet_optuna
+    from hpsearch.study.storage import open_storage, storage_errors
+
+    quiet_optuna()
+    with storage_errors(url):
+        storage = open_storage(url)
+        names = study_names(storage) if ALL in compare else [*([study] if study else []), *compare]
+        studies = [load_study(storage, name, url) for name in dict.fromkeys(names)]
+        result: Any = compare_studies(studies, output_dir=output_dir or base / "comparison")
+    print_lines(result)
+    for path in result.files:
+        click.echo(str(path))
+
+
+def _only(url: str) -> str:
+    from hpsearch.study.lookup import only_study
+    from hpsearch.study.storage import open_storage, storage_errors
+
+    with storage_errors(url):
+        return only_study(open_storage(url))

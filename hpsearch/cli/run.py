@@ -1,0 +1,169 @@
+"""hpsearch run, hpsearch resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpsearch.cli.options import command, storage_options, study_option
+from hpsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from hpsearch.cli.board import Board
+    from hpsearch.study.service import RunOptions, RunSummary
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+# Options of `run` that are a layer of the definition of their own, under their names there.
+LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
+
+
+@command()
+@study_option()
+@click.option(
+    "--n-trials",
+    type=click.IntRange(min=1),
+    help="Finished trials the study is after over its life. [default: 20; a grid: all points]",
+)
+@click.option("--add-trials", type=click.IntRange(min=1), help="Finished trials to add to those there are.")
+@click.option(
+    "--search-mode",
+    type=click.Choice(["bayesian", "grid", "random"]),
+    help="How trials are chosen. [default: bayesian]",
+)
+@click.option("--config", type=FILE, help="Definition of the study. [default: studies/NAME.json, here or shipped]")
+@click.option(
+    "--search-space",
+    type=FILE,
+    help="File whose search space replaces the definition's, and whose fixed settings overlay it.",
+)
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Fix a setting, over all else; VALUE is JSON or text. Repeatable.",
+)
+@storage_options
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after this time; what runs is queued again.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the study.")
+@click.option("--resume", "must_exist", is_flag=True, help="Go on with an existing study; refuse to start a new one.")
+@click.option("--dry-run", is_flag=True, help="Show what would be run; write nothing.")
+@click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
+@click.option("--input-data", help="Rows of image and text: a file, a folder, or asset:NAME.")
+@click.option("--instruction", help="What the model is asked, beside each image.")
+def run(dry_run: bool, **given: Any) -> int:
+    """Search: run trials of a study until its target is reached.
+
+    Run the same command again after any interruption: it goes on where it stood.
+    """
+    if given["n_trials"] is not None and given["add_trials"] is not None:
+        raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
+    options = _options(given)
+    if dry_run:
+        return _show_plan(options)
+    return _watch(options, resume=False)
+
+
+@command()
+@study_option()
+@click.option("--n-trials", type=click.IntRange(min=1), help="A new total of finished trials.")
+@click.option("--add-trials", type=click.IntRange(min=1), help="Finished trials to add to those there are.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after this time; what runs is queued again.",
+)
+@storage_options
+def resume(**given: Any) -> int:
+    """Go on with a study after any interruption, as its stored definition says.
+
+    Without --study: the only unfinished one.
+    """
+    return _watch(_options(given), resume=True)
+
+
+def _options(given: dict[str, Any]) -> RunOptions:
+    from hpsearch.study.service import RunOptions
+
+    layer = {name: given.pop(name) for name in LAYER if name in given}
+    input_data = layer.get("input_data")
+    if input_data is not None and not input_data.startswith("asset:") and Path(input_data).exists():
+        layer["input_data"] = str(Path(input_data).absolute())
+    return RunOptions(
+        options={name: value for name, value in layer.items() if value is not None},
+        timeout_s=given.pop("timeout"),
+        **given,
+    )
+
+
+def _watch(options: RunOptions, *, resume: bool) -> int:
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.views import watching
+    from hpsearch.study.service import resume_study, run_study
+
+    board = Board()
+    with watching(board) as view:
+        summary = (resume_study if resume else run_study)(options, view)
+    _show_summary(summary, board, options)
+    return summary.exit_code
+
+
+def _show_summary(summary: RunSummary, board: Board, options: RunOptions) -> None:
+    click.echo()
+    if summary.best_number is not None:
+        report = _write_report(summary, board)
+        best = json.dumps(summary.best_params, ensure_ascii=False)
+        click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")
+        click.echo(f"best config: {_short(summary.best_config_path)}")
+        click.echo(report)
+    click.echo(f"{summary.study}: {summary.text}")
+
+
+def _write_report(summary: RunSummary, board: Board) -> str:
+    """Print the table of trials, write the report, and say where it is; a failing report never fails the run."""
+    from hpsearch.cli.results import print_lines, study_report
+
+    try:
+        result = study_report(summary.study, summary.storage, summary.folder, summary.folder / "report")
+    except Exception as error:  # noqa: BLE001 - the search is done and safe; say it and go on
+        return f"no report: {error}; try `hpsearch analyze --study {summary.study}`"
+    print_lines(result)
+    return f"report: {_short(result.report)}"
+
+
+def _short(path: Path | None) -> str:
+    if path is None:
+        return "-"
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _show_plan(options: RunOptions) -> int:
+    from hpsearch.study.service import resolve
+    from hpsearch.study.lookup import first_target
+
+    name, definition = resolve(options)
+    click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
+    click.echo(f"study: {name}")
+    click.echo(f"searched: {', '.join(definition.search_space) or 'nothing'}")
+    if definition.search_mode == "grid":
+        click.echo(f"grid: {definition.grid_size()} points")
+    click.echo(f"target: {options.n_trials or first_target(definition)} finished trials")
+    _echo_all("warning: ", definition.warnings())
+    _echo_all("missing: ", [definition.missing()] if definition.missing() else [])
+    click.echo("nothing was written")
+    return 0
+
+
+def _echo_all(prefix: str, lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(f"{prefix}{line}")

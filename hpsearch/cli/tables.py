@@ -1,0 +1,30 @@
+"""Tables that commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.cli.board import printable, shown
+from hpsearch.study.status import StudyStatus
+
+
+def status_table(statuses: Sequence[StudyStatus]) -> Table:
+    """The studies of a storage, a line each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("study", "finished", "trials", "best", "by", "runner"):
+        table.add_column(title, overflow="fold")
+    for status in statuses:
+        table.add_row(*map(Text, _cells(status)))
+    return table
+
+
+def _cells(status: StudyStatus) -> list[str]:
+    target = f"/{status.target}" if status.target is not None else ""
+    states = ", ".join(f"{count} {state.lower()}" for state, count in status.states.items()) or "none"
+    best = f"{status.metric} {shown(status.best)} (trial {status.best_trial})" if status.best is not None else "-"
+    params = ", ".join(f"{name}={shown(value)}" for name, value in status.best_params.items()) or "-"
+    owner = f"pid {status.owner.pid} on {status.owner.host}" if status.owner else "-"
+    return [status.study, f"{status.finished}{target}", states, best, printable(params, 200), owner]

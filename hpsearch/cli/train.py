@@ -1,0 +1,68 @@
+"""hpsearch train: every setting of a fine-tune is an option, made from the settings' own model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import click
+
+from hpsearch.cli.board import Board, shown
+from hpsearch.cli.options import command
+from hpsearch.trials.settings import TrainSettings
+
+
+def _click_type(annotation: Any) -> Any:
+    """The click type for a setting's annotation."""
+    if get_origin(annotation) is Annotated:
+        return _click_type(get_args(annotation)[0])
+    if isinstance(annotation, UnionType):
+        return _click_type(next(part for part in get_args(annotation) if part is not NoneType))
+    if get_origin(annotation) is Literal:
+        return click.Choice([str(choice) for choice in get_args(annotation)])
+    return {int: int, float: float, bool: bool}.get(annotation, str)
+
+
+def _setting_options(function: Any) -> Any:
+    for name, info in reversed(TrainSettings.model_fields.items()):
+        kind = _click_type(info.annotation)
+        spelled = f"--{name.replace('_', '-')}"
+        if kind is bool:
+            spelled = f"{spelled}/--no-{name.replace('_', '-')}"
+        default = "" if info.default is None else f" [default: {info.default}]"
+        extra = {"is_flag": True, "default": None} if kind is bool else {"type": kind}
+        function = click.option(spelled, name, help=f"{info.description}{default}", show_default=False, **extra)(
+            function
+        )
+    return function
+
+
+@command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings as flat JSON, such as NAME_best_config.json.",
+)
+@click.option(
+    "--output-dir",
+    "--lora-output-dir",
+    "output_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the adapter, metrics, log and predictions.",
+)
+@_setting_options
+def train(config: Path | None, output_dir: Path, **given: Any) -> int:
+    """Fine-tune once; with a study's best config, repeat its best trial exactly."""
+    from hpsearch.cli.views import watching
+    from hpsearch.study.loading import load_settings
+    from hpsearch.study.training import train_once
+
+    definition = load_settings(config, {name: value for name, value in given.items() if value is not None})
+    with watching(Board()) as view:
+        summary = train_once(definition, output_dir, view)
+    for name, value in sorted(summary.metrics.items()):
+        click.echo(f"{name}: {shown(value)}")
+    click.echo(f"files: {output_dir}" if summary.exit_code == 0 else "stopped")
+    return summary.exit_code

@@ -1,0 +1,24 @@
+"""hpsearch validate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hpsearch.cli.options import command
+
+
+@command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def validate(files: tuple[Path, ...]) -> int:
+    """Check definitions and search spaces: every error of every FILE, with its place, rule, values and remedy."""
+    from hpsearch.study.validation import validate_files
+
+    findings = validate_files(files)
+    for finding in findings:
+        click.echo(str(finding))
+    errors = sum(finding.is_error for finding in findings)
+    warned = len(findings) - errors
+    click.echo(f"{len(files)} files: {errors} errors, {warned} warnings")
+    return 2 if errors else 0

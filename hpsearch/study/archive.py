@@ -1,0 +1,117 @@
+"""One file that holds a study: its trials as a database, results, metrics, logs, predictions; no weights, no rows.
+
+Whoever has the file can analyse it with hpsearch alone, without torch and without the machine it came from.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import optuna
+
+from hpsearch.errors import UsageError
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.storage import SQLITE_PREFIX, open_storage
+
+DATABASE = "hpsearch.db"
+# Kinds of files that are taken along; weights and prepared rows are too large, and the rows may be private.
+KINDS = {".json", ".jsonl", ".txt", ".csv"}
+LEFT_OUT = {"prepared", "adapter", "checkpoints", "report"}
+# An archive is somebody else's file: refuse to unpack more than this many bytes from it.
+MAX_UNPACKED_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class OpenArchive:
+    """An archive unpacked for reading: the storage's URL and the folder of studies."""
+
+    url: str
+    base: Path
+    studies: tuple[str, ...]
+
+
+def write_archive(
+    study: optuna.Study, storage: optuna.storages.BaseStorage, folders: StudyFolders, target: Path
+) -> Path:
+    """Write the archive of a study to ``target`` (.zip), in one step."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    with tempfile.TemporaryDirectory() as scratch:
+        database = Path(scratch) / DATABASE
+        copy = open_storage(f"{SQLITE_PREFIX}{database}", create=True)
+        optuna.copy_study(from_study_name=study.study_name, from_storage=storage, to_storage=copy)
+        _close(copy, database)
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(database, DATABASE)
+            for path in _files(folders.root):
+                archive.write(path, str(PurePosixPath(folders.study) / path.relative_to(folders.root).as_posix()))
+    temporary.replace(target)
+    return target
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[OpenArchive]:
+    """Unpack an archive into a folder that lives as long as the ``with`` block.
+
+    Raises:
+        UsageError: the file is not an archive made by ``hpsearch export``.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="hpsearch-archive-"))
+    try:
+        _unpack(path, scratch)
+        names = tuple(sorted(item.name for item in scratch.iterdir() if item.is_dir()))
+        yield OpenArchive(f"{SQLITE_PREFIX}{scratch / DATABASE}", scratch, names)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _files(root: Path) -> list[Path]:
+    if not root.exists():
+        return []
+    found = []
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if path.is_file() and path.suffix in KINDS and not hidden and not LEFT_OUT & set(parts):
+            found.append(path)
+    return found
+
+
+def _unpack(path: Path, scratch: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if DATABASE not in archive.namelist():
+                raise UsageError(f"{path} holds no study", "name a file made by `hpsearch export --archive`")
+            _refuse_hostile(path, members)
+            archive.extractall(scratch)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {path}", "correct --archive") from error
+    except zipfile.BadZipFile as error:
+        raise UsageError(
+            f"{path} is not an archive: {error}", "name a file made by `hpsearch export --archive`"
+        ) from error
+
+
+def _refuse_hostile(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    size = sum(member.file_size for member in members)
+    if size > MAX_UNPACKED_BYTES:
+        raise UsageError(f"{path} unpacks to {size} bytes, more than {MAX_UNPACKED_BYTES}", "do not trust it")
+    for member in members:
+        parts = PurePosixPath(member.filename).parts
+        if member.filename.startswith("/") or ".." in parts or "\\" in member.filename:
+            raise UsageError(f"{path} names a file outside itself: {member.filename!r}", "do not trust it")
+
+
+def _close(storage: optuna.storages.BaseStorage, database: Path) -> None:
+    """Make the database one file: without this its newest pages stay in a -wal file beside it."""
+    storage.remove_session()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")

@@ -1,0 +1,94 @@
+"""Turning a study's definition into the jobs that cross the door."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpsearch.study.definition import StudyDefinition
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.sampling import trial_seed
+from hpsearch.trials.environment import build_environment
+from hpsearch.trials.job import Job
+
+TRAINING_PROGRAM = (sys.executable, "-m", "hpsearch.training")
+
+
+@dataclass(frozen=True)
+class JobMaker:
+    """Makes the jobs of one study. ``environ`` is what the allow-list chooses from."""
+
+    definition: StudyDefinition
+    folders: StudyFolders
+    environ: Mapping[str, str]
+
+    def prepare(self) -> Job:
+        """The job that makes data and model ready, once per study."""
+        return self._job(
+            "prepare", "prepare", self.folders.prepared, self.definition.trial_settings({}, 0), searched=True
+        )
+
+    def trial(self, number: int, root: int, attempt: int, params: Mapping[str, Any]) -> Job:
+        """The job of one attempt at a trial."""
+        folder = self.folders.attempt(root, attempt)
+        settings = self.definition.trial_settings(params, trial_seed(self.definition, root))
+        job_id = f"trial_{root}" if attempt == 1 else f"trial_{root}.attempt-{attempt}"
+        return self._job(job_id, "trial", folder, settings, number=number, root=root, attempt=attempt)
+
+    def train(self, output_dir: Path, settings: Mapping[str, Any]) -> Job:
+        """The job of one fine-tune outside a search."""
+        return self._job("train", "train", output_dir, dict(settings))
+
+    def withheld(self) -> list[str]:
+        """Names of variables with meaning for a program that a trial does not get."""
+        return self._environment("trial")[1]
+
+    def _job(
+        self,
+        job_id: str,
+        kind: str,
+        folder: Path,
+        settings: dict[str, Any],
+        *,
+        searched: bool = False,
+        **fields: Any,
+    ) -> Job:
+        definition = self.definition
+        output_dir = folder.absolute()
+        seed = int(settings.get("seed", definition.seed))
+        return Job(
+            id=job_id,
+            kind=kind,
+            study=self.folders.study,
+            command=self._command(settings, seed, output_dir, fields.get("number")),
+            output_dir=str(output_dir),
+            settings=settings,
+            environment=self._environment(kind)[0],
+            seed=seed,
+            metric=definition.objective.metric,
+            evaluations=definition.evaluations,
+            prepared_dir=None if definition.command else str(self.folders.prepared.absolute()),
+            searched=definition.searched_values() if searched else {},
+            timeout_s=definition.trial_timeout_s if kind == "trial" else None,
+            stall_s=definition.stall_timeout_s if kind == "trial" else None,
+            **fields,
+        )
+
+    def _command(self, settings: dict[str, Any], seed: int, output_dir: Path, number: int | None) -> tuple[str, ...]:
+        if self.definition.command is None:
+            return TRAINING_PROGRAM
+        return self.definition.fill_command(
+            settings, seed=seed, output_dir=str(output_dir), trial=number or 0, study=self.folders.study
+        )
+
+    def _environment(self, kind: str) -> tuple[dict[str, str], list[str]]:
+        return build_environment(self.environ, self.definition.env_pass, kind=kind, extra={})
+
+
+def job_maker(definition: StudyDefinition, folders: StudyFolders) -> JobMaker:
+    """A ``JobMaker`` with this process's environment."""
+    return JobMaker(definition, folders, dict(os.environ))

@@ -1,0 +1,109 @@
+"""The study in its storage: the one place that writes there.
+
+Ends are told as the table in trials/causes.py says. Attributes are written before the state, because a finished trial
+can no longer be changed; whatever is half written when the runner dies is completed by the next one (recovery.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from optuna import Study
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.study import attributes as attrs
+from hpsearch.study.definition import StudyDefinition
+from hpsearch.study.records import attempt_of, root_of, spent_retries
+from hpsearch.study.sampling import params_of, queue
+from hpsearch.trials.causes import VERDICTS, Again, Cause
+from hpsearch.trials.job import Outcome, encode_values
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A study, its storage and its definition."""
+
+    study: Study
+    storage: BaseStorage
+    definition: StudyDefinition
+
+    def trials(self, *states: TrialState) -> Sequence[FrozenTrial]:
+        """The study's trials in order of number; only those in ``states`` where any are given."""
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def trial(self, number: int) -> FrozenTrial:
+        """The trial with this number."""
+        return self.storage.get_trial(self._id(number))
+
+    def note(self, number: int, user_attrs: Mapping[str, Any]) -> None:
+        """Write attributes of an unfinished trial."""
+        for key, value in user_attrs.items():
+            self.storage.set_trial_user_attr(self._id(number), key, value)
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Store the objective at an evaluation of a running trial; whether the trial is to be pruned."""
+        self.storage.set_trial_intermediate_value(self._id(number), step, value)
+        return self.study.pruner.prune(self.study, self.trial(number))
+
+    def tell(self, number: int, outcome: Outcome) -> int | None:
+        """Tell a running trial's outcome, and queue its configuration again where its cause says so.
+
+        Returns:
+            Which attempt was queued, or None.
+        """
+        verdict = VERDICTS[outcome.cause]
+        self.note(number, _described(outcome))
+        if verdict.value == "NaN report":
+            step = 1 + max(self.trial(number).intermediate_values, default=-1)
+            self.storage.set_trial_intermediate_value(self._id(number), step, math.nan)
+        value = outcome.metrics[self.definition.objective.metric] if verdict.value == "final metric" else None
+        self.study.tell(number, value, state=TrialState[verdict.state], skip_if_finished=True)
+        return self.requeue(self.trial(number), outcome.cause)
+
+    def requeue(self, trial: FrozenTrial, cause: Cause) -> int | None:
+        """Queue the configuration of ``trial`` again, once, if ``cause`` asks for it and retries are left.
+
+        Returns:
+            Which attempt was queued, or None.
+        """
+        again, root, trials = VERDICTS[cause].again, root_of(trial), self.trials()
+        params = params_of(trial)
+        if again is Again.NEVER or not set(self.definition.search_space) <= set(params):
+            return None
+        if any(other.user_attrs.get(attrs.RETRY_OF) == trial.number for other in trials):
+            return None
+        if again is Again.LIMITED and spent_retries(trials, root) > self.definition.max_retries:
+            return None
+        attempt = attempt_of(trial) + 1
+        chain = {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.RETRY_OF: trial.number}
+        inherited = {key: trial.user_attrs[key] for key in (attrs.IS_DEFAULT,) if key in trial.user_attrs}
+        queue(self.study, {name: params[name] for name in self.definition.search_space}, inherited | chain)
+        return attempt
+
+    def _id(self, number: int) -> int:
+        study_id = self.storage.get_study_id_from_name(self.study.study_name)
+        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+
+def settled(outcome: Outcome, metric: str) -> Outcome:
+    """``outcome``, with an OK that lacks a finite objective turned into what it really is."""
+    value = outcome.metrics.get(metric)
+    if outcome.cause is not Cause.OK or (value is not None and math.isfinite(value)):
+        return outcome
+    if value is not None:
+        return replace(outcome, cause=Cause.DIVERGED, message=f"the final {metric} is {value}")
+    named = ", ".join(sorted(outcome.metrics)) or "nothing"
+    return replace(outcome, cause=Cause.PROTOCOL, message=f"it ended without reporting {metric}; it reported {named}")
+
+
+def _described(outcome: Outcome) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        attrs.OUTCOME: outcome.cause.value,
+        attrs.MESSAGE: outcome.message,
+        attrs.DURATION: round(outcome.duration_s, 3),
+    }
+    return described | ({attrs.METRICS: encode_values(outcome.metrics)} if outcome.metrics else {})

@@ -1,0 +1,94 @@
+"""Finding studies in a storage, and what hpsearch stored with them."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.storages import BaseStorage
+
+from hpsearch.errors import UsageError
+from hpsearch.study import attributes as attrs
+from hpsearch.study.definition import StudyDefinition
+from hpsearch.study.records import finished
+from hpsearch.study.storage import open_storage, storage_errors
+
+
+def load_study(storage: BaseStorage, name: str, url: str) -> optuna.Study:
+    """The study called ``name``.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    names = study_names(storage)
+    if name not in names:
+        known = ", ".join(names) or "none"
+        raise UsageError(
+            f"there is no study {name!r} in this storage; studies: {known}", "correct --study or --storage"
+        )
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """Names of the studies in a storage, sorted."""
+    return sorted(study.study_name for study in storage.get_all_studies())
+
+
+def stored_definition(study: optuna.Study) -> StudyDefinition:
+    """The definition stored with a study.
+
+    Raises:
+        UsageError: the study was made by another program.
+    """
+    stored = study.user_attrs.get(attrs.DEFINITION)
+    if stored is None:
+        raise UsageError(
+            f"the study {study.study_name!r} was not made by hpsearch, so it has no definition to run",
+            "`hpsearch analyze` can read it; run a study of another name",
+        )
+    return StudyDefinition.from_flat(stored, source=f"the definition stored with {study.study_name}")
+
+
+def target_of(study: optuna.Study, definition: StudyDefinition) -> int:
+    """Finished trials the study is after over its life."""
+    stored = study.user_attrs.get(attrs.TARGET)
+    return int(stored) if stored is not None else first_target(definition)
+
+
+def first_target(definition: StudyDefinition) -> int:
+    """The target of a study that was given none: all points of a grid, else the definition's."""
+    return definition.target() or definition.grid_size()
+
+
+def is_unfinished(study: optuna.Study) -> bool:
+    """Whether a study of ours has fewer finished trials than its target."""
+    if attrs.DEFINITION not in study.user_attrs:
+        return False
+    return finished(study.get_trials(deepcopy=False)) < target_of(study, stored_definition(study))
+
+
+def only_unfinished(url: str) -> str:
+    """The name of the only unfinished study.
+
+    Raises:
+        UsageError: there are several, or none.
+    """
+    with storage_errors(url):
+        storage = open_storage(url)
+        studies = [optuna.load_study(study_name=name, storage=storage) for name in study_names(storage)]
+        unfinished = [study.study_name for study in studies if is_unfinished(study)]
+    if len(unfinished) == 1:
+        return unfinished[0]
+    if unfinished:
+        raise UsageError(f"several studies are unfinished: {', '.join(unfinished)}", "name one with --study")
+    raise UsageError("no study is unfinished", "name one with --study, and --add-trials N to go on with it")
+
+
+def only_study(storage: BaseStorage) -> str:
+    """The name of the only study in a storage.
+
+    Raises:
+        UsageError: there are several, or none.
+    """
+    names = study_names(storage)
+    if len(names) == 1:
+        return names[0]
+    raise UsageError(f"the storage holds {len(names)} studies: {', '.join(names) or 'none'}", "name one with --study")

@@ -1,0 +1,106 @@
+"""Opening a study for a run: making it, or refusing what may not change under an existing one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+
+from hpsearch.errors import DefinitionChanged, UsageError
+from hpsearch.study import attributes as attrs
+from hpsearch.study.definition import StudyDefinition, diff_identity
+from hpsearch.study.ledger import Ledger
+from hpsearch.study.lookup import stored_definition, study_names, target_of
+from hpsearch.study.pruning import make_pruner
+from hpsearch.study.records import finished
+from hpsearch.study.results import prepared_info
+from hpsearch.study.sampling import open_points, queue_default
+
+FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
+
+
+def open_study(storage: BaseStorage, name: str, definition: StudyDefinition) -> Ledger:
+    """Open the study, or make it. A study that has no trial yet takes the new definition as it is.
+
+    Raises:
+        DefinitionChanged: it has trials, and something that they hang on was changed; nothing was written.
+    """
+    pruner = make_pruner(definition.pruner, definition.evaluations)
+    if name in study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
+        if study.get_trials(deepcopy=False):
+            _refuse_changes(study, definition)
+            study.set_user_attr(attrs.DEFINITION, definition.flat())
+            return Ledger(study, storage, definition)
+        optuna.delete_study(study_name=name, storage=storage)
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction=definition.objective.direction, pruner=pruner
+    )
+    study.set_user_attr(attrs.DEFINITION, definition.flat())
+    return Ledger(study, storage, definition)
+
+
+def require_complete(definition: StudyDefinition) -> None:
+    """Refuse a definition that leaves out what only the user can give.
+
+    Raises:
+        UsageError: data is not given.
+    """
+    missing = definition.missing()
+    if missing:
+        raise UsageError(missing)
+
+
+def settle_target(ledger: Ledger, n_trials: int | None, add_trials: int | None) -> int:
+    """Decide how many finished trials the study is after, and store it so that ``resume`` has it."""
+    if add_trials is not None:
+        target = finished(ledger.trials()) + add_trials
+    else:
+        target = n_trials or target_of(ledger.study, ledger.definition)
+    ledger.study.set_user_attr(attrs.TARGET, target)
+    return target
+
+
+def nothing_to_do(ledger: Ledger, target: int) -> str:
+    """Why the study has nothing left to do, in a sentence; empty where it has."""
+    done, name = finished(ledger.trials()), ledger.study.study_name
+    if ledger.definition.search_mode == "grid" and not open_points(ledger.trials(), ledger.definition):
+        return f"nothing to do: {done} of {done} grid points are done"
+    if done < target:
+        return ""
+    more = f"go on with `hpsearch run --study {name} --add-trials N`"
+    return f"nothing to do: {done} of {target} trials are finished; {more}"
+
+
+def keep_prepared(ledger: Ledger, info: dict[str, Any]) -> None:
+    """Store what the prepare job found.
+
+    Raises:
+        DefinitionChanged: the study has trials, and its data or base model is not what they were made with.
+    """
+    stored = prepared_info(ledger)
+    for key, what in FINGERPRINTS.items():
+        if ledger.trials() and key in stored and stored[key] != info.get(key):
+            raise DefinitionChanged(
+                f"the study's {what} changed since it began: "
+                f"{key} {str(stored[key])[:12]} is now {str(info.get(key))[:12]}",
+                "restore it, or start a study of another name",
+            )
+    ledger.study.set_user_attr(attrs.PREPARED, info)
+
+
+def begin(ledger: Ledger) -> None:
+    """Queue the default configuration of a study that has no trial yet."""
+    if not ledger.trials():
+        queue_default(ledger.study, ledger.definition)
+
+
+def _refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
+    differences = diff_identity(stored_definition(study).identity(), definition.identity())
+    if differences:
+        lines = "".join(f"\n  {line}" for line in differences)
+        raise DefinitionChanged(
+            f"the definition differs from the one stored with the study {study.study_name!r}:{lines}\n",
+            "go on with the stored one by `hpsearch resume`, or give the new one another --study name",
+        )

@@ -1,0 +1,61 @@
+"""Running a job that is not a trial (prepare, train), and reading what the prepare job found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hpsearch.errors import HpsearchError, UsageError
+from hpsearch.study.interruption import Interruption
+from hpsearch.study.runner import STOP_GRACE_S, TICK_S
+from hpsearch.study.view import JobProgress, View
+from hpsearch.trials.causes import Cause
+from hpsearch.trials.executors import Executor
+from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
+
+
+def run_job(job: Job, executor: Executor, interruption: Interruption, view: View) -> Outcome:
+    """Run one job to its end, showing its progress; a stop signal stops it."""
+    executor.launch(job)
+    stops = 0
+    while True:
+        for event in executor.events(TICK_S):
+            if isinstance(event, Finished):
+                return event.outcome
+            if isinstance(event, Progress):
+                view(JobProgress(job.kind, event.values))
+            elif isinstance(event, Report):
+                executor.answer(job.id, event.step, False)
+                view(JobProgress(job.kind, {"step": event.step, **event.metrics}))
+        if interruption.count > stops:
+            stops = interruption.count
+            executor.stop(job.id, 0.0 if interruption.at_once else STOP_GRACE_S)
+
+
+def prepare(job: Job, executor: Executor, interruption: Interruption, view: View) -> dict[str, Any] | None:
+    """Run the prepare job.
+
+    Returns:
+        What it found (prepared.json), or None where it was interrupted.
+
+    Raises:
+        UsageError: it refused the data, the model or a setting.
+        HpsearchError: it failed for another reason; the message has the end of its log.
+    """
+    outcome = run_job(job, executor, interruption, view)
+    if interruption.requested:
+        return None
+    if outcome.cause is Cause.INVALID:
+        raise UsageError(outcome.message)
+    if outcome.cause is not Cause.OK:
+        raise HpsearchError(failure_text(job, outcome), "mend what the log says, then run the same command again")
+    info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
+    return info
+
+
+def failure_text(job: Job, outcome: Outcome) -> str:
+    """Why a job failed, with the last lines of its log and the log's path."""
+    tail = "\n".join(f"    {line}" for line in outcome.log_tail.strip().splitlines()[-15:])
+    why = outcome.message or outcome.cause.value
+    return f"the {job.kind} job failed ({outcome.cause.value}): {why}\n{tail}\n  log: {job.output_dir}/log.txt\n"

@@ -1,0 +1,25 @@
+"""Which pruner a study uses. A step is one evaluation; evaluations come at equal fractions of a trial's training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PercentilePruner
+
+from hpsearch.study.definition import PrunerSettings
+
+PRUNERS: dict[str, Callable[[PrunerSettings, int], BasePruner]] = {
+    "median": lambda settings, _: MedianPruner(settings.n_startup_trials, settings.n_warmup_steps),
+    "percentile": lambda settings, _: PercentilePruner(
+        settings.percentile, settings.n_startup_trials, settings.n_warmup_steps
+    ),
+    "hyperband": lambda settings, evaluations: HyperbandPruner(
+        min_resource=max(1, settings.n_warmup_steps), max_resource=max(evaluations, settings.n_warmup_steps + 1)
+    ),
+    "none": lambda settings, _: NopPruner(),
+}
+
+
+def make_pruner(settings: PrunerSettings, evaluations: int) -> BasePruner:
+    """The pruner of a study whose trials make ``evaluations`` evaluations each."""
+    return PRUNERS[settings.type](settings, evaluations)

@@ -1,0 +1,76 @@
+"""Putting a study right after its runner died.
+
+Called with the lease held, so no clock is needed: every RUNNING trial is dead.
+
+A result that the dead runner did not get to tell lies in its trial's folder and is told now; the other RUNNING trials
+are told as lost and queued again with the same parameters and seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.ledger import Ledger, settled
+from hpsearch.study.records import attempt_of, cause_of, root_of
+from hpsearch.trials.causes import Cause
+from hpsearch.trials.executors import Executor
+from hpsearch.trials.job import Outcome
+
+
+@dataclass
+class Repairs:
+    """What recovery did: numbers of the trials told from their folders, and of those queued again; processes ended."""
+
+    told: list[int] = field(default_factory=list)
+    requeued: list[int] = field(default_factory=list)
+    swept: int = 0
+
+    def __str__(self) -> str:
+        parts = []
+        if self.told:
+            parts.append(f"took in the untold result of trial {_numbers(self.told)}")
+        if self.requeued:
+            parts.append(f"queued trial {_numbers(self.requeued)} again")
+        if self.swept:
+            parts.append(f"ended {self.swept} leftover process{'es' if self.swept > 1 else ''}")
+        return "repaired after an interrupted run: " + "; ".join(parts) if parts else ""
+
+
+def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Repairs:
+    """Leave no process and no RUNNING trial of a dead runner, and lose no result."""
+    repairs = Repairs(swept=executor.sweep(ledger.study.study_name))
+    for trial in ledger.trials(TrialState.RUNNING):
+        outcome = _outcome_of(ledger, folders, trial)
+        attempt = ledger.tell(trial.number, outcome)
+        if attempt is not None:
+            repairs.requeued.append(trial.number)
+        elif outcome.cause is not Cause.LOST:
+            repairs.told.append(trial.number)
+    for trial in ledger.trials(TrialState.FAIL):
+        cause = cause_of(trial)
+        if cause is not None and ledger.requeue(trial, cause) is not None:
+            repairs.requeued.append(trial.number)
+    return repairs
+
+
+def _outcome_of(ledger: Ledger, folders: StudyFolders, trial: FrozenTrial) -> Outcome:
+    stored = read_outcome(folders.attempt(root_of(trial), attempt_of(trial)))
+    if stored is None:
+        return Outcome(Cause.LOST, message="its runner died")
+    return settled(stored, ledger.definition.objective.metric)
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """What the supervisor left in a trial's folder, or None."""
+    try:
+        return Outcome.from_json((folder / "outcome.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _numbers(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))

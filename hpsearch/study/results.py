@@ -1,0 +1,142 @@
+"""The files a search leaves: each trial's results, the best parameters and configuration, best/, the adapters kept."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.study import attributes as attrs
+from hpsearch.study.folders import StudyFolders, publish_folder, write_json
+from hpsearch.study.ledger import Ledger
+from hpsearch.study.records import attempt_of, best_trial, is_finite, metrics_of, root_of
+from hpsearch.study.sampling import trial_seed
+from hpsearch.trials.job import Job, Outcome, encode_values
+
+# What in a trial's folder is kept for the best few trials only, because it is large.
+HEAVY = ("adapter", "checkpoints")
+
+
+def write_trial_results(job: Job, outcome: Outcome, params: Mapping[str, Any], state: str, value: float | None) -> None:
+    """Write trial_N_results.json into the folder of the attempt."""
+    results = {
+        "study": job.study,
+        "trial": job.number,
+        "root": job.root,
+        "attempt": job.attempt,
+        "state": state,
+        "cause": outcome.cause.value,
+        "message": outcome.message,
+        "objective": job.metric,
+        "value": encode_values({"value": value})["value"] if value is not None else None,
+        "params": dict(params),
+        "settings": job.settings,
+        "seed": job.seed,
+        "metrics": encode_values(outcome.metrics),
+        "duration_s": round(outcome.duration_s, 3),
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "versions": versions(),
+    }
+    write_json(Path(job.output_dir) / f"trial_{job.root}_results.json", results)
+
+
+def write_best(ledger: Ledger, folders: StudyFolders, prepared: Mapping[str, Any]) -> FrozenTrial | None:
+    """Write best_params, best_config and best/ for the best trial so far, each in one step.
+
+    Returns:
+        The best trial, or None while there is none.
+    """
+    best = best_trial(ledger.trials(), ledger.definition.objective.direction)
+    if best is not None:
+        _write_best_folder(folders, best, best_config(ledger, best))
+    return write_best_files(ledger, folders, prepared)
+
+
+def write_best_files(ledger: Ledger, folders: StudyFolders, prepared: Mapping[str, Any]) -> FrozenTrial | None:
+    """Write best_params and best_config for the best trial so far, each in one step; None while there is none."""
+    best = best_trial(ledger.trials(), ledger.definition.objective.direction)
+    if best is not None:
+        write_json(folders.best_config, best_config(ledger, best))
+        write_json(folders.best_params, _best_params(ledger, best, prepared))
+    return best
+
+
+def best_config(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
+    """A trial's configuration as flat keys that ``hpsearch train`` repeats exactly."""
+    definition = ledger.definition
+    config = definition.trial_settings(trial.params, trial_seed(definition, root_of(trial)))
+    if definition.command is not None:
+        return {"command": list(definition.command), "settings": config, "seed": trial_seed(definition, root_of(trial))}
+    return config
+
+
+def keep_best_adapters(ledger: Ledger, folders: StudyFolders) -> None:
+    """Delete adapters and checkpoints of finished trials that are not among the best ``keep_adapters``."""
+    sign = -1.0 if ledger.definition.objective.direction == "maximize" else 1.0
+    done = [trial for trial in ledger.trials() if trial.state.is_finished()]
+    ranked = sorted(
+        (trial for trial in done if trial.state == TrialState.COMPLETE and is_finite(trial.value)),
+        key=lambda trial: (sign * float(trial.value or 0.0), trial.number),
+    )
+    kept = {trial.number for trial in ranked[: ledger.definition.keep_adapters]}
+    for trial in done:
+        if trial.number not in kept:
+            _drop_heavy(folders.attempt(root_of(trial), attempt_of(trial)))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result, as far as installed."""
+    found = {"python": platform.python_version()}
+    for name in ("hpsearch", "optuna", "torch", "transformers", "trl", "peft"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _best_params(ledger: Ledger, best: FrozenTrial, prepared: Mapping[str, Any]) -> dict[str, Any]:
+    objective = ledger.definition.objective
+    return {
+        "study": ledger.study.study_name,
+        "trial": best.number,
+        "metric": objective.metric,
+        "direction": objective.direction,
+        "value": best.value,
+        "params": best.params,
+        "metrics": encode_values(metrics_of(best)),
+        "seed": trial_seed(ledger.definition, root_of(best)),
+        "data_fingerprint": prepared.get("fingerprint"),
+        "model_fingerprint": prepared.get("model_fingerprint"),
+        "versions": versions(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _write_best_folder(folders: StudyFolders, best: FrozenTrial, config: dict[str, Any]) -> None:
+    source = folders.attempt(root_of(best), attempt_of(best)) / "adapter"
+    if not source.is_dir():
+        return
+    staged = folders.root / ".best.staged"
+    shutil.rmtree(staged, ignore_errors=True)
+    shutil.copytree(source, staged)
+    write_json(staged / "config.json", config)
+    publish_folder(staged, folders.best)
+
+
+def _drop_heavy(folder: Path) -> None:
+    for name in HEAVY:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def prepared_info(ledger: Ledger) -> dict[str, Any]:
+    """What the prepare job found, as stored with the study; empty where none ran."""
+    info: dict[str, Any] = ledger.study.user_attrs.get(attrs.PREPARED, {})
+    return info

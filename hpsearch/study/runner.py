@@ -1,0 +1,203 @@
+"""The one loop: plan, ask, launch, read what happens, answer, tell."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hpsearch.study import attributes as attrs
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.interruption import Interruption
+from hpsearch.study.jobs import JobMaker
+from hpsearch.study.ledger import Ledger, settled
+from hpsearch.study.records import attempt_of, best_trial, finished, root_of
+from hpsearch.study.results import keep_best_adapters, write_best, write_trial_results
+from hpsearch.study.sampling import Planner, open_points, trial_seed
+from hpsearch.study.view import NewBest, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
+from hpsearch.trials.causes import VERDICTS, Cause
+from hpsearch.trials.executors import Executor
+from hpsearch.trials.job import Finished, Job, Progress, Report
+
+# Seconds a trial gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
+STOP_GRACE_S = 10.0
+# Seconds a trial gets to stop by itself once it was told that it is pruned.
+PRUNE_GRACE_S = 30.0
+# The loop looks at signals and limits this often, in seconds.
+TICK_S = 0.2
+# This many trials in a row that failed with one cause end the study: a broken program must not burn the search.
+MAX_ALIKE = 5
+
+
+class Ending(Enum):
+    """Why the loop ended."""
+
+    TARGET = "target reached"
+    EXHAUSTED = "every grid point is done"
+    STUCK = "only failed grid points are left"
+    TIMEOUT = "time limit reached"
+    INTERRUPTED = "stopped"
+    FAILURES = "too many failures"
+
+
+@dataclass
+class Running:
+    """A trial that runs now."""
+
+    job: Job
+    params: dict[str, Any]
+    pruned_at: float | None = None
+    stop_sent: bool = False
+
+
+@dataclass
+class Runner:
+    """Runs trials of one study until its target, a limit, a signal or a failure ends it.
+
+    ``target`` is the study's total of finished trials. ``deadline`` is a time of
+    ``clock``, in seconds.
+    """
+
+    ledger: Ledger
+    folders: StudyFolders
+    jobs: JobMaker
+    executor: Executor
+    view: View
+    interruption: Interruption
+    target: int
+    deadline: float = math.inf
+    prepared: dict[str, Any] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+    _running: dict[str, Running] = field(default_factory=dict)
+    _alike: list[Cause] = field(default_factory=list)
+
+    def run(self) -> Ending:
+        """Run until there is an ending; no trial runs any more when it returns."""
+        self._planner = Planner(self.ledger.study, self.ledger.definition)
+        while True:
+            ending = self._halt() or self._fill_slots()
+            if ending is not None and not self._running:
+                return ending
+            if ending in (Ending.INTERRUPTED, Ending.TIMEOUT, Ending.FAILURES):
+                self._stop_all()
+                return ending
+            self._tick()
+
+    def _halt(self) -> Ending | None:
+        if self.interruption.requested:
+            return Ending.INTERRUPTED
+        if self.clock() >= self.deadline:
+            return Ending.TIMEOUT
+        return Ending.FAILURES if self._failing() else None
+
+    def _fill_slots(self) -> Ending | None:
+        while len(self._running) < self.executor.slots:
+            done = finished(self.ledger.trials())
+            if done + len(self._running) >= self.target:
+                return Ending.TARGET
+            trial = self._planner.next_trial()
+            if trial is None:
+                return Ending.STUCK if open_points(self.ledger.trials(), self.ledger.definition) else Ending.EXHAUSTED
+            self._launch(trial.number)
+        return None
+
+    def _launch(self, number: int) -> None:
+        trial = self.ledger.trial(number)
+        root, attempt = root_of(trial), attempt_of(trial)
+        job = self.jobs.trial(number, root, attempt, trial.params)
+        seed = trial_seed(self.ledger.definition, root)
+        folder = self.folders.attempt(root, attempt).relative_to(self.folders.root)
+        self.ledger.note(
+            number, {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.SEED: seed, attrs.FOLDER: str(folder)}
+        )
+        self._running[job.id] = Running(job, trial.params)
+        self.view(TrialStarted(number, root, attempt, trial.params, bool(trial.user_attrs.get(attrs.IS_DEFAULT))))
+        self.executor.launch(job)
+
+    def _tick(self) -> None:
+        for event in self.executor.events(TICK_S):
+            running = self._running.get(event.job_id)
+            if running is None:
+                continue
+            if isinstance(event, Report):
+                self._report(running, event)
+            elif isinstance(event, Progress):
+                self.view(TrialProgress(_number(running.job), event.values))
+            else:
+                self._end(running, event)
+        self._stop_those_that_ignore_pruning()
+
+    def _report(self, running: Running, event: Report) -> None:
+        number, value = _number(running.job), event.metrics.get(running.job.metric)
+        prune = False
+        if value is not None and math.isfinite(value):
+            prune = self.ledger.report(number, event.step, value)
+        self.executor.answer(event.job_id, event.step, prune)
+        if prune and running.pruned_at is None:
+            running.pruned_at = self.clock()
+        self.view(TrialReported(number, event.step, event.metrics, prune))
+
+    def _stop_those_that_ignore_pruning(self) -> None:
+        for running in self._running.values():
+            late = running.pruned_at is not None and self.clock() - running.pruned_at > PRUNE_GRACE_S
+            if late and not running.stop_sent:
+                running.stop_sent = True
+                self.executor.stop(running.job.id, STOP_GRACE_S)
+
+    def _end(self, running: Running, event: Finished) -> None:
+        number, definition = _number(running.job), self.ledger.definition
+        before = best_trial(self.ledger.trials(), definition.objective.direction)
+        outcome = settled(event.outcome, running.job.metric)
+        again = self.ledger.tell(number, outcome)
+        del self._running[running.job.id]
+        trial = self.ledger.trial(number)
+        write_trial_results(running.job, outcome, running.params, trial.state.name, trial.value)
+        done = finished(self.ledger.trials())
+        self.view(TrialEnded(number, outcome, trial.state.name, trial.value, done, again))
+        self._after(before.number if before else None)
+        self._count_alike(outcome.cause)
+
+    def _after(self, former_best: int | None) -> None:
+        best = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction)
+        if best is not None and best.number != former_best:
+            write_best(self.ledger, self.folders, self.prepared)
+            self.view(NewBest(best.number, float(best.value or 0.0), best.params))
+        keep_best_adapters(self.ledger, self.folders)
+
+    def _count_alike(self, cause: Cause) -> None:
+        if cause in (Cause.OK, Cause.PRUNED, Cause.INTERRUPTED):
+            self._alike = []
+        elif self._alike and self._alike[-1] is not cause:
+            self._alike = [cause]
+        else:
+            self._alike.append(cause)
+
+    def _failing(self) -> bool:
+        """Whether trials keep failing alike; a configuration's fault counts only while nothing has succeeded."""
+        if len(self._alike) < MAX_ALIKE:
+            return False
+        succeeded = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction) is not None
+        return not (VERDICTS[self._alike[-1]].teaches and succeeded)
+
+    def _stop_all(self) -> None:
+        for running in self._running.values():
+            self.executor.stop(running.job.id, 0.0 if self.interruption.at_once else STOP_GRACE_S)
+        hurried = self.interruption.at_once
+        while self._running:
+            self._tick()
+            if self.interruption.at_once and not hurried:
+                hurried = True
+                for running in self._running.values():
+                    self.executor.stop(running.job.id, 0.0)
+
+    @property
+    def last_failure(self) -> Cause | None:
+        """The cause that kept coming, where the ending is FAILURES."""
+        return self._alike[-1] if self._alike else None
+
+
+def _number(job: Job) -> int:
+    return job.number if job.number is not None else -1

@@ -1,0 +1,247 @@
+"""Running and resuming a study from its name: what the command line and ``hpsearch.run`` both call."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from hpsearch.errors import TooManyFailures, UsageError
+from hpsearch.study.definition import StudyDefinition
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.interruption import Interruption
+from hpsearch.study.jobs import JobMaker, job_maker
+from hpsearch.study.lease import lease_for
+from hpsearch.study.ledger import Ledger
+from hpsearch.study.loading import load_definition
+from hpsearch.study.lookup import load_study, only_unfinished, stored_definition, study_names
+from hpsearch.study.names import check_study_name
+from hpsearch.study.opening import begin, keep_prepared, nothing_to_do, open_study, require_complete, settle_target
+from hpsearch.study.preparing import prepare
+from hpsearch.study.records import best_trial, finished
+from hpsearch.study.recovery import recover
+from hpsearch.study.results import best_config, write_best
+from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
+from hpsearch.study.sampling import open_points, quiet_optuna
+from hpsearch.study.storage import default_url, open_storage, storage_errors
+from hpsearch.study.view import Note, Prepared, RunStarted, View, silent
+from hpsearch.trials.executors import EXECUTORS, Executor
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is asked for. ``options`` and ``sets`` are layers over the definition, in that order."""
+
+    study: str | None = None
+    config: Path | None = None
+    search_space: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sets: Sequence[str] = ()
+    storage: str | None = None
+    base_output_dir: Path = Path("studies")
+    n_trials: int | None = None
+    add_trials: int | None = None
+    timeout_s: float | None = None
+    must_exist: bool = False  # --resume
+    executor: str = "local"
+
+    @property
+    def url(self) -> str:
+        """The storage's URL."""
+        return self.storage or default_url(self.base_output_dir)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended: ``exit_code`` is what the command ends with, ``text`` says it in one sentence."""
+
+    study: str
+    exit_code: int
+    text: str
+    finished: int
+    target: int
+    best_number: int | None
+    best_value: float | None
+    best_params: dict[str, Any]
+    best_config: dict[str, Any]
+    folder: Path
+    best_config_path: Path | None
+    storage: str
+
+
+def resolve(options: RunOptions) -> tuple[str, StudyDefinition]:
+    """The study's name and its definition, resolved from files and options; nothing is opened or written."""
+    name = check_study_name(options.study or timestamped_name())
+    return name, load_definition(name, options.config, options.search_space, options.options, options.sets)
+
+
+def timestamped_name() -> str:
+    """A study name for those who give none, from the time in UTC."""
+    return datetime.now(UTC).strftime("study-%Y%m%d-%H%M%S")
+
+
+def run_study(options: RunOptions, view: View = silent) -> RunSummary:
+    """Run a study: start it, or go on with it where it stands.
+
+    Raises:
+        UsageError: the definition or an option is wrong.
+        DefinitionChanged: it differs from the one stored with the study.
+        StudyOwned: another runner holds the study.
+        StorageError: the storage cannot be used.
+    """
+    name, definition = resolve(options)
+    require_complete(definition)
+    if options.must_exist:
+        with storage_errors(options.url):
+            if name not in study_names(open_storage(options.url)):
+                what = f"there is no study {name!r} to resume"
+                raise UsageError(what, "start it without --resume, or see `hpsearch status`")
+    return _run(name, definition, options, view)
+
+
+def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
+    """Go on with a study as its stored definition says; without a name, with the only unfinished one.
+
+    Raises:
+        UsageError: there is no such study, or more than one is unfinished.
+        StudyOwned: another runner holds the study.
+        StorageError: the storage cannot be used.
+    """
+    quiet_optuna()
+    name = options.study or only_unfinished(options.url)
+    with storage_errors(options.url):
+        study = load_study(open_storage(options.url), check_study_name(name), options.url)
+        definition = stored_definition(study)
+    return _run(name, definition, options, view)
+
+
+def _run(name: str, definition: StudyDefinition, options: RunOptions, view: View) -> RunSummary:
+    quiet_optuna()
+    folders = StudyFolders(options.base_output_dir.absolute(), name)
+    with storage_errors(options.url), Interruption() as interruption:
+        storage = open_storage(options.url, create=True)
+        with lease_for(options.url, name):
+            ledger = open_study(storage, name, definition)
+            executor = EXECUTORS[options.executor](1)
+            try:
+                return _Run(ledger, folders, job_maker(definition, folders), executor, options, interruption, view).go()
+            finally:
+                executor.close()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of a study whose lease is held."""
+
+    ledger: Ledger
+    folders: StudyFolders
+    jobs: JobMaker
+    executor: Executor
+    options: RunOptions
+    interruption: Interruption
+    view: View
+
+    def go(self) -> RunSummary:
+        self.folders.make()
+        repairs = str(recover(self.ledger, self.folders, self.executor))
+        target = settle_target(self.ledger, self.options.n_trials, self.options.add_trials)
+        self._announce(target, repairs)
+        done = nothing_to_do(self.ledger, target)
+        if done:
+            return self._summary(target, 0, done)
+        prepared = self._prepare()
+        if self.interruption.requested:
+            return self._summary(target, self.interruption.exit_code, self._resume_text())
+        begin(self.ledger)
+        runner = Runner(
+            self.ledger,
+            self.folders,
+            self.jobs,
+            self.executor,
+            self.view,
+            self.interruption,
+            target=target,
+            deadline=time.monotonic() + (self.options.timeout_s or math.inf),
+            prepared=prepared,
+        )
+        ending = runner.run()
+        write_best(self.ledger, self.folders, prepared)
+        return self._summary(target, *self._conclusion(ending, runner))
+
+    def _announce(self, target: int, repairs: str) -> None:
+        definition, trials = self.ledger.definition, self.ledger.trials()
+        best = best_trial(trials, definition.objective.direction)
+        self.view(
+            RunStarted(
+                study=self.folders.study,
+                metric=definition.objective.metric,
+                direction=definition.objective.direction,
+                target=target,
+                finished=finished(trials),
+                search_mode=definition.search_mode,
+                evaluations=definition.evaluations,
+                best=(best.number, float(best.value or 0.0)) if best else None,
+            )
+        )
+        if repairs:
+            self.view(Note(repairs))
+        for text in definition.warnings():
+            self.view(Note(text, warning=True))
+        withheld = self.jobs.withheld()
+        if withheld:
+            self.view(Note(f"not passed to trials: {', '.join(withheld)} (name them in env_pass to pass them)"))
+
+    def _prepare(self) -> dict[str, Any]:
+        """Make data and model ready, unless the study's trials are programs that bring their own."""
+        if self.ledger.definition.command is not None:
+            return {}
+        info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view)
+        if info is None:
+            return {}
+        keep_prepared(self.ledger, info)
+        self.view(Prepared(info))
+        return info
+
+    def _conclusion(self, ending: Ending, runner: Runner) -> tuple[int, str]:
+        """Exit code and sentence for an ending."""
+        done, resume = finished(self.ledger.trials()), self._resume_text()
+        if ending is Ending.INTERRUPTED:
+            return self.interruption.exit_code, f"stopped with {done} finished trials; {resume}"
+        if ending is Ending.TIMEOUT:
+            return 0, f"time limit reached with {done} finished trials; {resume}"
+        if ending is Ending.FAILURES:
+            cause = runner.last_failure.value if runner.last_failure else "failure"
+            why = f"stopped: {MAX_ALIKE} trials in a row ended with {cause}"
+            return TooManyFailures.exit_code, f"{why}; see `hpsearch logs --study {self.folders.study}`, then {resume}"
+        if ending is Ending.STUCK:
+            left = len(open_points(self.ledger.trials(), self.ledger.definition))
+            return TooManyFailures.exit_code, f"{done} grid points finished, {left} failed; {resume}"
+        if not self.ledger.trials(TrialState.COMPLETE):
+            return TooManyFailures.exit_code, "no trial succeeded; see `hpsearch logs --trial N` for why"
+        return 0, f"{ending.value}: {done} finished trials"
+
+    def _resume_text(self) -> str:
+        return f"go on with: hpsearch resume --study {self.folders.study}"
+
+    def _summary(self, target: int, code: int, text: str) -> RunSummary:
+        best = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction)
+        return RunSummary(
+            study=self.folders.study,
+            exit_code=code,
+            text=text,
+            finished=finished(self.ledger.trials()),
+            target=target,
+            best_number=best.number if best else None,
+            best_value=best.value if best else None,
+            best_params=dict(best.params) if best else {},
+            best_config=best_config(self.ledger, best) if best else {},
+            folder=self.folders.root,
+            best_config_path=self.folders.best_config if best else None,
+            storage=self.options.url,
+        )

@@ -1,0 +1,142 @@
+"""Where studies stand, for those who look on: nothing here writes or takes a lease."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.errors import UsageError
+from hpsearch.study import attributes as attrs
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.lease import Owner, live_owner, start_ticks
+from hpsearch.study.lookup import load_study, only_study, stored_definition, study_names, target_of
+from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
+from hpsearch.study.sampling import quiet_optuna
+from hpsearch.study.storage import default_url, open_storage, sqlite_path, storage_errors
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """One study as `hpsearch status` shows it."""
+
+    study: str
+    ours: bool
+    finished: int
+    target: int | None
+    states: dict[str, int]
+    causes: dict[str, int]
+    metric: str
+    best: float | None
+    best_trial: int | None
+    best_params: dict[str, Any]
+    running: list[int]
+    owner: Owner | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrialLog:
+    """The log file of a trial's latest attempt."""
+
+    number: int
+    path: Path
+    study: optuna.Study
+
+    def ended(self) -> bool:
+        """Whether the trial runs no more."""
+        return self.study.get_trials(deepcopy=False)[self.number].state != TrialState.RUNNING
+
+    def read(self, position: int) -> tuple[str, int]:
+        """What stands behind ``position`` (bytes), and where it ends; a log that was capped is read anew."""
+        if not self.path.exists():
+            return "", position
+        with self.path.open("rb") as file:
+            if self.path.stat().st_size < position:
+                position = 0
+            file.seek(position)
+            data = file.read()
+        return data.decode("utf-8", errors="replace"), position + len(data)
+
+
+def study_statuses(storage: str | None, base_output_dir: Path, study: str | None) -> list[StudyStatus]:
+    """The status of one study, or of all in the storage."""
+    quiet_optuna()
+    url = storage or default_url(base_output_dir)
+    with storage_errors(url):
+        opened = open_storage(url)
+        names = [study] if study else study_names(opened)
+        return [_status(load_study(opened, name, url), url) for name in names]
+
+
+def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
+    """The log of a trial; by default of the latest trial that ran."""
+    quiet_optuna()
+    url = storage or default_url(base_output_dir)
+    with storage_errors(url):
+        opened = open_storage(url)
+        loaded = load_study(opened, study or only_study(opened), url)
+        trials = [trial for trial in loaded.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    chosen = trials[-1].number if number is None and trials else number
+    found = {trial.number: trial for trial in trials}.get(chosen if chosen is not None else -1)
+    if found is None:
+        raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"it has {len(trials)} trials, from 0")
+    folders = StudyFolders(base_output_dir, loaded.study_name)
+    return TrialLog(found.number, folders.attempt(root_of(found), attempt_of(found)) / "log.txt", loaded)
+
+
+def running_owner(storage: str | None, base_output_dir: Path, study: str | None) -> tuple[str, Owner]:
+    """The study that runs on this machine and its live runner.
+
+    Raises:
+        UsageError: nothing runs, several studies run and none was named, or the runner is on another machine.
+    """
+    owners = {
+        status.study: status.owner
+        for status in study_statuses(storage, base_output_dir, study)
+        if status.owner is not None
+    }
+    if not owners:
+        raise UsageError(f"no runner is at work{f' on {study}' if study else ''}", "see `hpsearch status`")
+    if len(owners) > 1:
+        raise UsageError(f"several studies run: {', '.join(owners)}", "name one with --study")
+    name, owner = next(iter(owners.items()))
+    if owner.host != socket.gethostname() or start_ticks(owner.pid) != owner.start_ticks or owner.pid == os.getpid():
+        raise UsageError(f"the runner of {name} is pid {owner.pid} on {owner.host}", "stop it there")
+    return name, owner
+
+
+def _status(study: optuna.Study, url: str) -> StudyStatus:
+    trials = study.get_trials(deepcopy=False)
+    ours = attrs.DEFINITION in study.user_attrs
+    definition = stored_definition(study) if ours else None
+    target = target_of(study, definition) if definition else None
+    best = best_trial(trials, study.direction.name.lower()) if len(study.directions) == 1 else None
+    return StudyStatus(
+        study=study.study_name,
+        ours=ours,
+        finished=finished(trials),
+        target=target,
+        states=dict(Counter(trial.state.name for trial in trials)),
+        causes=_causes(trials),
+        metric=definition.objective.metric if definition else "value",
+        best=best.value if best else None,
+        best_trial=best.number if best else None,
+        best_params=dict(best.params) if best else {},
+        running=[trial.number for trial in trials if trial.state == TrialState.RUNNING],
+        owner=live_owner(url, study.study_name) if sqlite_path(url) else None,
+    )
+
+
+def _causes(trials: list[FrozenTrial]) -> dict[str, int]:
+    causes = (cause_of(trial) for trial in trials)
+    return dict(Counter(cause.value for cause in causes if cause is not None))

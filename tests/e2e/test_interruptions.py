@@ -1,0 +1,180 @@
+"""Signals, kills and limits: nothing is lost, nothing is left running, the next run goes on."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from tests.conftest import CommandLine
+from tests.e2e.conftest import QUADRATIC, Runner, alive, definition, trials
+
+Start = Callable[..., Runner]
+STUBBORN = """
+import signal, subprocess, sys, time
+from hpsearch import sdk
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)", sys.argv[1]], start_new_session=True)
+sdk.report(1, score=1.0)
+time.sleep(600)
+"""
+
+
+def waiting(folder: Path, **keys: object) -> Path:
+    """A definition whose trials wait at their first step for the file ``go``."""
+    command = [*QUADRATIC, "--x", "{x}", "--wait", str(folder / "go")]
+    return definition(folder, **{"command": command, **keys})
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_one_signal_stops_in_order_and_resume_repeats_the_trial(
+    tmp_path: Path, start: Start, command_line: CommandLine, number: signal.Signals, code: int
+) -> None:
+    waiting(tmp_path)
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    runner.wait_for("trial 0 step 1")
+    runner.send(number)
+    ended, output = runner.end()
+    assert ended == code, output
+    assert "hpsearch resume --study quad" in output
+    assert alive(tmp_path) == []
+    states = [trial.state for trial in trials(tmp_path, "quad")]
+    assert states == [TrialState.FAIL, TrialState.WAITING]
+
+    (tmp_path / "go").touch()
+    resumed = command_line("resume")
+    assert resumed.returncode == 0, resumed.stderr
+    first, again, *_ = trials(tmp_path, "quad")
+    assert first.user_attrs["hps:outcome"] == "interrupted"
+    assert again.params == first.params
+    assert again.user_attrs["hps:seed"] == first.user_attrs["hps:seed"]
+    assert again.user_attrs["hps:root"] == 0
+    seen = [(tmp_path / "studies/quad/trial_0" / part / "seen.txt").read_text() for part in (".", "attempt-2")]
+    assert seen[0] == seen[1]
+
+
+def test_ctrl_c_ends_a_trial_that_ignores_it_within_fifteen_seconds(tmp_path: Path, start: Start) -> None:
+    definition(
+        tmp_path,
+        command=[sys.executable, "-c", STUBBORN, str(tmp_path)],
+        search_space={"x": {"type": "categorical", "choices": [1]}},
+    )
+    runner = start("run", "--study", "quad", "--config", "study.json")
+    runner.wait_for("trial 0 step 1")
+    before = time.monotonic()
+    runner.send(signal.SIGINT)
+    code, output = runner.end()
+    assert code == 130, output
+    assert time.monotonic() - before < 15
+    assert alive(tmp_path) == []
+
+
+def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Start) -> None:
+    definition(
+        tmp_path,
+        command=[sys.executable, "-c", STUBBORN, str(tmp_path)],
+        search_space={"x": {"type": "categorical", "choices": [1]}},
+    )
+    runner = start("run", "--study", "quad", "--config", "study.json")
+    runner.wait_for("trial 0 step 1")
+    before = time.monotonic()
+    runner.send(signal.SIGINT)
+    time.sleep(0.1)
+    runner.send(signal.SIGINT)
+    code, output = runner.end()
+    assert code == 130, output
+    assert time.monotonic() - before < 8
+    assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.FAIL, TrialState.WAITING]
+    assert alive(tmp_path) == []
+
+
+def test_a_killed_runner_leaves_no_process_and_the_next_run_repairs_the_study(
+    tmp_path: Path, start: Start, command_line: CommandLine
+) -> None:
+    waiting(tmp_path)
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    runner.wait_for("trial 0 step 1")
+    runner.send(signal.SIGKILL)
+    runner.end()
+    _, left = psutil.wait_procs(alive(tmp_path), timeout=5)
+    assert left == []
+    assert trials(tmp_path, "quad")[0].state == TrialState.RUNNING
+
+    (tmp_path / "go").touch()
+    done = command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    assert done.returncode == 0, done.stderr
+    assert "queued trial 0 again" in done.stdout
+    first, again, *_ = trials(tmp_path, "quad")
+    assert first.user_attrs["hps:outcome"] == "lost"
+    assert again.params == first.params
+    assert again.state == TrialState.COMPLETE
+
+
+def test_a_grid_is_covered_exactly_once_whatever_is_killed(
+    tmp_path: Path, start: Start, command_line: CommandLine
+) -> None:
+    space = {"x": {"type": "categorical", "choices": [1, 2, 3]}, "y": {"type": "categorical", "choices": [0, 5]}}
+    definition(tmp_path, search_space=space, search_mode="grid")
+    words = ("run", "--study", "grid", "--config", "study.json")
+    for phase in ("trial 0 started", "step 2", "ended: ok", "is the best so far"):
+        runner = start(*words)
+        runner.wait_for(phase)
+        runner.send(signal.SIGKILL)
+        runner.end()
+    last = command_line(*words)
+    assert last.returncode == 0, last.stderr
+    found = trials(tmp_path, "grid")
+    assert not [trial for trial in found if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
+    finished = Counter((t.params["x"], t.params["y"]) for t in found if t.state != TrialState.FAIL)
+    assert finished == Counter({(x, y): 1 for x in (1, 2, 3) for y in (0, 5)})
+    count = len(found)
+    assert "nothing to do" in command_line(*words).stdout
+    assert len(trials(tmp_path, "grid")) == count
+
+
+def test_a_second_runner_is_refused_and_told_who_owns_the_study(
+    tmp_path: Path, start: Start, command_line: CommandLine
+) -> None:
+    waiting(tmp_path)
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    runner.wait_for("trial 0 step 1")
+    refused = command_line("run", "--study", "quad", "--config", "study.json")
+    assert refused.returncode == 5
+    assert f"pid {runner.process.pid}" in refused.stderr
+    (tmp_path / "go").touch()
+    assert runner.end()[0] == 0
+
+
+def test_the_time_limit_stops_and_requeues_what_runs(tmp_path: Path, command_line: CommandLine) -> None:
+    waiting(tmp_path)
+    limited = command_line("run", "--study", "quad", "--config", "study.json", "--timeout", "2")
+    assert limited.returncode == 0, limited.stderr
+    assert "time limit reached with 0 finished trials" in limited.stdout
+    assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.FAIL, TrialState.WAITING]
+    assert alive(tmp_path) == []
+
+
+def test_stop_asks_the_runner_and_status_and_logs_look_on(
+    tmp_path: Path, start: Start, command_line: CommandLine
+) -> None:
+    waiting(tmp_path)
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    runner.wait_for("trial 0 step 1")
+    status = command_line("status", "--json")
+    assert status.returncode == 0, status.stderr
+    assert f'"pid": {runner.process.pid}' in status.stdout
+    assert '"running": [\n        0\n      ]' in status.stdout
+    assert command_line("logs", "--trial", "0").returncode == 0
+    stopped = command_line("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert runner.end()[0] == 143
+    nothing = command_line("stop")
+    assert nothing.returncode == 2
+    assert "no runner is at work" in nothing.stderr

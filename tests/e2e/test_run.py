@@ -1,0 +1,180 @@
+"""`hpsearch run` and `resume`: what a user types, and what is there afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from tests.conftest import CommandLine
+from tests.e2e.conftest import definition, trials
+
+
+def test_a_search_ends_with_best_files_and_a_second_run_has_nothing_to_do(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    definition(tmp_path)
+    words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "3")
+
+    first = command_line(*words)
+    assert first.returncode == 0, first.stderr
+    assert "target reached: 3 finished trials" in first.stdout
+
+    best = json.loads((tmp_path / "studies/quad/quad_best_params.json").read_text())
+    assert best["value"] == min(trial.value for trial in trials(tmp_path, "quad") if trial.value is not None)
+    assert {"params", "metric", "trial", "study", "versions", "time", "data_fingerprint"} <= set(best)
+    weights = (tmp_path / "studies/quad/best/weights.txt").read_text()
+    assert float(weights) == best["value"]
+
+    second = command_line(*words)
+    assert second.returncode == 0
+    assert "nothing to do" in second.stdout
+    assert "--add-trials" in second.stdout
+    assert len(trials(tmp_path, "quad")) == 3
+
+    third = command_line("resume", "--study", "quad", "--add-trials", "2")
+    assert third.returncode == 0, third.stderr
+    assert len(trials(tmp_path, "quad")) == 5
+
+
+def test_trial_zero_is_the_default_configuration(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path, search_space={"x": {"type": "uniform", "low": 0.0, "high": 10.0, "default": 4.0}})
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "2").returncode == 0
+    first = trials(tmp_path, "quad")[0]
+    assert first.params == {"x": 4.0}
+    assert first.user_attrs["hps:default"] is True
+
+
+def test_the_same_seed_gives_the_same_search_whether_interrupted_or_not(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    definition(tmp_path)
+    once = ("run", "--config", "study.json", "--seed", "5")
+    assert command_line(*once, "--study", "whole", "--n-trials", "4").returncode == 0
+    assert command_line(*once, "--study", "parts", "--n-trials", "2").returncode == 0
+    assert command_line("resume", "--study", "parts", "--n-trials", "4").returncode == 0
+    assert [trial.params for trial in trials(tmp_path, "whole")] == [
+        trial.params for trial in trials(tmp_path, "parts")
+    ]
+    seeds = [trial.user_attrs["hps:seed"] for trial in trials(tmp_path, "whole")]
+    assert len(set(seeds)) == 4
+    assert seeds == [trial.user_attrs["hps:seed"] for trial in trials(tmp_path, "parts")]
+
+
+def test_a_grid_runs_every_point_once_and_is_then_done(tmp_path: Path, command_line: CommandLine) -> None:
+    space = {
+        "x": {"type": "uniform", "low": 0.0, "high": 4.0, "values": [0.0, 2.0, 4.0]},
+        "y": {"type": "int", "low": 0, "high": 1},
+    }
+    definition(tmp_path, search_space=space)
+    words = ("run", "--study", "grid", "--config", "study.json", "--search-mode", "grid")
+    first = command_line(*words)
+    assert first.returncode == 0, first.stderr
+    points = [(trial.params["x"], trial.params["y"]) for trial in trials(tmp_path, "grid")]
+    assert sorted(points) == [(x, y) for x in (0.0, 2.0, 4.0) for y in (0, 1)]
+    again = command_line(*words)
+    assert again.returncode == 0
+    assert "nothing to do: 6 of 6 grid points" in again.stdout
+    assert len(trials(tmp_path, "grid")) == 6
+
+
+def test_a_changed_definition_is_refused_before_any_trial(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1").returncode == 0
+    definition(tmp_path, "other.json", search_space={"x": {"type": "uniform", "low": 0.0, "high": 20.0}})
+    refused = command_line("run", "--study", "quad", "--config", "other.json", "--n-trials", "2")
+    assert refused.returncode == 6
+    assert "search_space.x.high" in refused.stderr
+    assert "10.0" in refused.stderr
+    assert "20.0" in refused.stderr
+    assert len(trials(tmp_path, "quad")) == 1
+
+
+def test_pruner_and_target_may_change(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1").returncode == 0
+    definition(tmp_path, "other.json", pruner={"type": "none"}, n_trials=2)
+    assert command_line("run", "--study", "quad", "--config", "other.json", "--n-trials", "2").returncode == 0
+    assert len(trials(tmp_path, "quad")) == 2
+
+
+def test_dry_run_shows_the_definition_and_writes_nothing(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path, search_space={"x": {"type": "categorical", "choices": [1, 2, 3]}}, search_mode="grid")
+    shown = command_line("run", "--study", "quad", "--config", "study.json", "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert "grid: 3 points" in shown.stdout
+    assert "searched: x" in shown.stdout
+    assert '"choices"' in shown.stdout
+    assert not (tmp_path / "studies").exists()
+
+
+def test_options_answer_to_both_spellings(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    done = command_line(
+        "run", "--study_name", "quad", "--config", "study.json", "--n_trials", "1", "--base_output_dir", "elsewhere"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "elsewhere/quad/quad_best_config.json").exists()
+
+
+def test_a_study_without_a_name_gets_a_timestamp(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    assert command_line("run", "--config", "study.json", "--n-trials", "1").returncode == 0
+    names = [path.name for path in (tmp_path / "studies").iterdir() if path.is_dir()]
+    assert len(names) == 1
+    assert names[0].startswith("study-20")
+
+
+def test_resume_without_a_name_takes_the_only_unfinished_study(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    for name in ("one", "two"):
+        assert command_line("run", "--study", name, "--config", "study.json", "--n-trials", "1").returncode == 0
+    none = command_line("resume")
+    assert none.returncode == 2
+    assert "no study is unfinished" in none.stderr
+    assert command_line("resume", "--study", "one", "--timeout", "0.001", "--n-trials", "2").returncode == 0
+    found = command_line("resume")
+    assert found.returncode == 0, found.stderr
+    assert "study one" in found.stdout
+    assert len(trials(tmp_path, "one")) == 2
+
+
+def test_run_resume_refuses_a_study_that_does_not_exist(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    refused = command_line("run", "--study", "other", "--config", "study.json", "--resume")
+    assert refused.returncode == 2
+    assert "no study 'other' to resume" in refused.stderr
+
+
+def test_pruning_stops_bad_trials_and_keeps_their_last_report(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(
+        tmp_path,
+        search_space={"x": {"type": "categorical", "choices": [3.0, 3.1, 9.0]}},
+        search_mode="grid",
+        pruner={"type": "median", "n_startup_trials": 1, "n_warmup_steps": 1},
+    )
+    assert command_line("run", "--study", "quad", "--config", "study.json").returncode == 0
+    states = {trial.params["x"]: trial for trial in trials(tmp_path, "quad")}
+    assert states[9.0].state == TrialState.PRUNED
+    assert states[9.0].user_attrs["hps:outcome"] == "pruned"
+    assert states[9.0].value == states[9.0].intermediate_values[max(states[9.0].intermediate_values)]
+    assert states[3.0].state == TrialState.COMPLETE
+
+
+def test_only_the_best_adapters_are_kept(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(
+        tmp_path,
+        search_space={"x": {"type": "categorical", "choices": [1.0, 2.0, 3.0, 4.5]}},
+        search_mode="grid",
+        keep_adapters=2,
+    )
+    assert command_line("run", "--study", "quad", "--config", "study.json").returncode == 0
+    kept = {
+        trial.params["x"]
+        for trial in trials(tmp_path, "quad")
+        if (tmp_path / f"studies/quad/trial_{trial.number}/adapter").exists()
+    }
+    assert kept == {2.0, 3.0}
+    assert (tmp_path / "studies/quad/best/weights.txt").read_text() == "0.0"
