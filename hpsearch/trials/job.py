@@ -21,14 +21,13 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from hpsearch.trials.causes import Cause
-
-JOB_VARIABLE = "HPSEARCH_JOB"
-REPORT_VARIABLE = "HPSEARCH_REPORT"
-ANSWER_VARIABLE = "HPSEARCH_ANSWER"
-TAG_VARIABLE = "HPSEARCH_TAG"  # marks every process of a job, so that leftovers can be found and ended
+from hpsearch.trials.names import ANSWER_VARIABLE as ANSWER_VARIABLE
+from hpsearch.trials.names import JOB_VARIABLE as JOB_VARIABLE
+from hpsearch.trials.names import REPORT_VARIABLE as REPORT_VARIABLE
+from hpsearch.trials.names import TAG_VARIABLE as TAG_VARIABLE
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_STEP = 2**31 - 1
@@ -150,7 +149,7 @@ class Finished:
     outcome: Outcome
 
 
-Event = Union[Report, Progress, Finished]
+Event = Report | Progress | Finished
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class FaultLine:
     message: str
 
 
-Line = Union[StepLine, FinalLine, ProgressLine, FaultLine]
+Line = StepLine | FinalLine | ProgressLine | FaultLine
 
 # What a program may say of itself; the other causes are found out from outside.
 _FAULTS_A_PROGRAM_MAY_NAME = {Cause.DIVERGED, Cause.CUDA_OOM, Cause.HOST_OOM, Cause.INVALID, Cause.CRASH, Cause.PRUNED}
@@ -224,11 +223,13 @@ def _load_object(raw: bytes) -> dict[str, Any]:
         raise BadLine(f"a line holds at most {MAX_LINE_BYTES} bytes, this one {len(raw)}")
     try:
         message = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        json.dumps(message, ensure_ascii=False).encode("utf-8")  # fails for halves of surrogate pairs
+        depth = _depth(message)
+    except (UnicodeError, ValueError, RecursionError) as error:
         raise BadLine(f"not a JSON object: {error}"[:200]) from error
     if not isinstance(message, dict):
         raise BadLine("a line holds one JSON object")
-    if _depth(message) > MAX_DEPTH:
+    if depth > MAX_DEPTH:
         raise BadLine(f"nested deeper than {MAX_DEPTH}")
     return message
 

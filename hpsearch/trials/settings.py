@@ -46,7 +46,9 @@ class TrainSettings(BaseModel):
         description="Rows of image and text: a .json or .jsonl file (image_path, ocr_text), a .parquet file, a folder of "
         "them named by split, or asset:NAME for data that ships with hpsearch. Relative to the definition's file.",
     )
-    train_split: str = Field("train[:90%]", description="Rows to train on, as a slice: train, train[:90%], train[:200].")
+    train_split: str = Field(
+        "train[:90%]", description="Rows to train on, as a slice: train, train[:90%], train[:200]."
+    )
     val_split: str = Field("train[90%:]", description="Rows to judge trials by, as a slice.")
     holdout_split: str | None = Field(
         None, description="Rows never searched on, as a slice. None: holdout_fraction of the validation rows."
@@ -56,7 +58,9 @@ class TrainSettings(BaseModel):
     )
     instruction: str = Field(DEFAULT_INSTRUCTION, description="What the model is asked, beside each image.")
     max_seq_length: int = Field(
-        8192, ge=1, description="Limit in tokens for image, instruction and answer together; checked, never a truncation."
+        8192,
+        ge=1,
+        description="Limit in tokens for image, instruction and answer together; checked, never a truncation.",
     )
 
     # LoRA
@@ -70,7 +74,9 @@ class TrainSettings(BaseModel):
 
     # Optimisation
     learning_rate: float = Field(2e-4, gt=0, le=10, description="Peak learning rate.")
-    num_train_epochs: float = Field(3, gt=0, description="Passes over the training rows; ignored where max_steps is set.")
+    num_train_epochs: float = Field(
+        3, gt=0, description="Passes over the training rows; ignored where max_steps is set."
+    )
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; None: from num_train_epochs.")
     per_device_train_batch_size: int = Field(1, ge=1, description="Rows per forward pass on one device.")
     gradient_accumulation_steps: int = Field(
@@ -99,7 +105,9 @@ class TrainSettings(BaseModel):
     )
 
     # Machine
-    cpu_threads: int = Field(0, ge=0, description="CPU threads of one trial; 0: one on a CPU-only machine, else torch's.")
+    cpu_threads: int = Field(
+        0, ge=0, description="CPU threads of one trial; 0: one on a CPU-only machine, else torch's."
+    )
 
 
 def setting_names() -> frozenset[str]:

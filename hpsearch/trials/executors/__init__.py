@@ -21,7 +21,13 @@ class Executor(Protocol):
         """Start a job. What goes wrong is said by a ``Finished`` event with cause "launch", never raised."""
 
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """What happened since the last call, in order for each job; waits up to ``timeout_s`` for the first."""
+        """What happened since the last call, in order for each job; waits up to ``timeout_s`` for the first.
+
+        Returns early, maybe with nothing, after ``wake``.
+        """
+
+    def wake(self) -> None:
+        """Make ``events`` return now, or at once at its next call. May be called from a signal handler or a thread."""
 
     def answer(self, job_id: str, step: int, prune: bool) -> None:
         """Tell a job whether to stop after ``step``. A job that has ended is ignored."""

@@ -1,0 +1,73 @@
+"""A job's log: everything its program printed, or the head and the tail of it where that is too long.
+
+The file never grows past its limit, and is readable at any time: when it is full, its last quarter is moved up behind
+the head, over what is left out. Memory use does not depend on what is printed.
+"""
+
+from __future__ import annotations
+
+import os
+
+_LEAST_LIMIT_BYTES = 4096
+_COPY_BYTES = 1024 * 1024
+
+
+class CappedLog:
+    """A log file of at most ``limit_bytes`` (at least 4096).
+
+    A full disk does not stop the program: what cannot be written is dropped, and ``error`` says why.
+    """
+
+    def __init__(self, path: str, limit_bytes: int) -> None:
+        self.error = ""
+        self._limit = max(limit_bytes, _LEAST_LIMIT_BYTES)
+        self._head = self._limit // 2
+        self._size = 0
+        self._left_out = 0
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+
+    def write(self, data: bytes) -> None:
+        """Append what the program printed."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                if self._size == self._limit:
+                    self._leave_out()
+                written = os.pwrite(self._file, rest[: self._limit - self._size], self._size)
+                self._size += written
+                rest = rest[written:]
+        except OSError as error:
+            self.error = f"cannot write the log: {os.strerror(error.errno or 0)}"
+
+    def tail(self, size: int) -> bytes:
+        """The last ``size`` bytes of the file."""
+        try:
+            return os.pread(self._file, size, max(0, self._size - size))
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._file)
+
+    def _leave_out(self) -> None:
+        kept = self._limit // 4
+        start = self._limit - kept
+        self._left_out += start - (self._head + (len(self._notice()) if self._left_out else 0))
+        notice = self._notice()
+        os.pwrite(self._file, notice, self._head)
+        self._move_up(start, self._head + len(notice))
+
+    def _notice(self) -> bytes:
+        return b"\n[hpsearch left out %20d bytes here: the log is limited to %d bytes]\n" % (
+            self._left_out,
+            self._limit,
+        )
+
+    def _move_up(self, source: int, target: int) -> None:
+        while chunk := os.pread(self._file, min(_COPY_BYTES, self._limit - source), source):
+            os.pwrite(self._file, chunk, target)
+            source += len(chunk)
+            target += len(chunk)
+        os.ftruncate(self._file, target)
+        self._size = target
