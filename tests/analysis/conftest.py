@@ -1,0 +1,47 @@
+"""Sample studies as fixtures, and the browser that looks at the pages."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from sample_studies import sample_study, write_predictions
+
+from hpsearch.study import attributes as attrs
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet_optuna() -> Iterator[None]:
+    """Optuna's log is not what these tests look at."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """Forty trials as hpsearch leaves them."""
+    return sample_study()
+
+
+@pytest.fixture
+def study_dir(tmp_path: Path, study: optuna.Study) -> Path:
+    """The folder of that study, with sample predictions of the best trial."""
+    folder = tmp_path / "studies" / study.study_name
+    best = min(
+        (trial for trial in study.trials if trial.state == TrialState.COMPLETE), key=lambda trial: trial.value or 9
+    )
+    write_predictions(folder / best.user_attrs[attrs.FOLDER])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser, or a skip that says what is missing."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium or Chrome on this machine, so the page is not rendered here")
+    return found
