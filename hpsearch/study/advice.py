@@ -1,0 +1,116 @@
+"""What is allowed in a definition but probably not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hpsearch.errors import UsageError
+from hpsearch.study.commands import placeholders
+from hpsearch.study.fields import REPORTED_METRICS
+from hpsearch.study.parameters import LogUniform, Uniform
+from hpsearch.study.setting_rules import JUDGING
+
+if TYPE_CHECKING:
+    from hpsearch.study.definition import StudyDefinition
+
+
+def advice(definition: StudyDefinition) -> list[str]:
+    """Warnings about a definition, each one sentence with what to do."""
+    return [*_size(definition), *_pruner(definition), *_objective(definition), *_space(definition), *_rest(definition)]
+
+
+def _size(definition: StudyDefinition) -> Iterator[str]:
+    points, wanted = _points(definition), _target(definition)
+    if points is None or wanted is None:
+        return
+    if definition.search_mode != "grid":
+        if points < wanted:
+            yield (
+                f"the search space has only {points} different points, fewer than the {wanted} trials: "
+                "some will repeat others; search with --search-mode grid to try each once"
+            )
+    elif wanted < points:
+        yield f"the grid has {points} points, but n_trials is {wanted}: {points - wanted} of them will not be tried"
+    elif wanted > points:
+        yield f"the grid has {points} points: the search ends there, before n_trials={wanted}"
+
+
+def _points(definition: StudyDefinition) -> int | None:
+    """How many different points the space has; None for infinitely many, or too many to matter."""
+    continuous = any(isinstance(parameter, (LogUniform, Uniform)) for parameter in definition.search_space.values())
+    if continuous and definition.search_mode != "grid":
+        return None
+    try:
+        return definition.grid_size()
+    except UsageError:
+        return None
+
+
+def _target(definition: StudyDefinition) -> int | None:
+    target = definition.target()
+    return _points(definition) if target is None else target
+
+
+def _pruner(definition: StudyDefinition) -> Iterator[str]:
+    pruner, steps = definition.pruner, definition.evaluations
+    if pruner.type == "none":
+        return
+    if pruner.n_warmup_steps >= steps:
+        fifth = max(1, steps // 5)
+        yield (
+            f"the {pruner.type} pruner can never stop a trial: n_warmup_steps={pruner.n_warmup_steps}, but a trial has "
+            f"{steps} evaluations; use {fifth} (--set pruner.n_warmup_steps={fifth})"
+        )
+    target = _target(definition)
+    if pruner.type in ("median", "percentile") and target is not None and pruner.n_startup_trials >= target:
+        fewer = max(1, target // 4)
+        yield (
+            f"the {pruner.type} pruner can never stop a trial: n_startup_trials={pruner.n_startup_trials}, "
+            f"but the study ends after {target} trials; use {fewer} (--set pruner.n_startup_trials={fewer})"
+        )
+    metric = definition.objective.metric
+    if definition.command is None and not REPORTED_METRICS.get(metric, ("", True))[1]:
+        yield (
+            f'the {pruner.type} pruner can never stop a trial: "{metric}" is reported at the end only; '
+            "say so with --set pruner=none"
+        )
+
+
+def _objective(definition: StudyDefinition) -> Iterator[str]:
+    metric, direction = definition.objective.metric, definition.objective.direction
+    usual = REPORTED_METRICS.get(metric, (direction, True))[0]
+    if direction != usual:
+        yield f'the search will {direction} "{metric}", which is better the other way; is "{usual}" meant?'
+
+
+def _space(definition: StudyDefinition) -> Iterator[str]:
+    for name, parameter in definition.search_space.items():
+        if isinstance(parameter, Uniform) and _needs_log(name, parameter):
+            yield (
+                f'"{name}" goes from {parameter.low:g} to {parameter.high:g} on a linear scale, '
+                'where small values are hardly tried; use "type": "loguniform"'
+            )
+        if definition.command is None and name in JUDGING:
+            yield f'"{name}" is part of how trials are judged: searched, their values cannot be compared; fix it'
+
+
+def _needs_log(name: str, parameter: Uniform) -> bool:
+    return parameter.low > 0 and (name == "learning_rate" or parameter.high / parameter.low >= 100)
+
+
+def _rest(definition: StudyDefinition) -> Iterator[str]:
+    if definition.command is not None:
+        unused = sorted(set(definition.search_space) - placeholders(definition.command))
+        for name in unused:
+            yield (
+                f'"{name}" is searched, but the command has no {{{name}}}: the program gets it only in the job file '
+                "(hpsearch.sdk.job().settings)"
+            )
+        return
+    steps = definition.settings.get("max_steps")
+    if steps is not None and steps < definition.evaluations:
+        yield f"max_steps={steps} is fewer than the {definition.evaluations} evaluations a trial should make"
+    warmup = [name for name in ("warmup_ratio", "warmup_steps") if name in definition.search_space]
+    if warmup and definition.settings.get("lr_scheduler_type") == "constant":
+        yield f'"{warmup[0]}" does nothing with lr_scheduler_type "constant"; use "constant_with_warmup"'

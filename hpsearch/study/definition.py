@@ -1,0 +1,146 @@
+"""The definition of one study: what is searched, what is fixed, what is best, and how the search goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from hpsearch.study.advice import advice
+from hpsearch.study.commands import fill
+from hpsearch.study.fields import DEFAULT_TRIALS, Objective, PrunerSettings, StudyFields
+from hpsearch.study.parsing import parse
+from hpsearch.study.problems import Origin, Origins
+from hpsearch.study.setting_rules import defaults
+from hpsearch.study.space import Parameter, default_grid_point, default_point, grid_size
+from hpsearch.trials.settings import TrainSettings
+
+__all__ = ["Objective", "PrunerSettings", "StudyDefinition", "diff_identity"]
+
+
+class StudyDefinition(StudyFields):
+    """A study, completely described. Made by ``from_flat``, which checks it.
+
+    ``settings`` are the fixed settings: every setting of the built-in training that is not searched, defaults included;
+    with a ``command``, the values named in the definition's "settings".
+    """
+
+    search_space: dict[str, Parameter] = Field(description="What is searched.")
+    settings: dict[str, Any] = Field(description="What is fixed.")
+
+    @classmethod
+    def from_flat(
+        cls,
+        values: Mapping[str, Any],
+        *,
+        source: str = "definition",
+        origins: Origins | None = None,
+        searching: bool = True,
+    ) -> StudyDefinition:
+        """Read a flat definition. ``source`` or ``origins`` say in messages where the values were given.
+
+        With ``searching`` false the definition may search nothing, and has no default search space.
+
+        Raises:
+            UsageError: it breaks a rule; the message has place, rule, values and remedy of each.
+        """
+        parsed = parse(values, origins or Origins(Origin(source)), searching=searching)
+        fields = {name: getattr(parsed.fields, name) for name in StudyFields.model_fields}
+        return cls.model_validate({**fields, "search_space": parsed.search_space, "settings": parsed.settings})
+
+    @property
+    def evaluations(self) -> int:
+        """How many evaluations a trial makes; the fewest where that is searched."""
+        searched = self.search_space.get("evaluations")
+        value = min(searched.extremes()) if searched else self.settings.get("evaluations", defaults()["evaluations"])
+        return value if isinstance(value, int) and value > 0 else int(defaults()["evaluations"])
+
+    def target(self) -> int | None:
+        """Finished trials the study is after: ``n_trials``, else 20; None for all points of a grid."""
+        if self.n_trials is None:
+            return None if self.search_mode == "grid" else DEFAULT_TRIALS
+        return self.n_trials
+
+    def grid_size(self) -> int:
+        """How many points the grid has. Raises UsageError where a range is continuous, or there are too many."""
+        return grid_size(self.search_space)
+
+    def default_params(self) -> dict[str, Any]:
+        """The default configuration: the searched settings of trial 0.
+
+        For a grid, its nearest point. Raises UsageError where the grid has none, or too many points.
+        """
+        known = {} if self.command else defaults()
+        make = default_grid_point if self.search_mode == "grid" else default_point
+        return make(self.search_space, known)
+
+    def searched_values(self) -> dict[str, list[Any]]:
+        """Each searched setting's choices, or both ends of its range."""
+        return {name: parameter.extremes() for name, parameter in self.search_space.items()}
+
+    def trial_settings(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """All settings of a trial. Searched settings that ``params`` leaves out are as in the default configuration.
+
+        ``seed`` is the trial's; a searched seed wins. Raises KeyError for a name that is not searched.
+        """
+        chosen = {name: self._as_written(name, value) for name, value in params.items()}
+        missing = {name: value for name, value in self._start().items() if name not in chosen}
+        values = {**self.settings, "seed": seed, **missing, **chosen}
+        return values if self.command else TrainSettings.model_validate(values, strict=True).model_dump()
+
+    def fill_command(
+        self, values: Mapping[str, Any], *, seed: int, output_dir: str, trial: int, study: str
+    ) -> tuple[str, ...]:
+        """The program's arguments for one trial, never a shell string; ``values`` are from ``trial_settings``.
+
+        Raises ValueError without a ``command``.
+        """
+        if self.command is None:
+            raise ValueError("the definition has no command")
+        return fill(self.command, {"seed": seed, **values, "output_dir": output_dir, "trial": trial, "study": study})
+
+    def identity(self) -> dict[str, Any]:
+        """What may not change under an existing study, as JSON. ``diff_identity`` compares two of them."""
+        return {
+            "search_space": self._flat_space(),
+            "settings": dict(self.settings),
+            "objective": self.objective.model_dump(),
+            "command": None if self.command is None else list(self.command),
+            "seed": self.seed,
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """The definition as flat JSON, complete: ``from_flat`` makes the same definition of it."""
+        fields = self.model_dump(mode="json", include=set(StudyFields.model_fields), exclude_none=True)
+        fields["pruner"] = self.pruner.flat()
+        settings = {"settings": dict(self.settings)} if self.command else self.settings
+        return {**fields, "search_space": self._flat_space(), **settings}
+
+    def missing(self) -> str:
+        """What has to be given before the study can run, and how; empty where nothing is missing."""
+        if self.command is None and self.settings.get("input_data") is None and "input_data" not in self.search_space:
+            return "the study needs data, but input_data is not given; name your rows with --input-data FILE"
+        return ""
+
+    def warnings(self) -> list[str]:
+        """What is allowed but probably not meant, or good to know before the search starts."""
+        return advice(self)
+
+    def _start(self) -> dict[str, Any]:
+        return default_point(self.search_space, {} if self.command else defaults())
+
+    def _as_written(self, name: str, value: Any) -> Any:
+        """The value in the type its range has: a storage may give 8.0 for 8."""
+        parameter = self.search_space[name]
+        return parameter.nearest(value) if parameter.contains(value) else value
+
+    def _flat_space(self) -> dict[str, Any]:
+        return {name: each.model_dump(mode="json", exclude_none=True) for name, each in self.search_space.items()}
+
+
+def diff_identity(stored: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """One line for each difference between two identities: ``settings.lora_r: 16 -> 32``."""
+    from hpsearch.study.identity import differences
+
+    return differences(stored, new)

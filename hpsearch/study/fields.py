@@ -1,0 +1,164 @@
+"""What a study's definition says about the search itself, beside the settings of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hpsearch.study.names import is_variable_name
+from hpsearch.study.problems import BrokenRules, Problem, nearest_names, show
+from hpsearch.trials.job import MAX_NAME_CHARACTERS
+
+# What the built-in training reports: the direction in which each is better, and whether it is reported at every
+# evaluation (a pruner needs that) or only at the end.
+REPORTED_METRICS: dict[str, tuple[Literal["minimize", "maximize"], bool]] = {
+    "eval_cer": ("minimize", True),
+    "eval_wer": ("minimize", True),
+    "eval_loss": ("minimize", True),
+    "peak_memory_bytes": ("minimize", False),
+    "train_seconds": ("minimize", False),
+    "eval_seconds": ("minimize", False),
+    "it_per_s": ("maximize", False),
+    "tokens_per_s": ("maximize", False),
+}
+
+# Which of a pruner's numbers its type reads; the others would do nothing.
+PRUNER_NUMBERS: dict[str, tuple[str, ...]] = {
+    "median": ("n_startup_trials", "n_warmup_steps"),
+    "percentile": ("n_startup_trials", "n_warmup_steps", "percentile"),
+    "hyperband": ("n_warmup_steps",),
+    "none": (),
+}
+
+DEFAULT_TRIALS = 20
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Objective(_Fields):
+    """The metric that decides which trial is best."""
+
+    metric: str = Field(
+        "eval_cer", min_length=1, max_length=MAX_NAME_CHARACTERS, description="Name of a reported metric."
+    )
+    direction: Literal["minimize", "maximize"] = Field(
+        "minimize", description="Which way is better. Known for built-in metrics; any other metric names it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direction(cls, data: Any) -> Any:
+        """Fill in the direction of a metric that has only one; ask for it elsewhere."""
+        if not isinstance(data, dict) or "direction" in data or not isinstance(data.get("metric", "eval_cer"), str):
+            return data
+        metric = data.get("metric", "eval_cer")
+        if metric not in REPORTED_METRICS:
+            rule = f"a metric is named with its direction, but {show(metric)} has none"
+            raise BrokenRules([Problem((), rule, 'add "direction": "minimize" or "maximize"')])
+        return {**data, "direction": REPORTED_METRICS[metric][0]}
+
+
+class PrunerSettings(_Fields):
+    """When a trial is stopped early. A step is one evaluation; a trial makes ``evaluations`` of them."""
+
+    type: Literal["median", "percentile", "hyperband", "none"] = Field(
+        "median",
+        description="median: worse than the median of finished trials at the same step; percentile: not among the best "
+        "percentile; hyperband: successive halving; none.",
+    )
+    n_startup_trials: int = Field(5, ge=0, description="Finished trials before any is stopped (median, percentile).")
+    n_warmup_steps: int = Field(
+        10, ge=0, description="Steps a trial makes before it may be stopped; hyperband: its smallest resource."
+    )
+    percentile: float = Field(25.0, ge=0, le=100, description="Share of trials that go on, in percent (percentile).")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        """Take "none" for {"type": "none"}."""
+        return {"type": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _numbers_of_the_type(self) -> PrunerSettings:
+        idle = sorted(self.model_fields_set - {"type"} - set(PRUNER_NUMBERS[self.type]))
+        if idle:
+            rule = "{} would do nothing, as a pruner of type {} does not read it"
+            problems = [Problem((name,), rule.format(show(name), show(self.type)), "delete it") for name in idle]
+            raise BrokenRules(problems)
+        return self
+
+    def flat(self) -> dict[str, Any]:
+        """The type and the numbers it reads."""
+        return {name: getattr(self, name) for name in ("type", *PRUNER_NUMBERS[self.type])}
+
+
+class StudyFields(_Fields):
+    """The keys of a definition that are not settings of a trial."""
+
+    objective: Objective = Field(Objective(), description="What is searched for.")
+    search_mode: Literal["bayesian", "grid", "random"] = Field(
+        "bayesian", description="bayesian: TPE; grid: every point of the grid once; random."
+    )
+    n_trials: int | None = Field(
+        None, ge=1, description="Finished trials over the study's life; null: all points of a grid, else 20."
+    )
+    pruner: PrunerSettings = Field(PrunerSettings(), description="When a trial is stopped early.")
+    seed: int = Field(3407, ge=0, le=2**32 - 1, description="The study's seed; each trial's is derived from it.")
+    command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = Field(
+        None,
+        description="Your own program as a list of arguments, in which {name} is filled with a setting, and {seed}, "
+        "{output_dir}, {trial}, {study} with what they say; {{ and }} are braces. null: the built-in training.",
+    )
+    env_pass: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="Names of environment variables that trials get beside the usual ones."
+    )
+    max_retries: int = Field(
+        2, ge=0, le=100, description="How often a trial is run again after a fault of the machine."
+    )
+    trial_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may take; null: no limit.")
+    stall_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may report nothing; null: no limit.")
+    keep_adapters: int = Field(
+        3, ge=0, description="Adapters kept: those of the best so many trials. best/ is always kept."
+    )
+    description: str = Field("", max_length=10_000, description="A note for people.")
+
+    @model_validator(mode="after")
+    def _hold(self) -> StudyFields:
+        broken = [*self._command_rules(), *self._variable_rules()]
+        if broken:
+            raise BrokenRules(broken)
+        return self
+
+    def _command_rules(self) -> Iterable[Problem]:
+        if self.command is not None and not self.command[0].strip():
+            yield Problem(
+                ("command", 0), "a command begins with a program, but this one with nothing", "name a program"
+            )
+
+    def _variable_rules(self) -> Iterable[Problem]:
+        for index, name in enumerate(self.env_pass):
+            if not is_variable_name(name):
+                rule = f"env_pass holds names of environment variables, but {show(name)} is none"
+                yield Problem(("env_pass", index), rule, "write the name alone, without a value")
+            elif name.startswith("HPSEARCH_"):
+                rule = f"HPSEARCH_ variables are hpsearch's own, but env_pass names {show(name)}"
+                yield Problem(("env_pass", index), rule, "delete it")
+
+
+STUDY_KEYS = frozenset(StudyFields.model_fields)
+
+
+def unknown_metric(metric: str) -> Problem | None:
+    """What is wrong with an objective of the built-in training, if anything."""
+    path = ("objective", "metric")
+    if metric.startswith("holdout_"):
+        rule = f"held-out rows are never searched on, but the objective is {show(metric)}"
+        return Problem(path, rule, f"use {show(metric.replace('holdout_', 'eval_', 1))}")
+    if metric not in REPORTED_METRICS:
+        rule = f"the built-in training reports no metric {show(metric)}"
+        return Problem(path, rule, nearest_names(metric, REPORTED_METRICS))
+    return None

@@ -1,0 +1,188 @@
+"""Resolving a study's definition from its layers: file, search space, options, --set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpsearch.errors import UsageError
+from hpsearch.study.assignments import set_layer
+from hpsearch.study.definition import StudyDefinition, diff_identity
+from hpsearch.study.layers import Layer, Merged, file_layer
+from hpsearch.study.library import find_space, find_study
+from hpsearch.study.names import check_study_name
+from hpsearch.study.parsing import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
+from hpsearch.study.problems import JsonPath, Origin, nearest_names, show
+from hpsearch.study.setting_rules import DECIDED_BY, defaults
+from hpsearch.study.strict_json import load_json
+
+__all__ = ["check_study_name", "diff_identity", "find_study", "load_definition", "load_json", "load_settings"]
+
+PATH_SETTINGS = ("input_data", "model_name")
+
+
+def load_definition(
+    name: str,
+    config: Path | None = None,
+    search_space: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+) -> StudyDefinition:
+    """The resolved definition of the study ``name``.
+
+    ``options`` are flat values given on the command line (None: not given), ``sets`` the texts of --set. Relative paths
+    are relative to the file that names them, or to the working folder.
+
+    Raises:
+        UsageError: a file is missing or unreadable, or a layer or the whole breaks a rule.
+    """
+    check_study_name(name)
+    merged = Merged()
+    merged.add(_default_layer())
+    found = find_study(name, config)
+    if found is not None:
+        _add_file(merged, found)
+    if search_space is not None:
+        merged.add(space_layer(find_space(search_space, Path())))
+    _add_options(merged, options or {}, sets)
+    return _finished(merged, searching=True)
+
+
+def load_settings(
+    config: Path | None = None, options: Mapping[str, Any] | None = None, sets: Sequence[str] = ()
+) -> StudyDefinition:
+    """The settings of one fine-tune, as a definition that need not search anything.
+
+    ``config`` may be a study's best config, which holds every setting, those without effect too.
+
+    Raises:
+        UsageError: as for ``load_definition``.
+    """
+    merged = Merged()
+    if config is not None:
+        values = _without_idle(load_json(config))
+        merged.add(_resolved(file_layer(values, str(config)), config.parent))
+    _add_options(merged, options or {}, sets)
+    return _finished(merged, searching=False)
+
+
+def space_layer(path: Path) -> Layer:
+    """A search space's file as a layer: a bare object of ranges, or a flat definition with search_space inside.
+
+    Raises:
+        UsageError: the file cannot be read, or has no search space.
+    """
+    values = load_json(path)
+    if is_bare_space(values):
+        space = {name: value for name, value in values.items() if name != SCHEMA_KEY}
+        origins: dict[JsonPath, Origin] = {("search_space", name): Origin(str(path), (name,)) for name in space}
+        return Layer({"search_space": space}, {("search_space",): Origin(str(path)), **origins})
+    if not isinstance(values.get("search_space"), Mapping):
+        raise UsageError(
+            f"a search space's file is an object of ranges, or has one in search_space; {path} has neither",
+            'write {"learning_rate": {"type": "loguniform", "low": 1e-05, "high": 0.0005}}',
+        )
+    return _resolved(file_layer(values, str(path)), path.parent)
+
+
+def is_bare_space(values: Mapping[str, Any]) -> bool:
+    """Whether a file's object is a search space itself, rather than a definition."""
+    inner = [value for name, value in values.items() if name != SCHEMA_KEY]
+    return bool(inner) and not set(values) & OBJECT_KEYS and all(isinstance(value, Mapping) for value in inner)
+
+
+def _default_layer() -> Layer:
+    space = {name: each.model_dump(mode="json", exclude_none=True) for name, each in DEFAULT_SPACE.items()}
+    return Layer({"search_space": space}, {("search_space",): Origin("the default search space", is_file=False)})
+
+
+def _add_file(merged: Merged, path: Path) -> None:
+    """Lay a definition's file over the others; a search space that it names by path, first."""
+    layer = file_layer(load_json(path), str(path))
+    named = layer.values.get("search_space")
+    if isinstance(named, str):
+        space = space_layer(find_space(Path(named), path.parent))
+        beside = {name: value for name, value in space.values.items() if name != "search_space"}
+        merged.add(Layer(beside, {place: origin for place, origin in space.origins.items() if place[0] in beside}))
+        origins = {place: origin for place, origin in space.origins.items() if place[0] == "search_space"}
+        layer = Layer({**layer.values, "search_space": space.values["search_space"]}, {**layer.origins, **origins})
+    if layer.values.get("command") is not None and "search_space" not in layer.values:
+        merged.values.pop("search_space", None)
+    merged.add(_resolved(layer, path.parent))
+
+
+def _add_options(merged: Merged, options: Mapping[str, Any], sets: Sequence[str]) -> None:
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in KNOWN_KEYS:
+            raise UsageError(f"{show(name)} is not a known key of a definition", nearest_names(name, KNOWN_KEYS))
+    origins: dict[JsonPath, Origin] = {(name,): Origin(f"--{name.replace('_', '-')}", is_file=False) for name in given}
+    merged.add(_resolved(Layer(given, origins), Path()))
+    layer = set_layer(sets, merged.values)
+    named = layer.values.get("search_space")
+    if isinstance(named, str):
+        merged.add(space_layer(find_space(Path(named), Path())))
+        layer = Layer({name: value for name, value in layer.values.items() if name != "search_space"}, layer.origins)
+    merged.add(_resolved(layer, Path()))
+
+
+def _finished(merged: Merged, *, searching: bool) -> StudyDefinition:
+    return StudyDefinition.from_flat(merged.values, origins=merged.origins, searching=searching)
+
+
+def _without_idle(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A complete set of settings without those that do nothing, as a best config has them at their defaults."""
+    idle = {
+        second
+        for first, second in DECIDED_BY.items()
+        if values.get(first) is not None and values.get(second) == defaults()[second]
+    }
+    kept = {name: value for name, value in values.items() if name not in idle}
+    own = kept.get("settings")
+    if isinstance(own, Mapping) and "seed" in own:
+        kept |= {"seed": own["seed"], "settings": {name: value for name, value in own.items() if name != "seed"}}
+    return kept
+
+
+def _resolved(layer: Layer, base: Path) -> Layer:
+    """The layer with its relative paths made absolute, from the folder they were written in."""
+    values = dict(layer.values)
+    if values.get("command") is not None:
+        return layer
+    space = values.get("search_space")
+    for name in PATH_SETTINGS:
+        resolve = _RESOLVERS[name]
+        if isinstance(values.get(name), str):
+            values[name] = resolve(values[name], base)
+        if isinstance(space, Mapping) and isinstance(space.get(name), Mapping):
+            space = {**space, name: _resolved_choices(space[name], resolve, base)}
+            values["search_space"] = space
+    return Layer(values, layer.origins, layer.space_is_patch)
+
+
+def _resolved_choices(parameter: Mapping[str, Any], resolve: Callable[[str, Path], str], base: Path) -> dict[str, Any]:
+    changed = dict(parameter)
+    if isinstance(parameter.get("choices"), list):
+        changed["choices"] = [resolve(each, base) if isinstance(each, str) else each for each in parameter["choices"]]
+    if isinstance(parameter.get("default"), str):
+        changed["default"] = resolve(parameter["default"], base)
+    return changed
+
+
+def _data_path(text: str, base: Path) -> str:
+    return text if _is_absolute(text) else str((base / text).resolve())
+
+
+def _model_path(text: str, base: Path) -> str:
+    """A model name is a path where it begins like one, or where such a folder exists; else a name on the Hub."""
+    if _is_absolute(text) or not (text.startswith(("./", "../")) or (base / text).is_dir()):
+        return text
+    return str((base / text).resolve())
+
+
+def _is_absolute(text: str) -> bool:
+    return not text or text.startswith("asset:") or Path(text).is_absolute()
+
+
+_RESOLVERS: dict[str, Callable[[str, Path], str]] = {"input_data": _data_path, "model_name": _model_path}

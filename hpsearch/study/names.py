@@ -1,0 +1,38 @@
+"""Names that become folders, placeholders or variables."""
+
+from __future__ import annotations
+
+import re
+
+from hpsearch.errors import UsageError
+from hpsearch.study.problems import show
+
+_STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
+
+
+def check_study_name(name: str) -> str:
+    """The name, if a study may have it: it names a folder, and storages and reports show it.
+
+    Raises:
+        UsageError: it is not 1 to 128 letters, digits, ``.``, ``_`` and ``-``, beginning with a letter or digit, or
+            it holds ``..``.
+    """
+    if not isinstance(name, str) or not _STUDY.fullmatch(name) or ".." in name:
+        raise UsageError(
+            "a study's name is 1 to 128 letters, digits, '.', '_' and '-', begins with a letter or digit "
+            f"and holds no '..', but is {show(name)}",
+            "choose such a name, for example gemma-ocr_2",
+        )
+    return name
+
+
+def is_parameter_name(name: str) -> bool:
+    """Whether a setting of one's own program may have this name (it becomes a placeholder)."""
+    return _PARAMETER.fullmatch(name) is not None
+
+
+def is_variable_name(name: str) -> bool:
+    """Whether an environment variable may have this name."""
+    return _VARIABLE.fullmatch(name) is not None

@@ -1,0 +1,226 @@
+"""From flat JSON to the parts of a definition, with every broken rule found at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from hpsearch.study.commands import RESERVED, command_problems
+from hpsearch.study.fields import STUDY_KEYS, StudyFields, unknown_metric
+from hpsearch.study.names import is_parameter_name
+from hpsearch.study.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
+from hpsearch.study.problems import InvalidDefinition, Origins, Problem, from_pydantic, nearest_names, show
+from hpsearch.study.setting_rules import (
+    DECIDED_BY,
+    complete,
+    fixed_problems,
+    searched_problems,
+    together_problems,
+)
+from hpsearch.trials.settings import setting_names
+
+SCHEMA_KEY = "$schema"  # for editors; means nothing here
+OBJECT_KEYS = frozenset({"search_space", "settings", "objective", "pruner"})
+KNOWN_KEYS = STUDY_KEYS | {"search_space", "settings"} | setting_names()
+
+# The issue that describes the users' tool names this space; the study files say why.
+DEFAULT_SPACE: dict[str, Parameter] = {
+    "learning_rate": LogUniform(type="loguniform", low=1e-5, high=5e-4),
+    "num_train_epochs": IntRange(type="int", low=2, high=5),
+}
+
+
+@dataclass
+class Parsed:
+    """The parts of a definition, and what is wrong with them."""
+
+    fields: StudyFields | None = None
+    search_space: dict[str, Parameter] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def parse(values: Mapping[str, Any], origins: Origins, *, searching: bool = True) -> Parsed:
+    """Read a flat definition.
+
+    Raises:
+        InvalidDefinition: it breaks rules; all of them are in the error.
+    """
+    parsed = examine(values, searching=searching)
+    if parsed.problems:
+        raise InvalidDefinition(origins.locate(parsed.problems))
+    return parsed
+
+
+def examine(values: Mapping[str, Any], *, searching: bool = True) -> Parsed:
+    """Read a flat definition, and find everything that is wrong with it."""
+    values = {name: value for name, value in values.items() if name != SCHEMA_KEY}
+    parsed = Parsed()
+    parsed.problems += _unknown_keys(values)
+    _read_fields(values, parsed)
+    _read_space(values, parsed, searching)
+    parsed.problems += double_keys(values)
+    if values.get("command") is None:
+        _read_settings(values, parsed)
+    else:
+        _read_command_settings(values, parsed)
+    return parsed
+
+
+def double_keys(values: Mapping[str, Any]) -> list[Problem]:
+    """Keys that one layer both fixes and searches."""
+    space = values.get("search_space")
+    own = values.get("settings")
+    if not isinstance(space, Mapping):
+        return []
+    rule = "a setting is either fixed or searched, but {} is both"
+    paths: list[tuple[str, ...]] = [(name,) for name in values if name in space and name != "seed"]
+    paths += [("settings", name) for name in (own if isinstance(own, Mapping) else ()) if name in space]
+    return [Problem(path, rule.format(show(path[-1])), 'delete it here or from "search_space"') for path in paths]
+
+
+def parse_space(space: Any, path: tuple[str, ...] = ("search_space",)) -> tuple[dict[str, Parameter], list[Problem]]:
+    """Read an object of ranges, and find what is wrong with it."""
+    if not isinstance(space, Mapping):
+        rule = f"a search space is an object of ranges, but is {show(space)}"
+        return {}, [
+            Problem(path, rule, 'write {"learning_rate": {"type": "loguniform", "low": 1e-05, "high": 0.0005}}')
+        ]
+    found: dict[str, Parameter] = {}
+    problems: list[Problem] = []
+    for name, value in space.items():
+        parameter, broken = _read_parameter(name, value, (*path, name))
+        problems += broken
+        if parameter is not None:
+            found[name] = parameter
+    return found, problems
+
+
+def _unknown_keys(values: Mapping[str, Any]) -> list[Problem]:
+    found = []
+    for name in values:
+        if name in KNOWN_KEYS:
+            continue
+        remedy = nearest_names(name, KNOWN_KEYS)
+        if _looks_like_range(values[name]):
+            remedy = 'ranges stand inside "search_space"'
+        found.append(Problem((name,), f"{show(name)} is not a known key of a definition", remedy))
+    return found
+
+
+def _read_fields(values: Mapping[str, Any], parsed: Parsed) -> None:
+    given = {name: values[name] for name in STUDY_KEYS if name in values}
+    try:
+        parsed.fields = StudyFields.model_validate(given)
+    except ValidationError as error:
+        parsed.problems += from_pydantic(error, known=STUDY_KEYS)
+        return
+    if parsed.fields.command is None:
+        problem = unknown_metric(parsed.fields.objective.metric)
+        parsed.problems += [problem] if problem else []
+
+
+def _read_space(values: Mapping[str, Any], parsed: Parsed, searching: bool) -> None:
+    if "search_space" in values:
+        parsed.search_space, problems = parse_space(values["search_space"])
+        parsed.problems += problems
+    elif values.get("command") is None and searching:
+        parsed.search_space = default_space(values)
+    if searching and not parsed.search_space and not parsed.problems:
+        rule = "a study searches at least one setting, but this one has none in search_space"
+        remedy = 'add one, for example {"learning_rate": {"type": "loguniform", "low": 1e-05, "high": 0.0005}}'
+        parsed.problems.append(Problem(("search_space",), rule, remedy))
+
+
+def default_space(values: Mapping[str, Any]) -> dict[str, Parameter]:
+    """The default search space, without what the definition fixes."""
+    fixed = {name for name, value in values.items() if value is not None}
+    fixed |= {second for first, second in DECIDED_BY.items() if first in fixed}
+    return {name: parameter for name, parameter in DEFAULT_SPACE.items() if name not in fixed}
+
+
+def _read_parameter(name: str, value: Any, path: tuple[str, ...]) -> tuple[Parameter | None, list[Problem]]:
+    types = ", ".join(f'"{each}"' for each in PARAMETER_TYPES)
+    if not isinstance(value, Mapping):
+        rule = f"a range is an object with a type, but {show(name)} is {show(value)}"
+        return None, [Problem(path, rule, f"write an object of type {types}, or move the value out of search_space")]
+    kind = value.get("type")
+    if not isinstance(kind, str) or kind not in PARAMETER_TYPES:
+        rule = f"{show(name)} must have a type it may have" if "type" in value else f"{show(name)} must have a type"
+        rule += f", but is {show(kind)}" if "type" in value else ", but has none"
+        return None, [Problem((*path, "type") if "type" in value else path, rule, f"write one of {types}")]
+    model = PARAMETER_TYPES[kind]
+    try:
+        return model.model_validate(dict(value)), []
+    except ValidationError as error:
+        found = from_pydantic(error, path, known=model.model_fields)
+        return None, [Problem(each.path, each.rule.replace("{name}", show(name)), each.remedy) for each in found]
+
+
+def _read_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
+    fixed = {name: values[name] for name in values if name in setting_names() and name not in STUDY_KEYS}
+    problems = [] if not values.get("settings") else [_settings_without_command()]
+    problems += [_range_as_value(each, fixed) for each in fixed_problems(fixed)]
+    for name, parameter in parsed.search_space.items():
+        problems += searched_problems(name, parameter) if name in setting_names() else [_unknown_setting(name)]
+    problems += together_problems(fixed, parsed.search_space)
+    parsed.problems += problems
+    if not parsed.problems:
+        parsed.settings = complete(fixed, parsed.search_space)
+
+
+def _read_command_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
+    settings = values.get("settings", {})
+    if not isinstance(settings, Mapping):
+        rule = f"settings is an object of fixed values, but is {show(settings)}"
+        parsed.problems.append(Problem(("settings",), rule, 'write {"name": value}'))
+        settings = {}
+    parsed.problems += [_setting_beside_command(name) for name in values if name in setting_names() - STUDY_KEYS]
+    parsed.problems += _command_names(settings, ("settings",)) + _command_names(parsed.search_space, ("search_space",))
+    for name, value in settings.items():
+        if not isinstance(value, (str, int, float, bool, type(None))):
+            rule = f"a fixed value is a text, a number, true, false or null, but {show(name)} is {show(value)}"
+            parsed.problems.append(Problem(("settings", name), rule, "write one value, or a text that holds them"))
+    if parsed.fields is not None and parsed.fields.command is not None:
+        parsed.problems += command_problems(parsed.fields.command, [*settings, *parsed.search_space])
+    parsed.settings = dict(settings)
+
+
+def _command_names(names: Mapping[str, Any], path: tuple[str, ...]) -> list[Problem]:
+    found = []
+    for name in names:
+        if not is_parameter_name(name):
+            rule = f"a name in a command is letters, digits, '_' and '-', but is {show(name)}"
+            found.append(Problem((*path, name), rule, "rename it"))
+        elif name in RESERVED and not (name == "seed" and path == ("search_space",)):
+            remedy = 'write "seed" beside "command"' if name == "seed" else "rename it"
+            found.append(Problem((*path, name), f"{show(name)} is filled in by hpsearch itself", remedy))
+    return found
+
+
+def _settings_without_command() -> Problem:
+    rule = '"settings" holds the fixed values of a "command", but there is none'
+    return Problem(("settings",), rule, 'write the settings of the built-in training beside "search_space"')
+
+
+def _setting_beside_command(name: str) -> Problem:
+    rule = f"{show(name)} is a setting of the built-in training, which a command replaces"
+    return Problem((name,), rule, 'write it inside "settings" for your program, or delete it')
+
+
+def _unknown_setting(name: str) -> Problem:
+    rule = f"{show(name)} is not a setting of the built-in training"
+    return Problem(("search_space", name), rule, nearest_names(name, setting_names()))
+
+
+def _range_as_value(problem: Problem, fixed: Mapping[str, Any]) -> Problem:
+    if _looks_like_range(fixed.get(str(problem.path[0]))):
+        return Problem(problem.path, problem.rule, 'ranges stand inside "search_space"')
+    return problem
+
+
+def _looks_like_range(value: Any) -> bool:
+    return isinstance(value, Mapping) and "type" in value

@@ -1,0 +1,157 @@
+"""What is wrong with a definition: each problem with its place, rule, values and remedy; all of them told at once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from hpsearch.errors import UsageError
+
+JsonPath = tuple[str | int, ...]  # keys and indexes from a document's root, the parts of a JSON pointer
+
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was given: a file and the path in it, or an option (whose path is empty)."""
+
+    source: str
+    path: JsonPath = ()
+    is_file: bool = True
+
+    def at(self, rest: JsonPath) -> str:
+        """The place of ``rest`` below this origin, as people read it: FILE#/json/pointer, or the option."""
+        place = pointer((*self.path, *rest))
+        return f"{self.source}#{place}" if self.is_file or place else self.source
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule. ``path`` is where in the definition; ``where`` the same for people, once it is known."""
+
+    path: JsonPath
+    rule: str  # the rule and the values
+    remedy: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.rule}{place}; {self.remedy}"
+
+
+class BrokenRules(ValueError):
+    """Raised by a model's validator: rules that hold between its fields."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(problem.rule for problem in problems))
+        self.problems = tuple(problems)
+
+
+class InvalidDefinition(UsageError):
+    """A definition that breaks rules; ``problems`` holds every one of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        if len(self.problems) == 1:
+            only = self.problems[0]
+            super().__init__(f"{only.rule} ({only.where})" if only.where else only.rule, only.remedy)
+        else:
+            lines = "".join(f"\n  - {problem}" for problem in self.problems)
+            super().__init__(f"the definition breaks {len(self.problems)} rules:{lines}")
+
+
+class Origins:
+    """Remembers where each part of a merged definition was given; the longest known path decides."""
+
+    def __init__(self, default: Origin) -> None:
+        self._default = default
+        self._known: dict[JsonPath, Origin] = {}
+
+    def set(self, path: JsonPath, origin: Origin) -> None:
+        """Remember that ``path`` and what is below it was given at ``origin``."""
+        for known in [known for known in self._known if known[: len(path)] == path]:
+            del self._known[known]
+        self._known[path] = origin
+
+    def find(self, path: JsonPath) -> str:
+        """The place of ``path`` for people."""
+        for length in range(len(path), 0, -1):
+            origin = self._known.get(path[:length])
+            if origin is not None:
+                return origin.at(path[length:])
+        return self._default.at(path)
+
+    def locate(self, problems: Iterable[Problem]) -> list[Problem]:
+        """The problems with their places filled in."""
+        return [Problem(each.path, each.rule, each.remedy, each.where or self.find(each.path)) for each in problems]
+
+
+def pointer(path: JsonPath) -> str:
+    """A path as a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def show(value: Any) -> str:
+    """A value as JSON, short enough for one line and without control characters."""
+    try:
+        text = json.dumps(value, ensure_ascii=not str(value).isprintable())
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def nearest_names(name: str, known: Iterable[str], hint: str = "") -> str:
+    """A remedy for an unknown name: the known ones like it, or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6) or [one for one in names if name and name in one][:3]
+    if near:
+        return "did you mean " + " or ".join(show(one) for one in near) + "?" + hint
+    return "known: " + ", ".join(names) + hint
+
+
+def from_pydantic(
+    error: ValidationError,
+    path: JsonPath = (),
+    *,
+    known: Iterable[str] = (),
+    expected: Callable[[JsonPath], str] | None = None,
+) -> list[Problem]:
+    """A pydantic error as problems below ``path``.
+
+    ``expected`` says what a place takes, for the remedy; ``known`` are the names of the fields.
+    """
+    names = list(known)
+    found: list[Problem] = []
+    for each in error.errors():
+        found.extend(_one(each, path, names, expected))
+    return found
+
+
+def _one(
+    each: Mapping[str, Any], path: JsonPath, known: list[str], expected: Callable[[JsonPath], str] | None
+) -> list[Problem]:
+    place = (*path, *each["loc"])
+    context = each.get("ctx", {})
+    broken = context.get("error")
+    if isinstance(broken, BrokenRules):
+        return [Problem((*place, *problem.path), problem.rule, problem.remedy) for problem in broken.problems]
+    name = _name(place)
+    if each["type"] == "extra_forbidden":
+        return [Problem(place, f"{name} is not a known key here", nearest_names(str(each["loc"][-1]), known))]
+    if each["type"] == "missing":
+        return [Problem(path, f"{name} is missing", f"add {name}")]
+    rule = each["msg"].replace("Input should be", "must be", 1).replace("'", '"')
+    rule = rule if rule.startswith("must be") else f"is not valid ({rule})"
+    takes = expected(place) if expected else ""
+    return [Problem(place, f"{name} {rule}, but is {show(each['input'])}", takes or f"correct {name}")]
+
+
+def _name(place: JsonPath) -> str:
+    names = [str(part) for part in place if not isinstance(part, int)]
+    return show(names[-1]) if names else "the value"

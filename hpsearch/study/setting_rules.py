@@ -1,0 +1,134 @@
+"""What the settings of the built-in training may be, alone and together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from hpsearch.study.parameters import Categorical, IntRange, Parameter
+from hpsearch.study.problems import JsonPath, Problem, from_pydantic, show
+from hpsearch.trials.settings import TrainSettings, setting_names
+
+# Two names of one thing: where the first is given (not null), the second does nothing.
+DECIDED_BY = {"max_steps": "num_train_epochs", "warmup_steps": "warmup_ratio", "holdout_split": "holdout_fraction"}
+
+# What trials are judged by: searched, their values could not be compared.
+JUDGING = frozenset(
+    {
+        "evaluations",
+        "eval_samples",
+        "max_new_tokens",
+        "text_normalization",
+        "val_split",
+        "holdout_split",
+        "holdout_fraction",
+    }
+)
+
+
+def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with fixed settings, each by itself."""
+    try:
+        TrainSettings.model_validate(dict(settings), strict=True)
+    except ValidationError as error:
+        return from_pydantic(error, known=setting_names(), expected=_expected)
+    return []
+
+
+def searched_problems(name: str, parameter: Parameter) -> list[Problem]:
+    """What is wrong with searching a setting over a range: every choice and both ends must be values of the setting."""
+    path: JsonPath = ("search_space", name)
+    if not isinstance(parameter, (Categorical, IntRange)) and "integer" in kinds(name):
+        rule = f'{show(name)} takes whole numbers, but its range has type "{parameter.type}"'
+        return [
+            Problem((*path, "type"), rule, 'write "type": "int"' + (' with "log": true' if parameter.is_log else ""))
+        ]
+    places: list[tuple[JsonPath, Any]] = [(("low",), parameter.extremes()[0]), (("high",), parameter.extremes()[-1])]
+    if isinstance(parameter, Categorical):
+        places = [(("choices", index), choice) for index, choice in enumerate(parameter.choices)]
+    return [
+        Problem((*path, *place), problem.rule, problem.remedy)
+        for place, value in places
+        for problem in fixed_problems({name: value})
+    ]
+
+
+def together_problems(fixed: Mapping[str, Any], searched: Collection[str]) -> list[Problem]:
+    """Settings given together of which one would silently do nothing, and settings that leave nothing to train."""
+    given = {name for name, value in fixed.items() if value is not None} | set(searched)
+    found = [
+        Problem(
+            (second,) if second in fixed else ("search_space", second),
+            f"{show(first)} decides alone, but {show(second)} is given too and would do nothing",
+            "delete one of them",
+        )
+        for first, second in DECIDED_BY.items()
+        if {first, second} <= given
+    ]
+    layers = ("finetune_vision_layers", "finetune_language_layers")
+    if not any(name in searched or fixed.get(name, defaults()[name]) for name in layers):
+        rule = f"something must be adapted, but {layers[0]} and {layers[1]} are both false"
+        found.append(Problem((layers[1],), rule, "set one of them to true"))
+    return found
+
+
+def complete(fixed: Mapping[str, Any], searched: Iterable[str]) -> dict[str, Any]:
+    """Every fixed setting with its value, defaults included, without those that do nothing and the seed."""
+    names = set(searched)
+    everything = TrainSettings.model_validate(dict(fixed), strict=True).model_dump()
+    idle = {second for first, second in DECIDED_BY.items() if first in names or everything[first] is not None}
+    return {name: value for name, value in everything.items() if name not in names | idle | {"seed"}}
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """Every setting's default."""
+    return TrainSettings().model_dump()
+
+
+@cache
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schema of each setting."""
+    properties: dict[str, dict[str, Any]] = TrainSettings.model_json_schema()["properties"]
+    return properties
+
+
+def kinds(name: str) -> set[str]:
+    """The JSON types a setting takes."""
+    schema = schemas()[name]
+    return {each["type"] for each in schema.get("anyOf", [schema])}
+
+
+def takes(name: str) -> str:
+    """What a setting takes, in words: "a number > 0 and <= 10"."""
+    schema = schemas()[name]
+    parts = schema.get("anyOf", [schema])
+    return " or ".join(_takes(part) for part in parts)
+
+
+_KINDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+
+
+def _takes(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(show(value) for value in schema["enum"])
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
+    return " ".join([_KINDS[schema["type"]], " and ".join(bounds)]).rstrip()
+
+
+def _expected(place: JsonPath) -> str:
+    name = str(place[-1])
+    if name not in setting_names():
+        return ""
+    default = defaults()[name]
+    return f"write {takes(name)}" + ("" if default is None else f", such as {show(default)}")
