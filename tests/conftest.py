@@ -55,7 +55,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 @pytest.fixture
 def command_line(tmp_path: Path) -> CommandLine:
-    """Runs the real command line in an empty folder; every call may last five minutes, which only guards against hanging."""
+    """Runs the real command line in an empty folder; its five minutes only guard against hanging."""
 
     def run(*words: str, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -148,8 +148,8 @@ def _short(path: Path | None) -> str:
 
 
 def _show_plan(options: RunOptions) -> int:
-    from hpsearch.study.service import resolve
     from hpsearch.study.lookup import first_target
+    from hpsearch.study.service import resolve
 
     name, definition = resolve(options)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))

@@ -47,7 +47,7 @@ class Ledger:
     def report(self, number: int, step: int, value: float) -> bool:
         """Store the objective at an evaluation of a running trial; whether the trial is to be pruned."""
         self.storage.set_trial_intermediate_value(self._id(number), step, value)
-        return self.study.pruner.prune(self.study, self.trial(number))
+        return bool(self.study.pruner.prune(self.study, self.trial(number)))
 
     def tell(self, number: int, outcome: Outcome) -> int | None:
         """Tell a running trial's outcome, and queue its configuration again where its cause says so.

@@ -21,7 +21,8 @@ STUBBORN = """
 import signal, subprocess, sys, time
 from hpsearch import sdk
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)", sys.argv[1]], start_new_session=True)
+daemon = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", daemon, sys.argv[1]], start_new_session=True)
 sdk.report(1, score=1.0)
 time.sleep(600)
 """
@@ -31,6 +32,12 @@ def waiting(folder: Path, **keys: object) -> Path:
     """A definition whose trials wait at their first step for the file ``go``."""
     command = [*QUADRATIC, "--x", "{x}", "--wait", str(folder / "go")]
     return definition(folder, **{"command": command, **keys})
+
+
+def stubborn(folder: Path) -> Path:
+    """A definition whose trials ignore SIGTERM, and so does the process each starts in a session of its own."""
+    one = {"x": {"type": "categorical", "choices": [1]}}
+    return definition(folder, command=[sys.executable, "-c", STUBBORN, str(folder)], search_space=one)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
