@@ -1,0 +1,58 @@
+"""Slices of a split, written as in ``train[:90%]``, ``train[90%:]``, ``train[:200]``, ``train[-50:]`` or ``train``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hpsearch.errors import UsageError
+
+_SLICE = re.compile(r"(?P<split>[A-Za-z0-9_.-]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
+_OTHER_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}
+
+
+def split_name(name: str) -> str:
+    """A split's usual name: val, valid and dev are validation."""
+    return _OTHER_NAMES.get(name, name)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A run of a split's rows. Bounds are row numbers or percentages ("90%"), negative ones from the end."""
+
+    split: str
+    start: str | None = None
+    stop: str | None = None
+
+    @staticmethod
+    def parse(text: str) -> Slice:
+        """Read a slice.
+
+        Raises:
+            UsageError: it is not written as one, or a percentage lies outside -100..100.
+        """
+        match = _SLICE.fullmatch(text.strip())
+        if match is None or any(not _fits(bound) for bound in match.group("start", "stop")):
+            raise UsageError(
+                f"a slice must be written like train, train[:90%], train[90%:] or train[-50:], not {text!r}",
+                "percentages are whole numbers of at most 100",
+            )
+        return Slice(split_name(match["split"]), match["start"], match["stop"])
+
+    def rows(self, count: int) -> range:
+        """Which of a split's ``count`` rows it means; percentages are rounded to the nearest row."""
+        return range(count)[slice(_bound(self.start, count), _bound(self.stop, count))]
+
+
+def _fits(bound: str | None) -> bool:
+    return bound is None or not bound.endswith("%") or abs(int(bound[:-1])) <= 100
+
+
+def _bound(bound: str | None, count: int) -> int | None:
+    if bound is None:
+        return None
+    if not bound.endswith("%"):
+        return int(bound)
+    percent = int(bound[:-1])
+    nearest = (abs(percent) * count + 50) // 100
+    return nearest if percent >= 0 else count - nearest

@@ -1,0 +1,67 @@
+"""The port through which models are loaded, adapted and trained, and its implementations by name.
+
+A backend supplies these steps and nothing else; the order in which they are taken, the evaluation and the reports are
+the recipe's, once for all backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hpsearch.training.families import Family
+from hpsearch.trials.settings import TrainSettings
+
+
+@dataclass
+class Loaded:
+    """A model and its processor, in memory on ``device`` ("cpu" or "cuda"), computing in ``precision``."""
+
+    model: Any
+    processor: Any
+    device: str
+    precision: str
+
+
+class Backend(Protocol):
+    """The steps of a fine-tune that depend on the libraries that do it."""
+
+    name: str
+
+    def load(self, family: Family, folder: Path, settings: TrainSettings) -> Loaded:
+        """Read the base model and its processor."""
+
+    def adapt(self, loaded: Loaded, family: Family, settings: TrainSettings) -> None:
+        """Wrap the model with the LoRA matrices that the settings ask for."""
+
+    def trainer(
+        self, loaded: Loaded, rows: Any, settings: TrainSettings, folder: Path, callbacks: Sequence[Any]
+    ) -> Any:
+        """A transformers Trainer over prompt/completion rows; ``folder`` is where it may write."""
+
+    def to_inference(self, loaded: Loaded) -> None:
+        """Make the model ready to generate."""
+
+    def to_training(self, loaded: Loaded) -> None:
+        """Make the model ready to be trained further."""
+
+    def save(self, loaded: Loaded, folder: Path) -> None:
+        """Write the adapter and the processor."""
+
+
+def _hf() -> Backend:
+    from hpsearch.training.backends.hf import HfBackend
+
+    return HfBackend()
+
+
+BACKENDS: dict[str, Callable[[], Backend]] = {"hf": _hf}
+
+
+def choose_backend(setting: str) -> tuple[str, str]:
+    """The backend's name for a setting, and why."""
+    if setting == "auto":
+        return "hf", "hf is the only backend installed"
+    return setting, "the settings name it"

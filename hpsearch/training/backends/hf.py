@@ -1,0 +1,96 @@
+"""The reference backend: transformers + trl + peft, on CPU or CUDA; bitsandbytes for 4 bits on CUDA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hpsearch.training.arguments import lora_options, training_options
+from hpsearch.training.backends import Loaded
+from hpsearch.training.devices import choose_device, choose_precision
+from hpsearch.training.families import Family
+from hpsearch.training.processors import load_processor
+from hpsearch.trials.settings import TrainSettings
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class HfBackend:
+    """See ``Backend``."""
+
+    name = "hf"
+
+    def load(self, family: Family, folder: Path, settings: TrainSettings) -> Loaded:
+        """Read the base model in the number format it computes in, and its processor."""
+        import transformers
+
+        device = choose_device()
+        precision = choose_precision(settings.precision, device)
+        options: dict[str, Any] = {"dtype": _DTYPES[precision]}
+        if settings.load_in_4bit:
+            options["quantization_config"] = _four_bits(family, precision)
+        if device == "cuda":
+            options["device_map"] = {"": 0}
+        model_class = getattr(transformers, family.model_class)
+        model = model_class.from_pretrained(str(folder), local_files_only=True, **options)
+        return Loaded(model, load_processor(family, folder), device, precision)
+
+    def adapt(self, loaded: Loaded, family: Family, settings: TrainSettings) -> None:
+        """Wrap the model with LoRA by peft."""
+        from peft import LoraConfig, get_peft_model
+
+        if settings.load_in_4bit:
+            from peft import prepare_model_for_kbit_training
+
+            loaded.model = prepare_model_for_kbit_training(
+                loaded.model, use_gradient_checkpointing=settings.gradient_checkpointing
+            )
+        loaded.model = get_peft_model(loaded.model, LoraConfig(**lora_options(settings, family)))
+
+    def trainer(
+        self, loaded: Loaded, rows: Any, settings: TrainSettings, folder: Path, callbacks: Sequence[Any]
+    ) -> Any:
+        """trl's SFTTrainer, silent: what it would print goes out through the callbacks."""
+        from transformers import PrinterCallback
+        from trl import SFTConfig, SFTTrainer
+
+        options = training_options(settings, loaded.device, loaded.precision)
+        trainer = SFTTrainer(
+            model=loaded.model,
+            args=SFTConfig(output_dir=str(folder), **options),
+            train_dataset=rows,
+            processing_class=loaded.processor,
+            callbacks=list(callbacks),
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def to_inference(self, loaded: Loaded) -> None:
+        """Switch dropout off."""
+        loaded.model.eval()
+
+    def to_training(self, loaded: Loaded) -> None:
+        """Switch dropout on."""
+        loaded.model.train()
+
+    def save(self, loaded: Loaded, folder: Path) -> None:
+        """Write the adapter as safetensors, and the processor beside it."""
+        loaded.model.save_pretrained(folder)
+        loaded.processor.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+
+
+def _four_bits(family: Family, precision: str) -> Any:
+    """nf4 with double quantisation (arXiv:2305.14314); the vision parts and the head stay in 16 bits."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=_DTYPES[precision],
+        llm_int8_skip_modules=list(family.unquantized),
+    )

@@ -1,0 +1,164 @@
+"""From the study's data to rows that every trial can trust: each picture opened once, nothing on two sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpsearch.assets import PREFIX, asset_path
+from hpsearch.errors import UsageError
+from hpsearch.ocr.samples import Sample, read_splits
+from hpsearch.ocr.slices import Slice
+from hpsearch.ocr.splits import Division, hold_out, separate
+from hpsearch.training.prepared import SPLITS
+from hpsearch.training.progress import Progress
+from hpsearch.training.rows import Row, open_image
+from hpsearch.trials.settings import TrainSettings
+
+MAX_UNUSABLE = 0.1  # fraction of the rows; more of them mean a mistake, not a few bad files
+NAMED = 5  # of the unusable rows, in a message
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows by split, and what was noticed on the way."""
+
+    rows: Mapping[str, Sequence[Row]]
+    warnings: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """A digest of every row's picture and text, by split."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            digest.update(f"{split}\0{len(self.rows[split])}\0".encode())
+            for row in self.rows[split]:
+                for part in (row.image, row.text.encode()):
+                    digest.update(f"{len(part)}\0".encode() + part)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A row whose picture can be opened. ``picture`` is a digest of its pixels."""
+
+    row: Row
+    picture: str
+    document: str | None
+    sources: frozenset[str]
+
+
+def find_data(input_data: str | None) -> Path:
+    """Where the data is.
+
+    Raises:
+        UsageError: no data is named, or nothing is there.
+    """
+    if input_data is None:
+        raise UsageError("a fine-tune needs rows of image and text, but input_data is not set", "set input_data")
+    source = asset_path(input_data) if input_data.startswith(PREFIX) else Path(input_data).expanduser().absolute()
+    if not source.exists():
+        raise UsageError(f"input_data must be a file or folder, but {source} does not exist", "mend input_data")
+    return source
+
+
+def gather(source: Path, settings: TrainSettings, progress: Progress) -> Data:
+    """Read, slice, open and deal out the rows.
+
+    Raises:
+        UsageError: a split is missing or ends up empty, or too many rows are unusable.
+    """
+    progress.phase("read")
+    splits = read_splits(source)
+    wanted = {"train": settings.train_split, "validation": settings.val_split, "holdout": settings.holdout_split}
+    chosen = {name: _slice(splits, text, source) for name, text in wanted.items() if text is not None}
+    opened = _Opener(sum(map(len, chosen.values())), progress)
+    checked = {name: opened.usable(samples) for name, samples in chosen.items()}
+    opened.refuse_too_many()
+    if settings.holdout_split is None:
+        checked["validation"], checked["holdout"] = hold_out(checked["validation"], settings.holdout_fraction)
+    division = separate(Division(checked["train"], checked["validation"], checked["holdout"], opened.warnings()))
+    rows = {name: [one.row for one in getattr(division, name)] for name in SPLITS}
+    _refuse_empty(rows, wanted)
+    return Data(rows, (*division.warnings, *_shared_sources(division)))
+
+
+def _slice(splits: Mapping[str, Sequence[Sample]], text: str, source: Path) -> list[Sample]:
+    wanted = Slice.parse(text)
+    if wanted.split not in splits:
+        raise UsageError(
+            f"{text!r} must name a split of the data, but {source} has {', '.join(sorted(splits))}",
+            "name one of these, or add a file of that name",
+        )
+    samples = splits[wanted.split]
+    return [samples[index] for index in wanted.rows(len(samples))]
+
+
+class _Opener:
+    """Opens each picture once, and remembers which rows cannot be used and why."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._bad: dict[str, str] = {}
+        self._known: dict[str, Checked] = {}
+        self._total = total
+        self._progress = progress
+
+    def usable(self, samples: Sequence[Sample]) -> list[Checked]:
+        """The rows that can be used."""
+        return [checked for sample in samples if (checked := self._check(sample)) is not None]
+
+    def refuse_too_many(self) -> None:
+        """Refuse data of which more than a tenth cannot be used."""
+        if len(self._bad) > MAX_UNUSABLE * max(len(self._bad) + len(self._known), 1):
+            raise UsageError(
+                f"at most {MAX_UNUSABLE:.0%} of the rows may be unusable, but {len(self._bad)} of "
+                f"{len(self._bad) + len(self._known)} are: {self._named()}",
+                "mend these rows or their pictures' paths, which are relative to the file that names them",
+            )
+
+    def warnings(self) -> tuple[str, ...]:
+        """What to say of the rows left out."""
+        return (f"{len(self._bad)} rows left out: {self._named()}",) if self._bad else ()
+
+    def _check(self, sample: Sample) -> Checked | None:
+        if sample.id in self._known:
+            return self._known[sample.id]
+        self._progress.show(fraction=(len(self._known) + len(self._bad)) / max(self._total, 1))
+        try:
+            self._known[sample.id] = _open(sample)
+        except Exception as error:  # noqa: BLE001 - Pillow raises many kinds for a broken file
+            self._bad[sample.id] = str(error) or type(error).__name__
+            return None
+        return self._known[sample.id]
+
+    def _named(self) -> str:
+        named = [f"{row} ({why[:120]})" for row, why in list(self._bad.items())[:NAMED]]
+        return ", ".join(named) + (f" and {len(self._bad) - NAMED} more" if len(self._bad) > NAMED else "")
+
+
+def _open(sample: Sample) -> Checked:
+    if not sample.text.strip():
+        raise ValueError("its text is empty")
+    encoded = sample.read()
+    picture = open_image(encoded)
+    digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
+    return Checked(Row(sample.id, encoded, sample.text), digest, sample.document, frozenset(sample.sources))
+
+
+def _refuse_empty(rows: Mapping[str, Sequence[Row]], wanted: Mapping[str, str | None]) -> None:
+    for name in SPLITS:
+        if not rows[name]:
+            slices = ", ".join(f"{key} {text!r}" for key, text in wanted.items() if text is not None)
+            raise UsageError(
+                f"train, validation and holdout must each have rows, but {name} has none (slices: {slices})",
+                "widen the slices, or add rows",
+            )
+
+
+def _shared_sources(division: Division[Checked]) -> list[str]:
+    judged = frozenset[str]().union(*(one.sources for side in (division.validation, division.holdout) for one in side))
+    shared = sum(1 for one in division.train if one.sources & judged)
+    if not shared:
+        return []
+    return [f"{shared} rows of train are made of pieces that are also in validation or the holdout set: scores flatter"]

@@ -1,0 +1,63 @@
+"""What the machine computes on, how much memory is in use, and how a run is made repeatable."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import torch
+
+from hpsearch.errors import UsageError
+
+
+def choose_device() -> str:
+    """ "cuda" where torch finds a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(setting: str, device: str) -> str:
+    """The number format for a setting: "auto" is bf16 on a GPU that computes in it, else fp32.
+
+    Raises:
+        UsageError: bf16 was asked for on a GPU that cannot compute in it.
+    """
+    fit = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if setting == "bf16" and not fit:
+        raise UsageError(
+            f"precision bf16 needs a GPU that computes in it, but {torch.cuda.get_device_name()} does not",
+            'set "precision" to "fp32" or "auto"',
+        )
+    if setting != "auto":
+        return setting
+    return "bf16" if device == "cuda" and fit else "fp32"
+
+
+def set_threads(setting: int, device: str) -> None:
+    """Fix the CPU threads of this process: 0 means one on a CPU-only machine, else torch's own number."""
+    threads = setting or (1 if device == "cpu" else 0)
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def set_seeds(seed: int) -> None:
+    """Seed Python, NumPy and torch, and ask for deterministic kernels where that costs nothing on a CPU."""
+    from transformers import set_seed
+
+    set_seed(seed)
+    torch.backends.cudnn.benchmark = False
+
+
+def memory_bytes(device: str) -> int:
+    """Memory in use now: the device's, or on a CPU this process's."""
+    if device == "cuda":
+        return int(torch.cuda.memory_allocated())
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_memory_bytes(device: str) -> int:
+    """The most memory used so far: the device's, or on a CPU this process's."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux says kilobytes

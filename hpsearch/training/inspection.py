@@ -1,0 +1,111 @@
+"""What the prepare job finds out with torch: rows' lengths in tokens, LoRA targets, the untuned base's scores."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hpsearch.errors import UsageError
+from hpsearch.training.arguments import lora_targets
+from hpsearch.training.backends import BACKENDS, Loaded
+from hpsearch.training.callbacks import Judge
+from hpsearch.training.checks import Machine
+from hpsearch.training.devices import choose_device, set_threads
+from hpsearch.training.evaluation import answer_text
+from hpsearch.training.families import Family
+from hpsearch.training.processors import load_processor
+from hpsearch.training.progress import Progress
+from hpsearch.training.rows import Row, open_image, prompt
+from hpsearch.trials.settings import TrainSettings
+
+
+class Inspection:
+    """One model on this machine, looked at from all the sides that matter to a study."""
+
+    def __init__(self, backend: str, family: Family, folder: Path, settings: TrainSettings, progress: Progress) -> None:
+        self.machine = _machine()
+        self._backend = BACKENDS[backend]()
+        self._family, self._folder, self._settings, self._progress = family, folder, settings, progress
+        self.loaded: Loaded
+
+    def longest(self, rows: Sequence[Row], instructions: Sequence[str]) -> dict[str, int]:
+        """Tokens of the longest row (picture, instruction and answer) and of the longest answer. A picture's tokens
+        depend on its size alone, so each size is processed once."""
+        self._progress.phase("measure lengths", fraction=0.0)
+        processor = load_processor(self._family, self._folder)
+        by_size: dict[tuple[int, int], int] = {}
+        answers = _answer_lengths(processor, rows, instructions[0])
+        longest = 0
+        for number, (row, length) in enumerate(zip(rows, answers, strict=True)):
+            picture = open_image(row.image)
+            if picture.size not in by_size:
+                by_size[picture.size] = max(_question_length(processor, picture, text) for text in instructions)
+            longest = max(longest, by_size[picture.size] + length)
+            self._progress.show(fraction=number / len(rows))
+        return {"longest": longest, "longest_answer": max(answers), "longest_question": max(by_size.values())}
+
+    def load(self) -> None:
+        """Load the base model."""
+        self._progress.phase("load")
+        set_threads(self._settings.cpu_threads, choose_device())
+        self.loaded = self._backend.load(self._family, self._folder, self._settings)
+
+    def lora_modules(self, candidates: Sequence[TrainSettings]) -> dict[str, int]:
+        """How many linear layers would be adapted in each tower.
+
+        Raises:
+            UsageError: a tower that a candidate wants to adapt has none.
+        """
+        names = [name for name, module in self.loaded.model.named_modules() if isinstance(module, torch.nn.Linear)]
+        count = {
+            "language": _matching(names, self._family.language_lora),
+            "vision": _matching(names, self._family.vision_lora),
+        }
+        wanted = {
+            "language": any(candidate.finetune_language_layers for candidate in candidates),
+            "vision": any(candidate.finetune_vision_layers for candidate in candidates),
+        }
+        for tower, pattern in (("language", self._family.language_lora), ("vision", self._family.vision_lora)):
+            if wanted[tower] and not count[tower]:
+                raise UsageError(
+                    f"finetune_{tower}_layers needs linear layers that match {pattern!r}, but the model has none",
+                    f"set finetune_{tower}_layers to false, or name a model of family {self._family.name}",
+                )
+        return count
+
+    def base_scores(self, sets: Mapping[str, Sequence[Row]]) -> dict[str, float]:
+        """The untuned model's scores on each set, as ``<name>_cer``, ``<name>_wer`` and ``<name>_loss``."""
+        judge = Judge(self._backend, self.loaded, self._settings, self._progress)
+        self._progress.phase("judge the base", fraction=0.0)
+        return {key: value for name, rows in sets.items() for key, value in judge.judge(rows).metrics(name).items()}
+
+
+def trainable_modules(settings: TrainSettings, family: Family, names: Sequence[str]) -> list[str]:
+    """Which of the modules' names the settings would adapt."""
+    return [name for name in names if re.fullmatch(lora_targets(settings, family), name)]
+
+
+def _machine() -> Machine:
+    device = choose_device()
+    bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    return Machine(device, bf16, importlib.util.find_spec("bitsandbytes") is not None)
+
+
+def _matching(names: Sequence[str], pattern: str) -> int:
+    return sum(1 for name in names if re.fullmatch(pattern, name))
+
+
+def _question_length(processor: Any, picture: Any, instruction: str) -> int:
+    text = processor.apply_chat_template(prompt(instruction), add_generation_prompt=True, tokenize=False)
+    inputs = processor(text=[text], images=[[picture]], return_tensors="pt", add_special_tokens=False)
+    return int(inputs["input_ids"].shape[1])
+
+
+def _answer_lengths(processor: Any, rows: Sequence[Row], instruction: str) -> list[int]:
+    texts = [answer_text(processor, row.text, instruction) for row in rows]
+    return [len(ids) for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
