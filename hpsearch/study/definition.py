@@ -12,7 +12,7 @@ from hpsearch.study.commands import fill
 from hpsearch.study.fields import DEFAULT_TRIALS, Objective, PrunerSettings, StudyFields
 from hpsearch.study.parsing import parse
 from hpsearch.study.problems import Origin, Origins
-from hpsearch.study.setting_rules import defaults
+from hpsearch.study.setting_rules import complete, defaults, without_idle
 from hpsearch.study.space import Parameter, default_grid_point, default_point, grid_size
 from hpsearch.trials.settings import TrainSettings
 
@@ -88,6 +88,14 @@ class StudyDefinition(StudyFields):
         missing = {name: value for name, value in self._start().items() if name not in chosen}
         values = {**self.settings, "seed": seed, **missing, **chosen}
         return values if self.command else TrainSettings.model_validate(values, strict=True).model_dump()
+
+    def best_config(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """A trial's settings as a flat file that ``hpsearch train`` repeats it from: without what has no effect."""
+        values = self.trial_settings(params, seed)
+        if self.command is None:
+            return {**complete(without_idle(values), ()), "seed": values["seed"]}
+        own = {name: value for name, value in values.items() if name != "seed"}
+        return {"command": list(self.command), "settings": own, "seed": values["seed"]}
 
     def fill_command(
         self, values: Mapping[str, Any], *, seed: int, output_dir: str, trial: int, study: str

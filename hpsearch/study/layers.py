@@ -59,6 +59,8 @@ class Merged:
             self.values["search_space"] = space
             return
         for name, value in space.items():
+            if is_patch and value is None:
+                continue
             self._forget(name, value)
             self._forget_fixed(name)
         earlier = self.values.get("search_space")

@@ -14,7 +14,7 @@ from hpsearch.study.library import find_space, find_study
 from hpsearch.study.names import check_study_name
 from hpsearch.study.parsing import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
 from hpsearch.study.problems import JsonPath, Origin, nearest_names, show
-from hpsearch.study.setting_rules import DECIDED_BY, defaults
+from hpsearch.study.setting_rules import without_idle
 from hpsearch.study.strict_json import load_json
 
 __all__ = ["check_study_name", "diff_identity", "find_study", "load_definition", "load_json", "load_settings"]
@@ -61,7 +61,7 @@ def load_settings(
     """
     merged = Merged()
     if config is not None:
-        values = _without_idle(load_json(config))
+        values = _as_best_config(load_json(config))
         merged.add(_resolved(file_layer(values, str(config)), config.parent))
     _add_options(merged, options or {}, sets)
     return _finished(merged, searching=False)
@@ -97,19 +97,29 @@ def _default_layer() -> Layer:
     return Layer({"search_space": space}, {("search_space",): Origin("the default search space", is_file=False)})
 
 
-def _add_file(merged: Merged, path: Path) -> None:
-    """Lay a definition's file over the others; a search space that it names by path, first."""
+def file_layers(path: Path) -> list[Layer]:
+    """A definition's file as layers: what the search space's file that it names fixes, if any, and the definition.
+
+    Raises:
+        UsageError: a file cannot be found or read.
+    """
     layer = file_layer(load_json(path), str(path))
     named = layer.values.get("search_space")
-    if isinstance(named, str):
-        space = space_layer(find_space(Path(named), path.parent))
-        beside = {name: value for name, value in space.values.items() if name != "search_space"}
-        merged.add(Layer(beside, {place: origin for place, origin in space.origins.items() if place[0] in beside}))
-        origins = {place: origin for place, origin in space.origins.items() if place[0] == "search_space"}
-        layer = Layer({**layer.values, "search_space": space.values["search_space"]}, {**layer.origins, **origins})
-    if layer.values.get("command") is not None and "search_space" not in layer.values:
-        merged.values.pop("search_space", None)
-    merged.add(_resolved(layer, path.parent))
+    if not isinstance(named, str):
+        return [_resolved(layer, path.parent)]
+    space = space_layer(find_space(Path(named), path.parent))
+    beside = {name: value for name, value in space.values.items() if name not in ("search_space", SCHEMA_KEY)}
+    origins = {place: origin for place, origin in space.origins.items() if place[0] == "search_space"}
+    whole = Layer({**layer.values, "search_space": space.values["search_space"]}, {**layer.origins, **origins})
+    return [Layer(beside, space.origins), _resolved(whole, path.parent)]
+
+
+def _add_file(merged: Merged, path: Path) -> None:
+    layers = file_layers(path)
+    if layers[-1].values.get("command") is not None:
+        merged.values.pop("search_space", None)  # the default one is for the built-in training
+    for layer in layers:
+        merged.add(layer)
 
 
 def _add_options(merged: Merged, options: Mapping[str, Any], sets: Sequence[str]) -> None:
@@ -131,14 +141,9 @@ def _finished(merged: Merged, *, searching: bool) -> StudyDefinition:
     return StudyDefinition.from_flat(merged.values, origins=merged.origins, searching=searching)
 
 
-def _without_idle(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A complete set of settings without those that do nothing, as a best config has them at their defaults."""
-    idle = {
-        second
-        for first, second in DECIDED_BY.items()
-        if values.get(first) is not None and values.get(second) == defaults()[second]
-    }
-    kept = {name: value for name, value in values.items() if name not in idle}
+def _as_best_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A best config as a definition: without settings that do nothing, the seed beside a command's settings."""
+    kept = without_idle(values)
     own = kept.get("settings")
     if isinstance(own, Mapping) and "seed" in own:
         kept |= {"seed": own["seed"], "settings": {name: value for name, value in own.items() if name != "seed"}}

@@ -165,7 +165,7 @@ def _read_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
     problems = [] if not values.get("settings") else [_settings_without_command()]
     problems += [_range_as_value(each, fixed) for each in fixed_problems(fixed)]
     for name, parameter in parsed.search_space.items():
-        problems += searched_problems(name, parameter) if name in setting_names() else [_unknown_setting(name)]
+        problems += searched_problems(name, parameter) if name in setting_names() else [unknown_setting(name)]
     problems += together_problems(fixed, parsed.search_space)
     parsed.problems += problems
     if not parsed.problems:
@@ -211,7 +211,8 @@ def _setting_beside_command(name: str) -> Problem:
     return Problem((name,), rule, 'write it inside "settings" for your program, or delete it')
 
 
-def _unknown_setting(name: str) -> Problem:
+def unknown_setting(name: str) -> Problem:
+    """The problem that a searched name is not a setting of the built-in training."""
     rule = f"{show(name)} is not a setting of the built-in training"
     return Problem(("search_space", name), rule, nearest_names(name, setting_names()))
 

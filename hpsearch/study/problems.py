@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -143,15 +144,47 @@ def _one(
         return [Problem((*place, *problem.path), problem.rule, problem.remedy) for problem in broken.problems]
     name = _name(place)
     if each["type"] == "extra_forbidden":
-        return [Problem(place, f"{name} is not a known key here", nearest_names(str(each["loc"][-1]), known))]
+        return [Problem(place, f"{name} is not a known key", nearest_names(str(each["loc"][-1]), known))]
     if each["type"] == "missing":
-        return [Problem(path, f"{name} is missing", f"add {name}")]
-    rule = each["msg"].replace("Input should be", "must be", 1).replace("'", '"')
-    rule = rule if rule.startswith("must be") else f"is not valid ({rule})"
+        return [Problem(place[:-1], f"{name} is missing", f"add {show(place[-1])}")]
+    wanted = _wanted(each["msg"])
     takes = expected(place) if expected else ""
-    return [Problem(place, f"{name} {rule}, but is {show(each['input'])}", takes or f"correct {name}")]
+    remedy = takes or _correction(wanted)
+    return [Problem(place, f"{name} {wanted}, but is {show(each['input'])}", remedy)]
+
+
+_KINDS = {"number": "a number", "integer": "a whole number", "string": "a text", "boolean": "true or false"}
+
+# What pydantic calls things, and what people who write JSON call them.
+_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
+    r"^\w+ should ": "must ",
+    r"a valid (number|integer|string|boolean)": lambda match: _KINDS[match[1]],
+    r"a valid (tuple|list)": "a list",
+    r"a valid (dictionary|mapping).*": "an object",
+    r" after validation, not \d+": "",
+    r"greater than or equal to": ">=",
+    r"less than or equal to": "<=",
+    r"greater than": ">",
+    r"less than": "<",
+    r"'": '"',
+}
+
+
+def _wanted(message: str) -> str:
+    for pattern, words in _WORDS.items():
+        message = re.sub(pattern, words, message)
+    return message
+
+
+def _correction(wanted: str) -> str:
+    value = wanted.removeprefix("must be ")
+    if value == wanted:
+        return "correct it"
+    return f"write a value {value}" if value[0] in "<>" else f"write {value}"
 
 
 def _name(place: JsonPath) -> str:
     names = [str(part) for part in place if not isinstance(part, int)]
+    if len(names) > 1 and names[-2] not in ("search_space", "settings"):
+        return f"{show(names[-1])} of {show(names[-2])}"
     return show(names[-1]) if names else "the value"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
+from hpsearch.assets import PREFIX, asset_path
+from hpsearch.errors import UsageError
+from hpsearch.ocr.slices import Slice
 from hpsearch.study.parameters import Categorical, IntRange, Parameter
 from hpsearch.study.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.trials.settings import TrainSettings, setting_names
 
 # Two names of one thing: where the first is given (not null), the second does nothing.
 DECIDED_BY = {"max_steps": "num_train_epochs", "warmup_steps": "warmup_ratio", "holdout_split": "holdout_fraction"}
+
+SPLITS = ("train_split", "val_split", "holdout_split")
 
 # What trials are judged by: searched, their values could not be compared.
 JUDGING = frozenset(
@@ -31,11 +36,14 @@ JUDGING = frozenset(
 
 def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with fixed settings, each by itself."""
+    found = [problem for name in SPLITS for problem in _refused(Slice.parse, name, settings.get(name))]
+    for name in ("model_name", "input_data"):
+        found += _refused(_check_asset, name, settings.get(name))
     try:
         TrainSettings.model_validate(dict(settings), strict=True)
     except ValidationError as error:
-        return from_pydantic(error, known=setting_names(), expected=_expected)
-    return []
+        found += from_pydantic(error, known=setting_names(), expected=_expected)
+    return found
 
 
 def searched_problems(name: str, parameter: Parameter) -> list[Problem]:
@@ -83,6 +91,16 @@ def complete(fixed: Mapping[str, Any], searched: Iterable[str]) -> dict[str, Any
     return {name: value for name, value in everything.items() if name not in names | idle | {"seed"}}
 
 
+def without_idle(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that do nothing beside others and are at their defaults, as a complete list has them."""
+    idle = {
+        second
+        for first, second in DECIDED_BY.items()
+        if settings.get(first) is not None and settings.get(second) == defaults()[second]
+    }
+    return {name: value for name, value in settings.items() if name not in idle}
+
+
 @cache
 def defaults() -> dict[str, Any]:
     """Every setting's default."""
@@ -119,10 +137,25 @@ _KINDS = {
 _BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
 
 
+def _refused(check: Callable[[str], object], name: str, value: Any) -> list[Problem]:
+    """The problem that ``check`` has with a text, if any."""
+    try:
+        if isinstance(value, str):
+            check(value)
+    except UsageError as error:
+        return [Problem((name,), f"{show(name)}: {error.what}", error.remedy)]
+    return []
+
+
+def _check_asset(value: str) -> None:
+    if value.startswith(PREFIX):
+        asset_path(value)
+
+
 def _takes(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(show(value) for value in schema["enum"])
-    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
+    bounds = [f"{sign} {show(schema[key])}" for key, sign in _BOUNDS.items() if key in schema]
     return " ".join([_KINDS[schema["type"]], " and ".join(bounds)]).rstrip()
 
 

@@ -1,0 +1,78 @@
+"""Checking definitions and search spaces without running anything: every error of every file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpsearch.errors import UsageError
+from hpsearch.study.definition import StudyDefinition
+from hpsearch.study.layers import Layer
+from hpsearch.study.loading import file_layers, is_bare_space, space_layer
+from hpsearch.study.parsing import examine, parse_space, unknown_setting
+from hpsearch.study.problems import InvalidDefinition, Origin, Origins, Problem
+from hpsearch.study.setting_rules import searched_problems
+from hpsearch.study.strict_json import load_json
+from hpsearch.trials.settings import setting_names
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a file: an error, with its place, or a warning."""
+
+    file: str
+    text: str
+    is_error: bool
+
+    def __str__(self) -> str:
+        return f"{self.file}: {'error' if self.is_error else 'warning'}: {self.text}"
+
+
+def validate_files(paths: Iterable[Path]) -> list[Finding]:
+    """What is to be known about definitions and search spaces; nothing is raised, run or written."""
+    return [finding for path in paths for finding in _validate(path)]
+
+
+def _validate(path: Path) -> list[Finding]:
+    try:
+        values = load_json(path)
+        errors, warnings = _space(path) if is_bare_space(values) else _definition(path)
+    except InvalidDefinition as error:
+        errors, warnings = list(error.problems), []
+    except UsageError as error:
+        return [Finding(str(path), str(error), is_error=True)]
+    findings = [Finding(str(path), str(each), is_error=True) for each in errors]
+    return findings + [Finding(str(path), text, is_error=False) for text in warnings]
+
+
+def _definition(path: Path) -> tuple[list[Problem], list[str]]:
+    layers = file_layers(path)
+    values = {name: value for layer in layers for name, value in layer.values.items()}
+    origins = _origins(path, layers)
+    problems = origins.locate(examine(values).problems)
+    if problems:
+        return problems, []
+    return [], StudyDefinition.from_flat(values, origins=origins).warnings()
+
+
+def _space(path: Path) -> tuple[list[Problem], list[str]]:
+    """A bare search space: its names are the built-in training's, or else a command's."""
+    layer = space_layer(path)
+    space, problems = parse_space(layer.values["search_space"])
+    warnings = []
+    for name, parameter in space.items():
+        if name in setting_names():
+            problems += searched_problems(name, parameter)
+        else:
+            unknown = unknown_setting(name)
+            warnings.append(f"{unknown.rule}, so this space is for a command; {unknown.remedy}")
+    return _origins(path, [layer]).locate(problems), warnings
+
+
+def _origins(path: Path, layers: list[Layer]) -> Origins:
+    origins = Origins(Origin(str(path)))
+    for layer in layers:
+        for place, origin in layer.origins.items():
+            origins.set(place, origin)
+    return origins
