@@ -79,7 +79,7 @@ def json_text(value: Any) -> str:
 
 def _row(row: TrialRow) -> dict[str, Any]:
     times = {"start": _moment(row.start), "end": _moment(row.end)}
-    return asdict(row) | times | {"params": dict(row.params), "metrics": dict(row.metrics)}
+    return vars(row) | times | {"params": dict(row.params), "metrics": dict(row.metrics)}
 
 
 def _score(score: Score | None) -> dict[str, Any] | None:

@@ -68,6 +68,7 @@ def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Pat
             "endings": ENDINGS,
             "verdict": verdict(summary),
             "scores": cards(summary),
+            "any_held_out": any(card.holdout is not None for card in cards(summary)),
             "facts": facts(summary),
             "configuration": configuration,
             "save_first": configuration is not None
@@ -210,7 +211,9 @@ def _failure(cause: str, rows: Sequence[TrialRow]) -> Failure:
     order = sorted(by_message.items(), key=lambda item: (-len(item[1]), item[1][0].number))
     messages = tuple((message, _numbers(having)) for message, having in order[:_MESSAGES])
     told = ending(cause)
-    return Failure(told.word.capitalize(), told.remedy, len(rows), messages, max(len(order) - _MESSAGES, 0))
+    return Failure(
+        told.word[:1].upper() + told.word[1:], told.remedy, len(rows), messages, max(len(order) - _MESSAGES, 0)
+    )
 
 
 def _numbers(rows: Sequence[TrialRow]) -> str:

@@ -111,11 +111,17 @@ def _runs(text: Sequence[str], same: set[int]) -> tuple[Piece, ...]:
         if not runs or runs[-1][0] != differs:
             runs.append((differs, []))
         runs[-1][1].append(item)
-    return tuple(Piece(visible_lines("".join(items)), differs) for differs, items in runs)
+    return tuple(_piece("".join(items), differs) for differs, items in runs)
+
+
+def _piece(text: str, differs: bool) -> Piece:
+    """A missing line break or tab is a difference like any other, so it gets a sign."""
+    signs = visible_lines(text).replace("\n", "↵\n").replace("\t", "⇥\t") if differs else visible_lines(text)
+    return Piece(signs, differs)
 
 
 def _whole(text: Sequence[str]) -> tuple[Piece, ...]:
-    return (Piece(visible_lines("".join(text)), True),) if text else ()
+    return (_piece("".join(text), True),) if text else ()
 
 
 def _clusters(text: str) -> list[str]:

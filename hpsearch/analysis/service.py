@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from hpsearch.analysis.files import report_json, trials_csv, write_text
 from hpsearch.analysis.png import write_pngs
 from hpsearch.analysis.summary import StudySummary, summarize
+from hpsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -60,3 +62,56 @@ def analyze_study(
     json_file = write_text(output_dir / "report.json", report_json(summary))
     pictures, note = write_pngs(figures, output_dir / "figures") if png else ((), "")
     return AnalysisResult(summary, report, (report, csv_file, json_file, *pictures), (note,) if note else ())
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """What a comparison made. ``notes`` are single lines that the user should see."""
+
+    summaries: tuple[StudySummary, ...]
+    report: Path
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def tables(self) -> tuple[RenderableType, ...]:
+        """The comparison as rich tables, for the terminal."""
+        from hpsearch.analysis.terminal import comparison_tables
+
+        return comparison_tables(self.summaries)
+
+    def lines(self, width: int = 100) -> list[str]:
+        """The same as plain text."""
+        from hpsearch.analysis.terminal import render
+
+        return render(self.tables, width)
+
+
+def compare_studies(studies: Sequence[Study], *, output_dir: Path, png: bool = True) -> ComparisonResult:
+    """Write comparison.html, comparison.csv, comparison.json and a PNG of each figure into ``output_dir``.
+
+    Studies with several objectives are left out, and a note names them.
+
+    Raises:
+        UsageError: no study is left to compare.
+    """
+    from hpsearch.analysis import compare
+
+    summaries, left_out = _summaries(studies)
+    figures = compare.comparison_figures(summaries)
+    report = write_text(output_dir / "comparison.html", compare.comparison_html(summaries, figures, left_out))
+    csv_file = write_text(output_dir / "comparison.csv", compare.comparison_csv(summaries))
+    json_file = write_text(output_dir / "comparison.json", compare.comparison_json(summaries))
+    pictures, note = write_pngs(figures, output_dir / "figures") if png else ((), "")
+    notes = (*left_out, note) if note else left_out
+    return ComparisonResult(summaries, report, (report, csv_file, json_file, *pictures), notes)
+
+
+def _summaries(studies: Sequence[Study]) -> tuple[tuple[StudySummary, ...], tuple[str, ...]]:
+    """The studies that can be compared, and a sentence for each of the others."""
+    single = [study for study in studies if len(study.directions) == 1]
+    if not single:
+        raise UsageError("a comparison needs a study with one objective, but there is none", "name other studies")
+    several = [study.study_name for study in studies if len(study.directions) != 1]
+    left_out = tuple(f"{name} is left out: it has several objectives." for name in several)
+    return tuple(summarize(study) for study in single), left_out

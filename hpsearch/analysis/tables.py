@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.analysis.outcomes import ENDINGS, Ending
@@ -189,8 +189,8 @@ def _row(trial: FrozenTrial, objective: Objective) -> TrialRow:
         metrics=metrics,
         holdout_value=metrics.get(objective.holdout_metric) if value is not None else None,
         duration_s=_duration(trial),
-        start=trial.datetime_start,
-        end=trial.datetime_complete,
+        start=_moment(trial.datetime_start),
+        end=_moment(trial.datetime_complete),
         seed=_whole(own.get(attrs.SEED), None),
         root=root,
         attempt=_whole(own.get(attrs.ATTEMPT), 1 + len(trial.system_attrs.get("retry_history") or ())),
@@ -219,6 +219,11 @@ def _duration(trial: FrozenTrial) -> float | None:
     if told is not None:
         return told
     return trial.duration.total_seconds() if trial.duration is not None else None
+
+
+def _moment(moment: datetime | None) -> datetime | None:
+    """The moment without its time zone, in UTC where it has one, so that all can be compared."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
 
 
 def _steps(trial: FrozenTrial) -> tuple[tuple[int, float], ...]:

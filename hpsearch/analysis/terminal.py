@@ -19,6 +19,14 @@ def summary_tables(summary: StudySummary) -> tuple[RenderableType, ...]:
     return tuple(part for part in (_scores(summary), _top(summary), _facts(summary)) if part is not None)
 
 
+def comparison_tables(summaries: Sequence[StudySummary]) -> tuple[RenderableType, ...]:
+    """The studies side by side, and which is best."""
+    from hpsearch.analysis.compare import COLUMNS, cells, verdict
+
+    grid = table("Studies compared", COLUMNS[:-1], [cells(summary)[:-1] for summary in summaries])
+    return grid, Text(visible("\n".join(verdict(summaries)), keep="\n"))
+
+
 def render(parts: Sequence[RenderableType], width: int = 100) -> list[str]:
     """``parts`` as plain lines of at most ``width`` characters."""
     console = Console(width=width, color_system=None, force_terminal=False, highlight=False, legacy_windows=False)
@@ -39,11 +47,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     return grid
 
 
-def _scores(summary: StudySummary) -> Table | None:
+def _scores(summary: StudySummary) -> Table | Text:
     scores = [score for score in (summary.base, summary.default, summary.best) if score]
     title, metric = f"{summary.name}: {summary.objective.title} ({summary.objective.wish})", summary.objective.title
     if not scores:
-        return None
+        return Text(visible(title), style="bold")
     start = scores[0].value
     rows = [
         [

@@ -115,7 +115,7 @@ def _sample_trial(
     draw: random.Random, number: int, clock: datetime, curves: list[list[float]]
 ) -> tuple[FrozenTrial, datetime, list[float]]:
     params = _params(draw, number)
-    floor = _floor(params) * draw.uniform(0.93, 1.07)
+    floor = _floor(params) * draw.uniform(0.85, 1.25)
     noise = [draw.gauss(0, 0.012) for _ in range(EVALUATIONS)]
     curve = [
         min(1.2, floor + (0.95 - floor) * math.exp(-4.5 * (k + 1) / EVALUATIONS) + noise[k]) for k in range(EVALUATIONS)
@@ -177,7 +177,7 @@ def _ending(number: int, curve: list[float], curves: list[list[float]]) -> tuple
     if number in named:
         return named[number], {Cause.CRASH: 2, Cause.LOST: 9}.get(named[number], 5)
     for step in range(4, EVALUATIONS):
-        if len(curves) >= 5 and curve[step] > sorted(other[step] for other in curves)[len(curves) // 2] * 1.05:
+        if len(curves) >= 5 and curve[step] > sorted(other[step] for other in curves)[3 * len(curves) // 4] * 1.1:
             return Cause.PRUNED, step + 1
     return Cause.OK, EVALUATIONS
 

@@ -5,46 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpsearch.analysis.escaping import plot_label
-from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, fade, rounded, value_axis
+from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, evenly, rounded, value_axis
 from hpsearch.analysis.summary import StudySummary
-from hpsearch.analysis.tables import TrialRow
+from hpsearch.analysis.tables import TrialRow, ranked
+
+_MOST = 60  # curves of one kind; more of them are a blot
 
 
 def intermediate(summary: StudySummary) -> Figure:
-    """What every trial reported at its evaluations, the pruned ones muted."""
+    """Completed curves, those that were not completed behind them, default and best on top."""
     title, key = "Learning curves", "intermediate"
     rows = [row for row in summary.rows if row.steps]
     if not rows:
         return Figure(key, title, sentence="No trial reported intermediate values, so there are no learning curves.")
     best = summary.best.trial if summary.best else None
     default = summary.default.trial if summary.default else None
-    marked = {row.number for row in (best, default) if row}
-    muted = [row for row in rows if row.value is None and row.number not in marked]
-    completed = [row for row in rows if row.value is not None and row.number not in marked]
-    traces = [
-        _curves("not completed", muted, "@pruned", 1.0, fade(len(muted))),
-        _curves("completed", completed, "@complete", 1.2, fade(len(completed))),
-        *([_curves("default", [default], "@default", 2.2, 1.0)] if default in rows and default != best else []),
-        *([_curves("best", [best], "@best", 2.6, 1.0)] if best in rows else []),
+    others = [row for row in rows if row is not best and row is not default]
+    muted = [row for row in others if row.value is None]
+    completed = list(ranked([row for row in others if row.value is not None], summary.objective))
+    kinds = [
+        ("not completed", "@pruned", 1.0, evenly(muted, _MOST)),
+        ("completed", "@complete", 1.2, evenly(completed, _MOST)),
+        ("default", "@default", 2.2, [default] if default in rows and default is not best else []),
+        ("best", "@best", 2.6, [best] if best in rows else []),
     ]
-    values = [value for row in rows for _, value in row.steps]
-    vertical, _ = value_axis(summary.objective, values, f"{plot_label(summary.objective.title)} at the evaluation")
-    layout: Layout = {"xaxis": axis("evaluation step", tickformat="~d"), "yaxis": vertical}
-    caption = (
-        "Reports during training. Where hpsearch measured them, they come from a small fixed subset of the validation "
-        "rows, so they are not comparable with final values."
+    shown = [row for *_, chosen in kinds for row in chosen if row]
+    vertical, _ = value_axis(
+        summary.objective,
+        [value for row in shown for _, value in row.steps],
+        f"{plot_label(summary.objective.title)} at the evaluation",
     )
-    return Figure(key, title, caption, tuple(trace for trace in traces if trace["x"]), layout, 420)
+    traces = [_curves(name, [row for row in chosen if row], colour, width) for name, colour, width, chosen in kinds]
+    layout: Layout = {"xaxis": axis("evaluation step", tickformat="~d"), "yaxis": vertical}
+    return Figure(key, title, _caption(rows, shown), tuple(trace for trace in traces if trace["x"]), layout, 420)
 
 
-def _curves(name: str, rows: Sequence[TrialRow], colour: str, width: float, opacity: float) -> Trace:
+def _caption(rows: Sequence[TrialRow], shown: Sequence[TrialRow]) -> str:
+    part = f" {len(shown)} of {len(rows)} trials are drawn, from good to bad." if len(shown) < len(rows) else ""
+    return (
+        "Reports during training. Where hpsearch measured them, they come from a small fixed subset of the validation "
+        f"rows, so they are not comparable with final values.{part}"
+    )
+
+
+def _curves(name: str, rows: Sequence[TrialRow], colour: str, width: float) -> Trace:
     """Many curves in one trace, parted by gaps: a trace for each would make a large study slow to open."""
     x: list[int | None] = []
     y: list[float | None] = []
     text: list[str] = []
     for row in rows:
-        x += [step for step, _ in row.steps] + [None]
-        y += [rounded(value) for _, value in row.steps] + [None]
+        x += [*(step for step, _ in row.steps), None]
+        y += [*(rounded(value) for _, value in row.steps), None]
         text += [f"trial {row.label}"] * (len(row.steps) + 1)
     return {
         "type": "scatter",
@@ -56,5 +67,5 @@ def _curves(name: str, rows: Sequence[TrialRow], colour: str, width: float, opac
         "hoverinfo": "text+y",
         "line": {"color": colour, "width": width},
         "marker": {"color": colour, "size": 4},
-        "opacity": opacity,
+        "opacity": 0.8 if width < 2 else 1.0,
     }

@@ -93,6 +93,7 @@ def _rug(summary: StudySummary) -> list[Trace]:
         if rows:
             traces.append(
                 {
+                    "opacity": fade(len(rows)),
                     "type": "scatter",
                     "mode": "markers",
                     "name": name,

@@ -59,6 +59,7 @@ def importance(summary: StudySummary, shares: Mapping[str, float] | str) -> Figu
         "xaxis": axis("share of the importance", tickformat=".0%", range=[0, 1.12 * max(share for _, share in shown)]),
         "yaxis": axis("", showgrid=False, **ticks),
         "showlegend": False,
+        "margin": {"l": 64, "r": 24, "t": 12, "b": 56},
         "bargap": 0.35,
     }
     complete = len(summary.completed)
@@ -68,7 +69,7 @@ def importance(summary: StudySummary, shares: Mapping[str, float] | str) -> Figu
     )
     if complete < 5 * MINIMUM_TRIALS:
         caption += " With fewer than 50 trials, read it as a hint."
-    return Figure(key, title, caption, (trace,), layout, 110 + 34 * len(shown))
+    return Figure(key, title, caption, (trace,), layout, 80 + 34 * len(shown))
 
 
 def order_of(summary: StudySummary, shares: Mapping[str, float] | str, limit: int) -> tuple[list[str], str]:

@@ -6,6 +6,7 @@ A figure is plain plotly JSON whose colours are names of palette entries ("@best
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,7 @@ class Figure:
     traces: tuple[Trace, ...] = ()
     layout: Layout = field(default_factory=dict)
     height: int = 380
+    wide: bool = False  # too much to fit a phone: it is scrolled sideways there
     sentence: str = ""
 
     @property
@@ -161,17 +163,25 @@ def axis(title: str, **more: Any) -> Layout:
 def value_axis(objective: Objective, values: Sequence[float], title: str | None = None) -> tuple[Layout, str]:
     """The axis of the objective and a sentence about what lies beyond it ("" for nothing).
 
-    Errors that span more than a factor of 20 get a logarithmic axis, so that the good ones can be told apart. One that
-    is 30 times as far from the median as the best one is (a penalty value like 1e9) does not set the scale.
+    Errors that span more than a factor of 10 get a logarithmic axis, so that the good ones can be told apart. A value
+    that is in another world than the median (a penalty like 1e9) does not set the scale.
     """
+    near = _near(objective, values)
     name = plot_label(objective.title) if title is None else title
-    if values and objective.direction == "minimize" and min(values) > 0 and max(values) > 20 * min(values):
-        text = f"{name} ({objective.wish}, log scale)"
-        return axis(text, type="log", dtick="D2" if max(values) < 1e4 * min(values) else 1), ""
-    shown, beyond = _without_far(objective, values)
-    more: Layout = {"range": _padded(shown)} if beyond else {}
-    note = f"{beyond} {'trial lies' if beyond == 1 else 'trials lie'} beyond the axis." if beyond else ""
-    return axis(f"{name} ({objective.wish})", **more), note
+    beyond = len(values) - len(near)
+    note = f"{beyond} {'value lies' if beyond == 1 else 'values lie'} beyond the axis." if beyond else ""
+    if is_log(objective, near):
+        ticks = _log_ticks(min(near), max(near))
+        more: Layout = {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+        text, ends = f"{name} ({objective.wish}, log scale)", [math.log10(value) for value in near]
+    else:
+        text, ends, more = f"{name} ({objective.wish})", near, {}
+    return axis(text, **more, **({"range": _padded(ends)} if near else {})), note
+
+
+def is_log(objective: Objective, values: Sequence[float]) -> bool:
+    """Whether ``values`` are drawn on a logarithmic scale."""
+    return bool(values) and objective.direction == "minimize" and min(values) > 0 and max(values) > 10 * min(values)
 
 
 def hover(row: TrialRow, summary: StudySummary) -> str:
@@ -188,7 +198,14 @@ def hover(row: TrialRow, summary: StudySummary) -> str:
 
 def fade(count: int) -> float:
     """Opacity at which ``count`` marks on top of each other still show where they are dense."""
-    return 0.85 if count <= 60 else 0.55 if count <= 300 else 0.3
+    return 0.85 if count <= 60 else 0.65 if count <= 300 else 0.45
+
+
+def evenly(rows: Sequence[TrialRow], most: int) -> list[TrialRow]:
+    """At most ``most`` of ``rows``, spread evenly over their order; the first and the last are among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
 
 
 def rounded(number: float) -> float:
@@ -209,14 +226,21 @@ def _colour(key: str, value: Any, palette: dict[str, str]) -> Any:
     return paint(value, palette)
 
 
-def _without_far(objective: Objective, values: Sequence[float]) -> tuple[list[float], int]:
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 of every power of ten around the values, the powers alone where there are many."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    return [rounded(step * 10.0**power) for power in range(first, last + 1) for step in steps]
+
+
+def _near(objective: Objective, values: Sequence[float]) -> list[float]:
+    """The values without those that are a thousand times as far from the median as the best one or its tenth."""
     if len(values) < 4:
-        return list(values), 0
+        return list(values)
     order = sorted(values, key=objective.rank)
     median = order[len(order) // 2]
-    reach = objective.rank(median) - objective.rank(order[0])
-    near = [value for value in order if objective.rank(value) - objective.rank(median) <= 30 * reach]
-    return (near, len(order) - len(near)) if reach > 0 else (order, 0)
+    reach = max(abs(median - order[0]), abs(median) / 10)
+    return [value for value in order if abs(value - median) <= 1000 * reach] if reach else order
 
 
 def _padded(values: Sequence[float]) -> list[float]:

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from hpsearch.analysis.escaping import plot_label
 from hpsearch.analysis.figures.importance import order_of
-from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, fade, rounded
+from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, evenly, is_log, rounded
 from hpsearch.analysis.figures.slices import same_choice
 from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import Parameter, TrialRow, ranked
 from hpsearch.analysis.wording import value_text
 
-_SHOWN, _FIFTHS, _TICKS = 8, 5, 8
+_SHOWN, _FIFTHS, _TICKS, _MOST = 8, 5, 8, 150
 _MISSING = -0.12  # where a line passes when the trial has no such parameter
 
 
@@ -25,7 +25,8 @@ def parallel(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure
     """The better a trial, the stronger its line; the best one on top."""
     title, key = "Parallel coordinates", "parallel"
     names, left_out = order_of(summary, shares, _SHOWN)
-    rows = ranked(summary.rows, summary.objective)
+    complete = ranked(summary.rows, summary.objective)
+    rows = evenly(complete, _MOST)
     if len(rows) < 2 or not names:
         return Figure(key, title, sentence="Parallel coordinates need two completed trials that differ in a parameter.")
     parameters = {item.name: item for item in summary.parameters}
@@ -43,8 +44,10 @@ def parallel(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure
         "shapes": [_upright(place) for place in range(len(scales))],
         "margin": {"l": 16, "r": 16, "t": 44, "b": 16},
     }
-    caption = " ".join(filter(None, ("Completed trials; the stronger the colour, the better the trial.", left_out)))
-    return Figure(key, title, caption, tuple(traces), layout, 420)
+    part = f"{len(rows)} of {len(complete)} trials are drawn, from good to bad." if len(rows) < len(complete) else ""
+    gone = "A line that passes below an axis has no such parameter." if _any_missing(names, rows) else ""
+    caption = " ".join(filter(None, ("Completed trials; the stronger the colour, the better.", left_out, part, gone)))
+    return Figure(key, title, caption, tuple(traces), layout, 420, wide=True)
 
 
 class _Scale:
@@ -69,7 +72,7 @@ class _Scale:
 
 def _value_scale(summary: StudySummary, rows: Sequence[TrialRow]) -> _Scale:
     values = {row.number: row.value for row in rows if row.value is not None}
-    log = min(values.values()) > 0 and max(values.values()) > 20 * min(values.values())
+    log = is_log(summary.objective, list(values.values()))
     return _Scale(plot_label(summary.objective.title, 18), *_spread(values, log))
 
 
@@ -130,8 +133,8 @@ def _lines(scales: Sequence[_Scale], rows: Sequence[TrialRow], fifth: int, total
         "y": y,
         "text": text,
         "hoverinfo": "text",
-        "opacity": 1.0 if best else fade(total),
-        "line": {"color": "@best" if best else f"@ramp{fifth}", "width": 3 if best else 1.3},
+        "opacity": 1.0 if best else 0.85,
+        "line": {"color": "@best" if best else f"@ramp{fifth}", "width": 3 if best else 1.3 if total <= 60 else 0.9},
     }
 
 

@@ -31,7 +31,7 @@ def slices(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
         traces += _panel_traces(summary, parameters[name], index)
         layout |= _panel_axes(parameters[name], index, columns, lines, vertical)
     caption = " ".join(filter(None, ("Completed trials only.", left_out, note)))
-    return Figure(key, title, caption, tuple(traces), layout, 70 + _ROW_HEIGHT * lines)
+    return Figure(key, title, caption, tuple(traces), layout, 70 + _ROW_HEIGHT * lines, wide=True)
 
 
 def _panel_traces(summary: StudySummary, parameter: Parameter, index: int) -> list[Trace]:

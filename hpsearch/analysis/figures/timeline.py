@@ -2,49 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, hover, rounded, time_unit
 from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow
 
+_GROUPS = {
+    "complete": "completed",
+    "pruned": "pruned",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    "open": "running",
+}
+_MOST_LINES = 120  # past this many trials, those that do not overlap share a line
+
 
 def timeline(summary: StudySummary) -> Figure:
-    """When each trial ran, by how it ended."""
+    """A bar for each trial, on a line of its own or, in a large study, one beside the other."""
     title, key = "Timeline", "timeline"
     rows = [row for row in summary.rows if row.start and (row.end or row.ending.group == "open")]
     if not rows or summary.started is None:
         return Figure(key, title, sentence="No trial has a start time, so there is no timeline.")
-    last = max((moment for row in rows for moment in (row.start, row.end) if moment), default=summary.started)
-    unit, length = time_unit((last - summary.started).total_seconds())
+    shared = len(rows) > _MOST_LINES
+    lines = _lanes(rows) if shared else {row.number: row.number for row in rows}
+    unit, length = time_unit((max(_end(row, summary) for row in rows) - summary.started).total_seconds())
     traces = [
-        trace for group in ("complete", "pruned", "failed", "interrupted", "open")
-        if (trace := _bars(summary, [row for row in rows if row.ending.group == group], group, length))["x"]
-    ]  # fmt: skip
+        _bars(summary, [row for row in rows if row.ending.group == group], group, lines, length) for group in _GROUPS
+    ]
+    upright = axis("trials at once", dtick=1, tickformat="d") if shared else axis("trial number", tickformat="~d")
     layout: Layout = {
         "xaxis": axis(f"{unit} since the first trial started", rangemode="tozero"),
-        "yaxis": axis("trial number", autorange="reversed", showgrid=False, tickformat="~d"),
+        "yaxis": upright | {"autorange": "reversed", "showgrid": False},
         "barmode": "overlay",
     }
-    return Figure(key, title, "", tuple(traces), layout, min(max(220, 90 + 14 * len(rows)), 560))
+    if not any(extent for trace in traces for extent in trace["x"]):
+        return Figure(key, title, sentence="The trials have no durations on record, so there is no timeline.")
+    caption = "Trials that did not overlap share a line." if shared else ""
+    height = 110 + (44 * (max(lines.values()) + 1) if shared else 11 * max(len(rows), 8))
+    return Figure(key, title, caption, tuple(trace for trace in traces if trace["x"]), layout, min(height, 620))
 
 
-def _bars(summary: StudySummary, rows: Sequence[TrialRow], group: str, unit: float) -> Trace:
-    origin, now = summary.started, summary.ended
-    spans = [
-        ((row.start - origin).total_seconds(), ((row.end or now or row.start) - row.start).total_seconds())
-        for row in rows if row.start and origin
-    ]  # fmt: skip
-    words = {"complete": "completed", "open": "running", **{name: name for name in ("pruned", "failed", "interrupted")}}
+def _end(row: TrialRow, summary: StudySummary) -> datetime:
+    """When a trial ended; one that runs has lasted until the study's last event, as far as is known."""
+    end = row.end or summary.ended or row.start
+    return max(moment for moment in (end, row.start) if moment)
+
+
+def _lanes(rows: Sequence[TrialRow]) -> dict[int, int]:
+    """For each trial the lowest line, from 1, that is free when it starts."""
+    ends: list[datetime] = []
+    lanes: dict[int, int] = {}
+    for row in sorted(rows, key=lambda row: (row.start or datetime.min, row.number)):
+        start = row.start or datetime.min
+        lane = next((place for place, end in enumerate(ends) if end <= start), len(ends))
+        ends[lane : lane + 1] = [row.end or datetime.max]
+        lanes[row.number] = lane + 1
+    return lanes
+
+
+def _bars(summary: StudySummary, rows: Sequence[TrialRow], group: str, lines: Mapping[int, int], unit: float) -> Trace:
+    spans = [(row.start, _end(row, summary)) for row in rows if row.start]
+    origin = summary.started or datetime.min
     return {
         "type": "bar",
         "orientation": "h",
-        "name": words[group],
-        "base": [rounded(start / unit) for start, _ in spans],
-        "x": [rounded(max(length, 0.0) / unit) for _, length in spans],
-        "y": [row.number for row in rows],
+        "name": _GROUPS[group],
+        "base": [rounded((start - origin).total_seconds() / unit) for start, _ in spans],
+        "x": [rounded((end - start).total_seconds() / unit) for start, end in spans],
+        "y": [lines[row.number] for row in rows],
+        "width": 0.75,
         "hovertext": [hover(row, summary) for row in rows],
         "hoverinfo": "text",
-        "width": 0.8 if len(summary.rows) < 200 else 1.0,
         "marker": {"color": f"@{group}", "line": {"width": 0}},
     }
