@@ -6,11 +6,10 @@ Whoever has the file can analyse it with hpsearch alone, without torch and witho
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +17,7 @@ import optuna
 
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders
-from hpsearch.study.storage import SQLITE_PREFIX, open_storage
+from hpsearch.study.storage import SQLITE_PREFIX
 
 DATABASE = "hpsearch.db"
 # Kinds of files that are taken along; weights and prepared rows are too large, and the rows may be private.
@@ -45,9 +44,10 @@ def write_archive(
     temporary = target.with_name(f".{target.name}.tmp")
     with tempfile.TemporaryDirectory() as scratch:
         database = Path(scratch) / DATABASE
-        copy = open_storage(f"{SQLITE_PREFIX}{database}", create=True)
-        optuna.copy_study(from_study_name=study.study_name, from_storage=storage, to_storage=copy)
-        _close(copy, database)
+        # Not opened as a study's storage is: in WAL mode the newest pages would stay in a file beside it.
+        optuna.copy_study(
+            from_study_name=study.study_name, from_storage=storage, to_storage=f"{SQLITE_PREFIX}{database}"
+        )
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(database, DATABASE)
             for path in _files(folders.root):
@@ -108,10 +108,3 @@ def _refuse_hostile(path: Path, members: list[zipfile.ZipInfo]) -> None:
         parts = PurePosixPath(member.filename).parts
         if member.filename.startswith("/") or ".." in parts or "\\" in member.filename:
             raise UsageError(f"{path} names a file outside itself: {member.filename!r}", "do not trust it")
-
-
-def _close(storage: optuna.storages.BaseStorage, database: Path) -> None:
-    """Make the database one file: without this its newest pages stay in a -wal file beside it."""
-    storage.remove_session()
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")

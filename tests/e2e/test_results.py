@@ -1,0 +1,121 @@
+"""What is done with a finished study: analyse, compare, export, hand to a colleague, use from Python."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tests.conftest import CommandLine
+from tests.e2e.conftest import Runner, definition
+
+
+@pytest.fixture
+def two_studies(tmp_path: Path, command_line: CommandLine) -> Path:
+    """A folder with the finished studies one and two."""
+    definition(tmp_path)
+    for seed, name in enumerate(("one", "two")):
+        done = command_line("run", "--study", name, "--config", "study.json", "--n-trials", "2", "--seed", str(seed))
+        assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_analyze_compare_export_and_archive(two_studies: Path, command_line: CommandLine) -> None:
+    one = command_line("analyze", "--study", "one", "--output-dir", "out", "--top", "1")
+    assert one.returncode == 0, one.stderr
+    assert "Best 1 of 2" in one.stdout
+    assert "<html" in (two_studies / "out/index.html").read_text()
+
+    for words in (("--study", "one", "--compare", "two"), ("--compare",), ("--compare", "one", "two")):
+        both = command_line("analyze", *words, "--output-dir", "both")
+        assert both.returncode == 0, both.stderr
+        assert "one" in both.stdout
+        assert "two" in both.stdout
+
+    exported = command_line("export", "--study", "one", "--archive", "one.zip")
+    assert exported.returncode == 0, exported.stderr
+    elsewhere = two_studies / "elsewhere"
+    elsewhere.mkdir()
+    read = command_line("analyze", "--archive", "../one.zip", cwd=elsewhere)
+    assert read.returncode == 0, read.stderr
+    assert (elsewhere / "reports/one/index.html").exists()
+
+    wrong = command_line("analyze", "--study", "three")
+    assert wrong.returncode == 2
+    assert "one, two" in wrong.stderr
+
+
+def test_an_archive_is_analysed_where_no_torch_can_be_imported(two_studies: Path, command_line: CommandLine) -> None:
+    assert command_line("export", "--study", "one", "--archive", "one.zip").returncode == 0
+    blocked = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] in ('torch', 'transformers', 'peft', 'trl', 'datasets'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from hpsearch.cli import main\n"
+        "main(['analyze', '--archive', 'one.zip', '--output-dir', 'out'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", blocked], cwd=two_studies, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (two_studies / "out/index.html").exists()
+
+
+def test_analyze_reads_a_database_made_by_another_program(tmp_path: Path, command_line: CommandLine) -> None:
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'other.db'}", study_name="theirs")
+    for value in (0.3, math.inf, 0.2):
+        trial = study.ask({"lr": optuna.distributions.FloatDistribution(1e-5, 1e-3, log=True)})
+        study.tell(trial, value)
+    done = command_line("analyze", "--storage", "sqlite:///other.db", "--output-dir", "out")
+    assert done.returncode == 0, done.stderr
+    assert "0.2" in done.stdout
+    assert command_line("status", "--storage", "sqlite:///other.db").returncode == 0
+    resumed = command_line("resume", "--study", "theirs", "--storage", "sqlite:///other.db")
+    assert resumed.returncode == 2
+    assert "was not made by hpsearch" in resumed.stderr
+
+
+def test_hpsearch_run_in_python_does_what_the_command_does(tmp_path: Path) -> None:
+    definition(tmp_path)
+    code = (
+        "import hpsearch\n"
+        "summary = hpsearch.run(study='quad', config='study.json', n_trials=2, search_mode='random')\n"
+        "assert summary.exit_code == 0 and summary.finished == 2, summary\n"
+        "assert hpsearch.resume(study='quad', add_trials=1, verbose=False).finished == 3\n"
+        "print(summary.best_params['x'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    best = json.loads((tmp_path / "studies/quad/quad_best_params.json").read_text())
+    assert "trial 0 started" in done.stdout
+    assert best["study"] == "quad"
+
+
+def test_the_best_configuration_of_a_program_runs_again(two_studies: Path, command_line: CommandLine) -> None:
+    best = json.loads((two_studies / "studies/one/one_best_params.json").read_text())
+    again = command_line("train", "--config", "studies/one/one_best_config.json", "--output-dir", "again")
+    assert again.returncode == 0, again.stderr
+    results = json.loads((two_studies / "again/train_results.json").read_text())
+    assert results["metrics"]["score"] == best["value"]
+
+
+def test_the_dashboard_serves_the_studies_on_this_machine_only(two_studies: Path, start: Callable[..., Runner]) -> None:
+    runner = start("dashboard", "--port", "0")
+    address = runner.wait_for("http://127.0.0.1:").split("http://")[1].split()[0].rstrip("/")
+    with urllib.request.urlopen(f"http://{address}/api/studies", timeout=60) as answer:
+        names = {study["study_name"] for study in json.load(answer)["study_summaries"]}
+    assert names == {"one", "two"}
+    runner.process.send_signal(2)
+    assert runner.end()[0] == 0
