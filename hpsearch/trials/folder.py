@@ -28,6 +28,16 @@ def replace_file(path: str, data: bytes, *, durable: bool = False) -> None:
         _sync_folder(os.path.dirname(path) or ".")  # noqa: PTH120
 
 
+def open_new(path: str) -> int:
+    """Open a new file for reading and writing, in the place of any old one. Only this user may read it.
+
+    Raises:
+        OSError: it could not be made.
+    """
+    remove_file(path)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+
+
 def remove_file(path: str) -> None:
     """Remove a file that may be absent."""
     with contextlib.suppress(OSError):
@@ -41,8 +51,7 @@ def remove_channel(output_dir: str) -> None:
 
 
 def _write_new(path: str, data: bytes, durable: bool) -> None:
-    remove_file(path)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = open_new(path)
     try:
         rest = memoryview(data)
         while rest:

@@ -23,6 +23,8 @@ class Program:
         self.output = -1  # what it prints
         self.report = -1  # the read end of its report channel
         self.report_keeper = -1  # a write end of our own, so that writers may come and go
+        self.log = -1  # log.txt; this and the next are opened here, before the program could lay traps in its folder
+        self.metrics = -1  # metrics.jsonl
         self.error = ""
 
     def path(self, name: str) -> str:
@@ -37,7 +39,7 @@ def start_program(command: list[str], output_dir: str, job_json: bytes) -> Progr
         _lay_out(program, job_json)
         _spawn(program, command)
     except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         program.error = f"cannot start {command[0]!r}: {reason}"
     return program
 
@@ -46,6 +48,8 @@ def _lay_out(program: Program, job_json: bytes) -> None:
     folder.remove_file(program.path(names.OUTCOME_FILE))
     folder.remove_channel(program.output_dir)
     folder.replace_file(program.path(names.JOB_FILE), job_json)
+    program.log = folder.open_new(program.path(names.LOG_FILE))
+    program.metrics = folder.open_new(program.path(names.METRICS_FILE))
     fifo = program.path(names.REPORT_FIFO)
     os.mkfifo(fifo, 0o600)
     program.report = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)

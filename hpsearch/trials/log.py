@@ -13,18 +13,18 @@ _COPY_BYTES = 1024 * 1024
 
 
 class CappedLog:
-    """A log file of at most ``limit_bytes`` (at least 4096).
+    """A new, empty log file, open as ``descriptor``, kept to ``limit_bytes`` (at least 4096).
 
     A full disk does not stop the program: what cannot be written is dropped, and ``error`` says why.
     """
 
-    def __init__(self, path: str, limit_bytes: int) -> None:
+    def __init__(self, descriptor: int, limit_bytes: int) -> None:
         self.error = ""
         self._limit = max(limit_bytes, _LEAST_LIMIT_BYTES)
         self._head = self._limit // 2
         self._size = 0
         self._left_out = 0
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        self._file = descriptor
 
     def write(self, data: bytes) -> None:
         """Append what the program printed."""

@@ -59,11 +59,13 @@ class LineSplitter:
 class Record:
     """The steps, the final metrics and the fault a program has reported, and what they mean for it.
 
+    What is accepted is written to ``metrics_file``, an open descriptor.
+
     ``said`` is the cause the program's own words decide, with a message: a fault it named, divergence, or a broken
     protocol; the first one stands. After ``close_verdict`` nothing more is decided by what a program says.
     """
 
-    def __init__(self, metric: str, metrics_path: str) -> None:
+    def __init__(self, metric: str, metrics_file: int) -> None:
         self.metric = metric
         self.final: dict[str, float] = {}
         self.bad_lines = 0
@@ -73,7 +75,7 @@ class Record:
         self._steps: set[int] = set()
         self._metric_bytes = 0
         self._open = True
-        self._file = os.open(metrics_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        self._file = metrics_file
 
     @property
     def has_result(self) -> bool:

@@ -53,8 +53,8 @@ class Supervision:
         self._gone = False  # the runner
         self._family = Family(program.pid)
         self._lines = LineSplitter()
-        self._record = Record(job.metric, program.path(names.METRICS_FILE))
-        self._log = CappedLog(program.path(names.LOG_FILE), job.log_limit_bytes)
+        self._record = Record(job.metric, program.metrics)
+        self._log = CappedLog(program.log, job.log_limit_bytes)
         self._oom_kills = oom_kills()
         self._stop: Stop | None = None
         self._kill_at = _FOREVER
@@ -97,14 +97,16 @@ class Supervision:
         if not self._gone:
             write = selectors.EVENT_WRITE if self._outbox else 0
             self._selector.modify(self._control, selectors.EVENT_READ | write)
-        full = len(self._outbox) > _WAITING_BYTES
+        full = self._is_full()
         watched = self._program.report in self._selector.get_map()
         if full and watched:
             self._selector.unregister(self._program.report)
         elif watched is full:
             self._selector.register(self._program.report, selectors.EVENT_READ)
-        if full:
-            self._last_sign = time.monotonic()  # it cannot report, so its silence says nothing
+
+    def _is_full(self) -> bool:
+        """Whether so much waits for the runner that the program has to wait as well."""
+        return len(self._outbox) > _WAITING_BYTES
 
     def _pause(self) -> float:
         now = time.monotonic()
@@ -200,6 +202,8 @@ class Supervision:
 
     def _check_limits(self) -> None:
         now = time.monotonic()
+        if self._is_full():
+            self._last_sign = now  # the program cannot report, so its silence says nothing
         if self._stop is None and now >= self._timeout_at():
             self._end_program(Cause.TIMEOUT, f"ran past its limit of {self._job.timeout_s:g} s", _OWN_GRACE_S)
         elif self._stop is None and now >= self._stall_at():

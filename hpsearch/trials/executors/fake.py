@@ -28,7 +28,7 @@ from typing import Any
 from hpsearch.trials import names
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.ending import Ending, Exit, Stop, judge
-from hpsearch.trials.folder import replace_file
+from hpsearch.trials.folder import open_new, replace_file
 from hpsearch.trials.job import Event, Finished, Job, Outcome, Progress, ProgressLine, Report, StepLine
 from hpsearch.trials.record import Record
 
@@ -79,7 +79,7 @@ class FakeExecutor:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (folder / names.OUTCOME_FILE).unlink(missing_ok=True)
             (folder / names.JOB_FILE).write_text(replace(job, environment={}).to_json(), encoding="utf-8")
-            record = Record(job.metric, str(folder / names.METRICS_FILE))
+            record = Record(job.metric, open_new(str(folder / names.METRICS_FILE)))
         except OSError as error:
             self._refuse(job, f"cannot make the job's folder: {error}")
             return

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -268,13 +269,17 @@ def _lost(supervisor: _Supervisor) -> Outcome:
         return Outcome.from_json((folder / names.OUTCOME_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         pass
-    how = supervisor.surprise or f"it ended with status {supervisor.process.returncode}"
+    how = supervisor.surprise or f"it {_how(supervisor.process.returncode)}"
     outcome = Outcome(Cause.LOST, message=f"its supervisor died: {how}", duration_s=time.monotonic() - supervisor.began)
     try:
         replace_file(str(folder / names.OUTCOME_FILE), outcome.to_json().encode(), durable=True)
     except OSError:
         return replace(outcome, message=f"{outcome.message}; nor can {folder / names.OUTCOME_FILE} be written")
     return outcome
+
+
+def _how(code: int) -> str:
+    return f"exited with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
 
 
 def _close_in_forks(executor: LocalExecutor) -> None:

@@ -1,5 +1,10 @@
-"""A runner in a process of its own: runs the job named by its argument, and prints every event's name on a line."""
+"""A runner in a process of its own: runs the job of a file, and prints every event's name on a line.
 
+With a second argument it first forks a child that outlives it, and prints the child's pid.
+"""
+
+import os
+import signal
 import sys
 
 from hpsearch.trials.executors.local import LocalExecutor
@@ -10,6 +15,11 @@ def main() -> None:
     """Run the job to its end."""
     executor = LocalExecutor(slots=1)
     executor.launch(Job.load(sys.argv[1]))
+    if len(sys.argv) > 2:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        print(child, flush=True)
     ended = False
     while not ended:
         for event in executor.events(60.0):
