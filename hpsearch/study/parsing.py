@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hpsearch.study.commands import RESERVED, command_problems
-from hpsearch.study.fields import STUDY_KEYS, StudyFields, unknown_metric
+from hpsearch.study.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, unknown_metric
 from hpsearch.study.names import is_parameter_name
 from hpsearch.study.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
-from hpsearch.study.problems import InvalidDefinition, Origins, Problem, from_pydantic, nearest_names, show
+from hpsearch.study.problems import InvalidDefinition, JsonPath, Origins, Problem, from_pydantic, nearest_names, show
 from hpsearch.study.setting_rules import (
     DECIDED_BY,
     complete,
@@ -116,11 +116,16 @@ def _read_fields(values: Mapping[str, Any], parsed: Parsed) -> None:
     try:
         parsed.fields = StudyFields.model_validate(given)
     except ValidationError as error:
-        parsed.problems += from_pydantic(error, known=STUDY_KEYS)
+        parsed.problems += from_pydantic(error, known=_known_below)
         return
     if parsed.fields.command is None:
         problem = unknown_metric(parsed.fields.objective.metric)
         parsed.problems += [problem] if problem else []
+
+
+def _known_below(place: JsonPath) -> Iterable[str]:
+    models: dict[JsonPath, type[BaseModel]] = {("pruner",): PrunerSettings, ("objective",): Objective}
+    return models[place].model_fields if place in models else STUDY_KEYS
 
 
 def _read_space(values: Mapping[str, Any], parsed: Parsed, searching: bool) -> None:
@@ -156,7 +161,7 @@ def _read_parameter(name: str, value: Any, path: tuple[str, ...]) -> tuple[Param
     try:
         return model.model_validate(dict(value)), []
     except ValidationError as error:
-        found = from_pydantic(error, path, known=model.model_fields)
+        found = from_pydantic(error, path, known=lambda _: model.model_fields)
         return None, [Problem(each.path, each.rule.replace("{name}", show(name)), each.remedy) for each in found]
 
 

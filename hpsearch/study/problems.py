@@ -110,7 +110,7 @@ def show(value: Any) -> str:
 def nearest_names(name: str, known: Iterable[str], hint: str = "") -> str:
     """A remedy for an unknown name: the known ones like it, or all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6) or [one for one in names if name and name in one][:3]
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.6) or [one for one in names if name and name in one][:2]
     if near:
         return "did you mean " + " or ".join(show(one) for one in near) + "?" + hint
     return "known: " + ", ".join(names) + hint
@@ -120,22 +120,21 @@ def from_pydantic(
     error: ValidationError,
     path: JsonPath = (),
     *,
-    known: Iterable[str] = (),
-    expected: Callable[[JsonPath], str] | None = None,
+    known: Callable[[JsonPath], Iterable[str]],
+    expected: Callable[[JsonPath], str] = lambda _: "",
 ) -> list[Problem]:
     """A pydantic error as problems below ``path``.
 
-    ``expected`` says what a place takes, for the remedy; ``known`` are the names of the fields.
+    ``known`` gives the names that the object at a place may have; ``expected`` says what a place takes, for the remedy.
     """
-    names = list(known)
-    found: list[Problem] = []
-    for each in error.errors():
-        found.extend(_one(each, path, names, expected))
-    return found
+    return [problem for each in error.errors() for problem in _read(each, path, known, expected)]
 
 
-def _one(
-    each: Mapping[str, Any], path: JsonPath, known: list[str], expected: Callable[[JsonPath], str] | None
+def _read(
+    each: Mapping[str, Any],
+    path: JsonPath,
+    known: Callable[[JsonPath], Iterable[str]],
+    expected: Callable[[JsonPath], str],
 ) -> list[Problem]:
     place = (*path, *each["loc"])
     context = each.get("ctx", {})
@@ -144,12 +143,11 @@ def _one(
         return [Problem((*place, *problem.path), problem.rule, problem.remedy) for problem in broken.problems]
     name = _name(place)
     if each["type"] == "extra_forbidden":
-        return [Problem(place, f"{name} is not a known key", nearest_names(str(each["loc"][-1]), known))]
+        return [Problem(place, f"{name} is not a known key", nearest_names(str(place[-1]), known(place[:-1])))]
     if each["type"] == "missing":
         return [Problem(place[:-1], f"{name} is missing", f"add {show(place[-1])}")]
     wanted = _wanted(each["msg"])
-    takes = expected(place) if expected else ""
-    remedy = takes or _correction(wanted)
+    remedy = expected(place) or _correction(wanted)
     return [Problem(place, f"{name} {wanted}, but is {show(each['input'])}", remedy)]
 
 

@@ -42,7 +42,7 @@ def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
     try:
         TrainSettings.model_validate(dict(settings), strict=True)
     except ValidationError as error:
-        found += from_pydantic(error, known=setting_names(), expected=_expected)
+        found += from_pydantic(error, known=lambda _: setting_names(), expected=_expected)
     return found
 
 
