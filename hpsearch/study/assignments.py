@@ -83,7 +83,7 @@ def _refuse_overlaps(assignments: Sequence[_Assignment]) -> None:
             if one.path[:length] == other.path[:length] or _same_setting(one.path, other.path):
                 raise UsageError(
                     f"a key is set once, but --set {show(one.text)} and --set {show(other.text)} both set "
-                    f"{show('.'.join(one.path))}",
+                    f"{show('.'.join(min(one.path, other.path, key=len)))}",
                     "delete one of them",
                 )
 

@@ -1,0 +1,98 @@
+"""Generated files are up to date, and the schemas agree with the reader."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from hpsearch.study import schemas, settings_page
+from hpsearch.study.generated import write_or_check
+from hpsearch.study.library import shipped_folder
+from hpsearch.trials.settings import TrainSettings
+from tests.study.test_definition import PROGRAM, USERS
+
+SHIPPED = [
+    (kind, path) for kind in ("studies", "search_spaces") for path in sorted(shipped_folder(kind).rglob("*.json"))
+]
+
+
+def errors(schema: dict[str, Any], values: Any) -> list[str]:
+    """What an editor would mark."""
+    return [error.message for error in Draft202012Validator(schema).iter_errors(values)]
+
+
+class TestGenerated:
+    """Files made from the models say what the models say."""
+
+    @pytest.mark.parametrize("module", ["hpsearch.study.schemas", "hpsearch.study.settings_page"])
+    def test_up_to_date(self, module: str) -> None:
+        done = subprocess.run([sys.executable, "-m", module, "--check"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_stale_file_is_named_with_the_command_that_makes_it(self, tmp_path: Path, capsys: Any) -> None:
+        path = tmp_path / "folder" / "made.txt"
+        assert write_or_check({path: "new"}, ["--check"], "some.module") == 1
+        assert (
+            capsys.readouterr().err == f"{path} is not what the models give; run python -m some.module and commit it\n"
+        )
+        assert write_or_check({path: "new"}, [], "some.module") == 0
+        assert path.read_text() == "new"
+        assert write_or_check({path: "new"}, ["--check"], "some.module") == 0
+        assert write_or_check({path: "new"}, ["--chek"], "some.module") == 2
+
+    def test_every_setting_is_on_the_settings_page_once(self) -> None:
+        for name in TrainSettings.model_fields:
+            assert settings_page.page().count(f"| `{name}` |") == 1
+
+
+class TestSchemas:
+    """What editors are told is what the reader takes."""
+
+    def test_they_are_schemas(self) -> None:
+        for schema in (schemas.study_schema(), schemas.space_schema()):
+            Draft202012Validator.check_schema(schema)
+            assert json.loads(json.dumps(schema)) == schema
+
+    @pytest.mark.parametrize(("kind", "path"), SHIPPED, ids=lambda value: getattr(value, "stem", value))
+    def test_shipped_files_fit_them_and_name_them(self, kind: str, path: Path) -> None:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        name = "study" if kind == "studies" else "search_space"
+        assert errors(schemas.study_schema() if kind == "studies" else schemas.space_schema(), values) == []
+        assert Path(values["$schema"]).name == f"{name}.schema.json"
+
+    @pytest.mark.parametrize(
+        "values", [{}, USERS, PROGRAM, {"pruner": "none"}, {"search_space": "x.json", "n_trials": None}]
+    )
+    def test_definitions_that_are_accepted_fit(self, values: dict[str, Any]) -> None:
+        assert errors(schemas.study_schema(), values) == []
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"lerning_rate": 1},
+            {"learning_rate": "1e-4"},
+            {"learning_rate": 20},
+            {"optim": "sgd"},
+            {"pruner": {"type": "nne"}},
+            {"search_space": {"learning_rate": {"type": "normal", "low": 1, "high": 2}}},
+            {"search_space": {"learning_rate": {"type": "uniform", "low": 1}}},
+            {"search_space": {"lora_r": {"type": "categorical", "choices": []}}},
+            {"command": "prog"},
+            {"settings": {"a": [1]}},
+        ],
+    )
+    def test_definitions_that_are_refused_are_marked(self, values: dict[str, Any]) -> None:
+        assert errors(schemas.study_schema(), values)
+
+    def test_a_search_space_is_bare_or_inside(self) -> None:
+        ranges = USERS["search_space"]
+        for values in (ranges, {"search_space": ranges, "lora_alpha": 8, "search_mode": "grid"}):
+            assert errors(schemas.space_schema(), values) == []
+        for values in ({"learning_rate": 1e-4}, {"search_space": ranges, "bogus": 1}):
+            assert errors(schemas.space_schema(), values)
