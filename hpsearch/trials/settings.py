@@ -1,7 +1,7 @@
 """Every setting of a fine-tune: its type, unit, range and default. A study fixes each one or searches it.
 
-This is the only list: the definition's validation, the options of ``hpsearch train``, the JSON schemas, docs/settings.md
-and the training side all read it. A setting that the chosen family, backend or device cannot honour is refused before
+This is the only list: the definition's validation, the options of ``hpsearch train``, the JSON schemas,
+docs/settings.md and the training side all read it. A setting that the chosen family, backend or device cannot honour is refused before
 the first trial, never ignored.
 """
 

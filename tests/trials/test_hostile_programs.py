@@ -28,7 +28,7 @@ def assert_gone(pids: list[int]) -> None:
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
-# Trees: six processes that ignore every signal; four in sessions of their own, three of these daemons, one without a tag
+# Trees: six processes that ignore every signal; four in sessions of their own, three of these daemons, one has no tag
 
 
 @pytest.mark.parametrize(("then", "cause"), [("leave", Cause.OK), ("exit", Cause.CRASH)])
@@ -119,9 +119,7 @@ def test_a_result_that_was_there_before_the_stop_counts(bench: Bench) -> None:
 
 
 def test_a_result_that_came_after_the_stop_does_not(bench: Bench) -> None:
-    bench.launch(
-        shell(f"trap '{RESULT.replace(chr(39), chr(34) * 0)}; exit 0' TERM; {STEP}; while true; do sleep 0.05; done")
-    )
+    bench.launch(shell(f"late() {{ {RESULT}; exit 0; }}; trap late TERM; {STEP}; while true; do sleep 0.05; done"))
     bench.report(1)
     bench.executor.stop("trial_1", 30.0)
     assert bench.outcome().cause is Cause.INTERRUPTED
@@ -339,7 +337,7 @@ def test_channel_and_files_are_private(bench: Bench) -> None:
 
 def test_a_channel_that_the_program_removes(bench: Bench) -> None:
     outcome = bench.run(
-        shell(f'exec 3> "$HPSEARCH_REPORT"; rm -r "$(dirname "$HPSEARCH_REPORT")"; echo \'{{"cer": 1}}\' >&3')
+        shell('exec 3> "$HPSEARCH_REPORT"; rm -r "$(dirname "$HPSEARCH_REPORT")"; echo \'{"cer": 1}\' >&3')
     )
     assert (outcome.cause, outcome.metrics) == (Cause.OK, {"cer": 1.0})
 

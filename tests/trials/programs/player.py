@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 from hpsearch import sdk
 
@@ -28,7 +29,7 @@ def main() -> None:
         elif "fault" in act:
             sdk.fault(act["fault"], act["message"])
         elif "raw" in act:
-            with open(os.environ["HPSEARCH_REPORT"], "w") as channel:
+            with Path(os.environ["HPSEARCH_REPORT"]).open("w") as channel:
                 channel.write(act["raw"] + "\n")
         else:
             sdk.finish(**act)

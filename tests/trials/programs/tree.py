@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -15,7 +16,7 @@ def stay(ready: int, pids: str) -> None:
     """Ignore what can be ignored, be counted, and stay for ever."""
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    with open(pids, "a") as file:
+    with Path(pids).open("a") as file:
         file.write(f"{os.getpid()}\n")
     os.write(ready, b"x")
     while True:
@@ -33,7 +34,7 @@ def branch(ready: int, pids: str, *, session: bool = False, forks: int = 1, forg
             os._exit(0)
     if forget:  # a new program with an empty environment: no tag is left on it
         code = (
-            f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import tree; tree.stay({ready}, {pids!r})"
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import tree; tree.stay({ready}, {pids!r})"
         )
         os.set_inheritable(ready, True)
         os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", code], {})
@@ -51,9 +52,9 @@ def main() -> None:
     branch(ready, pids, session=True, forks=2, forget=len(os.environ.get("KEEP_TAGS", "")) == 0)
     for _ in range(5):
         os.read(up, 1)
-    with open(pids, "a") as file:
+    with Path(pids).open("a") as file:
         file.write(f"{os.getpid()}\n")
-    with open(os.environ["HPSEARCH_REPORT"], "w") as channel:
+    with Path(os.environ["HPSEARCH_REPORT"]).open("w") as channel:
         channel.write(json.dumps({"step": 1, "cer": 0.5}) + "\n")
         if then == "leave":
             channel.write(json.dumps({"cer": 0.25}) + "\n")
