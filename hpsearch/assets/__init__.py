@@ -12,7 +12,7 @@ _DATA_SUFFIXES = {".parquet", ".json", ".jsonl", ".safetensors"}
 
 
 def asset_path(name: str) -> Path:
-    """The file or folder that ``asset:NAME`` means, for example "digits/qwen3_vl"; the prefix may be left out.
+    """The file or folder that ``asset:NAME`` means, such as asset:FOLDER/MODEL; the prefix may be left out.
 
     Raises:
         UsageError: nothing of that name ships with hpsearch.
