@@ -1,8 +1,8 @@
 """Every setting of a fine-tune: its type, unit, range and default. A study fixes each one or searches it.
 
 This is the only list: the definition's validation, the options of ``hpsearch train``, the JSON schemas,
-docs/settings.md and the training side all read it. A setting that the chosen family, backend or device cannot honour is refused before
-the first trial, never ignored.
+docs/settings.md and the training side all read it. A setting that the chosen family, backend or device cannot honour
+is refused before the first trial, never ignored.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class TrainSettings(BaseModel):
     # Data
     input_data: str | None = Field(
         None,
-        description="Rows of image and text: a .json or .jsonl file (image_path, ocr_text), a .parquet file, a folder of "
-        "them named by split, or asset:NAME for data that ships with hpsearch. Relative to the definition's file.",
+        description="Rows of image and text: a .json or .jsonl file (image_path, ocr_text), a .parquet file, a folder "
+        "of them named by split, or asset:NAME for data that ships with hpsearch. Relative to the definition's file.",
     )
     train_split: str = Field(
         "train[:90%]", description="Rows to train on, as a slice: train, train[:90%], train[:200]."
