@@ -80,8 +80,9 @@ class Board:
 
     def _take_trial(self, happening: TrialStarted | TrialReported | TrialProgress | TrialEnded) -> None:
         if isinstance(happening, TrialStarted):
-            again = f" (trial {happening.root}, attempt {happening.attempt})" if happening.attempt > 1 else ""
-            label = ("default" if happening.is_default else "") + again
+            labels = ["default configuration"] * happening.is_default
+            labels += [f"attempt {happening.attempt} of trial {happening.root}"] * (happening.attempt > 1)
+            label = ", ".join(labels)
             self.rows[happening.number] = Row(happening.number, happening.params, label, self.clock())
             return
         row = self.rows[happening.number]
@@ -207,7 +208,7 @@ def _state_words(row: Row) -> str:
     words = "running" if row.state == "running" else row.state.lower()
     if row.cause not in ("", "ok", "pruned"):
         words += f" ({row.cause})"
-    return f"{words} {row.label}".strip()
+    return f"{words}, {row.label}" if row.label else words
 
 
 def _live_words(live: dict[str, Any]) -> str:
@@ -229,6 +230,6 @@ def _sample_lines(live: dict[str, Any]) -> list[Text]:
     if not isinstance(live.get("reference"), str) or not isinstance(live.get("prediction"), str):
         return []
     return [
-        Text(f"    page says  {printable(live['reference'])}", "dim"),
-        Text(f"    model read {printable(live['prediction'])}", "dim"),
+        Text(f"    page says:  {printable(live['reference'])}", "dim"),
+        Text(f"    model read: {printable(live['prediction'])}", "dim"),
     ]

@@ -74,7 +74,7 @@ class Lines:
         if isinstance(happening, TrialStarted):
             params = ", ".join(f"{name}={shown(value)}" for name, value in happening.params.items())
             label = self._board.rows[happening.number].label
-            return f"trial {happening.number} started: {params}" + (f" [{label.strip()}]" if label else "")
+            return f"trial {happening.number} started: {params}" + (f" [{label}]" if label else "")
         if isinstance(happening, NewBest):
             return f"trial {happening.number} is the best so far: {shown(happening.value)}"
         return self._trial(happening)

@@ -1,0 +1,66 @@
+"""One live runner per study: held by the kernel, not by a clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpsearch.errors import StudyOwned, UsageError
+from hpsearch.study.lease import lease_for, live_owner, lock_path
+
+HOLD = """
+import sys
+from hpsearch.study.lease import lease_for
+with lease_for(sys.argv[1], 'a'):
+    print('held', flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(url: str) -> subprocess.Popen[str]:
+    """Another process that holds the lease of study a until its standard input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_second_of_two_processes_is_refused_and_told_the_first(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    with holder(url) as other:
+        with pytest.raises(StudyOwned, match=f"pid {other.pid} on "), lease_for(url, "a"):
+            pass
+        owner = live_owner(url, "a")
+        assert owner is not None
+        assert owner.pid == other.pid
+        with lease_for(url, "b"):
+            assert live_owner(url, "b") is not None
+        other.communicate()
+    assert live_owner(url, "a") is None
+
+
+def test_a_killed_owner_gives_the_lease_up_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    with holder(url) as other:
+        other.kill()
+        other.wait()
+        with lease_for(url, "a"):
+            assert live_owner(url, "a") is not None
+
+
+def test_the_lock_lies_beside_the_database_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    with lease_for(url, "a"):
+        path = lock_path(url, "a")
+    assert path == tmp_path / "x.db.a.lock"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lease_on_another_database_is_refused_for_now() -> None:
+    with pytest.raises(UsageError, match="SQLite"):
+        lock_path("postgresql://host/db", "a")

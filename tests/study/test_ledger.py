@@ -1,0 +1,110 @@
+"""Telling, queueing again and repairing: every row of the table in trials/causes.py, on a real storage."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from hpsearch.study import attributes as attrs
+from hpsearch.study.definition import StudyDefinition
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.ledger import Ledger, settled
+from hpsearch.study.opening import open_study
+from hpsearch.study.recovery import recover
+from hpsearch.study.sampling import Planner
+from hpsearch.study.storage import open_storage
+from hpsearch.trials.causes import VERDICTS, Again, Cause
+from hpsearch.trials.executors.fake import FakeExecutor
+from hpsearch.trials.job import Outcome
+
+FLAT = {
+    "command": ["program", "{x}"],
+    "search_space": {"x": {"type": "uniform", "low": 0.0, "high": 1.0}},
+    "objective": {"metric": "cer", "direction": "minimize"},
+    "max_retries": 1,
+}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    storage = open_storage(f"sqlite:///{tmp_path / 'x.db'}", create=True)
+    return open_study(storage, "a", StudyDefinition.from_flat(FLAT, source="test"))
+
+
+def next_number(ledger: Ledger) -> int:
+    trial = Planner(ledger.study, ledger.definition).next_trial()
+    assert trial is not None
+    return trial.number
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_a_trial_is_told_as_the_table_says(ledger: Ledger, cause: Cause) -> None:
+    number, verdict = next_number(ledger), VERDICTS[cause]
+    ledger.report(number, 3, 0.5)
+    again = ledger.tell(number, Outcome(cause, metrics={"cer": 0.25}, message="why", duration_s=1.5))
+    trial = ledger.trial(number)
+    assert trial.state == TrialState[verdict.state]
+    assert trial.user_attrs[attrs.OUTCOME] == cause.value
+    assert trial.user_attrs[attrs.MESSAGE] == "why"
+    assert (again is not None) == (verdict.again is not Again.NEVER)
+    values = {"final metric": 0.25, "last report": 0.5, "NaN report": None, "none": None}
+    assert trial.value == values[verdict.value]
+    if verdict.value == "NaN report":
+        assert math.isnan(trial.intermediate_values[4])
+    waiting = ledger.trials(TrialState.WAITING)
+    assert [item.system_attrs["fixed_params"] for item in waiting] == [trial.params] * (again is not None)
+
+
+def test_limited_retries_are_spent_and_interruptions_spend_none(ledger: Ledger) -> None:
+    causes = [Cause.INTERRUPTED, Cause.SIGNAL, Cause.LOST, Cause.SIGNAL]
+    again = [ledger.tell(next_number(ledger), Outcome(cause)) for cause in causes]
+    assert again == [2, 3, 4, None]
+    assert {trial.user_attrs.get(attrs.ROOT, trial.number) for trial in ledger.trials()} == {0}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "cause"),
+    [
+        ({"cer": 0.1}, Cause.OK),
+        ({"cer": math.nan}, Cause.DIVERGED),
+        ({"cer": -math.inf}, Cause.DIVERGED),
+        ({"wer": 1.0}, Cause.PROTOCOL),
+    ],
+)
+def test_only_a_finite_objective_is_a_success(metrics: dict[str, float], cause: Cause) -> None:
+    assert settled(Outcome(Cause.OK, metrics=metrics), "cer").cause is cause
+
+
+def test_recovery_tells_untold_results_and_queues_dead_trials_again(ledger: Ledger, tmp_path: Path) -> None:
+    folders = StudyFolders(tmp_path, "a")
+    untold, dead = next_number(ledger), next_number(ledger)
+    folder = folders.attempt(untold, 1)
+    folder.mkdir(parents=True)
+    (folder / "outcome.json").write_text(Outcome(Cause.OK, metrics={"cer": 0.2}).to_json())
+    repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())))
+    assert ledger.trial(untold).value == 0.2
+    assert ledger.trial(dead).user_attrs[attrs.OUTCOME] == "lost"
+    assert (repairs.told, repairs.requeued) == ([untold], [dead])
+    (waiting,) = ledger.trials(TrialState.WAITING)
+    assert waiting.user_attrs[attrs.RETRY_OF] == dead
+    assert str(recover(ledger, folders, FakeExecutor(lambda job: iter(())))) == ""
+
+
+def test_a_retry_that_the_dead_runner_did_not_queue_is_queued_once(ledger: Ledger, tmp_path: Path) -> None:
+    number = next_number(ledger)
+    ledger.note(number, {attrs.OUTCOME: "interrupted"})
+    ledger.study.tell(number, state=TrialState.FAIL)
+    for expected in ([number], []):
+        found = recover(ledger, StudyFolders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
+        assert found.requeued == expected
+
+
+def test_a_trial_that_died_before_its_parameters_were_stored_leaves_nothing_behind(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.study.ask()
+    recover(ledger, StudyFolders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
+    assert [trial.state for trial in ledger.trials()] == [TrialState.FAIL]

@@ -1,0 +1,68 @@
+"""Opening the storage: durable settings, and one line for whatever is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import pytest
+
+from hpsearch.errors import StorageError, UsageError
+from hpsearch.study.storage import default_url, masked, open_storage, sqlite_path, storage_errors
+
+
+def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(tmp_path: Path) -> None:
+    url = default_url(tmp_path / "new" / "folder")
+    storage = open_storage(url, create=True)
+    optuna.create_study(study_name="a", storage=storage)
+    path = sqlite_path(url)
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    engine = storage._backend.engine  # type: ignore[attr-defined]
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: b"x" * len(data), "not a database"),
+        (lambda data: data[:4096] + b"\xff" * (len(data) - 4096), "malformed"),
+        (lambda data: data[: len(data) // 2], "malformed"),
+    ],
+)
+def test_damage_is_named_in_one_line(tmp_path: Path, damage: object, words: str) -> None:
+    path = tmp_path / "x.db"
+    url = f"sqlite:///{path}"
+    storage = open_storage(url, create=True)
+    optuna.create_study(study_name="a", storage=storage)
+    storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    with pytest.raises(StorageError) as caught, storage_errors(url):
+        opened = open_storage(url)
+        optuna.load_study(study_name="a", storage=opened).get_trials()
+    assert words in caught.value.what
+    assert "\n" not in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_missing_file_is_not_made_by_looking(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="there is no storage"):
+        open_storage(f"sqlite:///{tmp_path / 'x.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "studies.db", "http://host/x"])
+def test_what_is_no_storage_url_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError):
+        open_storage(url, create=True)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "canary" not in masked("postgresql://user:canary@host/db?password=canary")
+    with pytest.raises(StorageError) as caught, storage_errors("postgresql://user:canary@host/db"):
+        raise sqlite3.OperationalError("connection refused")
+    assert "canary" not in str(caught.value)
