@@ -27,9 +27,8 @@ COLUMNS = (
     "pruned",
     "failed",
     "time in trials",
-    "searched",
 )
-_NUMERIC = COLUMNS[2:11]
+_NUMERIC = COLUMNS[2:]
 SECTIONS = (("studies", "Studies"), ("race", "Best so far"), ("spaces", "Search spaces"), ("statistics", "Statistics"))
 
 
@@ -70,7 +69,6 @@ def comparison_csv(summaries: Sequence[StudySummary]) -> str:
             _count(summary, "pruned"),
             _count(summary, "failed"),
             summary.time_total_s,
-            "; ".join(parameter.name for parameter in summary.parameters),
         ]
         writer.writerow([csv_cell(cell) for cell in row])
     return out.getvalue()
@@ -140,7 +138,6 @@ def cells(summary: StudySummary) -> list[str]:
         str(_count(summary, "pruned")),
         str(_count(summary, "failed")),
         duration_text(summary.time_total_s),
-        ", ".join(parameter.name for parameter in summary.parameters) or "—",
     ]
 
 

@@ -1,11 +1,7 @@
-"""Figures as PNG, through kaleido and a browser, in a process of their own: whatever happens there, the report stands.
-
-``python -m hpsearch.analysis.png JOBS.json`` draws the figures of the file with one browser.
-"""
+"""Figures as PNG, by kaleido and a browser in a process of their own: whatever happens there, the report stands."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import subprocess
@@ -18,16 +14,18 @@ from typing import Any
 from hpsearch.analysis.figures.look import WIDTH, Figure
 
 # One browser draws six figures in about 6 s on two busy cores; a browser that hangs is given up after this.
-TIMEOUT_S = 90.0
+TIMEOUT_S = 120.0
 _SCALE = 2  # pixels of the file for each of the figure, so that print is sharp
 
 
 def write_pngs(figures: Sequence[Figure], folder: Path, timeout_s: float = TIMEOUT_S) -> tuple[tuple[Path, ...], str]:
-    """Draw each figure into ``folder`` as KEY.png; never raises for what a browser does.
+    """Draw each figure into ``folder`` as KEY.png, in place of earlier ones; never raises for what a browser does.
 
     Returns:
         The files, and one line that says why there are none ("" where there are).
     """
+    for figure in figures:
+        (folder / f"{figure.key}.png").unlink(missing_ok=True)
     drawn = [figure for figure in figures if figure.drawn]
     if not drawn:
         return (), ""
@@ -38,7 +36,7 @@ def write_pngs(figures: Sequence[Figure], folder: Path, timeout_s: float = TIMEO
         )
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [
-        {"path": str(folder / f"{figure.key}.png"), "height": figure.height, "figure": figure.painted()}
+        {"path": str(folder / f"{figure.key}.png"), "figure": figure.painted(), "opts": _size(figure)}
         for figure in drawn
     ]
     problem = _draw_apart(jobs, timeout_s)
@@ -52,7 +50,7 @@ def _draw_apart(jobs: Sequence[Mapping[str, Any]], timeout_s: float) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.json"
         path.write_text(json.dumps(jobs), encoding="utf-8")
-        argv = (sys.executable, "-m", "hpsearch.analysis.png", str(path))
+        argv = (sys.executable, "-P", str(Path(__file__).with_name("png_process.py")), str(path))
         try:
             done = subprocess.run(
                 argv, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
@@ -66,27 +64,5 @@ def _draw_apart(jobs: Sequence[Mapping[str, Any]], timeout_s: float) -> str:
     return (done.stderr.strip().splitlines() or ["the drawing process ended without a word"])[-1][:300]
 
 
-def main(path: str) -> int:
-    """Draw the figures that the file at ``path`` lists; the last line on standard error says what went wrong."""
-    jobs = json.loads(Path(path).read_text(encoding="utf-8"))
-    try:
-        asyncio.run(_draw(jobs))
-    except Exception as error:  # noqa: BLE001  kaleido and the browser fail in many ways; each is one line here
-        missing = type(error).__name__ == "ChromeNotFoundError"
-        text = "no browser was found; install Chromium or Chrome." if missing else f"{type(error).__name__}: {error}"
-        print(text.replace("\n", " "), file=sys.stderr)
-        return 1
-    return 0
-
-
-async def _draw(jobs: Sequence[Mapping[str, Any]]) -> None:
-    from kaleido import Kaleido
-
-    async with Kaleido(n=1, mathjax=False) as browser:
-        for job in jobs:
-            size = {"format": "png", "width": WIDTH, "height": job["height"], "scale": _SCALE}
-            await browser.write_fig(job["figure"], path=job["path"], opts=size)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+def _size(figure: Figure) -> dict[str, Any]:
+    return {"format": "png", "width": WIDTH, "height": figure.height, "scale": _SCALE}

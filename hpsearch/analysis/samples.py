@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.analysis.escaping import visible, visible_lines
-from hpsearch.analysis.tables import TrialRow, finite
+from hpsearch.analysis.tables import TrialRow, evenly, finite
 
 _MOST_LINES = 2000  # of a predictions file; a study's samples are far fewer
 _MOST_BYTES = 1_000_000  # of one line
 _MOST_CHARACTERS = 600  # of a text; the whole of it is in the file
+_NAME_KEYS = ("split", "image_path", "image", "id", "row")
 _REFERENCE_KEYS = ("reference", "label", "ocr_text", "text")
 _PREDICTION_KEYS = ("prediction", "predicted", "output")
 
@@ -45,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """The ``shown`` samples, the worst first, of ``total`` in the file, of which ``exact`` are without a fault."""
+    """The ``shown`` samples, from the worst to the best, of ``total`` in the file; ``exact`` are without a fault."""
 
     shown: tuple[Sample, ...]
     total: int
@@ -71,7 +72,7 @@ def read_samples(folder: Path | None, limit: int = 12) -> Samples | None:
     if not samples:
         return None
     order = sorted(samples, key=lambda sample: -sample.cer)
-    return Samples(tuple(order[:limit]), len(samples), sum(sample.exact for sample in samples))
+    return Samples(tuple(evenly(order, limit)), len(samples), sum(sample.exact for sample in samples))
 
 
 def align(reference: str, prediction: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...], float]:
@@ -151,8 +152,8 @@ def _sample(place: int, line: Mapping[str, Any]) -> Sample | None:
         return None
     left, right, share = align(_cut(reference), _cut(prediction))
     told = finite(line.get("cer"))
-    name = next((line[key] for key in ("image", "image_path", "name", "id", "row") if key in line), place)
-    return Sample(visible(name), left, right, share if told is None else told)
+    named = [str(line[key]) for key in _NAME_KEYS if isinstance(line.get(key), (str, int))]
+    return Sample(visible(" ".join(named) or place), left, right, share if told is None else told)
 
 
 def _text(line: Mapping[str, Any], keys: Sequence[str]) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpsearch.analysis.escaping import visible
 from hpsearch.analysis.files import report_json, trials_csv, write_text
 from hpsearch.analysis.png import write_pngs
 from hpsearch.analysis.summary import StudySummary, summarize
@@ -113,5 +114,5 @@ def _summaries(studies: Sequence[Study]) -> tuple[tuple[StudySummary, ...], tupl
     if not single:
         raise UsageError("a comparison needs a study with one objective, but there is none", "name other studies")
     several = [study.study_name for study in studies if len(study.directions) != 1]
-    left_out = tuple(f"{name} is left out: it has several objectives." for name in several)
+    left_out = tuple(f"{visible(name)} is left out: it has several objectives." for name in several)
     return tuple(summarize(study) for study in single), left_out

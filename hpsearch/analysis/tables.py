@@ -7,11 +7,10 @@ run again is several rows with one ``root``.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpsearch.analysis.outcomes import ENDINGS, Ending
 from hpsearch.errors import UsageError
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
+
+T = TypeVar("T")
+_LARGEST = 1e300
 
 _TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "Accuracy"}
 
@@ -163,15 +165,25 @@ def ranked(rows: Sequence[TrialRow], objective: Objective) -> tuple[TrialRow, ..
     return tuple(sorted(complete, key=lambda row: (objective.rank(row.value or 0.0), row.number)))
 
 
+def evenly(rows: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of ``rows``, spread evenly over their order; the first and the last are among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
+
+
 def finite(value: object) -> float | None:
-    """``value`` as a float if it is a finite number, or the text of one; else None."""
+    """``value`` as a float if it is a finite number, or the text of one; else None.
+
+    What is beyond 1e300 is some script's word for infinite (sums of such values overflow), so it is None too.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _LARGEST else None
 
 
 def _row(trial: FrozenTrial, objective: Objective) -> TrialRow:
@@ -227,13 +239,15 @@ def _moment(moment: datetime | None) -> datetime | None:
 
 
 def _steps(trial: FrozenTrial) -> tuple[tuple[int, float], ...]:
-    return tuple((step, value) for step, value in sorted(trial.intermediate_values.items()) if math.isfinite(value))
+    return tuple(
+        (step, value) for step, value in sorted(trial.intermediate_values.items()) if finite(value) is not None
+    )
 
 
 def _parameter(name: str, trials: Sequence[FrozenTrial]) -> Parameter:
     distributions = [trial.distributions[name] for trial in trials]
-    values = {json.dumps(trial.params[name], default=str) for trial in trials if trial.state.is_finished()}
-    choices = _choices(distributions)
+    values = {repr(trial.params[name]) for trial in trials if trial.state.is_finished()}
+    choices = _choices(distributions, [trial.params[name] for trial in trials])
     if choices:
         return Parameter(name, "choice", None, None, choices, len(values) > 1)
     low = min(float(getattr(distribution, "low", 0.0)) for distribution in distributions)
@@ -242,11 +256,12 @@ def _parameter(name: str, trials: Sequence[FrozenTrial]) -> Parameter:
     return Parameter(name, "log" if log else "linear", low, high, (), len(values) > 1)
 
 
-def _choices(distributions: Sequence[BaseDistribution]) -> tuple[Any, ...]:
+def _choices(distributions: Sequence[BaseDistribution], values: Sequence[Any]) -> tuple[Any, ...]:
+    """All choices, with values that an older range of the parameter allowed; empty where none has choices."""
+    listed = [choice for distribution in distributions for choice in getattr(distribution, "choices", ())]
     found: dict[str, Any] = {}
-    for distribution in distributions:
-        for choice in getattr(distribution, "choices", ()):
-            found.setdefault(f"{type(choice).__name__}:{choice}", choice)
+    for choice in [*listed, *values] if listed else ():
+        found.setdefault(f"{type(choice).__name__}:{choice}", choice)
     numbers = all(isinstance(choice, (int, float)) and not isinstance(choice, bool) for choice in found.values())
     return tuple(sorted(found.values()) if numbers else found.values())
 

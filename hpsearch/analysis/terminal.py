@@ -23,7 +23,7 @@ def comparison_tables(summaries: Sequence[StudySummary]) -> tuple[RenderableType
     """The studies side by side, and which is best."""
     from hpsearch.analysis.compare import COLUMNS, cells, verdict
 
-    grid = table("Studies compared", COLUMNS[:-1], [cells(summary)[:-1] for summary in summaries])
+    grid = table("Studies compared", COLUMNS, [cells(summary) for summary in summaries])
     return grid, Text(visible("\n".join(verdict(summaries)), keep="\n"))
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sample_studies import sample_study, write_predictions
 
 from hpsearch.study import attributes as attrs
+from tests.analysis.sample_studies import sample_study, write_predictions
 
 
 @pytest.fixture(autouse=True, scope="session")

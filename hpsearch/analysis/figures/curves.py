@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpsearch.analysis.escaping import plot_label
-from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, evenly, rounded, value_axis
+from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, rounded, value_axis
 from hpsearch.analysis.summary import StudySummary
-from hpsearch.analysis.tables import TrialRow, ranked
+from hpsearch.analysis.tables import TrialRow, evenly, ranked
 
 _MOST = 60  # curves of one kind; more of them are a blot
 

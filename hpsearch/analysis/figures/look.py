@@ -201,13 +201,6 @@ def fade(count: int) -> float:
     return 0.85 if count <= 60 else 0.65 if count <= 300 else 0.45
 
 
-def evenly(rows: Sequence[TrialRow], most: int) -> list[TrialRow]:
-    """At most ``most`` of ``rows``, spread evenly over their order; the first and the last are among them."""
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
-
-
 def rounded(number: float) -> float:
     """Six significant digits: enough for any screen, and a third of the bytes."""
     return float(f"{number:.6g}")

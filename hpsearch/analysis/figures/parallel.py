@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from hpsearch.analysis.escaping import plot_label
 from hpsearch.analysis.figures.importance import order_of
-from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, evenly, is_log, rounded
+from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, is_log, rounded
 from hpsearch.analysis.figures.slices import same_choice
 from hpsearch.analysis.summary import StudySummary
-from hpsearch.analysis.tables import Parameter, TrialRow, ranked
+from hpsearch.analysis.tables import Parameter, TrialRow, evenly, ranked
 from hpsearch.analysis.wording import value_text
 
 _SHOWN, _FIFTHS, _TICKS, _MOST = 8, 5, 8, 150

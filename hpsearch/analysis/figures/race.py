@@ -1,4 +1,4 @@
-"""Best so far of several studies: over finished trials, and over the time spent in trials."""
+"""Best so far of several studies: over the trials that ended, and over the time spent in them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow
 
 _DASHES = ("solid", "dash", "dot", "dashdot")  # once the colours are used up
-Point = tuple[int, float, float]  # finished trials, seconds spent, best so far
+Point = tuple[int, float, float]  # ended trials, seconds spent, best so far
 
 
 def race(summaries: Sequence[StudySummary], key: str = "race") -> Figure:
-    """Two panels for studies that have one objective in common; lower left is better for an error."""
+    """Two panels for studies that have one objective in common; the sooner a line is good, the better the search."""
     curves = {place: points for place, summary in enumerate(summaries) if (points := best_so_far(summary))}
     if not curves:
-        return Figure(key, "Best so far", sentence="No trial of these studies has completed, so there is no race.")
+        return Figure(
+            key,
+            f"{summaries[0].objective.title}: best so far",
+            sentence="No trial of these studies has completed, so there is no race.",
+        )
     objective = summaries[0].objective
     vertical, _ = value_axis(objective, [value for points in curves.values() for _, _, value in points])
     unit, length = time_unit(max(points[-1][1] for points in curves.values()))
@@ -25,26 +29,30 @@ def race(summaries: Sequence[StudySummary], key: str = "race") -> Figure:
     traces: list[Trace] = []
     for place, points in curves.items():
         traces += _curves(summaries[place].name, place, points, length, timed)
-    layout: Layout = {"xaxis": axis("finished trials", domain=[0, 0.48] if timed else [0, 1]), "yaxis": vertical}
+    layout: Layout = {
+        "xaxis": axis("trials that ended", rangemode="tozero", domain=[0, 0.48] if timed else [0, 1]),
+        "yaxis": vertical,
+        "showlegend": True,
+    }
     if timed:
         layout |= {
-            "xaxis2": axis(f"{unit} spent in trials", domain=[0.52, 1], anchor="y2"),
+            "xaxis2": axis(f"{unit} spent in trials", rangemode="tozero", domain=[0.52, 1], anchor="y2"),
             "yaxis2": vertical | {"matches": "y", "anchor": "x2", "showticklabels": False, "title": {"text": ""}},
         }
     caption = "The best final value found so far. Time is the sum of all trials' durations, also of failed ones."
-    return Figure(key, "Best so far", caption, tuple(traces), layout, 420, wide=True)
+    return Figure(key, f"{objective.title}: best so far", caption, tuple(traces), layout, 420, wide=True)
 
 
 def best_so_far(summary: StudySummary) -> list[Point]:
     """Where the best value changed, in the order in which trials ended, and the end; empty where none completed."""
     points: list[Point] = []
-    spent, finished = 0.0, 0
+    spent, ended = 0.0, 0
     for row in sorted((row for row in summary.rows if row.ending.group != "open"), key=_order):
         spent += row.duration_s or 0.0
-        finished += 1
+        ended += 1
         if row.value is not None and _improves(summary, row.value, points):
-            points.append((finished, spent, row.value))
-    return [*points, (finished, spent, points[-1][2])] if points else []
+            points.append((ended, spent, row.value))
+    return [*points, (ended, spent, points[-1][2])] if points else []
 
 
 def _improves(summary: StudySummary, value: float, points: Sequence[Point]) -> bool:
@@ -70,6 +78,6 @@ def _curves(name: str, place: int, points: Sequence[Point], unit: float, timed: 
             "dash": _DASHES[place // SERIES % len(_DASHES)],
         },
     }
-    over_trials = shared | {"x": [finished for finished, _, _ in points]}
+    over_trials = shared | {"x": [ended for ended, _, _ in points]}
     over_time = shared | {"x": [rounded(spent / unit) for _, spent, _ in points], "showlegend": False}
     return [over_trials, over_time | {"xaxis": "x2", "yaxis": "y2"}] if timed else [over_trials]
