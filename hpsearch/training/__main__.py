@@ -12,6 +12,7 @@ import traceback
 from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training.faults import classify
+from hpsearch.training.quiet import ignore_known_warnings
 from hpsearch.trials.job import Job
 
 
@@ -22,6 +23,7 @@ def main() -> int:
         print("hpsearch.training is started by hpsearch, with HPSEARCH_JOB in its environment", file=sys.stderr)
         return 2
     _set_environment(job.kind)
+    ignore_known_warnings()
     try:
         _do(job)
     except UsageError as error:
@@ -60,4 +62,7 @@ def _set_environment(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is written: taking torch and transformers apart again would cost a second or two

@@ -30,6 +30,7 @@ class Judge:
     loaded: Loaded
     settings: TrainSettings
     progress: Progress
+    shows_fraction: bool = False  # whether an evaluation is the whole of what goes on
     seconds: float = 0.0
 
     def judge(self, rows: Sequence[Row]) -> Scores:
@@ -46,8 +47,9 @@ class Judge:
         require_finite("the loss on the evaluation rows", scores.loss)
         return scores
 
-    def _seen(self, judged: Judged) -> None:
-        self.progress.show(reference=judged.reference, prediction=judged.prediction)
+    def _seen(self, judged: Judged, done: float) -> None:
+        fraction = {"fraction": done} if self.shows_fraction else {}
+        self.progress.show(reference=judged.reference, prediction=judged.prediction, **fraction)
 
 
 @dataclass

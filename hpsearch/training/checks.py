@@ -20,7 +20,7 @@ UNSEARCHABLE = {
     "text_normalization": "trials would be judged by different rules",
     "eval_samples": "trials would be compared on different rows",
     "evaluations": "trials would be compared at different points of their training",
-    "seed": "each trial's seed is derived from the study's",
+    "max_new_tokens": "trials would be judged by different rules",
 }
 # A searched setting that another, fixed one makes meaningless.
 OVERRIDDEN_BY = {"num_train_epochs": "max_steps", "warmup_ratio": "warmup_steps", "holdout_fraction": "holdout_split"}

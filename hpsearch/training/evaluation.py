@@ -11,7 +11,8 @@ import torch
 
 from hpsearch.ocr.metrics import Edits, character_edits, total, word_edits
 from hpsearch.training.backends import Loaded
-from hpsearch.training.rows import Row, answer, open_image, prompt
+from hpsearch.training.chat import Chat
+from hpsearch.training.rows import Row, RowFile, open_image
 from hpsearch.trials.settings import TrainSettings
 
 IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
@@ -43,31 +44,42 @@ class Scores:
         return {f"{prefix}_cer": self.cer, f"{prefix}_wer": self.wer, f"{prefix}_loss": self.loss}
 
 
+def _unseen(judged: Judged, done: float) -> None:
+    """Nobody looks on."""
+
+
 @torch.no_grad()
 def evaluate(
-    loaded: Loaded, rows: Sequence[Row], settings: TrainSettings, seen: Callable[[Judged], None] = lambda _: None
+    loaded: Loaded, rows: Sequence[Row], settings: TrainSettings, seen: Callable[[Judged, float], None] = _unseen
 ) -> Scores:
-    """Judge the model on ``rows``, ``settings.eval_batch_size`` at a time; ``seen`` is told of one row of each batch.
+    """Judge the model on ``rows``, ``settings.eval_batch_size`` at a time, the longest texts first so that those of one
+    batch are alike; ``seen`` is told of one row of each batch, and of the fraction of the rows that is done.
 
     The model must be in inference mode. No random numbers are drawn: decoding is greedy.
     """
-    judged: list[Judged] = []
+    chat = Chat(loaded.processor, settings.instruction)
+    judged: dict[int, Judged] = {}
     loss_sum, tokens = 0.0, 0
-    for batch in _batches(rows, settings.eval_batch_size):
+    for numbers in _batches(rows, settings.eval_batch_size):
+        batch = [rows[number] for number in numbers]
         with _computing(loaded):
-            inputs = _questions(loaded, batch, settings.instruction)
+            inputs = _questions(loaded, batch, chat)
             texts = _generate(loaded, inputs, settings.max_new_tokens)
-            batch_loss, batch_tokens = _answer_loss(loaded, inputs, batch, settings.instruction)
-        judged += [_judge(row, text, settings.text_normalization) for row, text in zip(batch, texts, strict=True)]
+            batch_loss, batch_tokens = _answer_loss(loaded, inputs, batch, chat)
+        for number, row, text in zip(numbers, batch, texts, strict=True):
+            judged[number] = _judge(row, text, settings.text_normalization)
         loss_sum, tokens = loss_sum + batch_loss, tokens + batch_tokens
-        seen(judged[-1])
-    cer, wer = total(one.characters for one in judged).rate, total(one.words for one in judged).rate
-    return Scores(cer, wer, loss_sum / max(tokens, 1), tuple(judged))
+        seen(judged[numbers[0]], len(judged) / len(rows))
+    in_order = tuple(judged[number] for number in range(len(rows)))
+    cer, wer = total(one.characters for one in in_order).rate, total(one.words for one in in_order).rate
+    return Scores(cer, wer, loss_sum / max(tokens, 1), in_order)
 
 
-def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def _batches(rows: Sequence[Row], size: int) -> Iterator[list[int]]:
+    lengths = rows.text_lengths() if isinstance(rows, RowFile) else [len(row.text) for row in rows]
+    order = sorted(range(len(rows)), key=lambda number: -lengths[number])
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
 
 
 def _computing(loaded: Loaded) -> AbstractContextManager[Any]:
@@ -76,11 +88,10 @@ def _computing(loaded: Loaded) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def _questions(loaded: Loaded, rows: Sequence[Row], instruction: str) -> Any:
+def _questions(loaded: Loaded, rows: Sequence[Row], chat: Chat) -> Any:
     """The rows' images and the instruction as the model takes them, padded on the left: answers start together."""
-    text = loaded.processor.apply_chat_template(prompt(instruction), add_generation_prompt=True, tokenize=False)
     inputs = loaded.processor(
-        text=[text] * len(rows),
+        text=[chat.question] * len(rows),
         images=[[open_image(row.image)] for row in rows],
         padding=True,
         padding_side="left",
@@ -113,12 +124,12 @@ def _greedy(model: Any, max_new_tokens: int) -> dict[str, Any]:
     return {"generation_config": config}
 
 
-def _answer_loss(loaded: Loaded, inputs: Any, rows: Sequence[Row], instruction: str) -> tuple[float, int]:
+def _answer_loss(loaded: Loaded, inputs: Any, rows: Sequence[Row], chat: Chat) -> tuple[float, int]:
     """The summed cross entropy of the rows' right answers after their questions, and the number of their tokens.
 
     Only the logits of the answers are computed: with a vocabulary of 262,000 those of whole pages would not fit.
     """
-    answers = _answers(loaded, rows, instruction)
+    answers = _answers(loaded, rows, chat)
     labels = answers["input_ids"].masked_fill(answers["attention_mask"] == 0, IGNORED)
     width = labels.shape[1]
     outputs = loaded.model(**_joined(inputs, answers), logits_to_keep=width + 1, use_cache=False)
@@ -129,21 +140,14 @@ def _answer_loss(loaded: Loaded, inputs: Any, rows: Sequence[Row], instruction: 
     return float(loss), int((labels != IGNORED).sum())
 
 
-def _answers(loaded: Loaded, rows: Sequence[Row], instruction: str) -> Any:
+def _answers(loaded: Loaded, rows: Sequence[Row], chat: Chat) -> Any:
     return loaded.processor.tokenizer(
-        [answer_text(loaded.processor, row.text, instruction) for row in rows],
+        [chat.answer(row.text) for row in rows],
         padding=True,
         padding_side="right",
         return_tensors="pt",
         add_special_tokens=False,
     ).to(loaded.device)
-
-
-def answer_text(processor: Any, text: str, instruction: str) -> str:
-    """The answer as the chat template writes it after the question, its end mark included."""
-    question = processor.apply_chat_template(prompt(instruction), add_generation_prompt=True, tokenize=False)
-    whole = processor.apply_chat_template(prompt(instruction) + answer(text), tokenize=False)
-    return str(whole[len(question) :])
 
 
 def _joined(inputs: Any, answers: Any) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from hpsearch.errors import UsageError
 from hpsearch.training.arguments import lora_targets
 from hpsearch.training.backends import BACKENDS, Loaded
 from hpsearch.training.callbacks import Judge
+from hpsearch.training.chat import Chat
 from hpsearch.training.checks import Machine
 from hpsearch.training.devices import choose_device, set_threads
-from hpsearch.training.evaluation import answer_text
 from hpsearch.training.families import Family
 from hpsearch.training.processors import load_processor
 from hpsearch.training.progress import Progress
-from hpsearch.training.rows import Row, open_image, prompt
+from hpsearch.training.rows import Row, open_image
 from hpsearch.trials.settings import TrainSettings
 
 
@@ -39,12 +39,13 @@ class Inspection:
         self._progress.phase("measure lengths", fraction=0.0)
         processor = load_processor(self._family, self._folder)
         by_size: dict[tuple[int, int], int] = {}
-        answers = _answer_lengths(processor, rows, instructions[0])
+        chats = [Chat(processor, instruction) for instruction in instructions]
+        answers = _answer_lengths(processor, rows, chats[0])
         longest = 0
         for number, (row, length) in enumerate(zip(rows, answers, strict=True)):
             picture = open_image(row.image)
             if picture.size not in by_size:
-                by_size[picture.size] = max(_question_length(processor, picture, text) for text in instructions)
+                by_size[picture.size] = max(_question_length(processor, picture, chat) for chat in chats)
             longest = max(longest, by_size[picture.size] + length)
             self._progress.show(fraction=number / len(rows))
         return {"longest": longest, "longest_answer": max(answers), "longest_question": max(by_size.values())}
@@ -80,9 +81,12 @@ class Inspection:
 
     def base_scores(self, sets: Mapping[str, Sequence[Row]]) -> dict[str, float]:
         """The untuned model's scores on each set, as ``<name>_cer``, ``<name>_wer`` and ``<name>_loss``."""
-        judge = Judge(self._backend, self.loaded, self._settings, self._progress)
-        self._progress.phase("judge the base", fraction=0.0)
-        return {key: value for name, rows in sets.items() for key, value in judge.judge(rows).metrics(name).items()}
+        judge = Judge(self._backend, self.loaded, self._settings, self._progress, shows_fraction=True)
+        scores: dict[str, float] = {}
+        for name, rows in sets.items():
+            self._progress.phase("judge the base", fraction=0.0)
+            scores |= judge.judge(rows).metrics(name)
+        return scores
 
 
 def trainable_modules(settings: TrainSettings, family: Family, names: Sequence[str]) -> list[str]:
@@ -100,12 +104,11 @@ def _matching(names: Sequence[str], pattern: str) -> int:
     return sum(1 for name in names if re.fullmatch(pattern, name))
 
 
-def _question_length(processor: Any, picture: Any, instruction: str) -> int:
-    text = processor.apply_chat_template(prompt(instruction), add_generation_prompt=True, tokenize=False)
-    inputs = processor(text=[text], images=[[picture]], return_tensors="pt", add_special_tokens=False)
+def _question_length(processor: Any, picture: Any, chat: Chat) -> int:
+    inputs = processor(text=[chat.question], images=[[picture]], return_tensors="pt", add_special_tokens=False)
     return int(inputs["input_ids"].shape[1])
 
 
-def _answer_lengths(processor: Any, rows: Sequence[Row], instruction: str) -> list[int]:
-    texts = [answer_text(processor, row.text, instruction) for row in rows]
+def _answer_lengths(processor: Any, rows: Sequence[Row], chat: Chat) -> list[int]:
+    texts = [chat.answer(row.text) for row in rows]
     return [len(ids) for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from hpsearch import sdk
+from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
 from hpsearch.ocr.splits import pick
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
@@ -85,10 +86,16 @@ def _finish(
     scores = {prefix: judge.judge(open_rows(folder, split)) for prefix, split in FINAL_SETS.items()}
     write_predictions(output / "predictions.jsonl", scores)
     judge.progress.phase("save")
-    judge.backend.save(judge.loaded, output / "adapter")
+    judge.backend.save(judge.loaded, output / "adapter", _base_name(settings, prepared))
     metrics = {name: value for prefix, score in scores.items() for name, value in score.metrics(prefix).items()}
     peak = peak_memory_bytes(judge.loaded.device)
     sdk.finish(**metrics, **speed, eval_seconds=judge.seconds, peak_memory_bytes=peak)
+
+
+def _base_name(settings: TrainSettings, prepared: Prepared) -> str:
+    """Where whoever loads the adapter finds its base: the Hub id, or else the folder."""
+    local = settings.model_name.startswith(PREFIX) or Path(settings.model_name).expanduser().is_dir()
+    return prepared.model_path if local else settings.model_name
 
 
 def write_predictions(path: Path, scores: dict[str, Scores]) -> None:

@@ -75,6 +75,10 @@ class RowFile(Sequence[Row]):
         """The rows' ids, without their pictures."""
         return list(self.table.column("id").to_pylist())
 
+    def text_lengths(self) -> list[int]:
+        """The rows' lengths in characters, without their pictures."""
+        return [len(text) for text in self.table.column("text").to_pylist()]
+
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]

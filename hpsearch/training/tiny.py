@@ -107,6 +107,10 @@ def _text_shape(vocabulary: int) -> dict[str, Any]:
     }
 
 
+def _special_ids(tokenizer: Any) -> dict[str, int]:
+    return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+
+
 def _qwen3_vl() -> Tiny:
     from transformers import Qwen2VLImageProcessorPil, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
@@ -136,7 +140,7 @@ def _qwen3_vl() -> Tiny:
                 "mrope_section": [4, 4, 4],  # sums to half of head_dim
                 "mrope_interleaved": True,
             },
-            "pad_token_id": tokenizer.pad_token_id,
+            **_special_ids(tokenizer),
             "tie_word_embeddings": True,
         },
         vision_config={
@@ -182,9 +186,7 @@ def _gemma3() -> Tiny:
             **_text_shape(len(tokenizer)),
             "query_pre_attn_scalar": HIDDEN // HEADS,
             "sliding_window": 512,
-            "pad_token_id": tokenizer.pad_token_id,
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
+            **_special_ids(tokenizer),
         },
         vision_config={
             "model_type": "siglip_vision_model",

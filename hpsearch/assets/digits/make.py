@@ -37,7 +37,7 @@ class Pretraining:
     learning_rate: float = 1e-3
 
 
-PRETRAINING = {"qwen3_vl": Pretraining(700), "gemma3": Pretraining(700)}
+PRETRAINING = {"qwen3_vl": Pretraining(700), "gemma3": Pretraining(1000)}
 
 
 def make_data(folder: Path, *, short: bool = False) -> None:
@@ -127,7 +127,7 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     from hpsearch.training.devices import set_seeds, set_threads
     from hpsearch.training.evaluation import evaluate
     from hpsearch.training.rows import training_rows
-    from hpsearch.training.tiny import Tiny, build_tiny
+    from hpsearch.training.tiny import build_tiny
     from hpsearch.trials.settings import TrainSettings
 
     plan = PRETRAINING[family]
@@ -148,7 +148,9 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     trainer.train()
     backend.to_inference(loaded)
     scores = evaluate(loaded, _printed_rows(64, _chance(SEED + 1)), settings)
-    Tiny(loaded.model, loaded.processor).save(folder, dtype="float16")
+    clean = build_tiny(family, seed=SEED)  # without what training left in its configuration
+    clean.model.load_state_dict(loaded.model.state_dict())
+    clean.save(folder, dtype="float16")
     return scores.cer
 
 

@@ -47,8 +47,8 @@ class Backend(Protocol):
     def to_training(self, loaded: Loaded) -> None:
         """Make the model ready to be trained further."""
 
-    def save(self, loaded: Loaded, folder: Path) -> None:
-        """Write the adapter and the processor."""
+    def save(self, loaded: Loaded, folder: Path, base: str) -> None:
+        """Write the adapter, saying that ``base`` is the model it belongs to, and the processor."""
 
 
 def _hf() -> Backend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from hpsearch.training.arguments import lora_options, training_options
 from hpsearch.training.backends import Loaded
 from hpsearch.training.devices import choose_device, choose_precision
 from hpsearch.training.families import Family
+from hpsearch.training.imports import without
 from hpsearch.training.processors import load_processor
+from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -28,6 +31,8 @@ class HfBackend:
         import transformers
 
         device = choose_device()
+        _import_libraries(device)
+        hide_bars()
         precision = choose_precision(settings.precision, device)
         options: dict[str, Any] = {"dtype": _DTYPES[precision]}
         if settings.load_in_4bit:
@@ -60,7 +65,7 @@ class HfBackend:
         options = training_options(settings, loaded.device, loaded.precision)
         trainer = SFTTrainer(
             model=loaded.model,
-            args=SFTConfig(output_dir=str(folder), **options),
+            args=SFTConfig(output_dir=str(folder), **_current_names(options, SFTConfig)),
             train_dataset=rows,
             processing_class=loaded.processor,
             callbacks=list(callbacks),
@@ -76,11 +81,27 @@ class HfBackend:
         """Switch dropout on."""
         loaded.model.train()
 
-    def save(self, loaded: Loaded, folder: Path) -> None:
+    def save(self, loaded: Loaded, folder: Path, base: str) -> None:
         """Write the adapter as safetensors, and the processor beside it."""
+        loaded.model.peft_config["default"].base_model_name_or_path = base
         loaded.model.save_pretrained(folder)
         loaded.processor.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+
+
+def _import_libraries(device: str) -> None:
+    with nullcontext() if device == "cuda" else without("bitsandbytes"):
+        import peft
+        import trl
+
+        _ = peft.LoraConfig, trl.SFTTrainer  # trl imports what is asked for, and no sooner
+
+
+def _current_names(options: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Options as this release of transformers calls them: 5.23 says "activation" for "gradient" checkpointing."""
+    known = config.__dataclass_fields__
+    new = {name: name.replace("gradient_checkpointing", "activation_checkpointing") for name in options}
+    return {new[name] if new[name] in known else name: value for name, value in options.items()}
 
 
 def _four_bits(family: Family, precision: str) -> Any:
