@@ -24,7 +24,9 @@ _DEVICE_OOM = re.compile(
     r"|DefaultCPUAllocator",
     re.IGNORECASE,
 )
-_HOST_OOM = re.compile(r"^(?:[\w.]+\.)?(?:_Array)?MemoryError\b", re.MULTILINE)
+_HOST_OOM = re.compile(r"^(?:[\w.]+\.)?(?:_Array)?MemoryError\b|std::bad_alloc", re.MULTILINE)
+# How torchrun, a DataLoader and a shell say that a process below them was killed.
+_CHILD_KILLED = re.compile(r"\bSIGKILL\b|\bsignal:? 9\b|\bkilled\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -151,19 +153,18 @@ def _bad_exit(ending: Ending, text: str) -> tuple[Cause, str]:
         return Cause.CUDA_OOM, f"{how}: {_line_around(text, found.start())}"
     if _HOST_OOM.search(text):
         return Cause.HOST_OOM, message
+    if ending.oom_kills > 0 and (ending.exit.number == signal.SIGKILL or _CHILD_KILLED.search(text)):
+        return (
+            Cause.HOST_OOM,
+            f"{how}: the kernel killed a process, for the machine or the control group has no memory left",
+        )
     if ending.exit.number == signal.SIGKILL:
-        return _killed(ending)
+        return Cause.SIGNAL, f"{how} that hpsearch did not send; often memory is used up: see the kernel's log"
     return (Cause.SIGNAL if ending.exit.number else Cause.CRASH), message
 
 
 def _nccl_oom(text: str) -> re.Match[str] | None:
     return re.search("unhandled cuda error", text, re.IGNORECASE) if "NCCL" in text else None
-
-
-def _killed(ending: Ending) -> tuple[Cause, str]:
-    if ending.oom_kills > 0:
-        return Cause.HOST_OOM, "killed by the kernel: the machine's or the control group's memory is used up"
-    return Cause.SIGNAL, "died of SIGKILL that hpsearch did not send; often memory used up: see the kernel's log"
 
 
 def _last_line(text: str) -> str:

@@ -5,12 +5,17 @@ Only light imports here: this runs before the supervisor loads the rest of itsel
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import signal
+import sys
 import time
 
 from hpsearch.trials import folder, names
+
+_PIPE_BYTES = 1024 * 1024  # the most that an ordinary user may ask for (/proc/sys/fs/pipe-max-size)
 
 
 class Program:
@@ -60,6 +65,7 @@ def _spawn(program: Program, command: list[str]) -> None:
     environment = _environment(program)
     program.output, output = os.pipe()
     os.set_blocking(program.output, False)
+    _widen(output)
     try:
         program.began = time.monotonic()
         program.pid = os.posix_spawn(
@@ -77,6 +83,13 @@ def _spawn(program: Program, command: list[str]) -> None:
         )
     finally:
         os.close(output)
+
+
+def _widen(pipe: int) -> None:
+    """Let the pipe hold more than 64 kB, so that a program that prints much is not woken for every little piece."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # the user's pipes hold too much already
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _environment(program: Program) -> dict[bytes, bytes]:

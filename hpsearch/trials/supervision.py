@@ -31,7 +31,7 @@ from hpsearch.trials.log import CappedLog
 from hpsearch.trials.record import LineSplitter, Record
 from hpsearch.trials.tree import Family
 
-_READ_BYTES = 256 * 1024  # at once from one descriptor, so that a flood on one does not starve the others
+_READ_BYTES = 1024 * 1024  # at once from one descriptor, so that a flood on one does not starve the others
 _TICK_S = 1.0  # adopted children are collected at least this often
 _TICK_WITHOUT_PIDFD_S = 0.05
 _OWN_GRACE_S = 2.0  # between TERM and KILL, where the supervisor itself decides that the job is over

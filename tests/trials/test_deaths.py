@@ -216,6 +216,33 @@ def test_a_sweep_spares_what_lives_and_what_is_not_the_study_s(bench: Bench) -> 
             innocent.wait()
 
 
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group with 160 MB of memory, where one can be made."""
+    groups = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    old = "memory" in groups
+    group = Path(
+        f"/sys/fs/cgroup{'/memory' if old else ''}{groups['memory' if old else '']}", f"hpsearch-{os.getpid()}"
+    )
+    try:
+        group.mkdir()
+        (group / ("memory.limit_in_bytes" if old else "memory.max")).write_text("160M")
+    except OSError as error:
+        pytest.skip(f"no control group with a memory limit can be made here: {error}")
+    yield group
+    group.rmdir()
+
+
+def test_a_trial_that_the_kernel_kills_for_memory(bench: Bench, small_group: Path) -> None:
+    job = bench.job(python("hoard = []\nwhile True: hoard.append(bytearray(1 << 22))"))
+    (bench.folder / "order.json").write_text(job.to_json())
+    script = 'echo $$ > "$1"/cgroup.procs && exec "$2" "$3" "$4"'
+    words = [str(small_group), sys.executable, str(PROGRAMS / "runner.py"), str(bench.folder / "order.json")]
+    subprocess.run(["/bin/sh", "-c", script, "sh", *words], env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=True)
+    outcome = outcome_in(Path(job.output_dir))
+    assert (outcome.cause, outcome.signal) == (Cause.HOST_OOM, "SIGKILL")
+
+
 def test_events_return_when_a_signal_handler_wakes_them(bench: Bench) -> None:
     before = signal.signal(signal.SIGALRM, lambda *_: bench.executor.wake())
     try:

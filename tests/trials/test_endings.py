@@ -77,7 +77,15 @@ def test_host_memory_used_up(record: Record) -> None:
     assert cause(record, exit=KILLED, oom_kills=1) is Cause.HOST_OOM
     assert cause(record, exit=KILLED, oom_kills=0) is Cause.SIGNAL
     assert cause(record, exit=Exit(code=1), oom_kills=1) is Cause.CRASH
-    for text in (b"MemoryError", b"MemoryError: x", b"numpy._core._exceptions._ArrayMemoryError: Unable to allocate"):
+    below = b"RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed."
+    assert cause(record, exit=Exit(code=1), log_tail=below) is Cause.CRASH
+    assert cause(record, exit=Exit(code=1), log_tail=below, oom_kills=1) is Cause.HOST_OOM
+    for text in (
+        b"terminate called after throwing an instance of 'std::bad_alloc'",
+        b"MemoryError",
+        b"MemoryError: x",
+        b"numpy._core._exceptions._ArrayMemoryError: Unable to allocate",
+    ):
         assert cause(record, exit=Exit(code=1), log_tail=b"Traceback\n" + text + b"\n") is Cause.HOST_OOM
 
 
