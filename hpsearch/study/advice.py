@@ -9,7 +9,7 @@ from hpsearch.errors import UsageError
 from hpsearch.study.commands import placeholders
 from hpsearch.study.fields import REPORTED_METRICS
 from hpsearch.study.parameters import LogUniform, Uniform
-from hpsearch.study.setting_rules import JUDGING
+from hpsearch.study.setting_rules import ADAPTED, JUDGING
 
 if TYPE_CHECKING:
     from hpsearch.study.definition import StudyDefinition
@@ -95,6 +95,11 @@ def _space(definition: StudyDefinition) -> Iterator[str]:
             yield f'"{name}" is part of how trials are judged: searched, their values cannot be compared; fix it'
 
 
+def _may_be_false(definition: StudyDefinition, name: str) -> bool:
+    parameter = definition.search_space.get(name)
+    return parameter.contains(False) if parameter is not None else definition.settings[name] is False
+
+
 def _needs_log(name: str, parameter: Uniform) -> bool:
     return parameter.low > 0 and (name == "learning_rate" or parameter.high / parameter.low >= 100)
 
@@ -108,6 +113,8 @@ def _rest(definition: StudyDefinition) -> Iterator[str]:
                 "(hpsearch.sdk.job().settings)"
             )
         return
+    if all(_may_be_false(definition, name) for name in ADAPTED):
+        yield f"{' and '.join(ADAPTED)} may both be false: such trials adapt nothing and end as invalid; fix one"
     steps = definition.settings.get("max_steps")
     if steps is not None and steps < definition.evaluations:
         yield f"max_steps={steps} is fewer than the {definition.evaluations} evaluations a trial should make"

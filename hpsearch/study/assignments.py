@@ -81,11 +81,9 @@ def _refuse_overlaps(assignments: Sequence[_Assignment]) -> None:
         for other in assignments[index + 1 :]:
             length = min(len(one.path), len(other.path))
             if one.path[:length] == other.path[:length] or _same_setting(one.path, other.path):
-                raise UsageError(
-                    f"a key is set once, but --set {show(one.text)} and --set {show(other.text)} both set "
-                    f"{show('.'.join(min(one.path, other.path, key=len)))}",
-                    "delete one of them",
-                )
+                shorter = one.path if len(one.path) == length else other.path
+                rule = f"a key is set once, but --set {show(one.text)} and --set {show(other.text)} both set"
+                raise UsageError(f"{rule} {show('.'.join(shorter))}", "delete one of them")
 
 
 def _same_setting(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
@@ -93,7 +91,7 @@ def _same_setting(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     if one[0] in ("settings", "search_space") and other[0] in ("settings", "search_space"):
         return len(one) > 1 and len(other) > 1 and one[1] == other[1]
     (short, long) = sorted((one, other), key=len)
-    return len(short) == 1 and long[0] == "search_space" and long[1] == short[0] and short[0] != "seed"
+    return long[:2] == ("search_space", short[0]) and len(short) == 1 and short[0] != "seed"
 
 
 def _assign_inside(values: dict[str, Any], each: _Assignment, earlier: Mapping[str, Any]) -> None:

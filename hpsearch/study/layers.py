@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hpsearch.study.parsing import OBJECT_KEYS, double_keys
+from hpsearch.study.paths import resolved
 from hpsearch.study.problems import InvalidDefinition, JsonPath, Origin, Origins, Problem
 from hpsearch.study.setting_rules import DECIDED_BY, together_problems
 from hpsearch.trials.settings import setting_names
@@ -22,10 +24,12 @@ _PARTNERS = DECIDED_BY | {second: first for first, second in DECIDED_BY.items()}
 @dataclass(frozen=True)
 class Layer:
     """Values of one source. ``origins`` says where each was given; ``space_is_patch`` that its search space changes
-    single ranges (null takes one away) where another layer's replaces all of them."""
+    single ranges (null takes one away) where another layer's replaces all of them; ``base`` is the folder that relative
+    paths are relative to."""
 
     values: dict[str, Any]
     origins: Mapping[JsonPath, Origin]
+    base: Path = Path()
     space_is_patch: bool = False
 
 
@@ -43,7 +47,9 @@ class Merged:
             InvalidDefinition: the layer both fixes and searches a key, or gives two names of one thing.
         """
         _check(layer)
-        for name, value in layer.values.items():
+        has_command = (layer.values.get("command") or self.values.get("command")) is not None
+        values = layer.values if has_command else resolved(layer.values, layer.base)
+        for name, value in values.items():
             if name == "search_space":
                 self._add_space(value, layer.space_is_patch)
             elif name == "settings" and isinstance(value, Mapping) and isinstance(self.values.get(name, {}), Mapping):
@@ -96,9 +102,9 @@ class Merged:
             self.values["settings"] = {each: value for each, value in own.items() if each != name}
 
 
-def file_layer(values: Mapping[str, Any], source: str) -> Layer:
-    """A definition file as a layer."""
-    return Layer(dict(values), origins_of(values, Origin(source)))
+def file_layer(values: Mapping[str, Any], path: Path) -> Layer:
+    """A definition's file as a layer."""
+    return Layer(dict(values), origins_of(values, Origin(str(path))), path.parent)
 
 
 def origins_of(values: Mapping[str, Any], origin: Origin) -> dict[JsonPath, Origin]:

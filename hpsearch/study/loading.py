@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,12 @@ from hpsearch.study.layers import Layer, Merged, file_layer
 from hpsearch.study.library import find_space, find_study
 from hpsearch.study.names import check_study_name
 from hpsearch.study.parsing import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
+from hpsearch.study.paths import resolved
 from hpsearch.study.problems import JsonPath, Origin, nearest_names, show
 from hpsearch.study.setting_rules import without_idle
 from hpsearch.study.strict_json import load_json
 
 __all__ = ["check_study_name", "diff_identity", "find_study", "load_definition", "load_json", "load_settings"]
-
-PATH_SETTINGS = ("input_data", "model_name")
 
 
 def load_definition(
@@ -62,7 +61,7 @@ def load_settings(
     merged = Merged()
     if config is not None:
         values = _as_best_config(load_json(config))
-        merged.add(_resolved(file_layer(values, str(config)), config.parent))
+        merged.add(file_layer(values, config))
     _add_options(merged, options or {}, sets)
     return _finished(merged, searching=False)
 
@@ -77,13 +76,13 @@ def space_layer(path: Path) -> Layer:
     if is_bare_space(values):
         space = {name: value for name, value in values.items() if name != SCHEMA_KEY}
         origins: dict[JsonPath, Origin] = {("search_space", name): Origin(str(path), (name,)) for name in space}
-        return Layer({"search_space": space}, {("search_space",): Origin(str(path)), **origins})
+        return Layer({"search_space": space}, {("search_space",): Origin(str(path)), **origins}, path.parent)
     if not isinstance(values.get("search_space"), Mapping):
         raise UsageError(
             f"a search space's file is an object of ranges, or has one in search_space; {path} has neither",
             'write {"learning_rate": {"type": "loguniform", "low": 1e-05, "high": 0.0005}}',
         )
-    return _resolved(file_layer(values, str(path)), path.parent)
+    return file_layer(values, path)
 
 
 def is_bare_space(values: Mapping[str, Any]) -> bool:
@@ -103,15 +102,16 @@ def file_layers(path: Path) -> list[Layer]:
     Raises:
         UsageError: a file cannot be found or read.
     """
-    layer = file_layer(load_json(path), str(path))
+    layer = file_layer(load_json(path), path)
     named = layer.values.get("search_space")
     if not isinstance(named, str):
-        return [_resolved(layer, path.parent)]
+        return [layer]
     space = space_layer(find_space(Path(named), path.parent))
-    beside = {name: value for name, value in space.values.items() if name not in ("search_space", SCHEMA_KEY)}
+    values = space.values if layer.values.get("command") is not None else resolved(space.values, space.base)
+    beside = {name: value for name, value in values.items() if name not in ("search_space", SCHEMA_KEY)}
     origins = {place: origin for place, origin in space.origins.items() if place[0] == "search_space"}
-    whole = Layer({**layer.values, "search_space": space.values["search_space"]}, {**layer.origins, **origins})
-    return [Layer(beside, space.origins), _resolved(whole, path.parent)]
+    whole = {**layer.values, "search_space": values["search_space"]}
+    return [Layer(beside, space.origins), Layer(whole, {**layer.origins, **origins}, path.parent)]
 
 
 def _add_file(merged: Merged, path: Path) -> None:
@@ -128,13 +128,13 @@ def _add_options(merged: Merged, options: Mapping[str, Any], sets: Sequence[str]
         if name not in KNOWN_KEYS:
             raise UsageError(f"{show(name)} is not a known key of a definition", nearest_names(name, KNOWN_KEYS))
     origins: dict[JsonPath, Origin] = {(name,): Origin(f"--{name.replace('_', '-')}", is_file=False) for name in given}
-    merged.add(_resolved(Layer(given, origins), Path()))
+    merged.add(Layer(given, origins))
     layer = set_layer(sets, merged.values)
     named = layer.values.get("search_space")
     if isinstance(named, str):
         merged.add(space_layer(find_space(Path(named), Path())))
         layer = Layer({name: value for name, value in layer.values.items() if name != "search_space"}, layer.origins)
-    merged.add(_resolved(layer, Path()))
+    merged.add(layer)
 
 
 def _finished(merged: Merged, *, searching: bool) -> StudyDefinition:
@@ -148,46 +148,3 @@ def _as_best_config(values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(own, Mapping) and "seed" in own:
         kept |= {"seed": own["seed"], "settings": {name: value for name, value in own.items() if name != "seed"}}
     return kept
-
-
-def _resolved(layer: Layer, base: Path) -> Layer:
-    """The layer with its relative paths made absolute, from the folder they were written in."""
-    values = dict(layer.values)
-    if values.get("command") is not None:
-        return layer
-    space = values.get("search_space")
-    for name in PATH_SETTINGS:
-        resolve = _RESOLVERS[name]
-        if isinstance(values.get(name), str):
-            values[name] = resolve(values[name], base)
-        if isinstance(space, Mapping) and isinstance(space.get(name), Mapping):
-            space = {**space, name: _resolved_choices(space[name], resolve, base)}
-            values["search_space"] = space
-    return Layer(values, layer.origins, layer.space_is_patch)
-
-
-def _resolved_choices(parameter: Mapping[str, Any], resolve: Callable[[str, Path], str], base: Path) -> dict[str, Any]:
-    changed = dict(parameter)
-    if isinstance(parameter.get("choices"), list):
-        changed["choices"] = [resolve(each, base) if isinstance(each, str) else each for each in parameter["choices"]]
-    if isinstance(parameter.get("default"), str):
-        changed["default"] = resolve(parameter["default"], base)
-    return changed
-
-
-def _data_path(text: str, base: Path) -> str:
-    return text if _is_absolute(text) else str((base / text).resolve())
-
-
-def _model_path(text: str, base: Path) -> str:
-    """A model name is a path where it begins like one, or where such a folder exists; else a name on the Hub."""
-    if _is_absolute(text) or not (text.startswith(("./", "../")) or (base / text).is_dir()):
-        return text
-    return str((base / text).resolve())
-
-
-def _is_absolute(text: str) -> bool:
-    return not text or text.startswith("asset:") or Path(text).is_absolute()
-
-
-_RESOLVERS: dict[str, Callable[[str, Path], str]] = {"input_data": _data_path, "model_name": _model_path}

@@ -18,6 +18,9 @@ from hpsearch.trials.settings import TrainSettings, setting_names
 # Two names of one thing: where the first is given (not null), the second does nothing.
 DECIDED_BY = {"max_steps": "num_train_epochs", "warmup_steps": "warmup_ratio", "holdout_split": "holdout_fraction"}
 
+# One of them at least is true.
+ADAPTED = ("finetune_vision_layers", "finetune_language_layers")
+
 SPLITS = ("train_split", "val_split", "holdout_split")
 
 # What trials are judged by: searched, their values could not be compared.
@@ -76,10 +79,9 @@ def together_problems(fixed: Mapping[str, Any], searched: Collection[str]) -> li
         for first, second in DECIDED_BY.items()
         if {first, second} <= given
     ]
-    layers = ("finetune_vision_layers", "finetune_language_layers")
-    if not any(name in searched or fixed.get(name, defaults()[name]) for name in layers):
-        rule = f"something must be adapted, but {layers[0]} and {layers[1]} are both false"
-        found.append(Problem((layers[1],), rule, "set one of them to true"))
+    if not any(name in searched or fixed.get(name, defaults()[name]) for name in ADAPTED):
+        rule = f"something must be adapted, but {' and '.join(ADAPTED)} are both false"
+        found.append(Problem((ADAPTED[-1],), rule, "set one of them to true"))
     return found
 
 

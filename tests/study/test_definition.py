@@ -12,6 +12,7 @@ from hpsearch.study.definition import StudyDefinition, diff_identity
 from hpsearch.study.problems import InvalidDefinition
 from hpsearch.trials.settings import TrainSettings
 
+BOTH = {"type": "categorical", "choices": [True, False]}
 RATE = {"type": "loguniform", "low": 1e-5, "high": 5e-4}
 
 # The users' format, as it stands in the issue tracker.
@@ -552,6 +553,11 @@ class TestWarnings:
                 {"search_space": {"lora_r": {"type": "categorical", "choices": [8, 16]}}},
                 "the search space has only 2 different points, fewer than the 20 trials: some will repeat others; "
                 "search with --search-mode grid to try each once",
+            ),
+            (
+                {"search_space": {"learning_rate": RATE, "finetune_language_layers": BOTH}},
+                "finetune_vision_layers and finetune_language_layers may both be false: "
+                "such trials adapt nothing and end as invalid; fix one",
             ),
             ({"max_steps": 12}, "max_steps=12 is fewer than the 20 evaluations a trial should make"),
             (

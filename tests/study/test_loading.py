@@ -386,6 +386,11 @@ class TestPaths:
         assert definition.searched_values()["input_data"] == [str(folder / "a.json"), "asset:digits/data"]
         assert definition.default_params() == {"input_data": str(folder / "a.json")}
 
+    def test_names_that_no_file_can_have(self) -> None:
+        Path("loop").symlink_to("loop")
+        for name in ("x" * 5000, "loop/x"):
+            assert load({"input_data": name, "model_name": name}).settings["input_data"].endswith(name)
+
     def test_a_definition_may_name_its_search_spaces_file(self) -> None:
         write("d/spaces/x.json", {"search_space": {"lora_r": RANK}, "lora_alpha": 4, "weight_decay": 0.5})
         config = write("d/c.json", {"search_space": "spaces/x.json", "lora_alpha": 8})
@@ -424,6 +429,16 @@ class TestCommands:
 
     def test_an_option_of_the_built_in_training_is_refused(self) -> None:
         assert "which a command replaces (--model-name)" in refusal(self.CONFIG, model_name="x")
+
+    def test_its_names_are_never_paths_of_ours(self) -> None:
+        write("space.json", {"input_data": {"type": "categorical", "choices": ["a.json"]}})
+        sets = ["model_name=./m", "lr=1"]
+        for definition in (
+            load(self.CONFIG, "space.json", sets),
+            load(self.CONFIG | {"search_space": "space.json"}, None, sets),
+        ):
+            assert definition.searched_values() == {"input_data": ["a.json"]}
+            assert definition.settings["model_name"] == "./m"
 
     def test_both_in_one_layer(self) -> None:
         assert 'both set "settings.x"' in refusal(self.CONFIG, sets=["x=1", "search_space.x.default=8"])

@@ -1,0 +1,62 @@
+"""Where relative paths in definitions lead: from the file that has them, or from the working folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hpsearch.assets import PREFIX
+
+
+def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Flat values with their relative paths made absolute, from the folder they were written in."""
+    found = dict(values)
+    space = values.get("search_space")
+    for name, resolve in _RESOLVERS.items():
+        if isinstance(values.get(name), str):
+            found[name] = resolve(values[name], base)
+        if isinstance(space, Mapping) and isinstance(space.get(name), Mapping):
+            space = {**space, name: _resolved_choices(space[name], resolve, base)}
+            found["search_space"] = space
+    return found
+
+
+def _resolved_choices(parameter: Mapping[str, Any], resolve: Callable[[str, Path], str], base: Path) -> dict[str, Any]:
+    changed = dict(parameter)
+    if isinstance(parameter.get("choices"), list):
+        changed["choices"] = [resolve(each, base) if isinstance(each, str) else each for each in parameter["choices"]]
+    if isinstance(parameter.get("default"), str):
+        changed["default"] = resolve(parameter["default"], base)
+    return changed
+
+
+def _data_path(text: str, base: Path) -> str:
+    return text if _is_absolute(text) else _joined(base, text)
+
+
+def _model_path(text: str, base: Path) -> str:
+    """A model name is a path where it begins like one, or where such a folder exists; else a name on the Hub."""
+    looks_like_one = text.startswith(("./", "../")) or _is_folder(base / text)
+    return _joined(base, text) if looks_like_one and not _is_absolute(text) else text
+
+
+def _joined(base: Path, text: str) -> str:
+    try:
+        return str((base / text).resolve())
+    except (OSError, ValueError, RuntimeError):  # a loop of links, or a name that no file can have
+        return str((base / text).absolute())
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_absolute(text: str) -> bool:
+    return not text or text.startswith(PREFIX) or Path(text).is_absolute()
+
+
+_RESOLVERS: dict[str, Callable[[str, Path], str]] = {"input_data": _data_path, "model_name": _model_path}
