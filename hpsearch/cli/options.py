@@ -14,17 +14,22 @@ from hpsearch.study.storage import STORAGE_VARIABLE
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-def dashed(token: str) -> str:
-    """The one spelling of an option: --study_name and --study-name are the same."""
-    return token.replace("_", "-")
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 
-SETTINGS: dict[str, Any] = {
-    "token_normalize_func": dashed,
-    "help_option_names": ["-h", "--help"],
-    "max_content_width": 110,
-    "show_default": True,
-}
+class Command(click.Command):
+    """A command whose options answer to both spellings: --study_name is --study-name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give every option its one spelling, and leave values alone."""
+        return super().parse_args(ctx, [_dashed(word) for word in args])
+
+
+def _dashed(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
 
 
 class LazyGroup(click.Group):
@@ -72,4 +77,4 @@ def storage_options(function: Decorated) -> Decorated:
 
 def command(**kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """A click command with hpsearch's spelling rules."""
-    return click.command(context_settings=SETTINGS, **kwargs)
+    return click.command(cls=kwargs.pop("cls", Command), context_settings=SETTINGS, **kwargs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import SETTINGS, storage_options, study_option
+from hpsearch.cli.options import Command, command, storage_options, study_option
 
 if TYPE_CHECKING:
     from hpsearch.analysis.service import AnalysisResult
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ALL = "\0all"
 
 
-class CompareCommand(click.Command):
+class CompareCommand(Command):
     """A command whose --compare takes any number of names, none included."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -39,7 +39,7 @@ class CompareCommand(click.Command):
         return super().parse_args(ctx, rewritten)
 
 
-@click.command(cls=CompareCommand, context_settings=SETTINGS)
+@command(cls=CompareCommand)
 @study_option()
 @click.option(
     "--compare", multiple=True, metavar="[NAME ...]", help="Compare with these studies; without names, with all."
@@ -82,7 +82,7 @@ def analyze(
             _analyze_one(study, url, base, output_dir, top)
 
 
-@click.command(context_settings=SETTINGS)
+@command()
 @study_option()
 @click.option(
     "--archive",
@@ -105,7 +105,7 @@ def export(
         click.echo(str(path))
 
 
-@click.command(context_settings=SETTINGS)
+@command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on; 0: any free one.")
 @storage_options
 def dashboard(port: int, storage: str | None, base_output_dir: Path) -> None:

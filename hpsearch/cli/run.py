@@ -26,7 +26,7 @@ LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
 @click.option(
     "--n-trials",
     type=click.IntRange(min=1),
-    help="Finished trials the study is after over its life. [default: 20; a grid: all points]",
+    help="Finished trials the study is after over its life. [default: the study's, else 20; a grid: all points]",
 )
 @click.option("--add-trials", type=click.IntRange(min=1), help="Finished trials to add to those there are.")
 @click.option(

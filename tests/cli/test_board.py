@@ -1,0 +1,70 @@
+"""The live table: what it knows after each happening, and that nothing a trial says can draw on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from hpsearch.cli.board import Board, duration
+from hpsearch.study.view import NewBest, RunStarted, TrialEnded, TrialProgress, TrialReported, TrialStarted
+from hpsearch.trials.causes import Cause
+from hpsearch.trials.job import Outcome
+
+STARTED = RunStarted("gemma-ocr", "eval_cer", "minimize", 4, 0, "bayesian", 20, None)
+
+
+def drawn(board: Board) -> str:
+    console = Console(width=120, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(board.picture())
+    return capture.get()
+
+
+def board_with_a_trial() -> tuple[Board, list[float]]:
+    now = [0.0]
+    board = Board(clock=lambda: now[0])
+    board.take(STARTED)
+    board.take(TrialStarted(0, 0, 1, {"learning_rate": 1.234567e-4}, True))
+    return board, now
+
+
+def test_a_running_trial_shows_its_parameters_metric_speed_memory_and_latest_prediction() -> None:
+    board, now = board_with_a_trial()
+    now[0] = 65.0
+    board.take(TrialReported(0, 3, {"eval_cer": 0.4321, "loss": 1.5}, False))
+    live = {"fraction": 0.15, "it_per_s": 2.0, "memory_bytes": 2**30, "reference": "48384", "prediction": "4838"}
+    board.take(TrialProgress(0, live))
+    picture = drawn(board)
+    for text in ("0.0001235", "0.4321", "1m05s", "running", "default configuration", "2 it/s", "1.00 GiB", "48384"):
+        assert text in picture, text
+
+
+def test_the_time_left_comes_from_the_trials_that_ended() -> None:
+    board, now = board_with_a_trial()
+    assert board.seconds_left() is None
+    now[0] = 60.0
+    board.take(TrialEnded(0, Outcome(Cause.OK, duration_s=60.0), "COMPLETE", 0.2, 1))
+    board.take(NewBest(0, 0.2))
+    assert board.seconds_left() == 180.0
+    picture = drawn(board)
+    assert "1/4 finished" in picture
+    assert "best eval_cer 0.2 (trial 0)" in picture
+    assert "about 3m00s left" in picture
+
+
+def test_a_failed_trial_names_its_cause() -> None:
+    board, _ = board_with_a_trial()
+    board.take(TrialEnded(0, Outcome(Cause.CUDA_OOM), "PRUNED", None, 1))
+    assert "pruned (cuda_oom)" in drawn(board)
+
+
+def test_escape_sequences_and_markup_in_predictions_are_shown_not_obeyed() -> None:
+    board, _ = board_with_a_trial()
+    board.take(TrialProgress(0, {"reference": "[bold]a[/bold]", "prediction": "\x1b[2J\x07\nb"}))
+    picture = drawn(board)
+    assert "\x1b[2J" not in picture
+    assert "\x07" not in picture
+    assert "[bold]a[/bold]" in picture
+
+
+def test_durations() -> None:
+    assert [duration(seconds) for seconds in (0.2, 42, 185, 7800)] == ["0s", "42s", "3m05s", "2h10m"]
