@@ -144,7 +144,8 @@ class StudyDefinition(StudyFields):
         return parameter.nearest(value) if parameter.contains(value) else value
 
     def _flat_space(self) -> dict[str, Any]:
-        return {name: each.model_dump(mode="json", exclude_none=True) for name, each in self.search_space.items()}
+        ranges = {name: each.model_dump(mode="json", exclude_none=True) for name, each in self.search_space.items()}
+        return {name: {"type": each["type"], **each} for name, each in ranges.items()}
 
 
 def diff_identity(stored: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

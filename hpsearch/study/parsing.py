@@ -136,7 +136,7 @@ def _read_space(values: Mapping[str, Any], parsed: Parsed, searching: bool) -> N
         parsed.search_space = default_space(values)
     if searching and not parsed.search_space and not parsed.problems:
         rule = "a study searches at least one setting, but this one has none in search_space"
-        remedy = 'add one, for example {"learning_rate": {"type": "loguniform", "low": 1e-05, "high": 0.0005}}'
+        remedy = "give the range of one, or run what is fixed once with `hpsearch train`"
         parsed.problems.append(Problem(("search_space",), rule, remedy))
 
 

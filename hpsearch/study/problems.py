@@ -29,7 +29,8 @@ class Origin:
     def at(self, rest: JsonPath) -> str:
         """The place of ``rest`` below this origin, as people read it: FILE#/json/pointer, or the option."""
         place = pointer((*self.path, *rest))
-        return f"{self.source}#{place}" if self.is_file or place else self.source
+        text = f"{self.source}#{place}" if self.is_file or place else self.source
+        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def pointer(path: JsonPath) -> str:
 def show(value: Any) -> str:
     """A value as JSON, short enough for one line and without control characters."""
     try:
-        text = json.dumps(value, ensure_ascii=not str(value).isprintable())
+        text = json.dumps(value, ensure_ascii=False)
+        text = text if text.isprintable() else json.dumps(value)
     except (TypeError, ValueError):
         text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

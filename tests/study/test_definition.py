@@ -197,9 +197,8 @@ class TestRefusals:
             ),
             (
                 {"search_space": {}},
-                "a study searches at least one setting, but this one has none in search_space "
-                '(s.json#/search_space); add one, for example {"learning_rate": {"type": "loguniform", "low": 1e-05, '
-                '"high": 0.0005}}',
+                "a study searches at least one setting, but this one has none in search_space (s.json#/search_space); "
+                "give the range of one, or run what is fixed once with `hpsearch train`",
             ),
             (
                 {"search_space": [1]},
@@ -355,6 +354,16 @@ class TestRefusals:
         with pytest.raises(UsageError, match="the definition breaks 6 rules:\n  - "):
             StudyDefinition.from_flat(values)
 
+    @pytest.mark.parametrize("hostile", ["\x1b[2J", "\u202e", "\x7f", "\x9b", "a\nb", "\u2028"])
+    def test_messages_hold_no_control_characters(self, hostile: str) -> None:
+        space = {
+            "learning_rate": RATE,
+            hostile: RATE,
+            "optim": {"type": "categorical", "choices": [hostile, "adamw_torch"]},
+        }
+        for line in refusals({hostile: hostile, "family": {hostile: hostile}, "search_space": space}):
+            assert line.isprintable()
+
     def test_null_is_not_a_second_name(self) -> None:
         assert StudyDefinition.from_flat({"max_steps": None, "num_train_epochs": 2}).settings["num_train_epochs"] == 2
 
@@ -473,6 +482,30 @@ class TestIdentity:
         before = {"search_space": {"learning_rate": RATE}}
         stored, new = StudyDefinition.from_flat(before), StudyDefinition.from_flat(before | change)
         assert diff_identity(stored.identity(), new.identity()) == [line]
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ([8, 16], [8, 16, 32]),
+            ([8, 16], [16, 8]),
+            ({"low": 1, "high": 9}, {"low": 1, "high": 90}),
+            ({"low": 1, "high": 9}, {"low": 20, "high": 90}),
+            ({"low": 1, "high": 9}, {"low": 1, "high": 9, "step": 2}),
+            ({"low": 1, "high": 9}, {"low": 1, "high": 9, "log": True}),
+            ({"low": 1, "high": 9}, [1, 9]),
+            ({"type": "int", "low": 1, "high": 9}, {"type": "uniform", "low": 1, "high": 9}),
+        ],
+    )
+    def test_every_edit_of_a_space_that_optuna_takes_silently_or_late_is_a_difference(
+        self, before: Any, after: Any
+    ) -> None:
+        def identity(given: Any) -> dict[str, Any]:
+            choices = {"type": "categorical", "choices": given}
+            parameter = choices if isinstance(given, list) else {"type": "int", **given}
+            return StudyDefinition.from_flat({"search_space": {"lora_alpha": parameter}}).identity()
+
+        assert diff_identity(identity(before), identity(after))
+        assert diff_identity(identity(before), identity(before)) == []
 
     def test_a_setting_that_becomes_searched_is_two_lines(self) -> None:
         stored = StudyDefinition.from_flat({"search_space": {"learning_rate": RATE}})

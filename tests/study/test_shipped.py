@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from hpsearch.study.definition import StudyDefinition
+from hpsearch.study.fields import StudyFields
 from hpsearch.study.library import shipped_names
 from hpsearch.study.loading import load_definition
 from hpsearch.study.parsing import DEFAULT_SPACE
@@ -124,6 +126,16 @@ def test_conservative_lies_within_aggressive(folder: str) -> None:
     wide = load_definition("x", search_space=Path(f"{folder}search_space_aggressive")).search_space
     for name, parameter in narrow.items():
         assert all(wide[name].contains(value) for value in parameter.extremes())
+
+
+def test_the_definitions_pages_examples_are_definitions() -> None:
+    page = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        assert StudyDefinition.from_flat(json.loads(example)).warnings() == []
+    for key in StudyFields.model_fields:
+        assert f"`{key}`" in page
 
 
 def test_the_studies_page_names_every_study_space_and_searched_setting() -> None:
