@@ -82,22 +82,28 @@ def _end_all(find: Callable[[], dict[int, str]]) -> int:
 
 
 def _kill(pid: int, variable: str, tag: str) -> bool:
-    """Kill the process if it carries the tag; the pidfd keeps its number from being given to another in between."""
+    """Kill the process if it carries the tag; a pidfd keeps its number from being given to another in between."""
     if sys.platform != "linux":
         return False
     try:
         pidfd = os.pidfd_open(pid)
-    except OSError:
+    except ProcessLookupError:
         return False
+    except OSError:  # a kernel before 5.3, or a container that forbids it
+        pidfd = -1
     try:
         if _value(pid, variable) != tag:
             return False
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if pidfd >= 0:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
         return True
     except OSError:
         return False
     finally:
-        os.close(pidfd)
+        if pidfd >= 0:
+            os.close(pidfd)
 
 
 def _marked(variable: str) -> dict[int, str]:

@@ -243,6 +243,15 @@ def test_a_trial_that_the_kernel_kills_for_memory(bench: Bench, small_group: Pat
     assert (outcome.cause, outcome.signal) == (Cause.HOST_OOM, "SIGKILL")
 
 
+def test_a_number_that_another_process_got_meanwhile_is_not_signalled() -> None:
+    with subprocess.Popen(["/bin/sleep", "600"], env={"HPSEARCH_TAG": "study/job/2.2.2"}) as innocent:
+        try:
+            assert not leftovers._kill(innocent.pid, "HPSEARCH_TAG", "study/job/1.1.1")
+            assert innocent.poll() is None
+        finally:
+            innocent.kill()
+
+
 def test_events_return_when_a_signal_handler_wakes_them(bench: Bench) -> None:
     before = signal.signal(signal.SIGALRM, lambda *_: bench.executor.wake())
     try:

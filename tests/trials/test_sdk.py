@@ -144,7 +144,7 @@ import sys, threading
 from hpsearch import sdk
 def say(number):
     for _ in range(20):
-        sdk.finish(**{f"{number}_{i}": float(number) for i in range(200)})
+        sdk.finish(**{f"{number}_{i}_{'x' * 100}": float(number) for i in range(200)})
 threads = [threading.Thread(target=say, args=(int(sys.argv[1]) + i,)) for i in range(3)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
