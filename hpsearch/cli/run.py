@@ -120,7 +120,8 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 
 def _show_summary(summary: RunSummary, board: Board, options: RunOptions) -> None:
     click.echo()
-    if summary.best_number is not None:
+    stopped = summary.exit_code > 128  # by a signal: the user wants the terminal back
+    if summary.best_number is not None and not stopped:
         report = _write_report(summary, board)
         best = json.dumps(summary.best_params, ensure_ascii=False)
         click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from collections.abc import Mapping
@@ -54,8 +55,9 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: Mapping[str, Any
         The best trial, or None while there is none.
     """
     best = best_trial(ledger.trials(), ledger.definition.objective.direction)
-    if best is not None:
-        _write_best_folder(folders, best, best_config(ledger, best))
+    if best is None or _is_written(folders, best):
+        return best
+    _write_best_folder(folders, best, best_config(ledger, best))
     return write_best_files(ledger, folders, prepared)
 
 
@@ -100,6 +102,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _is_written(folders: StudyFolders, best: FrozenTrial) -> bool:
+    """Whether the best files already show this trial; best_params is the last of them to be written."""
+    try:
+        written = json.loads(folders.best_params.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(written, dict) and written.get("trial") == best.number
 
 
 def _best_params(ledger: Ledger, best: FrozenTrial, prepared: Mapping[str, Any]) -> dict[str, Any]:

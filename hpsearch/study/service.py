@@ -26,7 +26,7 @@ from hpsearch.study.opening import begin, keep_prepared, nothing_to_do, open_stu
 from hpsearch.study.preparing import prepare
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
-from hpsearch.study.results import best_config, write_best
+from hpsearch.study.results import best_config, prepared_info, write_best
 from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
 from hpsearch.study.sampling import open_points, quiet_optuna
 from hpsearch.study.storage import default_url, open_storage, storage_errors
@@ -148,8 +148,10 @@ class _Run:
     view: View
 
     def go(self) -> RunSummary:
+        deadline = time.monotonic() + (self.options.timeout_s or math.inf)
         self.folders.make()
         repairs = str(recover(self.ledger, self.folders, self.executor))
+        write_best(self.ledger, self.folders, prepared_info(self.ledger))
         target = settle_target(self.ledger, self.options.n_trials, self.options.add_trials)
         self._announce(target, repairs)
         done = nothing_to_do(self.ledger, target)
@@ -167,11 +169,10 @@ class _Run:
             self.view,
             self.interruption,
             target=target,
-            deadline=time.monotonic() + (self.options.timeout_s or math.inf),
+            deadline=deadline,
             prepared=prepared,
         )
         ending = runner.run()
-        write_best(self.ledger, self.folders, prepared)
         return self._summary(target, *self._conclusion(ending, runner))
 
     def _announce(self, target: int, repairs: str) -> None:

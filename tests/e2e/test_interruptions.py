@@ -185,3 +185,31 @@ def test_stop_asks_the_runner_and_status_and_logs_look_on(
     nothing = command_line("stop")
     assert nothing.returncode == 2
     assert "no runner is at work" in nothing.stderr
+
+
+def test_logs_follow_a_trial_to_its_end(tmp_path: Path, start: Start, command_line: CommandLine) -> None:
+    (tmp_path / "trial.sh").write_text(
+        "echo first line; while [ ! -e go ]; do sleep 0.02; done; echo last line\n"
+        "echo '{\"score\": 1}' > $HPSEARCH_REPORT\n"
+    )
+    definition(tmp_path, command=["sh", "trial.sh"], search_space={"x": {"type": "categorical", "choices": [1]}})
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    runner.wait_for("trial 0 started")
+    follower = start("logs", "--study", "quad", "--trial", "0", "--follow")
+    follower.wait_for("first line")
+    (tmp_path / "go").touch()
+    follower.wait_for("last line")
+    assert follower.end()[0] == 0
+    assert runner.end()[0] == 0
+
+
+def test_the_best_files_are_written_by_the_next_run_where_a_kill_prevented_it(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    definition(tmp_path)
+    words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    assert command_line(*words).returncode == 0
+    best = tmp_path / "studies/quad/quad_best_params.json"
+    best.unlink()
+    assert command_line(*words).returncode == 0
+    assert best.exists()
