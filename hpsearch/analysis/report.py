@@ -28,6 +28,7 @@ SECTIONS = (
     ("versions", "Versions"),
     ("reproduce", "How to reproduce"),
 )
+_SETUP = ("family", "backend", "device")
 _MESSAGES = 5  # of one cause; the rest are in trials.csv
 _NUMBERS = 12  # trials named beside a message
 
@@ -142,12 +143,19 @@ def failures(summary: StudySummary) -> list[Failure]:
 
 def versions(summary: StudySummary) -> list[tuple[str, str]]:
     """What decided the results: fingerprints, model, rows, device, versions."""
-    prepared = summary.prepared
-    names = ("fingerprint", "model_fingerprint", "model_path", "family", "backend", "device")
-    labels = {"fingerprint": "data fingerprint", "model_fingerprint": "model fingerprint", "model_path": "model"}
-    known = [(labels.get(name, name), str(prepared[name])) for name in names if prepared.get(name)]
-    known += [(f"{split} rows", str(count)) for split, count in _pairs(prepared.get("rows"))]
-    return known + [(name, str(version)) for name, version in _pairs(prepared.get("versions"))]
+    prepared, definition = summary.prepared, summary.definition
+    rows = dict(_pairs(prepared.get("rows")))
+    splits = [f"{rows[split]} {split}" for split in ("train", "validation", "holdout") if split in rows]
+    told = [
+        ("data fingerprint", prepared.get("fingerprint")),
+        ("model fingerprint", prepared.get("model_fingerprint")),
+        ("model", definition.get("model_name") or prepared.get("model_path")),
+        ("data", definition.get("input_data")),
+        ("rows", ", ".join(splits)),
+        ("family, backend, device", ", ".join(str(prepared[name]) for name in _SETUP if prepared.get(name))),
+        ("versions", ", ".join(f"{name} {version}" for name, version in _pairs(prepared.get("versions")))),
+    ]
+    return [(name, str(value)) for name, value in told if value]
 
 
 def commands(summary: StudySummary, configuration: Configuration | None) -> list[tuple[str, str]]:

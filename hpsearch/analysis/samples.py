@@ -153,6 +153,8 @@ def _sample(place: int, line: Mapping[str, Any]) -> Sample | None:
     left, right, share = align(_cut(reference), _cut(prediction))
     told = finite(line.get("cer"))
     named = [str(line[key]) for key in _NAME_KEYS if isinstance(line.get(key), (str, int))]
+    if len(named) > 1 and named[1].startswith(named[0]):
+        del named[0]
     return Sample(visible(" ".join(named) or place), left, right, share if told is None else told)
 
 

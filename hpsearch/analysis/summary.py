@@ -191,12 +191,14 @@ def _default(rows: Sequence[TrialRow]) -> Score | None:
 def _saved(rows: Sequence[TrialRow]) -> float | None:
     """What the pruned trials would have taken longer: each one's duration, stretched to a whole trial's reports.
 
-    A whole trial's reports are the median of the completed ones'. Loading and the final evaluation are not told apart
-    from training, so this is an estimate.
+    A whole trial's reports are the median of the completed ones'. Loading is not told apart from training, which makes
+    the stretch too long; so no trial counts as longer than the longest completed one.
     """
     whole = [len(row.steps) for row in rows if row.value is not None and row.steps]
+    longest = max((row.duration_s or 0.0 for row in rows if row.value is not None), default=0.0)
     pruned = [row for row in rows if row.cause == "pruned" and row.steps and row.duration_s]
     if not whole or not pruned:
         return None
     reports = statistics.median(whole)
-    return sum((row.duration_s or 0.0) * max(reports / len(row.steps) - 1.0, 0.0) for row in pruned)
+    spent = [(row.duration_s or 0.0, len(row.steps)) for row in pruned]
+    return sum(max(min(seconds * reports / steps, longest) - seconds, 0.0) for seconds, steps in spent)

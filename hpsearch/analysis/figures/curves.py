@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpsearch.analysis.escaping import plot_label
-from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, rounded, value_axis
+from hpsearch.analysis.figures.look import Figure, Layout, Trace, counting_axis, rounded, value_axis
 from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow, evenly, ranked
 
@@ -33,11 +33,16 @@ def intermediate(summary: StudySummary) -> Figure:
     vertical, _ = value_axis(
         summary.objective,
         [value for row in shown for _, value in row.steps],
-        f"{plot_label(summary.objective.title)} at the evaluation",
+        f"{plot_label(summary.objective.title, 30)} at the evaluation",
     )
     traces = [_curves(name, [row for row in chosen if row], colour, width) for name, colour, width, chosen in kinds]
-    layout: Layout = {"xaxis": axis("evaluation step", tickformat="~d"), "yaxis": vertical}
+    layout: Layout = {"xaxis": counting_axis("evaluation step", _span(shown)), "yaxis": vertical}
     return Figure(key, title, _caption(rows, shown), tuple(trace for trace in traces if trace["x"]), layout, 420)
+
+
+def _span(rows: Sequence[TrialRow]) -> int:
+    steps = [step for row in rows for step, _ in row.steps]
+    return max(steps) - min(steps)
 
 
 def _caption(rows: Sequence[TrialRow], shown: Sequence[TrialRow]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, fade, hover, rounded, value_axis
+from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, counting_axis, fade, hover, rounded, value_axis
 from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow
 from hpsearch.analysis.wording import number_text
@@ -22,17 +22,20 @@ def history(summary: StudySummary) -> Figure:
     vertical, note = value_axis(
         summary.objective, values + [level.value for level in levels if level.value is not None]
     )
-    traces = [_values_trace(summary, rows), _best_so_far(summary, rows), _best_star(summary), *_rug(summary)]
+    rug = _rug(summary)
+    traces = [_values_trace(summary, rows), _best_so_far(summary, rows), _best_star(summary), *rug]
     layout: Layout = {
-        "xaxis": axis("trial number", anchor="y2", zeroline=False, range=_number_range(summary.rows)),
-        "yaxis": vertical | {"domain": [0.1, 1]},
-        "yaxis2": axis("", domain=[0, 0.06], showticklabels=False, showgrid=False, fixedrange=True, range=[-1, 1]),
+        "xaxis": counting_axis("trial number", len(summary.rows), range=_number_range(summary.rows)),
+        "yaxis": vertical,
         "shapes": [_level_line(level.name, level.value) for level in levels],
         "annotations": [
             _level_label(level.name, level.value, right=level.name == "base", log=vertical.get("type") == "log")
             for level in levels
         ],
     }
+    if rug:
+        layout["xaxis"]["anchor"], layout["yaxis"]["domain"] = "y2", [0.1, 1]
+        layout["yaxis2"] = axis("", domain=[0, 0.06], visible=False, fixedrange=True, range=[-1, 1])
     caption = "Each point is a completed trial's final value. " + _rug_caption(summary) + note
     return Figure(key, title, caption.strip(), tuple(traces), layout, 420)
 

@@ -139,6 +139,7 @@ def base_layout(height: int) -> Layout:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "closest",
+        "showlegend": True,
         "hoverlabel": {"align": "left", "font": {"family": FONT, "size": 12}},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "@soft", "activecolor": "@ink"},
@@ -160,6 +161,11 @@ def axis(title: str, **more: Any) -> Layout:
     } | more
 
 
+def counting_axis(title: str, span: int, **more: Any) -> Layout:
+    """An axis of whole numbers that span ``span``: few of them get a tick each, so that none is between two."""
+    return axis(title, tickformat="d", **({"dtick": 1} if span <= 12 else {}), **more)
+
+
 def value_axis(objective: Objective, values: Sequence[float], title: str | None = None) -> tuple[Layout, str]:
     """The axis of the objective and a sentence about what lies beyond it ("" for nothing).
 
@@ -167,7 +173,7 @@ def value_axis(objective: Objective, values: Sequence[float], title: str | None 
     that is in another world than the median (a penalty like 1e9) does not set the scale.
     """
     near = _near(objective, values)
-    name = plot_label(objective.title) if title is None else title
+    name = plot_label(objective.title, 30) if title is None else title
     beyond = len(values) - len(near)
     note = f"{beyond} {'value lies' if beyond == 1 else 'values lie'} beyond the axis." if beyond else ""
     if is_log(objective, near):

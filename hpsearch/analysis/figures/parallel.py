@@ -31,11 +31,8 @@ def parallel(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure
         return Figure(key, title, sentence="Parallel coordinates need two completed trials that differ in a parameter.")
     parameters = {item.name: item for item in summary.parameters}
     scales = [_value_scale(summary, rows), *(_scale(parameters[name], rows) for name in names)]
-    traces = [
-        _lines(scales, rows[start:stop], fifth, len(rows)) for fifth, (start, stop) in enumerate(_cuts(len(rows)))
-    ]
-    traces = [trace for trace in traces if trace["x"]]
-    traces.append(_lines(scales, rows[:1], _FIFTHS, len(rows)))
+    traces = [_lines(scales, rows[start:stop], len(rows), fifth) for fifth, (start, stop) in _cuts(len(rows))]
+    traces.append(_lines(scales, rows[:1], len(rows), _FIFTHS))
     labels = [label for place, scale in enumerate(scales) for label in scale.labels(place)]
     layout: Layout = {
         "xaxis": axis("", visible=False, range=[-0.35, len(names) + 0.45]),
@@ -108,13 +105,18 @@ def _spread(values: Mapping[int, float], log: bool) -> tuple[list[tuple[float, s
     return ticks, {number: rounded(height(value)) for number, value in values.items()}
 
 
-def _cuts(count: int) -> list[tuple[int, int]]:
-    """Where the fifths of the ranking begin and end, the worst first, so that better ones are drawn over them."""
+def _cuts(count: int) -> list[tuple[int, tuple[int, int]]]:
+    """The fifths of the ranking with where they begin and end; the worst first, so that the better are drawn over it.
+
+    Of a few trials there is only the middle one, with all of them.
+    """
+    if count < 2 * _FIFTHS:
+        return [(2, (0, count))]
     edges = [round(count * part / _FIFTHS) for part in range(_FIFTHS + 1)]
-    return [(edges[part], edges[part + 1]) for part in reversed(range(_FIFTHS))]
+    return list(enumerate((edges[part], edges[part + 1]) for part in reversed(range(_FIFTHS))))
 
 
-def _lines(scales: Sequence[_Scale], rows: Sequence[TrialRow], fifth: int, total: int) -> Trace:
+def _lines(scales: Sequence[_Scale], rows: Sequence[TrialRow], total: int, fifth: int) -> Trace:
     best = fifth == _FIFTHS
     x: list[int | None] = []
     y: list[float | None] = []
@@ -123,7 +125,7 @@ def _lines(scales: Sequence[_Scale], rows: Sequence[TrialRow], fifth: int, total
         x += [*range(len(scales)), None]
         y += [*(scale.position(row) for scale in scales), None]
         text += [f"trial {row.label}"] * (len(scales) + 1)
-    names = ["worst fifth", "", "middle fifth", "", "best fifth", "best"]
+    names = ["worst fifth", "", "middle fifth" if total >= 2 * _FIFTHS else "completed", "", "best fifth", "best"]
     return {
         "type": "scatter",
         "mode": "lines",

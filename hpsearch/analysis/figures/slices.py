@@ -25,7 +25,7 @@ def slices(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
     columns = 2 if len(names) in (2, 4) else min(len(names), _COLUMNS)
     lines = -(-len(names) // columns)
     parameters = {item.name: item for item in summary.parameters}
-    layout: Layout = {"showlegend": True}
+    layout: Layout = {}
     traces: list[Trace] = []
     for index, name in enumerate(names):
         traces += _panel_traces(summary, parameters[name], index)
@@ -40,7 +40,7 @@ def _panel_traces(summary: StudySummary, parameter: Parameter, index: int) -> li
     default = summary.default.trial if summary.default else None
     groups = [
         ("completed", "@complete", "circle", 7 if len(rows) <= 200 else 4, fade(len(rows)), rows),
-        ("default", "@default", "diamond", 11, 1.0, [row for row in rows if row is default]),
+        ("default", "@default", "diamond", 11, 1.0, [row for row in rows if row is default and row is not best]),
         ("best", "@best", "star", 14, 1.0, [row for row in rows if row is best]),
     ]
     return [

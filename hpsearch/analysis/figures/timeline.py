@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, hover, rounded, time_unit
+from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, counting_axis, hover, rounded, time_unit
 from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow
 
@@ -16,6 +16,7 @@ _GROUPS = {
     "interrupted": "interrupted",
     "open": "running",
 }
+_LEAST, _LEAST_SHARED = 5, 2  # lines, so that a few bars are not fat
 _MOST_LINES = 120  # past this many trials, those that do not overlap share a line
 
 
@@ -31,16 +32,19 @@ def timeline(summary: StudySummary) -> Figure:
     traces = [
         _bars(summary, [row for row in rows if row.ending.group == group], group, lines, length) for group in _GROUPS
     ]
-    upright = axis("trials at once", dtick=1, tickformat="d") if shared else axis("trial number", tickformat="~d")
+    first = min(lines.values())
+    last = max(max(lines.values()), first + (_LEAST_SHARED if shared else _LEAST) - 1)
+    upright = counting_axis("trials at once" if shared else "trial number", last - first)
+    ticks = {"tickvals": sorted(set(lines.values()))} if last - first <= _LEAST else {}
     layout: Layout = {
         "xaxis": axis(f"{unit} since the first trial started", rangemode="tozero"),
-        "yaxis": upright | {"autorange": "reversed", "showgrid": False},
+        "yaxis": upright | ticks | {"showgrid": False, "range": [last + 0.5, first - 0.5]},
         "barmode": "overlay",
     }
     if not any(extent for trace in traces for extent in trace["x"]):
-        return Figure(key, title, sentence="The trials have no durations on record, so there is no timeline.")
+        return Figure(key, title, sentence="The trials' start and end times are the same, so there is no timeline.")
     caption = "Trials that did not overlap share a line." if shared else ""
-    height = 110 + (44 * (max(lines.values()) + 1) if shared else 11 * max(len(rows), 8))
+    height = 110 + (44 if shared else 14) * (last - first + 1)
     return Figure(key, title, caption, tuple(trace for trace in traces if trace["x"]), layout, min(height, 620))
 
 
