@@ -17,6 +17,7 @@ import json
 import os
 import selectors
 import signal
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -278,7 +279,7 @@ def _read(descriptor: int) -> bytes | None:
 
 
 def _open_pidfd(pid: int) -> int:
-    if not hasattr(os, "pidfd_open"):
+    if sys.platform != "linux":
         return -1
     try:
         return os.pidfd_open(pid)
