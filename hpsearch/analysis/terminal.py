@@ -14,6 +14,11 @@ from hpsearch.analysis.summary import StudySummary, gain
 from hpsearch.analysis.wording import duration_text, number_text, value_text
 
 
+# What fits 80 columns; the page has the rest.
+_COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")
+_PARAMETERS = 4
+
+
 def summary_tables(summary: StudySummary) -> tuple[RenderableType, ...]:
     """Base, default and best; the best trials; counts and statistics."""
     return tuple(part for part in (_scores(summary), _top(summary), _facts(summary)) if part is not None)
@@ -23,7 +28,9 @@ def comparison_tables(summaries: Sequence[StudySummary]) -> tuple[RenderableType
     """The studies side by side, and which is best."""
     from hpsearch.analysis.compare import COLUMNS, cells, verdict
 
-    grid = table("Studies compared", COLUMNS, [cells(summary) for summary in summaries])
+    places = [COLUMNS.index(name) for name in _COMPARED]
+    rows = [[cells(summary)[place] for place in places] for summary in summaries]
+    grid = table("Studies compared", _COMPARED, rows)
     return grid, Text(visible("\n".join(verdict(summaries)), keep="\n"))
 
 
@@ -71,7 +78,7 @@ def _scores(summary: StudySummary) -> Table | Text:
 def _top(summary: StudySummary) -> Table | None:
     if not summary.top:
         return None
-    names = [parameter.name for parameter in summary.parameters][:6]
+    names = [parameter.name for parameter in summary.parameters if parameter.varies][:_PARAMETERS]
     rows = [
         [
             str(place),
