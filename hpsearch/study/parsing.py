@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from hpsearch.errors import UsageError
 from hpsearch.study.commands import RESERVED, command_problems
 from hpsearch.study.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, unknown_metric
 from hpsearch.study.names import is_parameter_name
@@ -20,6 +21,7 @@ from hpsearch.study.setting_rules import (
     searched_problems,
     together_problems,
 )
+from hpsearch.study.space import grid_size
 from hpsearch.trials.settings import setting_names
 
 SCHEMA_KEY = "$schema"  # for editors; means nothing here
@@ -67,6 +69,8 @@ def examine(values: Mapping[str, Any], *, searching: bool = True) -> Parsed:
         _read_settings(values, parsed)
     else:
         _read_command_settings(values, parsed)
+    if parsed.fields is not None and parsed.fields.search_mode == "grid" and not parsed.problems:
+        parsed.problems += _grid_problems(parsed.search_space)
     return parsed
 
 
@@ -192,6 +196,22 @@ def _read_command_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
     if parsed.fields is not None and parsed.fields.command is not None:
         parsed.problems += command_problems(parsed.fields.command, [*settings, *parsed.search_space])
     parsed.settings = dict(settings)
+
+
+def _grid_problems(space: Mapping[str, Parameter]) -> list[Problem]:
+    """Ranges that a grid cannot be made of; else a grid of too many points."""
+    found = []
+    for name, parameter in space.items():
+        try:
+            parameter.grid_values()
+        except UsageError as error:
+            found.append(Problem(("search_space", name), f"{show(name)}: {error.what}", error.remedy))
+    if not found:
+        try:
+            grid_size(space)
+        except UsageError as error:
+            found.append(Problem(("search_space",), error.what, error.remedy))
+    return found
 
 
 def _command_names(names: Mapping[str, Any], path: tuple[str, ...]) -> list[Problem]:

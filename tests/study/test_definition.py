@@ -336,6 +336,26 @@ class TestRefusals:
     def test_a_command_has_rules_too(self, change: dict[str, Any], message: str) -> None:
         assert refusals(PROGRAM | change) == [message]
 
+    def test_a_grid_needs_values_for_its_continuous_ranges(self) -> None:
+        space = {
+            "learning_rate": RATE,
+            "warmup_ratio": {"type": "uniform", "low": 0, "high": 0.1},
+            "lora_r": {"type": "int", "low": 1, "high": 2},
+        }
+        assert refusals({"search_space": space, "search_mode": "grid"}) == [
+            f'"{name}": a grid has finitely many points, but the range {ends} is continuous '
+            f'(s.json#/search_space/{name}); add "points": 5 or "values": [...] to it, or search with --search-mode bayesian'
+            for name, ends in (("learning_rate", "1e-05..0.0005"), ("warmup_ratio", "0.0..0.1"))
+        ]
+
+    def test_a_grid_of_too_many_points_is_told_its_size(self) -> None:
+        space = {"lora_r": {"type": "int", "low": 1, "high": 4096}, "lora_alpha": {"type": "int", "low": 1, "high": 3}}
+        assert refusals({"search_space": space, "search_mode": "grid"}) == [
+            "a grid has at most 10,000 points, this one 12,288 (lora_alpha 3 x lora_r 4096) (s.json#/search_space); "
+            "use fewer values or a larger step, or search with --search-mode bayesian"
+        ]
+        assert StudyDefinition.from_flat({"search_space": space}).search_mode == "bayesian"
+
     def test_a_command_needs_a_search_space_of_its_own(self) -> None:
         (told,) = refusals({"command": ["prog"]})
         assert told.startswith("a study searches at least one setting, but this one has none in search_space")
