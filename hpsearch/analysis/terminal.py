@@ -13,7 +13,6 @@ from hpsearch.analysis.outcomes import ending
 from hpsearch.analysis.summary import StudySummary, gain
 from hpsearch.analysis.wording import duration_text, number_text, value_text
 
-
 # What fits 80 columns; the page has the rest.
 _COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")
 _PARAMETERS = 4
