@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def number_text(value: float | None) -> str:
-    """A score as a person reads it: four significant digits, all of them shown so that columns line up; — for None."""
+    """A score as a person reads it: four significant figures, all of them shown so that columns line up; — for None."""
     if value is None:
         return "—"
     return f"{value:#.4g}".rstrip(".") if value else "0"

@@ -208,7 +208,7 @@ def fade(count: int) -> float:
 
 
 def rounded(number: float) -> float:
-    """Six significant digits: enough for any screen, and a third of the bytes."""
+    """Six significant figures: enough for any screen, and a third of the bytes."""
     return float(f"{number:.6g}")
 
 
