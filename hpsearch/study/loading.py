@@ -60,7 +60,7 @@ def load_settings(
     """
     merged = Merged()
     if config is not None:
-        values = _as_best_config(load_json(config))
+        values = best_config_values(load_json(config))
         merged.add(file_layer(values, config))
     _add_options(merged, options or {}, sets)
     return _finished(merged, searching=False)
@@ -141,8 +141,8 @@ def _finished(merged: Merged, *, searching: bool) -> StudyDefinition:
     return StudyDefinition.from_flat(merged.values, origins=merged.origins, searching=searching)
 
 
-def _as_best_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A best config as a definition: without settings that do nothing, the seed beside a command's settings."""
+def best_config_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A best config as flat values: without settings that do nothing, the seed beside a command's settings."""
     kept = without_idle(values)
     own = kept.get("settings")
     if isinstance(own, Mapping) and "seed" in own:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.study.definition import StudyDefinition
 from hpsearch.study.layers import Layer
-from hpsearch.study.loading import file_layers, is_bare_space, space_layer
-from hpsearch.study.parsing import examine, parse_space, unknown_setting
+from hpsearch.study.loading import best_config_values, file_layers, is_bare_space, space_layer
+from hpsearch.study.parsing import default_space, examine, parse_space, unknown_setting
 from hpsearch.study.problems import InvalidDefinition, Origin, Origins, Problem
 from hpsearch.study.setting_rules import searched_problems
 from hpsearch.study.strict_json import load_json
@@ -50,10 +51,17 @@ def _definition(path: Path) -> tuple[list[Problem], list[str]]:
     layers = file_layers(path)
     values = {name: value for layer in layers for name, value in layer.values.items()}
     origins = _origins(path, layers)
+    if _searches_nothing(values):
+        return origins.locate(examine(best_config_values(values), searching=False).problems), []
     problems = origins.locate(examine(values).problems)
     if problems:
         return problems, []
     return [], StudyDefinition.from_flat(values, origins=origins).warnings()
+
+
+def _searches_nothing(values: Mapping[str, Any]) -> bool:
+    """Whether a file is for ``hpsearch train``, such as a best config."""
+    return "search_space" not in values and (values.get("command") is not None or not default_space(values))
 
 
 def _space(path: Path) -> tuple[list[Problem], list[str]]:

@@ -344,7 +344,8 @@ class TestRefusals:
         }
         assert refusals({"search_space": space, "search_mode": "grid"}) == [
             f'"{name}": a grid has finitely many points, but the range {ends} is continuous '
-            f'(s.json#/search_space/{name}); add "points": 5 or "values": [...] to it, or search with --search-mode bayesian'
+            f"(s.json#/search_space/{name}); "
+            'add "points": 5 or "values": [...] to it, or search with --search-mode bayesian'
             for name, ends in (("learning_rate", "1e-05..0.0005"), ("warmup_ratio", "0.0..0.1"))
         ]
 

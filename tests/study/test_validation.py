@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hpsearch.study.definition import StudyDefinition
 from hpsearch.study.validation import Finding, validate_files
 from tests.study.test_definition import PROGRAM, USERS
 
@@ -85,6 +86,17 @@ def test_errors_of_a_named_search_space_are_told_in_its_file() -> None:
     assert "(space.json#/lora_r)" in found.text
     (missing,) = findings({"search_space": "none.json"})
     assert missing.text.startswith('there is no search space "none.json"')
+
+
+@pytest.mark.parametrize("values", [{"max_steps": 5, "holdout_split": "test"}, USERS, PROGRAM])
+def test_a_best_config_is_sound_too(values: Any) -> None:
+    definition = StudyDefinition.from_flat(values)
+    params = definition.default_params()
+    assert findings(definition.best_config(params, 5)) == []
+    if definition.command is None:
+        assert findings(definition.trial_settings(params, 5)) == []
+        (found,) = findings(definition.trial_settings(params, 5) | {"lora_r": 0})
+        assert "(f.json#/lora_r)" in found.text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 9999])
