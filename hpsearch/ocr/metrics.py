@@ -83,10 +83,26 @@ def total(edits: Iterable[Edits]) -> Edits:
 
 
 def character_error_rate(references: Sequence[str], predictions: Sequence[str], normalization: str = "nfc") -> float:
-    """Micro-averaged character error rate (CER) of a corpus; 0 is perfect, and it may exceed 1."""
-    return total(map(character_edits, references, predictions, [normalization] * len(references))).rate
+    """Micro-averaged character error rate (CER) of a corpus; 0 is perfect, and it may exceed 1.
+
+    Raises:
+        ValueError: there are not as many predictions as references.
+    """
+    return _rate(character_edits, references, predictions, normalization)
 
 
 def word_error_rate(references: Sequence[str], predictions: Sequence[str], normalization: str = "nfc") -> float:
-    """Micro-averaged word error rate (WER) of a corpus; 0 is perfect, and it may exceed 1."""
-    return total(map(word_edits, references, predictions, [normalization] * len(references))).rate
+    """Micro-averaged word error rate (WER) of a corpus; 0 is perfect, and it may exceed 1.
+
+    Raises:
+        ValueError: there are not as many predictions as references.
+    """
+    return _rate(word_edits, references, predictions, normalization)
+
+
+def _rate(
+    edits: Callable[[str, str, str], Edits], references: Sequence[str], predictions: Sequence[str], normalization: str
+) -> float:
+    if len(references) != len(predictions):
+        raise ValueError(f"{len(references)} references need as many predictions, but there are {len(predictions)}")
+    return total(edits(*pair, normalization) for pair in zip(references, predictions, strict=True)).rate

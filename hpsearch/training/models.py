@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,8 @@ PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 SAMPLE_BYTES = 1 << 20  # of a larger file, the first and the last so many are fingerprinted
 
 
-@dataclass(frozen=True)
-class BaseModel:
-    """Where a base model is, and a fingerprint of it."""
-
-    folder: Path
-    fingerprint: str
-
-
-def find_model(name: str, revision: str | None, progress: Progress) -> BaseModel:
-    """Make the base model's files ready to be read without a network.
+def find_model(name: str, revision: str | None, progress: Progress) -> Path:
+    """The base model's folder, ready to be read without a network.
 
     Raises:
         UsageError: there is no such model, or no access to it.
@@ -39,15 +30,20 @@ def find_model(name: str, revision: str | None, progress: Progress) -> BaseModel
         folder = Path(name).expanduser().absolute()
     else:
         folder = _download(name, revision, progress)
-    return BaseModel(folder, fingerprint(folder))
+    return folder
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model's folder that make the model, by name."""
+    return sorted({path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 
 def fingerprint(folder: Path) -> str:
     """A digest of a model's files: their names, sizes, and of large ones only the beginning and the end."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
+    for path in model_files(folder):
         size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
+        digest.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as source:
             digest.update(source.read(SAMPLE_BYTES))
             source.seek(max(size - SAMPLE_BYTES, 0))

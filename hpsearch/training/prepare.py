@@ -12,7 +12,7 @@ from hpsearch.training import checks
 from hpsearch.training.backends import choose_backend
 from hpsearch.training.data import Data, find_data, gather
 from hpsearch.training.families import Family, find_family
-from hpsearch.training.models import BaseModel, find_model
+from hpsearch.training.models import find_model, fingerprint
 from hpsearch.training.prepared import FILE_NAME, SPLITS, Prepared, row_file
 from hpsearch.training.progress import Progress
 from hpsearch.training.rows import write_rows
@@ -68,21 +68,21 @@ def _earlier(folder: Path, stamp: str) -> Prepared | None:
 def _prepare(task: _Task, source: Path) -> Prepared:
     settings = task.candidates[0]
     model = find_model(settings.model_name, settings.model_revision, task.progress)
-    family = find_family(settings.family, model.folder)
+    family = find_family(settings.family, model)
     data = gather(source, settings, task.progress)
     for split in SPLITS:
         write_rows(row_file(task.folder, split), data.rows[split])
     return _measure(task, model, family, data)
 
 
-def _measure(task: _Task, model: BaseModel, family: Family, data: Data) -> Prepared:
+def _measure(task: _Task, model: Path, family: Family, data: Data) -> Prepared:
     """What needs torch: the machine, the rows' lengths in tokens, the LoRA targets, and the untuned base's scores."""
     from hpsearch.training.inspection import Inspection
 
     task.progress.phase("load")
     settings = task.candidates[0]
     backend, reason = choose_backend(settings.backend)
-    inspection = Inspection(backend, family, model.folder, settings, task.progress)
+    inspection = Inspection(backend, family, model, settings, task.progress)
     for candidate in task.candidates:
         checks.check_settings(candidate, family, inspection.machine)
     rows = [row for split in SPLITS for row in data.rows[split]]
@@ -95,8 +95,8 @@ def _measure(task: _Task, model: BaseModel, family: Family, data: Data) -> Prepa
     return Prepared(
         stamp=task.stamp,
         fingerprint=data.fingerprint(),
-        model_fingerprint=model.fingerprint,
-        model_path=str(model.folder),
+        model_fingerprint=fingerprint(model),
+        model_path=str(model),
         family=family.name,
         backend=backend,
         backend_reason=reason,

@@ -36,10 +36,11 @@ def has_torchvision() -> bool:
 
 def processor_class(family: Family) -> Any:
     """The family's processor class, without its video part where torchvision is missing."""
+    complete = has_torchvision()  # before transformers, which could not be imported beside a broken one
     import transformers
 
     cls = getattr(transformers, family.processor_class)
-    if not family.video_processor or has_torchvision():
+    if complete or not family.video_processor:
         return cls
     parts = [name for name in cls.get_attributes() if name != "video_processor"]
     return type(cls.__name__, (cls,), {"get_attributes": classmethod(lambda _: list(parts)), "__doc__": cls.__doc__})

@@ -11,6 +11,7 @@ from typing import Any
 
 from hpsearch.assets import PREFIX, asset_path
 from hpsearch.ocr.samples import data_files, read_splits
+from hpsearch.training.models import model_files
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.settings import TrainSettings
 
@@ -44,7 +45,7 @@ def _files_of_data(source: Path) -> Iterator[Path]:
 def _files_of_model(name: str) -> Iterator[Path]:
     folder = asset_path(name) if name.startswith(PREFIX) else Path(name).expanduser()
     if folder.is_dir():
-        yield from (path for path in folder.rglob("*") if path.is_file())
+        yield from model_files(folder)
 
 
 def _mark(path: Path) -> str:

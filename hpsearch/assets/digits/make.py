@@ -37,7 +37,7 @@ class Pretraining:
     learning_rate: float = 1e-3
 
 
-PRETRAINING = {"qwen3_vl": Pretraining(700), "gemma3": Pretraining(1000)}
+PRETRAINING = {"qwen3_vl": Pretraining(1000), "gemma3": Pretraining(1000)}
 
 
 def make_data(folder: Path, *, short: bool = False) -> None:

@@ -14,7 +14,7 @@ from hpsearch.training.backends import Loaded
 from hpsearch.training.devices import choose_device, choose_precision
 from hpsearch.training.families import Family
 from hpsearch.training.imports import without
-from hpsearch.training.processors import load_processor
+from hpsearch.training.processors import has_torchvision, load_processor
 from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
 
@@ -90,6 +90,7 @@ class HfBackend:
 
 
 def _import_libraries(device: str) -> None:
+    has_torchvision()
     with nullcontext() if device == "cuda" else without("bitsandbytes"):
         import peft
         import trl

@@ -1,0 +1,98 @@
+"""Reading rows from JSON, JSON lines, parquet and folders of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hpsearch.errors import UsageError
+from hpsearch.ocr.samples import Sample, data_files, read_splits
+
+
+def write_json(path: Path, rows: Any) -> Path:
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
+def write_parquet(path: Path, **columns: Sequence[Any]) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_a_json_file_names_pictures_relative_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "a.png").write_bytes(b"picture")
+    path = write_json(tmp_path / "rows.json", [{"image_path": "pages/a.png", "ocr_text": "hello", "other": 1}])
+    (sample,) = read_splits(path)["train"]
+    assert sample == Sample("rows.json#0", tmp_path / "pages" / "a.png", "hello")
+    assert sample.read() == b"picture"
+
+
+def test_json_lines_may_have_empty_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"image": "a", "text": "1"}\n\n{"image": "b", "text": "2", "document": 7}\n', encoding="utf-8")
+    first, second = read_splits(path)["train"]
+    assert (first.text, first.document) == ("1", None)
+    assert (second.id, second.text, second.document) == ("rows.jsonl#1", "2", "7")
+
+
+def test_a_parquet_file_holds_pictures_as_bytes_or_as_hugging_face_stores_them(tmp_path: Path) -> None:
+    plain = write_parquet(tmp_path / "plain.parquet", image=[b"x"], text=["1"], sources=[[3, 4]])
+    nested = write_parquet(tmp_path / "nested.parquet", image=[{"bytes": b"y", "path": None}], text=["2"])
+    assert read_splits(plain)["train"] == [Sample("plain.parquet#0", b"x", "1", sources=("3", "4"))]
+    assert read_splits(nested)["train"][0].image == b"y"
+
+
+def test_a_folder_is_read_by_split(tmp_path: Path) -> None:
+    for name in ("train-00001-of-00002", "train-00000-of-00002", "val"):
+        write_parquet(tmp_path / f"{name}.parquet", image=[b"x"], text=[name])
+    write_json(tmp_path / "test.json", [{"image": "a.png", "text": "t"}])
+    (tmp_path / "README.md").write_text("not data")
+    splits = read_splits(tmp_path)
+    assert {name: [sample.text for sample in rows] for name, rows in splits.items()} == {
+        "train": ["train-00000-of-00002", "train-00001-of-00002"],
+        "validation": ["val"],
+        "test": ["t"],
+    }
+    assert len(data_files(tmp_path)) == 4
+
+
+def test_a_row_without_text_is_kept_for_whoever_opens_it(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "rows.json", [{"image": "a.png", "text": None}])
+    assert read_splits(path)["train"][0].text == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rule"),
+    [
+        ("rows.json", "{", "must be JSON"),
+        ("rows.json", '{"a": 1}', "must hold a list of rows"),
+        ("rows.json", "[1]", "a row must be an object, but rows.json#0"),
+        ("rows.json", '[{"image": "a.png"}]', "must have ocr_text or text, but rows.json#0 has only image"),
+        ("rows.json", '[{"text": "a"}]', "must have image_path or image"),
+        ("rows.json", '[{"image": 5, "text": "a"}]', "picture must be a path"),
+        ("rows.json", '[{"image": "a.png", "text": 5}]', "text must be a string"),
+        ("rows.jsonl", '{"image": "a.png", "text": "a"}\n{', "line 2 is not"),
+        ("rows.parquet", "no parquet", "must be a parquet file"),
+        ("rows.csv", "image,text", "must end in one of .json, .jsonl, .parquet"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, content: str, rule: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=rule) as refusal:
+        read_splits(path)
+    assert refusal.value.remedy
+
+
+def test_a_missing_file_and_a_folder_without_data_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        read_splits(tmp_path / "rows.json")
+    with pytest.raises(UsageError, match="must hold files named by split"):
+        read_splits(tmp_path)

@@ -1,0 +1,110 @@
+"""Judging: what is learned is what is judged, and neither padding nor batches nor sampling settings change a score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hpsearch.training.backends import BACKENDS, Loaded
+from hpsearch.training.chat import Chat
+from hpsearch.training.evaluation import evaluate
+from hpsearch.training.families import FAMILIES
+from hpsearch.training.rows import Row, table_of, training_rows
+from hpsearch.trials.settings import TrainSettings
+from tests.training.conftest import picture
+
+ROWS = [Row(str(number), picture(text, size), text) for number, (text, size) in enumerate([
+    ("cat", (48, 16)), ("a", (32, 16)), ("gnu gnu", (80, 16)), ("ox", (48, 16)), ("zebra", (64, 32)),
+])]  # fmt: skip
+
+
+@pytest.fixture
+def loaded(tiny_bases: dict[str, Path], family_name: str) -> Loaded:
+    """A tiny model, in inference mode."""
+    backend = BACKENDS["hf"]()
+    model = backend.load(FAMILIES[family_name], tiny_bases[family_name], settings())
+    backend.to_inference(model)
+    return model
+
+
+def settings(**changes: Any) -> TrainSettings:
+    return TrainSettings(**{"instruction": "Read.", "max_new_tokens": 4, **changes})
+
+
+def collated(loaded: Loaded, rows: list[Row], folder: Path) -> Any:
+    """A batch as the trainer makes it."""
+    dataset = training_rows(table_of(rows), "Read.")
+    trainer = BACKENDS["hf"]().trainer(loaded, dataset, settings(), folder, [])
+    return trainer.data_collator([dataset[number] for number in range(len(rows))])
+
+
+def test_only_the_answer_is_learned(loaded: Loaded, tmp_path: Path) -> None:
+    tokenizer = loaded.processor.tokenizer
+    ends = {"Gemma3Processor": "<end_of_turn>\n", "Qwen3VLProcessor": "<|im_end|>\n"}
+    labels = collated(loaded, ROWS, tmp_path)["labels"]
+    learned = [tokenizer.decode(row[row != -100]) for row in labels]
+    assert learned == [row.text + ends[type(loaded.processor).__name__] for row in ROWS]
+
+
+def test_what_the_trainer_sees_is_what_is_judged(loaded: Loaded, tmp_path: Path) -> None:
+    chat = Chat(loaded.processor, "Read.")
+    batch = collated(loaded, ROWS[:1], tmp_path)
+    text = loaded.processor.tokenizer.decode(batch["input_ids"][0])
+    assert text.endswith(chat.answer(ROWS[0].text))
+    assert text.count("Read.") == 1
+    assert batch["input_ids"].shape[1] > 10, "the image's tokens are missing"
+
+
+def test_the_loss_is_that_of_training(loaded: Loaded, tmp_path: Path) -> None:
+    batch = collated(loaded, ROWS, tmp_path)
+    with torch.no_grad():
+        theirs = loaded.model.eval()(**batch).loss
+    assert evaluate(loaded, ROWS, settings(eval_batch_size=2)).loss == pytest.approx(float(theirs), rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_neither_batches_nor_padding_change_a_score(loaded: Loaded, size: int) -> None:
+    together, apart = (
+        evaluate(loaded, ROWS, settings(eval_batch_size=5)),
+        evaluate(loaded, ROWS, settings(eval_batch_size=size)),
+    )
+    assert [one.prediction for one in together.judged] == [one.prediction for one in apart.judged]
+    assert together.loss == pytest.approx(apart.loss, rel=1e-4)
+    assert [one.reference for one in apart.judged] == [row.text for row in ROWS]
+
+
+def test_generation_is_greedy_and_bounded_whatever_the_model_asks_for(loaded: Loaded) -> None:
+    own = loaded.model.generation_config
+    before = evaluate(loaded, ROWS, settings())
+    own.do_sample, own.temperature, own.top_p, own.max_length = True, 5.0, 0.5, 7
+    state = torch.get_rng_state()
+    after = evaluate(loaded, ROWS, settings())
+    assert [one.prediction for one in after.judged] == [one.prediction for one in before.judged]
+    assert torch.equal(torch.get_rng_state(), state)
+    tokenizer = loaded.processor.tokenizer
+    assert all(len(tokenizer(one.prediction)["input_ids"]) <= 4 for one in after.judged)
+
+
+def test_someone_may_look_on(loaded: Loaded) -> None:
+    seen: list[tuple[str, float]] = []
+    evaluate(loaded, ROWS, settings(eval_batch_size=2), lambda judged, done: seen.append((judged.reference, done)))
+    assert seen == [("gnu gnu", pytest.approx(0.4)), ("cat", pytest.approx(0.8)), ("a", 1.0)]
+
+
+def test_texts_are_normalized_before_they_are_compared(loaded: Loaded) -> None:
+    rows = [replace(row, text=row.text + "  ") for row in ROWS]
+    raw, folded = (evaluate(loaded, rows, settings(text_normalization=name)) for name in ("nfc", "whitespace"))
+    assert raw.judged[0].characters.length == 5
+    assert folded.judged[0].characters.length == 3
+
+
+def test_a_template_that_thinks_before_it_answers_is_refused(loaded: Loaded) -> None:
+    from hpsearch.errors import UsageError
+
+    loaded.processor.chat_template += "{%- if add_generation_prompt -%}<think>{% endif -%}"
+    with pytest.raises(UsageError, match="must write the answer straight after the question"):
+        Chat(loaded.processor, "Read.")

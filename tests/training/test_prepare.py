@@ -1,0 +1,205 @@
+"""The prepare job: what it leaves, what it refuses, what it leaves out with a word, and when it works again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.training.prepared import Prepared, open_rows
+from tests.training.conftest import WORDS, Door, picture, write_words
+
+LISTS_TORCH = """
+import sys
+from hpsearch.training.__main__ import main
+code = main()
+print(code, "torch" in sys.modules)
+"""
+
+
+def write_pages(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """A JSON file of rows; pages p0.png ... p19.png beside it, each with another word."""
+    folder.mkdir(exist_ok=True)
+    for number in range(20):
+        (folder / f"p{number}.png").write_bytes(picture(f"w{number}"))
+    path = folder / "rows.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
+def pages(count: int = 20) -> list[dict[str, Any]]:
+    return [{"image_path": f"p{number}.png", "ocr_text": f"w{number}"} for number in range(count)]
+
+
+def refusal(door: Door) -> str:
+    """What the last job was refused for."""
+    assert door.said("fault") == ["invalid"]
+    return str(door.said("message")[0])
+
+
+def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, Door], family_name: str) -> None:
+    folder = prepared[family_name].folder / "prepare"
+    found = Prepared.read(folder)
+    assert found.family == family_name
+    assert found.rows == {split: len(words) for split, words in WORDS.items()}
+    assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
+    assert found.base.keys() == {"eval_cer", "eval_wer", "eval_loss", "holdout_cer", "holdout_wer", "holdout_loss"}
+    assert found.tokens["longest"] == found.tokens["longest_question"] + found.tokens["longest_answer"]
+    assert (
+        found.lora_modules
+        == {"gemma3": {"language": 14, "vision": 12}, "qwen3_vl": {"language": 14, "vision": 8}}[family_name]
+    )
+    assert found.device in ("cpu", "cuda")
+    assert found.warnings == [
+        "max_new_tokens is 4, but the longest answer has 5 tokens: "
+        "what is generated for the longest rows will be cut, and counted as errors"
+    ]
+
+
+def test_it_is_not_repeated_while_nothing_changes_and_then_needs_no_torch(door: Door) -> None:
+    settings = door.settings()
+    job = door.job("prepare", settings)
+    assert door.run(job) == 0
+    folder = Path(job.output_dir)
+    before = (folder / "prepared.json").read_bytes()
+    (folder / "job.json").write_text(door.job("prepare", settings | {"seed": 99}).to_json())
+    environment = {**os.environ, "HPSEARCH_JOB": str(folder / "job.json"), "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTS_TORCH], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split()[-2:] == ["0", "False"]
+    assert (folder / "prepared.json").read_bytes() == before
+
+
+def test_it_is_repeated_when_the_data_change(door: Door, tmp_path: Path) -> None:
+    own = write_words(tmp_path / "own")
+    settings = door.settings(input_data=str(own))
+    assert door.prepare(settings) == 0
+    before = Prepared.read(tmp_path / "prepare")
+    write_words(own, {**WORDS, "train": ["new", *WORDS["train"]]})
+    assert door.prepare(settings) == 0
+    after = Prepared.read(tmp_path / "prepare")
+    assert after.fingerprint != before.fingerprint
+    assert after.model_fingerprint == before.model_fingerprint
+    assert after.rows["train"] == 13
+
+
+def test_a_refused_job_leaves_no_earlier_result_behind(door: Door) -> None:
+    assert door.prepare(door.settings()) == 0
+    assert door.prepare(door.settings(max_seq_length=5)) == 2
+    assert not (door.folder / "prepare" / "prepared.json").exists()
+
+
+def test_slices_and_a_holdout_from_the_validation_rows(door: Door, tmp_path: Path) -> None:
+    path = write_pages(tmp_path / "pages", pages())
+    settings = door.settings(
+        input_data=str(path),
+        train_split="train[:50%]",
+        val_split="train[50%:]",
+        holdout_split=None,
+        holdout_fraction=0.4,
+    )
+    assert door.prepare(settings) == 0
+    folder = tmp_path / "prepare"
+    texts = {split: {row.text for row in open_rows(folder, split)} for split in WORDS}
+    assert {split: len(words) for split, words in texts.items()} == {"train": 10, "validation": 6, "holdout": 4}
+    assert texts["train"] == {f"w{number}" for number in range(10)}
+    assert texts["validation"] | texts["holdout"] == {f"w{number}" for number in range(10, 20)}
+
+
+def test_a_picture_on_two_sides_is_taken_out_of_train(door: Door, tmp_path: Path) -> None:
+    own = write_words(tmp_path / "own", {**WORDS, "train": [*WORDS["train"], "yak", "bat"]})
+    assert door.prepare(door.settings(input_data=str(own))) == 0
+    found = Prepared.read(tmp_path / "prepare")
+    assert found.rows["train"] == 12
+    assert "2 rows left out of train: their picture is also in validation or the holdout set" in found.warnings
+
+
+def test_a_document_is_never_on_two_sides(door: Door, tmp_path: Path) -> None:
+    rows = [row | {"document": f"book {number // 5}"} for number, row in enumerate(pages())]
+    path = write_pages(tmp_path / "pages", rows)
+    settings = door.settings(input_data=str(path), train_split="train[:12]", val_split="train[12:]", holdout_split=None)
+    assert door.prepare(settings) == 0
+    found = Prepared.read(tmp_path / "prepare")
+    assert found.rows == {"train": 10, "validation": 3, "holdout": 5}
+    assert any("their document is also in" in warning for warning in found.warnings)
+
+
+def test_shared_pieces_are_pointed_out(door: Door, tmp_path: Path) -> None:
+    own = write_words(tmp_path / "own", {"train": WORDS["train"]}, sources=[[number] for number in range(12)])
+    write_words(own, {"validation": WORDS["validation"]}, sources=[[0, 50], [51], [52], [53], [54]])
+    write_words(own, {"holdout": WORDS["holdout"]})
+    assert door.prepare(door.settings(input_data=str(own))) == 0
+    assert any(
+        "1 rows of train are made of pieces" in warning for warning in Prepared.read(tmp_path / "prepare").warnings
+    )
+
+
+def test_a_few_unusable_rows_are_left_out_by_name(door: Door, tmp_path: Path) -> None:
+    rows = [*pages(20), {"image_path": "gone.png", "ocr_text": "gone"}, {"image_path": "p0.png", "ocr_text": "  "}]
+    path = write_pages(tmp_path / "pages", rows)
+    settings = door.settings(
+        input_data=str(path), train_split="train[:50%]", val_split="train[50%:]", holdout_split=None
+    )
+    assert door.prepare(settings) == 0
+    (warning,) = [warning for warning in Prepared.read(tmp_path / "prepare").warnings if "left out" in warning]
+    assert warning.startswith("2 rows left out: rows.json#20 (")
+    assert "gone.png" in warning
+    assert "rows.json#21 (its text is empty)" in warning
+
+
+def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
+    path = write_pages(tmp_path / "pages", pages())
+    for number in range(3):
+        (path.parent / f"p{number}.png").write_bytes(b"no picture")
+    settings = door.settings(
+        input_data=str(path), train_split="train[:50%]", val_split="train[50%:]", holdout_split=None
+    )
+    assert door.prepare(settings) == 2
+    assert "at most 10% of the rows may be unusable, but 3 of 20 are: rows.json#0 (cannot identify" in refusal(door)
+
+
+@pytest.mark.parametrize(
+    ("changes", "searched", "rule"),
+    [
+        ({"input_data": None}, {}, "input_data is not set"),
+        ({"input_data": "/nowhere/rows.json"}, {}, "/nowhere/rows.json does not exist"),
+        ({"val_split": "dev"}, {"learning_rate": [1e-4, 1e-3]}, ""),
+        ({"val_split": "test"}, {}, "'test' must name a split of the data"),
+        ({"train_split": "train[:0]"}, {}, "train has none"),
+        ({"train_split": "train[:x]"}, {}, "a slice must be written like"),
+        ({"max_seq_length": 20}, {}, "every row must fit in max_seq_length, but the longest has"),
+        ({}, {"max_seq_length": [20, 100]}, "max_seq_length is 20"),
+        ({}, {"instruction": ["Read.", "Read " * 30]}, "every row must fit in max_seq_length"),
+        ({"load_in_4bit": True}, {}, "load_in_4bit needs a CUDA GPU"),
+        ({}, {"load_in_4bit": [False, True]}, "load_in_4bit needs a CUDA GPU"),
+        ({}, {"optim": ["adamw_torch", "adamw_8bit"]}, "adamw_8bit needs a CUDA GPU"),
+        ({"finetune_language_layers": False}, {}, "something must be adapted"),
+        ({"family": "gemma3"}, {}, "family 'gemma3' must fit the model"),
+        ({"model_name": "asset:nothing"}, {}, "asset:NAME must name something that ships"),
+        ({"model_name": "no such/thing at all"}, {}, "must be a Hub id, a folder or asset:NAME"),
+        ({"model_name": "/tmp"}, {}, "must hold a readable config.json"),
+        ({}, {"lora_r": [8, 0]}, "lora_r: Input should be greater than or equal to 1"),
+        ({}, {"train_split": ["train", "train[:5]"]}, "train_split cannot be searched"),
+        ({}, {"eval_samples": [2, 3]}, "eval_samples cannot be searched"),
+        ({}, {"num_train_epochs": [1, 2]}, "num_train_epochs is searched, but max_steps is 4 and decides"),
+        ({"warmup_steps": 1}, {"warmup_ratio": [0.0, 0.1]}, "warmup_steps is 1 and decides"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(
+    prepared: dict[str, Door], door: Door, changes: dict[str, Any], searched: dict[str, list[Any]], rule: str
+) -> None:
+    if "CUDA" in rule and __import__("torch").cuda.is_available():
+        pytest.skip("this machine has a CUDA GPU")
+    code = door.prepare(door.settings() | changes, **searched)
+    if not rule:
+        assert code == 0
+        return
+    assert code == 2
+    assert rule in refusal(door)
+    assert "; " in refusal(door), "the remedy is missing"

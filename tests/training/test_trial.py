@@ -1,0 +1,211 @@
+"""A trial from its job to its files, for each family: in this process, on tiny models with random weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hpsearch.training.backends import BACKENDS
+from hpsearch.training.families import FAMILIES
+from hpsearch.training.prepared import Prepared, open_rows
+from hpsearch.training.recipe import evaluation_subset, load_adapted
+from hpsearch.trials.settings import TrainSettings
+from tests.training.conftest import WORDS, Door, at
+
+STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "loss", "learning_rate", "epoch"}
+FINAL_METRICS = {
+    *("eval_cer", "eval_wer", "eval_loss", "holdout_cer", "holdout_wer", "holdout_loss"),
+    *("train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"),
+}
+MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str, Door], family_name: str) -> None:
+    door = at(prepared[family_name])
+    settings = door.settings(family_name, finetune_vision_layers=True)
+    job = door.job("trial", settings, "files")
+    assert door.run(job) == 0, door.lines
+    assert [line.keys() - {"step"} for line in door.reports()] == [STEP_METRICS] * 2
+    assert [(line["step"], line["epoch"]) for line in door.reports()] == [
+        (1, pytest.approx(2 / 3)),
+        (2, pytest.approx(4 / 3)),
+    ]
+    final = door.final()
+    assert final.keys() == FINAL_METRICS
+    assert all(math.isfinite(value) and value >= 0 for value in final.values())
+    output = Path(job.output_dir)
+    assert json.loads((output / "config.json").read_text(encoding="utf-8")) == settings
+    assert {"torch", "transformers", "trl", "peft", "python"} <= json.loads(
+        (output / "versions.json").read_text()
+    ).keys()
+    predictions = lines_of(output / "predictions.jsonl")
+    assert [(line["split"], line["reference"]) for line in predictions] == [
+        (split, text) for split in ("validation", "holdout") for text in WORDS[split]
+    ]
+    assert not list(output.glob("checkpoint*"))
+    assert {path.name for path in (output / "adapter").iterdir()} >= {
+        "adapter_model.safetensors",
+        "adapter_config.json",
+    }
+    assert not (output / "adapter" / "README.md").exists()
+
+
+def test_the_saved_adapter_says_again_what_the_trial_predicted(prepared: dict[str, Door], family_name: str) -> None:
+    from peft import PeftModel
+
+    from hpsearch.training.evaluation import evaluate
+
+    door = at(prepared[family_name])
+    settings = TrainSettings(**door.settings(family_name, max_steps=8))
+    job = door.job("trial", settings.model_dump(), "reload")
+    assert door.run(job) == 0
+    adapter = Path(job.output_dir) / "adapter"
+    base = json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
+    backend, folder = BACKENDS["hf"](), Path(str(job.prepared_dir))
+    loaded = backend.load(FAMILIES[family_name], Path(base), settings)
+    backend.to_inference(loaded)
+    untuned = evaluate(loaded, open_rows(folder, "validation"), settings)
+    loaded.model = PeftModel.from_pretrained(loaded.model, adapter)
+    backend.to_inference(loaded)
+    scores = evaluate(loaded, open_rows(folder, "validation"), settings)
+    assert scores.metrics("eval") == {name: pytest.approx(door.final()[name]) for name in scores.metrics("eval")}
+    assert scores.loss < untuned.loss - 0.5, "it learned nothing"
+
+
+def test_only_lora_learns_and_in_every_wanted_tower(
+    prepared: dict[str, Door], family_name: str, tmp_path: Path
+) -> None:
+    from hpsearch.training.rows import training_rows
+
+    door = at(prepared[family_name])
+    settings = TrainSettings(**door.settings(family_name, finetune_vision_layers=True, gradient_checkpointing=True))
+    folder = door.folder / "prepare"
+    backend = BACKENDS["hf"]()
+    loaded = load_adapted(backend, Prepared.read(folder), settings)
+    before = {name: parameter.clone() for name, parameter in loaded.model.named_parameters()}
+    rows = training_rows(open_rows(folder, "train").table, settings.instruction)
+    backend.trainer(loaded, rows, settings, tmp_path, []).train()
+    changed = {name for name, parameter in loaded.model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert changed
+    assert all("lora_" in name for name in changed)
+    matrices = [name for name in before if "lora_B" in name]
+    assert len(matrices) == {"gemma3": 14 + 12, "qwen3_vl": 14 + 8}[family_name]
+    assert not [name for name in matrices if name not in changed], "some LoRA matrices got no gradient"
+
+
+def test_with_fewer_steps_than_evaluations_each_is_reported_once(prepared: dict[str, Door]) -> None:
+    door = at(prepared["qwen3_vl"])
+    assert door.run(door.job("trial", door.settings(max_steps=3, evaluations=7), "few")) == 0
+    reports = door.reports()
+    assert [line["step"] for line in reports] == [1, 2, 3, 4, 5, 6, 7]
+    by_step = [{**line, "step": 0} for line in reports]
+    assert by_step[0] == by_step[1] != by_step[2] == by_step[3] != by_step[4] == by_step[5] == by_step[6]
+
+
+def test_a_pruned_trial_stops_there_and_reports_nothing_final(prepared: dict[str, Door]) -> None:
+    door = at(prepared["qwen3_vl"])
+    door.prune_at = 2
+    job = door.job("trial", door.settings(max_steps=8, evaluations=4), "pruned")
+    assert door.run(job) == 0
+    assert [line["step"] for line in door.reports()] == [1, 2]
+    assert door.final() == {}
+    assert not (Path(job.output_dir) / "adapter").exists()
+
+
+def test_a_pruned_trial_does_not_report_later_evaluations_of_the_same_step(prepared: dict[str, Door]) -> None:
+    door = at(prepared["qwen3_vl"])
+    door.prune_at = 3
+    assert door.run(door.job("trial", door.settings(max_steps=1, evaluations=5), "pruned-within")) == 0
+    assert [line["step"] for line in door.reports()] == [1, 2, 3]
+    assert door.final() == {}
+
+
+def test_the_same_settings_give_the_same_figures_and_another_seed_others(prepared: dict[str, Door]) -> None:
+    door = at(prepared["gemma3"])
+    told = []
+    for name, kind, seed in (("one", "trial", 5), ("two", "train", 5), ("three", "trial", 6)):
+        assert door.run(door.job(kind, door.settings("gemma3", seed=seed, lora_dropout=0.1), name)) == 0
+        final = {key: value for key, value in door.final().items() if key not in MEASURED}
+        told.append((door.reports(), final))
+    assert told[0] == told[1]
+    assert told[0] != told[2]
+
+
+def test_evaluations_on_the_way_use_few_rows_that_do_not_depend_on_the_seed(prepared: dict[str, Door]) -> None:
+    door = at(prepared["qwen3_vl"])
+    subsets = [
+        evaluation_subset(door.folder / "prepare", TrainSettings(**door.settings(seed=seed, eval_samples=samples)))
+        for seed, samples in ((1, 3), (2, 3), (1, 100))
+    ]
+    assert subsets[0] == subsets[1]
+    assert len(subsets[0]) == 3
+    assert [row.text for row in subsets[2]] == WORDS["validation"]
+
+
+def test_a_trial_shows_its_progress(prepared: dict[str, Door]) -> None:
+    door = at(prepared["qwen3_vl"])
+    assert door.run(door.job("trial", door.settings(), "progress")) == 0
+    shown = door.said("progress")
+    assert shown[0]["phase"] == "load"
+    assert {values["phase"] for values in shown} == {"load", "train", "final evaluation", "save"}
+    last = shown[-1]
+    assert last["reference"] in WORDS["holdout"]
+    assert {"prediction", "loss", "it_per_s", "tokens_per_s", "memory_bytes"} <= last.keys()
+    assert all(0 <= values.get("fraction", 0) <= 1 for values in shown)
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_at_once(prepared: dict[str, Door], tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    door = at(prepared["qwen3_vl"])
+    broken = tmp_path / "base"
+    broken.mkdir()
+    found = Prepared.read(door.folder / "prepare")
+    for path in Path(found.model_path).iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    weights = load_file(broken / "model.safetensors")
+    save_file(
+        {name: torch.full_like(value, math.nan) for name, value in weights.items()},
+        broken / "model.safetensors",
+        {"format": "pt"},
+    )
+    folder = tmp_path / "prepare"
+    folder.mkdir()
+    for path in (door.folder / "prepare").glob("*.arrow"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    text = (
+        (door.folder / "prepare" / "prepared.json")
+        .read_text()
+        .replace(json.dumps(found.model_path), json.dumps(str(broken)))
+    )
+    (folder / "prepared.json").write_text(
+        text.replace(json.dumps(str(door.bases["qwen3_vl"])), json.dumps(str(broken)))
+    )
+    job = door.job("trial", door.settings(model_name=str(broken)), "diverged")
+    assert door.run(job.from_json(job.to_json().replace(str(job.prepared_dir), str(folder)))) == 1
+    assert door.said("fault") == ["diverged"]
+    assert door.reports() == []
+    assert "training loss at step 1 is nan" in door.said("message")[0]
+
+
+def test_settings_that_the_folder_was_not_prepared_for_are_refused(prepared: dict[str, Door]) -> None:
+    door = at(prepared["qwen3_vl"])
+    assert door.run(door.job("trial", door.settings(train_split="train[:50%]"), "other")) == 2
+    assert door.said("fault") == ["invalid"]
+    assert "train_split must be 'train'" in door.said("message")[0]
+    assert door.run(door.job("trial", door.settings(max_seq_length=20), "short")) == 2
+    assert "every row must fit in max_seq_length" in door.said("message")[0]
+
+
+def test_a_trial_without_a_prepared_folder_is_refused(door: Door) -> None:
+    assert door.run(door.job("trial", door.settings(), "early")) == 2
+    assert "run the prepare job first" in door.said("message")[0]
