@@ -8,7 +8,7 @@ from hpsearch.errors import UsageError
 
 PREFIX = "asset:"
 _ROOT = Path(__file__).parent
-_DATA_SUFFIXES = {".parquet", ".json", ".jsonl", ".safetensors"}
+_DATA_SUFFIXES = {".parquet", ".safetensors"}
 
 
 def asset_path(name: str) -> Path:
@@ -28,7 +28,5 @@ def asset_path(name: str) -> Path:
 
 def known_assets() -> list[str]:
     """Names of the shipped folders that hold a model or data."""
-    folders = {
-        path.parent for path in _ROOT.rglob("*") if path.suffix in _DATA_SUFFIXES and path.parent.parent != _ROOT
-    }
-    return sorted(folder.relative_to(_ROOT).as_posix() for folder in folders if folder != _ROOT)
+    folders = {path.parent for path in _ROOT.rglob("*") if path.suffix in _DATA_SUFFIXES}
+    return sorted(folder.relative_to(_ROOT).as_posix() for folder in folders)

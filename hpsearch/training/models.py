@@ -24,9 +24,14 @@ def find_model(name: str, revision: str | None, progress: Progress) -> Path:
         UsageError: there is no such model, or no access to it.
         Fault: the network failed.
     """
+    local = name.startswith(PREFIX) or Path(name).expanduser().is_dir()
+    if local and revision is not None:
+        raise UsageError(
+            f"model_revision names a revision of a Hub model, but model_name is {name!r}", "set model_revision to null"
+        )
     if name.startswith(PREFIX):
         folder = asset_path(name)
-    elif Path(name).expanduser().is_dir():
+    elif local:
         folder = Path(name).expanduser().absolute()
     else:
         folder = _download(name, revision, progress)
