@@ -28,7 +28,9 @@ class TrainSettings(BaseModel):
         min_length=1,
         description="Base model: a Hub id, a folder, or asset:NAME for one that ships with hpsearch.",
     )
-    model_revision: str | None = Field(None, description="Commit, tag or branch of a Hub model; None is its newest.")
+    model_revision: str | None = Field(
+        None, description="Commit, tag or branch of a Hub model; None: its newest when the study is prepared."
+    )
     family: Literal["auto", "gemma3", "qwen3_vl"] = Field(
         "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
     )
@@ -86,7 +88,9 @@ class TrainSettings(BaseModel):
     warmup_steps: int | None = Field(None, ge=0, description="Warm-up in steps; None: from warmup_ratio.")
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="AdamW weight decay.")
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
-        "cosine", description="How the learning rate falls after the warm-up."
+        "cosine",
+        description="How the learning rate goes on after the warm-up: falls to 0 along a cosine or a line, or stays "
+        "(constant and constant_with_warmup are the same here: neither ignores the warm-up).",
     )
     optim: Literal["adamw_torch", "adamw_8bit"] = Field("adamw_torch", description="Optimiser; adamw_8bit needs a GPU.")
     max_grad_norm: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Gradient clipping norm; 0: none.")
