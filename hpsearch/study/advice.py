@@ -118,6 +118,3 @@ def _rest(definition: StudyDefinition) -> Iterator[str]:
     steps = definition.settings.get("max_steps")
     if steps is not None and steps < definition.evaluations:
         yield f"max_steps={steps} is fewer than the {definition.evaluations} evaluations a trial should make"
-    warmup = [name for name in ("warmup_ratio", "warmup_steps") if name in definition.search_space]
-    if warmup and definition.settings.get("lr_scheduler_type") == "constant":
-        yield f'"{warmup[0]}" does nothing with lr_scheduler_type "constant"; use "constant_with_warmup"'

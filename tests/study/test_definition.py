@@ -614,10 +614,6 @@ class TestWarnings:
                 "such trials adapt nothing and end as invalid; fix one",
             ),
             ({"max_steps": 12}, "max_steps=12 is fewer than the 20 evaluations a trial should make"),
-            (
-                {"lr_scheduler_type": "constant", "search_space": USERS["search_space"]},
-                '"warmup_ratio" does nothing with lr_scheduler_type "constant"; use "constant_with_warmup"',
-            ),
         ],
     )
     def test_warnings_of_a_search(self, change: dict[str, Any], warning: str) -> None:
