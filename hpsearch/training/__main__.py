@@ -57,6 +57,10 @@ def _set_environment(kind: str) -> None:
     """Switches that the libraries read when they are imported."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads do not survive a fork
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same sums every time, says NVIDIA
+    if "LOCAL_RANK" not in os.environ:  # without a launcher a trial has one GPU: the trainer refuses several
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
     if kind != "prepare":  # what a trial needs was made ready before
         os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from hpsearch.errors import UsageError
-from hpsearch.training.rows import answer, prompt
+
+Message = dict[str, Any]
+
+
+def prompt(instruction: str) -> list[Message]:
+    """What the model is shown: the image, then the instruction."""
+    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}]
+
+
+def answer(text: str) -> list[Message]:
+    """What the model is to say."""
+    return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
 
 class Chat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from hpsearch.errors import UsageError
 from hpsearch.ocr.samples import Sample, read_splits
 from hpsearch.ocr.slices import Slice
 from hpsearch.ocr.splits import Division, hold_out, separate
-from hpsearch.training.prepared import SPLITS
+from hpsearch.training.pictures import open_image
+from hpsearch.training.prepared import SPLITS, row_file
 from hpsearch.training.progress import Progress
-from hpsearch.training.rows import Row, open_image
+from hpsearch.training.rows import Row, write_rows
 from hpsearch.trials.settings import TrainSettings
 
 MAX_UNUSABLE = 0.1  # fraction of the rows; more of them mean a mistake, not a few bad files
@@ -22,31 +23,41 @@ NAMED = 5  # of the unusable rows, in a message
 
 
 @dataclass(frozen=True)
-class Data:
-    """Rows by split, and what was noticed on the way."""
+class Checked:
+    """A row whose picture can be opened: where it is to be read again, a digest of its pixels, and its size in them."""
 
-    rows: Mapping[str, Sequence[Row]]
-    warnings: tuple[str, ...]
+    sample: Sample
+    picture: str
+    size: tuple[int, int]
 
-    def fingerprint(self) -> str:
-        """A digest of every row's picture and text, by split."""
-        digest = hashlib.sha256()
-        for split in SPLITS:
-            digest.update(f"{split}\0{len(self.rows[split])}\0".encode())
-            for row in self.rows[split]:
-                for part in (row.image, row.text.encode()):
-                    digest.update(f"{len(part)}\0".encode() + part)
-        return digest.hexdigest()
+    @property
+    def document(self) -> str | None:
+        """The document it is a part of."""
+        return self.sample.document
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A row whose picture can be opened. ``picture`` is a digest of its pixels."""
+class Data:
+    """Rows by split, and what was noticed on the way."""
 
-    row: Row
-    picture: str
-    document: str | None
-    sources: frozenset[str]
+    rows: Mapping[str, Sequence[Checked]]
+    warnings: tuple[str, ...]
+
+    def write(self, folder: Path) -> str:
+        """Write each split's rows into ``folder``; a digest of every row's picture and text, by split."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            digest.update(f"{split}\0{len(self.rows[split])}\0".encode())
+            write_rows(row_file(folder, split), _digested(self.rows[split], digest))
+        return digest.hexdigest()
+
+
+def _digested(rows: Sequence[Checked], digest: hashlib._Hash) -> Iterator[Row]:
+    for checked in rows:
+        row = Row(checked.sample.id, checked.sample.read(), checked.sample.text)
+        for part in (row.image, row.text.encode()):
+            digest.update(f"{len(part)}\0".encode() + part)
+        yield row
 
 
 def find_data(input_data: str | None) -> Path:
@@ -79,7 +90,7 @@ def gather(source: Path, settings: TrainSettings, progress: Progress) -> Data:
     if settings.holdout_split is None:
         checked["validation"], checked["holdout"] = hold_out(checked["validation"], settings.holdout_fraction)
     division = separate(Division(checked["train"], checked["validation"], checked["holdout"], opened.warnings()))
-    rows = {name: [one.row for one in getattr(division, name)] for name in SPLITS}
+    rows = {name: getattr(division, name) for name in SPLITS}
     _refuse_empty(rows, wanted)
     return Data(rows, (*division.warnings, *_shared_sources(division)))
 
@@ -140,13 +151,12 @@ class _Opener:
 def _open(sample: Sample) -> Checked:
     if not sample.text.strip():
         raise ValueError("its text is empty")
-    encoded = sample.read()
-    picture = open_image(encoded)
+    picture = open_image(sample.read())
     digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-    return Checked(Row(sample.id, encoded, sample.text), digest, sample.document, frozenset(sample.sources))
+    return Checked(sample, digest, picture.size)
 
 
-def _refuse_empty(rows: Mapping[str, Sequence[Row]], wanted: Mapping[str, str | None]) -> None:
+def _refuse_empty(rows: Mapping[str, Sequence[Checked]], wanted: Mapping[str, str | None]) -> None:
     for name in SPLITS:
         if not rows[name]:
             slices = ", ".join(f"{key} {text!r}" for key, text in wanted.items() if text is not None)
@@ -157,8 +167,8 @@ def _refuse_empty(rows: Mapping[str, Sequence[Row]], wanted: Mapping[str, str | 
 
 
 def _shared_sources(division: Division[Checked]) -> list[str]:
-    judged = frozenset[str]().union(*(one.sources for side in (division.validation, division.holdout) for one in side))
-    shared = sum(1 for one in division.train if one.sources & judged)
+    judged = {source for one in (*division.validation, *division.holdout) for source in one.sample.sources}
+    shared = sum(1 for one in division.train if not judged.isdisjoint(one.sample.sources))
     if not shared:
         return []
     return [f"{shared} rows of train are made of pieces that are also in validation or the holdout set: scores flatter"]

@@ -12,7 +12,8 @@ import torch
 from hpsearch.ocr.metrics import Edits, character_edits, total, word_edits
 from hpsearch.training.backends import Loaded
 from hpsearch.training.chat import Chat
-from hpsearch.training.rows import Row, RowFile, open_image
+from hpsearch.training.pictures import open_image
+from hpsearch.training.rows import Row, RowFile
 from hpsearch.trials.settings import TrainSettings
 
 IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it

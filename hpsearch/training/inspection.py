@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from hpsearch.errors import UsageError
 from hpsearch.training.arguments import lora_targets
@@ -20,7 +21,7 @@ from hpsearch.training.devices import choose_device, set_threads
 from hpsearch.training.families import Family
 from hpsearch.training.processors import load_processor
 from hpsearch.training.progress import Progress
-from hpsearch.training.rows import Row, open_image
+from hpsearch.training.rows import Row
 from hpsearch.trials.settings import TrainSettings
 
 
@@ -33,21 +34,20 @@ class Inspection:
         self._family, self._folder, self._settings, self._progress = family, folder, settings, progress
         self.loaded: Loaded
 
-    def longest(self, rows: Sequence[Row], instructions: Sequence[str]) -> dict[str, int]:
-        """Tokens of the longest row (picture, instruction and answer) and of the longest answer. A picture's tokens
-        depend on its size alone, so each size is processed once."""
+    def longest(self, shapes: Sequence[tuple[str, tuple[int, int]]], instructions: Sequence[str]) -> dict[str, int]:
+        """Tokens of the longest row (picture, instruction and answer), question and answer. A row's shape is its text
+        and the size of its picture: a picture's tokens depend on its size alone, so each size is processed once."""
         self._progress.phase("measure lengths", fraction=0.0)
         processor = load_processor(self._family, self._folder)
         by_size: dict[tuple[int, int], int] = {}
         chats = [Chat(processor, instruction) for instruction in instructions]
-        answers = _answer_lengths(processor, rows, chats[0])
+        answers = _answer_lengths(processor, [text for text, _ in shapes], chats[0])
         longest = 0
-        for number, (row, length) in enumerate(zip(rows, answers, strict=True)):
-            picture = open_image(row.image)
-            if picture.size not in by_size:
-                by_size[picture.size] = max(_question_length(processor, picture, chat) for chat in chats)
-            longest = max(longest, by_size[picture.size] + length)
-            self._progress.show(fraction=number / len(rows))
+        for number, ((_, size), length) in enumerate(zip(shapes, answers, strict=True)):
+            if size not in by_size:
+                by_size[size] = max(_question_length(processor, size, chat) for chat in chats)
+            longest = max(longest, by_size[size] + length)
+            self._progress.show(fraction=number / len(shapes))
         return {"longest": longest, "longest_answer": max(answers), "longest_question": max(by_size.values())}
 
     def load(self) -> None:
@@ -104,11 +104,12 @@ def _matching(names: Sequence[str], pattern: str) -> int:
     return sum(1 for name in names if re.fullmatch(pattern, name))
 
 
-def _question_length(processor: Any, picture: Any, chat: Chat) -> int:
+def _question_length(processor: Any, size: tuple[int, int], chat: Chat) -> int:
+    picture = Image.new("RGB", size)
     inputs = processor(text=[chat.question], images=[[picture]], return_tensors="pt", add_special_tokens=False)
     return int(inputs["input_ids"].shape[1])
 
 
-def _answer_lengths(processor: Any, rows: Sequence[Row], chat: Chat) -> list[int]:
-    texts = [chat.answer(row.text) for row in rows]
-    return [len(ids) for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+def _answer_lengths(processor: Any, texts: Sequence[str], chat: Chat) -> list[int]:
+    answers = [chat.answer(text) for text in texts]
+    return [len(ids) for ids in processor.tokenizer(answers, add_special_tokens=False)["input_ids"]]

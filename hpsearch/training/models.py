@@ -43,7 +43,7 @@ def model_files(folder: Path) -> list[Path]:
     return sorted({path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 
-def fingerprint(folder: Path) -> str:
+def model_fingerprint(folder: Path) -> str:
     """A digest of a model's files: their names, sizes, and of large ones only the beginning and the end."""
     digest = hashlib.sha256()
     for path in model_files(folder):

@@ -12,10 +12,9 @@ from hpsearch.training import checks
 from hpsearch.training.backends import choose_backend
 from hpsearch.training.data import Data, find_data, gather
 from hpsearch.training.families import Family, find_family
-from hpsearch.training.models import find_model, fingerprint
-from hpsearch.training.prepared import FILE_NAME, SPLITS, Prepared, row_file
+from hpsearch.training.models import find_model, model_fingerprint
+from hpsearch.training.prepared import FILE_NAME, SPLITS, Prepared, open_rows, row_file
 from hpsearch.training.progress import Progress
-from hpsearch.training.rows import write_rows
 from hpsearch.training.stamp import stamp_of
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
@@ -70,12 +69,10 @@ def _prepare(task: _Task, source: Path) -> Prepared:
     model = find_model(settings.model_name, settings.model_revision, task.progress)
     family = find_family(settings.family, model)
     data = gather(source, settings, task.progress)
-    for split in SPLITS:
-        write_rows(row_file(task.folder, split), data.rows[split])
-    return _measure(task, model, family, data)
+    return _measure(task, model, family, data, data.write(task.folder))
 
 
-def _measure(task: _Task, model: Path, family: Family, data: Data) -> Prepared:
+def _measure(task: _Task, model: Path, family: Family, data: Data, fingerprint: str) -> Prepared:
     """What needs torch: the machine, the rows' lengths in tokens, the LoRA targets, and the untuned base's scores."""
     from hpsearch.training.inspection import Inspection
 
@@ -85,17 +82,19 @@ def _measure(task: _Task, model: Path, family: Family, data: Data) -> Prepared:
     inspection = Inspection(backend, family, model, settings, task.progress)
     for candidate in task.candidates:
         checks.check_settings(candidate, family, inspection.machine)
-    rows = [row for split in SPLITS for row in data.rows[split]]
-    tokens = inspection.longest(rows, sorted({candidate.instruction for candidate in task.candidates}))
+    shapes = [(checked.sample.text, checked.size) for split in SPLITS for checked in data.rows[split]]
+    tokens = inspection.longest(shapes, sorted({candidate.instruction for candidate in task.candidates}))
     for candidate in task.candidates:
         checks.check_length(candidate, tokens["longest"])
     inspection.load()
     modules = inspection.lora_modules(task.candidates)
-    base = inspection.base_scores({"eval": data.rows["validation"], "holdout": data.rows["holdout"]})
+    base = inspection.base_scores(
+        {"eval": open_rows(task.folder, "validation"), "holdout": open_rows(task.folder, "holdout")}
+    )
     return Prepared(
         stamp=task.stamp,
-        fingerprint=data.fingerprint(),
-        model_fingerprint=fingerprint(model),
+        fingerprint=fingerprint,
+        model_fingerprint=model_fingerprint(model),
         model_path=str(model),
         family=family.name,
         backend=backend,

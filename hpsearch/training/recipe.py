@@ -11,6 +11,7 @@ from hpsearch.errors import UsageError
 from hpsearch.ocr.splits import pick
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
 from hpsearch.training.callbacks import Judge, TrialCallback
+from hpsearch.training.chat import Chat
 from hpsearch.training.devices import choose_device, peak_memory_bytes, set_seeds, set_threads
 from hpsearch.training.evaluation import Scores
 from hpsearch.training.families import FAMILIES
@@ -71,7 +72,7 @@ def _prepared_dir(job: Job) -> Path:
 def _train(judge: Judge, folder: Path, output: Path) -> TrialCallback:
     settings = judge.settings
     callback = TrialCallback(judge, evaluation_subset(folder, settings))
-    rows = training_rows(open_rows(folder, "train").table, settings.instruction)
+    rows = training_rows(open_rows(folder, "train").table, Chat(judge.loaded.processor, settings.instruction))
     trainer = judge.backend.trainer(judge.loaded, rows, settings, output, [callback])
     trainer.train()
     return callback

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Message = dict[str, Any]
+from hpsearch.training.pictures import open_image
+
+if TYPE_CHECKING:
+    from hpsearch.training.chat import Chat
+
+ROWS_AT_ONCE = 32  # written together, so that only so many pictures are in memory
 
 
 @dataclass(frozen=True)
@@ -20,44 +25,34 @@ class Row:
     text: str
 
 
-def open_image(encoded: bytes) -> Any:
-    """Decode a picture as RGB. Raises what Pillow raises where it is broken."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded)) as picture:
-        return picture.convert("RGB")
-
-
-def prompt(instruction: str) -> list[Message]:
-    """What the model is shown: the image, then the instruction."""
-    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}]
-
-
-def answer(text: str) -> list[Message]:
-    """What the model is to say."""
-    return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
-
-
-def table_of(rows: Sequence[Row]) -> Any:
+def table_of(rows: Iterable[Row]) -> Any:
     """Rows as an Arrow table."""
     import pyarrow as pa
 
-    return pa.table(
-        {
-            "id": pa.array([row.id for row in rows], pa.string()),
-            "image": pa.array([row.image for row in rows], pa.large_binary()),
-            "text": pa.array([row.text for row in rows], pa.large_string()),
-        }
-    )
+    return pa.Table.from_batches(_batches(rows), _schema())
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as an Arrow stream, which trials map into memory instead of loading it."""
     import pyarrow as pa
 
-    table = table_of(rows)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table, max_chunksize=256)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, _schema()) as writer:
+        for batch in _batches(rows):
+            writer.write_batch(batch)
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema([("id", pa.string()), ("image", pa.large_binary()), ("text", pa.large_string())])
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    left = iter(rows)
+    while chunk := list(islice(left, ROWS_AT_ONCE)):
+        yield pa.RecordBatch.from_pylist([vars(row) for row in chunk], _schema())
 
 
 class RowFile(Sequence[Row]):
@@ -87,19 +82,18 @@ class RowFile(Sequence[Row]):
         return Row(**self.table.slice(index % len(self), 1).to_pylist()[0])
 
 
-def training_rows(table: Any, instruction: str) -> Any:
+def training_rows(table: Any, chat: Chat) -> Any:
     """A ``datasets.Dataset`` over an Arrow table of rows, giving prompt/completion rows so that only the answer is
-    learned. Pictures are decoded when a batch is made."""
+    learned. Texts are already as the chat template writes them: the same that the evaluation uses. Pictures are decoded
+    when a batch is made."""
     from datasets import Dataset
 
-    question = prompt(instruction)
-
-    def as_conversation(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    def as_prompts(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return {
-            "prompt": [question for _ in batch["text"]],
-            "completion": [answer(text) for text in batch["text"]],
+            "prompt": [chat.question for _ in batch["text"]],
+            "completion": [chat.answer(text) for text in batch["text"]],
             "images": [[open_image(encoded)] for encoded in batch["image"]],
         }
 
     # A fingerprint is given because datasets would otherwise hash every picture to make one.
-    return Dataset(table, fingerprint="hpsearch").with_transform(as_conversation)
+    return Dataset(table, fingerprint="hpsearch").with_transform(as_prompts)

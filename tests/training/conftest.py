@@ -206,8 +206,9 @@ class Channel:
 def session_environment() -> Iterator[pytest.MonkeyPatch]:
     """Environment variables that are put back at the end of the session."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"):
+        for name in ("TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "CUBLAS_WORKSPACE_CONFIG"):
             patch.setenv(name, os.environ.get(name, "1"))
+        patch.setenv("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
         yield patch
 
 

@@ -37,7 +37,7 @@ def settings(**changes: Any) -> TrainSettings:
 
 def collated(loaded: Loaded, rows: list[Row], folder: Path) -> Any:
     """A batch as the trainer makes it."""
-    dataset = training_rows(table_of(rows), "Read.")
+    dataset = training_rows(table_of(rows), Chat(loaded.processor, "Read."))
     trainer = BACKENDS["hf"]().trainer(loaded, dataset, settings(), folder, [])
     return trainer.data_collator([dataset[number] for number in range(len(rows))])
 

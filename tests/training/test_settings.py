@@ -55,7 +55,7 @@ class Bench:
         settings, prepared = self.settings(**changes), self.door.folder / "prepare"
         backend = BACKENDS["hf"]()
         loaded = load_adapted(backend, Prepared.read(prepared), settings)
-        rows = training_rows(open_rows(prepared, "train").table, settings.instruction)
+        rows = training_rows(open_rows(prepared, "train").table, Chat(loaded.processor, settings.instruction))
         return backend.trainer(loaded, rows, settings, self._folder, [])
 
     def scaling(self, **changes: Any) -> float:

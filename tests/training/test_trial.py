@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hpsearch.training.backends import BACKENDS
+from hpsearch.training.chat import Chat
 from hpsearch.training.families import FAMILIES
 from hpsearch.training.prepared import Prepared, open_rows
 from hpsearch.training.recipe import evaluation_subset, load_adapted
@@ -92,7 +93,7 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     backend = BACKENDS["hf"]()
     loaded = load_adapted(backend, Prepared.read(folder), settings)
     before = {name: parameter.clone() for name, parameter in loaded.model.named_parameters()}
-    rows = training_rows(open_rows(folder, "train").table, settings.instruction)
+    rows = training_rows(open_rows(folder, "train").table, Chat(loaded.processor, settings.instruction))
     backend.trainer(loaded, rows, settings, tmp_path, []).train()
     changed = {name for name, parameter in loaded.model.named_parameters() if not torch.equal(parameter, before[name])}
     assert changed
@@ -100,6 +101,15 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     matrices = [name for name in before if "lora_B" in name]
     assert len(matrices) == {"gemma3": 14 + 12, "qwen3_vl": 14 + 8}[family_name]
     assert not [name for name in matrices if name not in changed], "some LoRA matrices got no gradient"
+
+
+def test_a_trial_in_bf16_trains_and_judges(prepared: dict[str, Door], family_name: str) -> None:
+    door = at(prepared[family_name])
+    settings = door.settings(family_name, precision="bf16", gradient_checkpointing=True, finetune_vision_layers=True)
+    assert door.run(door.job("trial", settings, "bf16")) == 0, door.lines
+    losses = [line["loss"] for line in door.reports()]
+    assert losses[1] < losses[0]
+    assert math.isfinite(door.final()["holdout_loss"])
 
 
 def test_with_fewer_steps_than_evaluations_each_is_reported_once(prepared: dict[str, Door]) -> None:

@@ -1,0 +1,107 @@
+"""Fetching a base model by its Hub id, from a hub on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.training.hub import COMMIT, TOKEN, hub_of
+
+FETCH = """
+import json, sys
+from hpsearch.errors import UsageError
+from hpsearch.training.faults import Fault
+from hpsearch.training.models import find_model, model_fingerprint
+from hpsearch.training.progress import Progress
+try:
+    folder = find_model(sys.argv[1], sys.argv[2] or None, Progress("test"))
+    print(json.dumps({"folder": str(folder), "fingerprint": model_fingerprint(folder)}))
+except (UsageError, Fault) as error:
+    print(json.dumps({"refused": type(error).__name__, "why": str(error)}))
+"""
+
+
+class Fetcher:
+    """Fetches models in a process of its own, as the Hub's address is read when its library is imported."""
+
+    def __init__(self, address: str, cache: Path) -> None:
+        self.environment = {
+            **os.environ,
+            "HF_ENDPOINT": address,
+            "HF_HOME": str(cache),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        self.environment.pop("HF_TOKEN", None)
+        self.environment.pop("HF_HUB_OFFLINE", None)
+
+    def fetch(self, name: str, revision: str = "", **environment: str) -> dict[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", FETCH, name, revision],
+            env=self.environment | environment, capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        said: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+        return said
+
+
+@pytest.fixture
+def served(tiny_bases: dict[str, Path], tmp_path: Path) -> Iterator[tuple[Fetcher, list[tuple[str, str | None]]]]:
+    """A fetcher, and the requests that the hub gets."""
+    with hub_of(tiny_bases["gemma3"]) as (address, requests):
+        yield Fetcher(address, tmp_path / "cache"), requests
+
+
+def test_a_model_is_fetched_once_and_read_without_the_hub_afterwards(
+    served: tuple[Fetcher, list[tuple[str, str | None]]], tiny_bases: dict[str, Path]
+) -> None:
+    fetcher, requests = served
+    found = fetcher.fetch("tiny/open")
+    folder = Path(found["folder"])
+    assert COMMIT in found["folder"]
+    for path in tiny_bases["gemma3"].iterdir():
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    requests.clear()
+    assert fetcher.fetch("tiny/open", HF_HUB_OFFLINE="1") == found
+    assert requests == []
+
+
+def test_the_token_comes_from_the_environment(served: tuple[Fetcher, list[tuple[str, str | None]]]) -> None:
+    fetcher, requests = served
+    refused = fetcher.fetch("tiny/gated")
+    assert refused["refused"] == "UsageError"
+    assert "is gated" in refused["why"]
+    assert "then set HF_TOKEN" in refused["why"]
+    assert "folder" in fetcher.fetch("tiny/gated", HF_TOKEN=TOKEN)
+    assert ("/api/models/tiny/gated/revision/main", f"Bearer {TOKEN}") in requests
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "kind", "why"),
+    [
+        (
+            "tiny/missing",
+            "",
+            "UsageError",
+            "'tiny/missing' is not on the Hub or is private; mend the name, or set HF_TOKEN",
+        ),
+        ("tiny/open", "no-such", "UsageError", "the model tiny/open has no revision 'no-such'; mend model_revision"),
+        ("not an id", "", "UsageError", "must be a Hub id, a folder or asset:NAME, but 'not an id' is none of them"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused(
+    served: tuple[Fetcher, list[tuple[str, str | None]]], name: str, revision: str, kind: str, why: str
+) -> None:
+    refused = served[0].fetch(name, revision)
+    assert refused["refused"] == kind
+    assert why in refused["why"]
+
+
+def test_a_hub_out_of_reach_is_not_the_settings_fault(tmp_path: Path) -> None:
+    refused = Fetcher("http://127.0.0.1:9", tmp_path).fetch("tiny/open")
+    assert refused["refused"] == "Fault"
+    assert "the model tiny/open could not be downloaded" in refused["why"]
