@@ -13,7 +13,8 @@ from transformers import TrainerCallback
 from hpsearch import sdk
 from hpsearch.training.backends import Backend, Loaded
 from hpsearch.training.devices import memory_bytes
-from hpsearch.training.evaluation import Judged, Scores, evaluate
+from hpsearch.training.evaluation import Judged, Scores, examine
+from hpsearch.training.examination import Examination
 from hpsearch.training.faults import Fault
 from hpsearch.training.progress import Progress
 from hpsearch.training.rows import Row
@@ -33,15 +34,19 @@ class Judge:
     shows_fraction: bool = False  # whether an evaluation is the whole of what goes on
     seconds: float = 0.0
 
-    def judge(self, rows: Sequence[Row]) -> Scores:
-        """Scores on ``rows``; the model is ready to be trained further afterwards.
+    def examination(self, rows: Sequence[Row]) -> Examination:
+        """Make rows ready to be judged on."""
+        return Examination(self.loaded.processor, rows, self.settings)
+
+    def judge(self, examination: Examination) -> Scores:
+        """The model's scores; it is ready to be trained further afterwards.
 
         Raises:
             Fault: the loss is not finite.
         """
         began = time.monotonic()
         self.backend.to_inference(self.loaded)
-        scores = evaluate(self.loaded, rows, self.settings, self._seen)
+        scores = examine(self.loaded, examination, self._seen)
         self.backend.to_training(self.loaded)
         self.seconds += time.monotonic() - began
         require_finite("the loss on the evaluation rows", scores.loss)
@@ -73,7 +78,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         self.pruned = False
         self.speed = Speed()
         self._judge = judge
-        self._rows = rows
+        self._examination = judge.examination(rows)
         self._losses: list[float] = []
         self._schedule = EvaluationSchedule(1, 1)
 
@@ -114,7 +119,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 
     def _evaluate(self, due: Sequence[int], state: Any, logs: dict[str, Any]) -> None:
         """Evaluate once and report the result under each evaluation that is due, until one is told to stop."""
-        scores = self._judge.judge(self._rows)
+        scores = self._judge.judge(self._examination)
         metrics = {
             **scores.metrics("eval"),
             "loss": math.fsum(self._losses) / len(self._losses),

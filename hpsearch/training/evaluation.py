@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,9 @@ import torch
 
 from hpsearch.ocr.metrics import Edits, character_edits, total, word_edits
 from hpsearch.training.backends import Loaded
-from hpsearch.training.chat import Chat
-from hpsearch.training.pictures import open_image
-from hpsearch.training.rows import Row, RowFile
+from hpsearch.training.examination import IGNORED, Batch, Examination
+from hpsearch.training.rows import Row
 from hpsearch.trials.settings import TrainSettings
-
-IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
 
 
 @dataclass(frozen=True)
@@ -49,38 +46,33 @@ def _unseen(judged: Judged, done: float) -> None:
     """Nobody looks on."""
 
 
-@torch.no_grad()
 def evaluate(
     loaded: Loaded, rows: Sequence[Row], settings: TrainSettings, seen: Callable[[Judged, float], None] = _unseen
 ) -> Scores:
-    """Judge the model on ``rows``, ``settings.eval_batch_size`` at a time, the longest texts first so that those of one
-    batch are alike; ``seen`` is told of one row of each batch, and of the fraction of the rows that is done.
+    """Judge the model on ``rows`` once. See ``examine``."""
+    return examine(loaded, Examination(loaded.processor, rows, settings), seen)
+
+
+@torch.no_grad()
+def examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None] = _unseen) -> Scores:
+    """Judge the model; ``seen`` is told of one row of each batch, and of the fraction of the rows that is done.
 
     The model must be in inference mode. No random numbers are drawn: decoding is greedy.
     """
-    chat = Chat(loaded.processor, settings.instruction)
+    settings, count = examination.settings, len(examination.rows)
     judged: dict[int, Judged] = {}
     loss_sum, tokens = 0.0, 0
-    for numbers in _batches(rows, settings.eval_batch_size):
-        batch = [rows[number] for number in numbers]
+    for batch in examination:
         with _computing(loaded):
-            inputs = _questions(loaded, batch, chat)
-            texts = _generate(loaded, inputs, settings.max_new_tokens)
-            batch_loss, batch_tokens = _answer_loss(loaded, inputs, batch, chat)
-        for number, row, text in zip(numbers, batch, texts, strict=True):
+            texts = _generate(loaded, batch, settings.max_new_tokens)
+            batch_loss, batch_tokens = _answer_loss(loaded, batch)
+        for number, row, text in zip(batch.numbers, batch.rows, texts, strict=True):
             judged[number] = _judge(row, text, settings.text_normalization)
         loss_sum, tokens = loss_sum + batch_loss, tokens + batch_tokens
-        seen(judged[numbers[0]], len(judged) / len(rows))
-    in_order = tuple(judged[number] for number in range(len(rows)))
+        seen(judged[batch.numbers[0]], len(judged) / count)
+    in_order = tuple(judged[number] for number in range(count))
     cer, wer = total(one.characters for one in in_order).rate, total(one.words for one in in_order).rate
     return Scores(cer, wer, loss_sum / max(tokens, 1), in_order)
-
-
-def _batches(rows: Sequence[Row], size: int) -> Iterator[list[int]]:
-    lengths = rows.text_lengths() if isinstance(rows, RowFile) else [len(row.text) for row in rows]
-    order = sorted(range(len(rows)), key=lambda number: -lengths[number])
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
 
 
 def _computing(loaded: Loaded) -> AbstractContextManager[Any]:
@@ -89,31 +81,19 @@ def _computing(loaded: Loaded) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def _questions(loaded: Loaded, rows: Sequence[Row], chat: Chat) -> Any:
-    """The rows' images and the instruction as the model takes them, padded on the left: answers start together."""
-    inputs = loaded.processor(
-        text=[chat.question] * len(rows),
-        images=[[open_image(row.image)] for row in rows],
-        padding=True,
-        padding_side="left",
-        return_tensors="pt",
-        add_special_tokens=False,  # the chat template wrote them
-    )
-    return inputs.to(loaded.device)
-
-
-def _generate(loaded: Loaded, inputs: Any, max_new_tokens: int) -> list[str]:
-    tokens = loaded.model.generate(**inputs, **_greedy(loaded.model, max_new_tokens))
+def _generate(loaded: Loaded, batch: Batch, max_new_tokens: int) -> list[str]:
+    inputs = _on_device(batch.inputs, loaded.device)
+    tokens = loaded.model.generate(**inputs, generation_config=_greedy(loaded.model, max_new_tokens))
     new = tokens[:, inputs["input_ids"].shape[1] :]
     return list(loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True))
 
 
-def _greedy(model: Any, max_new_tokens: int) -> dict[str, Any]:
-    """Arguments for greedy decoding, whatever sampling the model's own configuration asks for."""
+def _greedy(model: Any, max_new_tokens: int) -> Any:
+    """Greedy decoding, whatever sampling the model's own configuration asks for."""
     from transformers import GenerationConfig
 
     own = model.generation_config
-    config = GenerationConfig(
+    return GenerationConfig(
         do_sample=False,
         num_beams=1,
         max_new_tokens=max_new_tokens,
@@ -122,18 +102,17 @@ def _greedy(model: Any, max_new_tokens: int) -> dict[str, Any]:
         pad_token_id=own.pad_token_id,
         bos_token_id=own.bos_token_id,
     )
-    return {"generation_config": config}
 
 
-def _answer_loss(loaded: Loaded, inputs: Any, rows: Sequence[Row], chat: Chat) -> tuple[float, int]:
+def _answer_loss(loaded: Loaded, batch: Batch) -> tuple[float, int]:
     """The summed cross entropy of the rows' right answers after their questions, and the number of their tokens.
 
     Only the logits of the answers are computed: with a vocabulary of 262,000 those of whole pages would not fit.
     """
-    answers = _answers(loaded, rows, chat)
-    labels = answers["input_ids"].masked_fill(answers["attention_mask"] == 0, IGNORED)
+    labels = batch.labels.to(loaded.device)
     width = labels.shape[1]
-    outputs = loaded.model(**_joined(inputs, answers), logits_to_keep=width + 1, use_cache=False)
+    inputs = _on_device(_joined(batch), loaded.device)
+    outputs = loaded.model(**inputs, logits_to_keep=width + 1, use_cache=False)
     logits = outputs.logits[:, -(width + 1) : -1].float()
     loss = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED
@@ -141,26 +120,20 @@ def _answer_loss(loaded: Loaded, inputs: Any, rows: Sequence[Row], chat: Chat) -
     return float(loss), int((labels != IGNORED).sum())
 
 
-def _answers(loaded: Loaded, rows: Sequence[Row], chat: Chat) -> Any:
-    return loaded.processor.tokenizer(
-        [chat.answer(row.text) for row in rows],
-        padding=True,
-        padding_side="right",
-        return_tensors="pt",
-        add_special_tokens=False,
-    ).to(loaded.device)
-
-
-def _joined(inputs: Any, answers: Any) -> dict[str, Any]:
-    """Questions and answers as one batch. Marks of image tokens (token_type_ids of Gemma 3, mm_token_type_ids of
-    Qwen-VL) are zero over the answers; pictures are left as they are."""
-    joined = dict(inputs)
+def _joined(batch: Batch) -> dict[str, Any]:
+    """Questions and answers as one. Marks of image tokens (token_type_ids of Gemma 3, mm_token_type_ids of Qwen-VL) are
+    zero over the answers; pictures are left as they are."""
+    joined = dict(batch.inputs)
     for name in ("input_ids", "attention_mask"):
-        joined[name] = torch.cat((inputs[name], answers[name]), dim=1)
+        joined[name] = torch.cat((batch.inputs[name], batch.answers[name]), dim=1)
     for name in ("token_type_ids", "mm_token_type_ids"):
-        if name in inputs:
-            joined[name] = torch.cat((inputs[name], torch.zeros_like(answers["input_ids"])), dim=1)
+        if name in batch.inputs:
+            joined[name] = torch.cat((batch.inputs[name], torch.zeros_like(batch.answers["input_ids"])), dim=1)
     return joined
+
+
+def _on_device(tensors: Any, device: str) -> dict[str, Any]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def _judge(row: Row, prediction: str, normalization: str) -> Judged:

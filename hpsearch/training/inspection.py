@@ -85,7 +85,7 @@ class Inspection:
         scores: dict[str, float] = {}
         for name, rows in sets.items():
             self._progress.phase("judge the base", fraction=0.0)
-            scores |= judge.judge(rows).metrics(name)
+            scores |= judge.judge(judge.examination(rows)).metrics(name)
         return scores
 
 

@@ -84,7 +84,7 @@ def _finish(
     """Judge the trained model on the whole validation and holdout sets, save it, and report."""
     speed = callback.speed.figures(judge.seconds)
     judge.progress.phase("final evaluation", fraction=1.0)
-    scores = {prefix: judge.judge(open_rows(folder, split)) for prefix, split in FINAL_SETS.items()}
+    scores = {prefix: judge.judge(judge.examination(open_rows(folder, split))) for prefix, split in FINAL_SETS.items()}
     write_predictions(output / "predictions.jsonl", scores)
     judge.progress.phase("save")
     judge.backend.save(judge.loaded, output / "adapter", _base_name(settings, prepared))
