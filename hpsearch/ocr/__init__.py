@@ -1,0 +1,1 @@
+"""Pages, text and their errors: reading rows, splitting them, CER and WER. Knows neither torch nor optuna."""

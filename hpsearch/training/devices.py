@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from pathlib import Path
 
 import torch
@@ -50,10 +51,13 @@ def set_seeds(seed: int) -> None:
 
 
 def memory_bytes(device: str) -> int:
-    """Memory in use now: the device's, or on a CPU this process's."""
+    """Memory in use now: the device's, or on a CPU this process's (where there is no /proc, the most so far)."""
     if device == "cuda":
         return int(torch.cuda.memory_allocated())
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return peak_memory_bytes(device)
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -61,4 +65,5 @@ def peak_memory_bytes(device: str) -> int:
     """The most memory used so far: the device's, or on a CPU this process's."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux says kilobytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, kilobytes elsewhere
