@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import ImageChops
 
 import hpsearch
 from hpsearch.assets import asset_path, known_assets
 from hpsearch.errors import UsageError
+from hpsearch.training.pictures import open_image
 
 PACKAGE = Path(hpsearch.__file__).parent
 BASES = ("gemma3", "qwen3_vl")
@@ -20,8 +24,15 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def columns(folder: Path, split: str) -> dict[str, list[object]]:
+def columns(folder: Path, split: str) -> dict[str, list[Any]]:
     return dict(pq.read_table(folder / f"{split}.parquet").to_pydict())
+
+
+def without_version(path: Path) -> object:
+    """A configuration, but for the release of transformers that wrote it."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values.pop("transformers_version", None)
+    return values
 
 
 def test_assets_are_found_by_name() -> None:
@@ -48,7 +59,7 @@ def test_no_picture_of_a_digit_is_in_two_splits() -> None:
     pictures = load_digits().images
     used = {}
     for split in SPLITS:
-        numbers = {number for line in columns(asset_path("digits/data"), split)["sources"] for number in line}  # type: ignore[attr-defined]
+        numbers = {number for line in columns(asset_path("digits/data"), split)["sources"] for number in line}
         used[split] = {pictures[number].tobytes() for number in numbers}
     assert not used["train"] & used["validation"]
     assert not used["train"] & used["holdout"]
@@ -64,7 +75,7 @@ def test_a_line_reads_what_its_sources_are() -> None:
     target = load_digits().target
     data = columns(asset_path("digits/data"), "validation")
     for text, sources in zip(data["text"], data["sources"], strict=True):
-        assert text == "".join(str(target[number]) for number in sources)  # type: ignore[attr-defined]
+        assert text == "".join(str(target[number]) for number in sources)
         assert 3 <= len(str(text)) <= 5
 
 
@@ -73,9 +84,11 @@ def test_the_data_are_made_again_just_so(tmp_path: Path) -> None:
 
     main(["data", "--folder", str(tmp_path)])
     for split in SPLITS:
-        assert pq.read_table(tmp_path / "data" / f"{split}.parquet").equals(
-            pq.read_table(asset_path("digits/data") / f"{split}.parquet")
-        ), f"python -m hpsearch.assets.digits.make data would change {split}.parquet"
+        made, shipped = columns(tmp_path / "data", split), columns(asset_path("digits/data"), split)
+        assert (made["text"], made["sources"]) == (shipped["text"], shipped["sources"])
+        for one, other in zip(made["image"], shipped["image"], strict=True):
+            difference = ImageChops.difference(open_image(one), open_image(other))
+            assert max(top for _, top in difference.getextrema()) <= 2, "another Pillow may round, but no more"
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -87,7 +100,7 @@ def test_a_base_can_be_made_again(tmp_path: Path, name: str, capsys: pytest.Capt
     made = {path.name for path in (tmp_path / name).iterdir()}
     assert made == {path.name for path in asset_path(f"digits/{name}").iterdir()}
     for path in (tmp_path / name).glob("*.json"):
-        assert path.read_text() == (asset_path(f"digits/{name}") / path.name).read_text(), path.name
+        assert without_version(path) == without_version(asset_path(f"digits/{name}") / path.name), path.name
 
 
 def test_a_short_run_never_replaces_what_ships() -> None:

@@ -68,7 +68,7 @@ def test_it_is_not_repeated_while_nothing_changes_and_then_needs_no_torch(door: 
     folder = Path(job.output_dir)
     before = (folder / "prepared.json").read_bytes()
     (folder / "job.json").write_text(door.job("prepare", settings | {"seed": 99}).to_json())
-    environment = {**os.environ, "HPSEARCH_JOB": str(folder / "job.json"), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "HPSEARCH_JOB": str(folder / "job.json"), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", LISTS_TORCH], env=environment, capture_output=True, text=True, check=True, timeout=120
     )
