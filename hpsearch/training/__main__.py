@@ -22,6 +22,7 @@ def main() -> int:
     if job is None:
         print("hpsearch.training is started by hpsearch, with HPSEARCH_JOB in its environment", file=sys.stderr)
         return 2
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the log shows a line as it is written
     _set_environment(job.kind)
     ignore_known_warnings()
     try:

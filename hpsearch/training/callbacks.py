@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,10 +128,16 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         }
         self._losses.clear()
         for number in due:
+            print(f"evaluation {number} at step {state.global_step} of {state.max_steps}: {figures(metrics)}")
             sdk.report(number, **metrics)
             if sdk.should_prune():
                 self.pruned = True
                 return
+
+
+def figures(metrics: Mapping[str, float]) -> str:
+    """Metrics in a line of the log."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
 def require_finite(what: str, value: float) -> None:

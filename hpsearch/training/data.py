@@ -20,6 +20,7 @@ from hpsearch.trials.settings import TrainSettings
 
 MAX_UNUSABLE = 0.1  # fraction of the rows; more of them mean a mistake, not a few bad files
 NAMED = 5  # of the unusable rows, in a message
+REASON_CHARACTERS = 120  # of a library's words on one of them
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,20 @@ class _Opener:
         try:
             self._known[sample.id] = _open(sample)
         except Exception as error:  # noqa: BLE001 - Pillow raises many kinds for a broken file
-            self._bad[sample.id] = str(error) or type(error).__name__
+            self._bad[sample.id] = _reason(error)
             return None
         return self._known[sample.id]
 
     def _named(self) -> str:
-        named = [f"{row} ({why[:120]})" for row, why in list(self._bad.items())[:NAMED]]
+        named = [f"{row} ({why})" for row, why in list(self._bad.items())[:NAMED]]
         return ", ".join(named) + (f" and {len(self._bad) - NAMED} more" if len(self._bad) > NAMED else "")
+
+
+def _reason(error: Exception) -> str:
+    """Why a row cannot be used. A file's whole path is named: its end is what tells."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    return (str(error) or type(error).__name__)[:REASON_CHARACTERS]
 
 
 def _open(sample: Sample) -> Checked:

@@ -10,7 +10,7 @@ from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
 from hpsearch.ocr.splits import pick
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
-from hpsearch.training.callbacks import Judge, TrialCallback
+from hpsearch.training.callbacks import Judge, TrialCallback, figures
 from hpsearch.training.chat import Chat
 from hpsearch.training.devices import choose_device, peak_memory_bytes, set_seeds, set_threads
 from hpsearch.training.evaluation import Scores
@@ -43,8 +43,11 @@ def run_trial(job: Job) -> None:
     set_threads(settings.cpu_threads, choose_device())
     backend = BACKENDS[prepared.backend]()
     judge = Judge(backend, load_adapted(backend, prepared, settings), settings, progress)
+    _introduce(job, prepared, judge.loaded)
     callback = _train(judge, folder, output)
-    if not callback.pruned:
+    if callback.pruned:
+        print("pruned: no final evaluation, nothing saved")
+    else:
         _finish(judge, callback, folder, output, settings, prepared)
 
 
@@ -55,6 +58,18 @@ def load_adapted(backend: Backend, prepared: Prepared, settings: TrainSettings) 
     set_seeds(settings.seed)
     backend.adapt(loaded, family, settings)
     return loaded
+
+
+def _introduce(job: Job, prepared: Prepared, loaded: Loaded) -> None:
+    """Open the trial's log with what it runs on and what it trains."""
+    libraries = ", ".join(f"{name} {version}" for name, version in library_versions().items())
+    adapted = len(loaded.model.base_model.targeted_module_names)
+    trained, of = loaded.model.get_nb_trainable_parameters()
+    rows = ", ".join(f"{count} {split}" for split, count in prepared.rows.items())
+    print(f"{job.id}: {job.settings['model_name']} as {prepared.family}, seed {job.seed}")
+    print(f"{prepared.backend} on {loaded.device} in {loaded.precision} with {libraries}")
+    print(f"LoRA on {adapted} modules: {trained:,} of {of:,} parameters are trained ({trained / of:.2%})")
+    print(f"rows: {rows}")
 
 
 def evaluation_subset(folder: Path, settings: TrainSettings) -> list[Row]:
@@ -90,6 +105,7 @@ def _finish(
     judge.backend.save(judge.loaded, output / "adapter", _base_name(settings, prepared))
     metrics = {name: value for prefix, score in scores.items() for name, value in score.metrics(prefix).items()}
     peak = peak_memory_bytes(judge.loaded.device)
+    print(f"final: {figures(metrics)}; adapter in {output / 'adapter'}")
     sdk.finish(**metrics, **speed, eval_seconds=judge.seconds, peak_memory_bytes=peak)
 
 
