@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hpsearch.study.definition import StudyDefinition
-from hpsearch.study.loading import load_definition
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.loading import load_definition
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.environment import build_environment
 from hpsearch.trials.executors.local import LocalExecutor

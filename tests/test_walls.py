@@ -61,7 +61,7 @@ def test_the_command_line_starts_without_torch_and_without_optuna() -> None:
 
 
 def test_no_module_of_the_searching_side_loads_the_training_side() -> None:
-    rooms = ("cli", "analysis", "study", "trials", "ocr", "sdk", "errors", "assets")
+    rooms = ("cli", "analysis", "study", "definitions", "trials", "ocr", "sdk", "errors", "assets")
     loaded = loaded_by(*modules_of(*rooms))
     assert "hpsearch.study" in loaded
     assert not packages(loaded) & TRAINING_PACKAGES
@@ -76,7 +76,8 @@ def test_no_module_of_the_training_side_loads_the_searching_side() -> None:
     loaded = loaded_by(*modules_of("training"))
     assert "torch" in loaded
     assert not packages(loaded) & SEARCHING_PACKAGES
-    assert not [name for name in loaded if name.startswith(("hpsearch.study", "hpsearch.cli", "hpsearch.analysis"))]
+    rooms = tuple(f"hpsearch.{room}" for room in ("cli", "analysis", "study", "definitions"))
+    assert not [name for name in loaded if name.startswith(rooms)]
 
 
 def test_only_the_demos_own_files_know_of_it() -> None:
@@ -97,6 +98,8 @@ BREACHES = {
     "training-optuna": ("training/__init__.py", "from optuna import trial", "The training side"),
     "training-study": ("training/__init__.py", "import hpsearch.study.attributes", "The training side"),
     "trials-study": ("trials/job.py", "import hpsearch.study.attributes", "One direction"),
+    "definitions-study": ("definitions/names.py", "import hpsearch.study.attributes", "One direction"),
+    "training-definitions": ("training/__init__.py", "import hpsearch.definitions.names", "The training side"),
     "study-analysis": ("study/attributes.py", "import hpsearch.analysis", "One direction"),
     "errors-trials": ("errors.py", "import hpsearch.trials.job", "One direction"),
     "unlisted": ("helpers.py", "", "One direction"),

@@ -149,6 +149,7 @@ def _short(path: Path | None) -> str:
 
 
 def _show_plan(options: RunOptions) -> int:
+    from hpsearch.definitions.advice import advice
     from hpsearch.study.lookup import first_target
     from hpsearch.study.service import resolve
 
@@ -159,7 +160,7 @@ def _show_plan(options: RunOptions) -> int:
     if definition.search_mode == "grid":
         click.echo(f"grid: {definition.grid_size()} points")
     click.echo(f"target: {options.n_trials or first_target(definition)} finished trials")
-    _echo_all("warning: ", definition.warnings())
+    _echo_all("warning: ", advice(definition))
     _echo_all("missing: ", [definition.missing()] if definition.missing() else [])
     click.echo("nothing was written")
     return 0

@@ -56,7 +56,7 @@ def _setting_options(function: Any) -> Any:
 def train(config: Path | None, output_dir: Path, **given: Any) -> int:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
     from hpsearch.cli.views import watching
-    from hpsearch.study.loading import load_settings
+    from hpsearch.definitions.loading import load_settings
     from hpsearch.study.training import train_once
 
     definition = load_settings(config, {name: value for name, value in given.items() if value is not None})

@@ -13,7 +13,7 @@ from hpsearch.cli.options import command
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> int:
     """Check definitions and search spaces: every error of every FILE, with its place, rule, values and remedy."""
-    from hpsearch.study.validation import validate_files
+    from hpsearch.definitions.validation import validate_files
 
     findings = validate_files(files)
     for finding in findings:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpsearch.study.definition import StudyDefinition
+from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.sampling import trial_seed
 from hpsearch.trials.environment import build_environment

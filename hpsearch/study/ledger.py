@@ -15,8 +15,8 @@ from optuna import Study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.study import attributes as attrs
-from hpsearch.study.definition import StudyDefinition
 from hpsearch.study.records import attempt_of, root_of, spent_retries
 from hpsearch.study.sampling import params_of, queue
 from hpsearch.trials.causes import VERDICTS, Again, Cause

@@ -5,9 +5,9 @@ from __future__ import annotations
 import optuna
 from optuna.storages import BaseStorage
 
+from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
-from hpsearch.study.definition import StudyDefinition
 from hpsearch.study.records import finished
 from hpsearch.study.storage import open_storage, storage_errors
 

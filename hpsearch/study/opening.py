@@ -7,9 +7,10 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage
 
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.identity import diff_identity
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
-from hpsearch.study.definition import StudyDefinition, diff_identity
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.lookup import stored_definition, study_names, target_of
 from hpsearch.study.pruning import make_pruner

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PercentilePruner
 
-from hpsearch.study.definition import PrunerSettings
+from hpsearch.definitions.fields import PrunerSettings
 
 PRUNERS: dict[str, Callable[[PrunerSettings, int], BasePruner]] = {
     "median": lambda settings, _: MedianPruner(settings.n_startup_trials, settings.n_warmup_steps),

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hpsearch.definitions.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
-from hpsearch.study.space import grid_points, point_key
 
 if TYPE_CHECKING:
     from optuna import Study
 
-    from hpsearch.study.definition import StudyDefinition
+    from hpsearch.definitions.definition import StudyDefinition
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "bayesian": lambda seed: TPESampler(seed=seed),

@@ -12,16 +12,17 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from hpsearch.definitions.advice import advice
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.loading import load_definition
+from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import TooManyFailures, UsageError
-from hpsearch.study.definition import StudyDefinition
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker, job_maker
 from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.loading import load_definition
 from hpsearch.study.lookup import load_study, only_unfinished, stored_definition, study_names
-from hpsearch.study.names import check_study_name
 from hpsearch.study.opening import begin, keep_prepared, nothing_to_do, open_study, require_complete, settle_target
 from hpsearch.study.preparing import prepare
 from hpsearch.study.records import best_trial, finished
@@ -192,7 +193,7 @@ class _Run:
         )
         if repairs:
             self.view(Note(repairs))
-        for text in definition.warnings():
+        for text in advice(definition):
             self.view(Note(text, warning=True))
         withheld = self.jobs.withheld()
         if withheld:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import HpsearchError, UsageError
-from hpsearch.study.definition import StudyDefinition
 from hpsearch.study.folders import StudyFolders, write_json
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import job_maker

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from hpsearch.definitions.loading import load_definition
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.loading import load_definition
 from hpsearch.study.opening import open_study
 from hpsearch.study.results import best_config
 from hpsearch.study.sampling import Planner, queue_default

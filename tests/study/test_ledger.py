@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.study import attributes as attrs
-from hpsearch.study.definition import StudyDefinition
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.opening import open_study

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from hpsearch.study import schemas, settings_page
-from hpsearch.study.generated import write_or_check
-from hpsearch.study.library import shipped_folder
+from hpsearch.definitions import schemas, settings_page
+from hpsearch.definitions.library import shipped_folder, shipped_names
 from hpsearch.trials.settings import TrainSettings
-from tests.study.test_definition import PROGRAM, USERS
+from tests.definitions.test_definition import PROGRAM, USERS
 
 SHIPPED = [
-    (kind, path) for kind in ("studies", "search_spaces") for path in sorted(shipped_folder(kind).rglob("*.json"))
+    (kind, shipped_folder(kind) / f"{name}.json")
+    for kind in ("studies", "search_spaces")
+    for name in shipped_names(kind)
 ]
 
 
@@ -30,21 +31,24 @@ def errors(schema: dict[str, Any], values: Any) -> list[str]:
 class TestGenerated:
     """Files made from the models say what the models say."""
 
-    @pytest.mark.parametrize("module", ["hpsearch.study.schemas", "hpsearch.study.settings_page"])
-    def test_up_to_date(self, module: str) -> None:
-        done = subprocess.run([sys.executable, "-m", module, "--check"], capture_output=True, text=True, check=False)
+    def test_up_to_date(self) -> None:
+        words = [sys.executable, "-m", "hpsearch.definitions.schemas", "--check"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
 
-    def test_a_stale_file_is_named_with_the_command_that_makes_it(self, tmp_path: Path, capsys: Any) -> None:
-        path = tmp_path / "folder" / "made.txt"
-        assert write_or_check({path: "new"}, ["--check"], "some.module") == 1
-        assert (
-            capsys.readouterr().err == f"{path} is not what the models give; run python -m some.module and commit it\n"
-        )
-        assert write_or_check({path: "new"}, [], "some.module") == 0
-        assert path.read_text() == "new"
-        assert write_or_check({path: "new"}, ["--check"], "some.module") == 0
-        assert write_or_check({path: "new"}, ["--chek"], "some.module") == 2
+    def test_a_stale_file_is_named_with_the_command_that_makes_it(
+        self, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = tmp_path / "docs" / "settings.md"
+        monkeypatch.setattr(schemas, "PAGE", page)
+        assert schemas.main(["--check"]) == 1
+        remedy = "run python -m hpsearch.definitions.schemas and commit it"
+        assert capsys.readouterr().err == f"{page} is not what the models give; {remedy}\n"
+        assert not page.exists()
+        assert schemas.main([]) == 0
+        assert page.read_text() == settings_page.page()
+        assert schemas.main(["--check"]) == 0
+        assert schemas.main(["--chek"]) == 2
 
     def test_every_setting_is_on_the_settings_page_once(self) -> None:
         for name in TrainSettings.model_fields:

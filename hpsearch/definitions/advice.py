@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from hpsearch.definitions.commands import placeholders
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.fields import REPORTED_METRICS
+from hpsearch.definitions.parameters import LogUniform, Uniform
+from hpsearch.definitions.setting_rules import ADAPTED, JUDGING
 from hpsearch.errors import UsageError
-from hpsearch.study.commands import placeholders
-from hpsearch.study.fields import REPORTED_METRICS
-from hpsearch.study.parameters import LogUniform, Uniform
-from hpsearch.study.setting_rules import ADAPTED, JUDGING
-
-if TYPE_CHECKING:
-    from hpsearch.study.definition import StudyDefinition
 
 
 def advice(definition: StudyDefinition) -> list[str]:

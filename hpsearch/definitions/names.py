@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from hpsearch.definitions.problems import show
 from hpsearch.errors import UsageError
-from hpsearch.study.problems import show
 
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hpsearch.definitions.problems import nearest_names, show
 from hpsearch.errors import UsageError
-from hpsearch.study.problems import nearest_names, show
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+# In a checkout, folders in studies/ are what searches left.
+_PATTERNS = {"studies": "*.json", "search_spaces": "**/*.json"}
 
 
 def shipped_folder(kind: str) -> Path:
@@ -19,7 +21,7 @@ def shipped_folder(kind: str) -> Path:
 def shipped_names(kind: str) -> list[str]:
     """Names of the shipped ``studies`` or ``search_spaces``, such as gemma-ocr or chandra/default."""
     folder = shipped_folder(kind)
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.json"))
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob(_PATTERNS[kind]))
 
 
 def find_study(name: str, config: Path | None) -> Path | None:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpsearch.definitions.fields import STUDY_KEYS
+from hpsearch.definitions.layers import Layer
+from hpsearch.definitions.parsing import KNOWN_KEYS, OBJECT_KEYS
+from hpsearch.definitions.problems import JsonPath, Origin, nearest_names, show
+from hpsearch.definitions.strict_json import parse_json
 from hpsearch.errors import UsageError
-from hpsearch.study.fields import STUDY_KEYS
-from hpsearch.study.layers import Layer
-from hpsearch.study.parsing import KNOWN_KEYS, OBJECT_KEYS
-from hpsearch.study.problems import JsonPath, Origin, nearest_names, show
-from hpsearch.study.strict_json import parse_json
 
 # Another type of pruner reads other numbers, another metric has a direction of its own: the earlier ones are dropped.
 _BEGIN_ANEW = {("pruner", "type"), ("objective", "metric")}

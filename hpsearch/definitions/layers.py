@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpsearch.study.parsing import OBJECT_KEYS, double_keys
-from hpsearch.study.paths import resolved
-from hpsearch.study.problems import InvalidDefinition, JsonPath, Origin, Origins, Problem
-from hpsearch.study.setting_rules import DECIDED_BY, together_problems
+from hpsearch.definitions.parsing import OBJECT_KEYS, double_keys
+from hpsearch.definitions.paths import resolved
+from hpsearch.definitions.problems import InvalidDefinition, JsonPath, Origin, Origins, Problem
+from hpsearch.definitions.setting_rules import DECIDED_BY, together_problems
 from hpsearch.trials.settings import setting_names
 
 _PARTNERS = DECIDED_BY | {second: first for first, second in DECIDED_BY.items()}

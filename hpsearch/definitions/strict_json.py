@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from hpsearch.definitions.problems import InvalidDefinition, JsonPath, Origin, Problem, show
 from hpsearch.errors import UsageError
-from hpsearch.study.problems import InvalidDefinition, JsonPath, Origin, Problem, show
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_DEPTH = 32

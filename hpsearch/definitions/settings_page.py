@@ -1,16 +1,13 @@
-"""docs/settings.md, made from the settings' own model: ``python -m hpsearch.study.settings_page [--check]``."""
+"""docs/settings.md, made from the settings' own model."""
 
 from __future__ import annotations
 
 import inspect
 import re
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from hpsearch.study.generated import write_or_check
-from hpsearch.study.problems import show
-from hpsearch.study.setting_rules import DECIDED_BY, defaults, schemas, takes
+from hpsearch.definitions.problems import show
+from hpsearch.definitions.setting_rules import DECIDED_BY, defaults, schemas, takes
 from hpsearch.trials import settings as model
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "settings.md"
@@ -19,7 +16,7 @@ _HEAD = """# Settings of a fine-tune
 
 Every setting of the built-in training: fixed beside `search_space` in a definition, searched inside it, or given to
 `hpsearch train` as an option (`lora_r` is `--lora-r`). One that the model, backend or device cannot honour is refused
-before the first trial, never ignored. This page is made from the code: `python -m hpsearch.study.settings_page`.
+before the first trial, never ignored. This page is made from the code: `python -m hpsearch.definitions.schemas`.
 """
 
 
@@ -35,11 +32,6 @@ def page() -> str:
     together = "One name decides, so giving both in one place is refused; a later layer's name wins:"
     parts.append("\n".join(["## Two names of one thing", "", together, "", *pairs]) + "\n")
     return "\n".join(parts)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the page, or check it with ``--check``."""
-    return write_or_check({PAGE: page()}, arguments, "hpsearch.study.settings_page")
 
 
 def _groups() -> list[tuple[str, list[str]]]:
@@ -65,7 +57,3 @@ def _default(name: str) -> str:
 
 def _meaning(name: str) -> str:
     return str(schemas()[name]["description"]).replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

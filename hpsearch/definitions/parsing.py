@@ -8,20 +8,28 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpsearch.errors import UsageError
-from hpsearch.study.commands import RESERVED, command_problems
-from hpsearch.study.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, unknown_metric
-from hpsearch.study.names import is_parameter_name
-from hpsearch.study.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
-from hpsearch.study.problems import InvalidDefinition, JsonPath, Origins, Problem, from_pydantic, nearest_names, show
-from hpsearch.study.setting_rules import (
+from hpsearch.definitions.commands import RESERVED, command_problems
+from hpsearch.definitions.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, unknown_metric
+from hpsearch.definitions.names import is_parameter_name
+from hpsearch.definitions.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
+from hpsearch.definitions.problems import (
+    InvalidDefinition,
+    JsonPath,
+    Origins,
+    Problem,
+    from_pydantic,
+    nearest_names,
+    show,
+)
+from hpsearch.definitions.setting_rules import (
     DECIDED_BY,
     complete,
     fixed_problems,
     searched_problems,
     together_problems,
 )
-from hpsearch.study.space import grid_size
+from hpsearch.definitions.space import grid_size
+from hpsearch.errors import UsageError
 from hpsearch.trials.settings import setting_names
 
 SCHEMA_KEY = "$schema"  # for editors; means nothing here

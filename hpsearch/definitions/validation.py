@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.definitions.advice import advice
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.layers import Layer
+from hpsearch.definitions.loading import best_config_values, file_layers, is_bare_space, space_layer
+from hpsearch.definitions.parsing import default_space, examine, parse_space, unknown_setting
+from hpsearch.definitions.problems import InvalidDefinition, Origin, Origins, Problem
+from hpsearch.definitions.setting_rules import searched_problems
+from hpsearch.definitions.strict_json import load_json
 from hpsearch.errors import UsageError
-from hpsearch.study.definition import StudyDefinition
-from hpsearch.study.layers import Layer
-from hpsearch.study.loading import best_config_values, file_layers, is_bare_space, space_layer
-from hpsearch.study.parsing import default_space, examine, parse_space, unknown_setting
-from hpsearch.study.problems import InvalidDefinition, Origin, Origins, Problem
-from hpsearch.study.setting_rules import searched_problems
-from hpsearch.study.strict_json import load_json
 from hpsearch.trials.settings import setting_names
 
 
@@ -56,7 +57,7 @@ def _definition(path: Path) -> tuple[list[Problem], list[str]]:
     problems = origins.locate(examine(values).problems)
     if problems:
         return problems, []
-    return [], StudyDefinition.from_flat(values, origins=origins).warnings()
+    return [], advice(StudyDefinition.from_flat(values, origins=origins))
 
 
 def _searches_nothing(values: Mapping[str, Any]) -> bool:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
+from hpsearch.definitions.problems import BrokenRules, Problem, show
+from hpsearch.definitions.values import canonical, is_number, nearest_of
 from hpsearch.errors import UsageError
-from hpsearch.study.problems import BrokenRules, Problem, show
-from hpsearch.study.values import canonical, is_number, nearest_of
 
 if TYPE_CHECKING:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

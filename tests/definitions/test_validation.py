@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hpsearch.study.definition import StudyDefinition
-from hpsearch.study.validation import Finding, validate_files
-from tests.study.test_definition import PROGRAM, USERS
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.validation import Finding, validate_files
+from tests.definitions.test_definition import PROGRAM, USERS
 
 
 @pytest.fixture(autouse=True)

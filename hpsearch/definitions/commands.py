@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hpsearch.study.problems import Problem, nearest_names, show
+from hpsearch.definitions.problems import Problem, nearest_names, show
 
 RESERVED = ("seed", "output_dir", "trial", "study")
 

@@ -7,16 +7,14 @@ from typing import Any
 
 from pydantic import Field
 
-from hpsearch.study.advice import advice
-from hpsearch.study.commands import fill
-from hpsearch.study.fields import DEFAULT_TRIALS, Objective, PrunerSettings, StudyFields
-from hpsearch.study.parsing import parse
-from hpsearch.study.problems import Origin, Origins
-from hpsearch.study.setting_rules import complete, defaults, without_idle
-from hpsearch.study.space import Parameter, default_grid_point, default_point, grid_size
+from hpsearch.definitions.commands import fill
+from hpsearch.definitions.fields import DEFAULT_TRIALS, StudyFields
+from hpsearch.definitions.parameters import Parameter
+from hpsearch.definitions.parsing import parse
+from hpsearch.definitions.problems import Origin, Origins
+from hpsearch.definitions.setting_rules import complete, defaults, without_idle
+from hpsearch.definitions.space import default_grid_point, default_point, grid_size
 from hpsearch.trials.settings import TrainSettings
-
-__all__ = ["Objective", "PrunerSettings", "StudyDefinition", "diff_identity"]
 
 
 class StudyDefinition(StudyFields):
@@ -109,7 +107,7 @@ class StudyDefinition(StudyFields):
         return fill(self.command, {"seed": seed, **values, "output_dir": output_dir, "trial": trial, "study": study})
 
     def identity(self) -> dict[str, Any]:
-        """What may not change under an existing study, as JSON. ``diff_identity`` compares two of them."""
+        """What may not change under an existing study, as JSON. ``identity.diff_identity`` compares two of them."""
         return {
             "search_space": self._flat_space(),
             "settings": dict(self.settings),
@@ -131,10 +129,6 @@ class StudyDefinition(StudyFields):
             return "the study needs data, but input_data is not given; name your rows with --input-data FILE"
         return ""
 
-    def warnings(self) -> list[str]:
-        """What is allowed but probably not meant, or good to know before the search starts."""
-        return advice(self)
-
     def _start(self) -> dict[str, Any]:
         return default_point(self.search_space, {} if self.command else defaults())
 
@@ -146,10 +140,3 @@ class StudyDefinition(StudyFields):
     def _flat_space(self) -> dict[str, Any]:
         ranges = {name: each.model_dump(mode="json", exclude_none=True) for name, each in self.search_space.items()}
         return {name: {"type": each["type"], **each} for name, each in ranges.items()}
-
-
-def diff_identity(stored: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each difference between two identities: ``settings.lora_r: 16 -> 32``."""
-    from hpsearch.study.identity import differences
-
-    return differences(stored, new)

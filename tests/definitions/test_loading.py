@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.library import shipped_folder, shipped_names
+from hpsearch.definitions.loading import load_definition, load_settings
+from hpsearch.definitions.names import check_study_name
+from hpsearch.definitions.strict_json import load_json
 from hpsearch.errors import UsageError
-from hpsearch.study.definition import StudyDefinition
-from hpsearch.study.library import shipped_folder, shipped_names
-from hpsearch.study.loading import check_study_name, load_definition, load_json, load_settings
 
 RATE = {"type": "loguniform", "low": 1e-5, "high": 5e-4}
 RANK = {"type": "categorical", "choices": [8, 16]}

@@ -1,4 +1,5 @@
-"""JSON schemas for editors, made from the models: ``python -m hpsearch.study.schemas [--check]``.
+"""JSON schemas for editors, made from the models; ``python -m hpsearch.definitions.schemas [--check]`` writes them and
+docs/settings.md.
 
 They describe the flat format, so that an editor completes names and marks wrong values. Rules between values (low <=
 high, a step that divides) are beyond them: ``hpsearch validate`` has those.
@@ -8,17 +9,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from hpsearch.study.fields import StudyFields
-from hpsearch.study.generated import write_or_check
-from hpsearch.study.parameters import Parameter
-from hpsearch.study.parsing import SCHEMA_KEY
+from hpsearch.definitions.fields import StudyFields
+from hpsearch.definitions.parameters import Parameter
+from hpsearch.definitions.parsing import SCHEMA_KEY
+from hpsearch.definitions.settings_page import PAGE, page
 from hpsearch.trials.settings import TrainSettings
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "schemas"
@@ -67,10 +68,26 @@ def space_schema() -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the schemas, or check them with ``--check``."""
+    """Write what is made from the models, or with ``--check`` say which files differ from it; the exit code."""
+    if list(arguments) not in ([], ["--check"]):
+        print("usage: python -m hpsearch.definitions.schemas [--check]", file=sys.stderr)
+        return 2
     schemas = {"study": study_schema(), "search_space": space_schema()}
     texts = {FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
-    return write_or_check(texts, arguments, "hpsearch.study.schemas")
+    return _write_or_check({**texts, PAGE: page()}, check=bool(arguments))
+
+
+def _write_or_check(files: Mapping[Path, str], *, check: bool) -> int:
+    stale = [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if check:
+            remedy = "run python -m hpsearch.definitions.schemas and commit it"
+            print(f"{path} is not what the models give; {remedy}", file=sys.stderr)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files[path], encoding="utf-8")
+            print(f"written: {path}")
+    return 1 if check and stale else 0
 
 
 _SPACE_PATH = {"type": "string", "description": "A file of ranges, relative to this one, or the name of a shipped one."}

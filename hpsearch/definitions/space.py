@@ -9,34 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpsearch.definitions.parameters import MAX_GRID_POINTS, Categorical, Parameter
+from hpsearch.definitions.problems import show
+from hpsearch.definitions.values import canonical, is_number, nearest_of
 from hpsearch.errors import UsageError
-from hpsearch.study.parameters import (
-    MAX_GRID_POINTS,
-    PARAMETER_TYPES,
-    Categorical,
-    IntRange,
-    LogUniform,
-    Parameter,
-    Uniform,
-)
-from hpsearch.study.problems import show
-from hpsearch.study.values import canonical, is_number, nearest_of
-
-__all__ = [
-    "MAX_GRID_POINTS",
-    "PARAMETER_TYPES",
-    "Categorical",
-    "IntRange",
-    "LogUniform",
-    "Parameter",
-    "Uniform",
-    "default_grid_point",
-    "default_point",
-    "grid_axes",
-    "grid_points",
-    "grid_size",
-    "point_key",
-]
 
 
 def grid_axes(space: Mapping[str, Parameter]) -> dict[str, Sequence[Any]]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from hpsearch.definitions.parameters import MAX_GRID_POINTS, Parameter
+from hpsearch.definitions.parsing import parse_space
+from hpsearch.definitions.problems import pointer
+from hpsearch.definitions.space import default_grid_point, default_point, grid_points, grid_size, point_key
 from hpsearch.errors import UsageError
-from hpsearch.study.parameters import MAX_GRID_POINTS, Parameter
-from hpsearch.study.parsing import parse_space
-from hpsearch.study.problems import pointer
-from hpsearch.study.space import default_grid_point, default_point, grid_points, grid_size, point_key
 
 
 def space_of(**ranges: Any) -> dict[str, Parameter]:

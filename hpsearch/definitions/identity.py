@@ -1,4 +1,4 @@
-"""Comparing what may not change under an existing study."""
+"""Comparing what may not change under an existing study: ``StudyDefinition.identity`` of two definitions."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hpsearch.study.values import canonical
+from hpsearch.definitions.values import canonical
 
 _ABSENT = object()
 
 
-def differences(stored: Any, new: Any, name: str = "") -> list[str]:
+def diff_identity(stored: Any, new: Any, name: str = "") -> list[str]:
     """One line for each difference: ``search_space.learning_rate.high: 0.0005 -> 0.001``."""
     if isinstance(stored, Mapping) and isinstance(new, Mapping):
         lines = []
         for key in sorted({*stored, *new}):
             inner = f"{name}.{key}" if name else str(key)
-            lines += differences(stored.get(key, _ABSENT), new.get(key, _ABSENT), inner)
+            lines += diff_identity(stored.get(key, _ABSENT), new.get(key, _ABSENT), inner)
         return lines
     return [] if _same(stored, new) else [f"{name}: {_shown(stored)} -> {_shown(new)}"]
 

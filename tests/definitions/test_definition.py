@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from hpsearch.definitions.advice import advice
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.identity import diff_identity
+from hpsearch.definitions.problems import InvalidDefinition
 from hpsearch.errors import UsageError
-from hpsearch.study.definition import StudyDefinition, diff_identity
-from hpsearch.study.problems import InvalidDefinition
 from hpsearch.trials.settings import TrainSettings
 
 BOTH = {"type": "categorical", "choices": [True, False]}
@@ -55,7 +57,7 @@ class TestFormat:
         assert definition.settings["load_in_4bit"] is True
         assert (definition.objective.metric, definition.objective.direction) == ("eval_cer", "minimize")
         assert (definition.search_mode, definition.target(), definition.evaluations) == ("bayesian", 20, 20)
-        assert definition.warnings() == []
+        assert advice(definition) == []
 
     @pytest.mark.parametrize(
         "values",
@@ -617,7 +619,7 @@ class TestWarnings:
         ],
     )
     def test_warnings_of_a_search(self, change: dict[str, Any], warning: str) -> None:
-        assert StudyDefinition.from_flat(change).warnings() == [warning]
+        assert advice(StudyDefinition.from_flat(change)) == [warning]
 
     @pytest.mark.parametrize(
         ("n_trials", "warning"),
@@ -631,18 +633,18 @@ class TestWarnings:
     def test_warnings_of_a_grid(self, n_trials: int | None, warning: str | None) -> None:
         space = {"lora_r": {"type": "int", "low": 1, "high": 8}}
         values = {"search_space": space, "search_mode": "grid", "n_trials": n_trials, "pruner": "none"}
-        assert StudyDefinition.from_flat(values).warnings() == ([] if warning is None else [warning])
+        assert advice(StudyDefinition.from_flat(values)) == ([] if warning is None else [warning])
 
     def test_a_searched_name_that_the_command_lacks(self) -> None:
         values = PROGRAM | {"command": ["prog", "{text}"]}
-        assert StudyDefinition.from_flat(values).warnings() == [
+        assert advice(StudyDefinition.from_flat(values)) == [
             '"lr" is searched, but the command has no {lr}: the program gets it only in the job file '
             "(hpsearch.sdk.job().settings)"
         ]
 
     def test_a_pruner_of_another_type_is_not_held_to_numbers_it_has_not(self) -> None:
-        assert StudyDefinition.from_flat({"pruner": "none", "evaluations": 5, "n_trials": 2}).warnings() == []
-        (warning,) = StudyDefinition.from_flat({"pruner": "hyperband", "evaluations": 5, "n_trials": 2}).warnings()
+        assert advice(StudyDefinition.from_flat({"pruner": "none", "evaluations": 5, "n_trials": 2})) == []
+        (warning,) = advice(StudyDefinition.from_flat({"pruner": "hyperband", "evaluations": 5, "n_trials": 2}))
         assert "n_warmup_steps=10" in warning
 
 

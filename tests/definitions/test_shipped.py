@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.study.definition import StudyDefinition
-from hpsearch.study.fields import StudyFields
-from hpsearch.study.library import shipped_names
-from hpsearch.study.loading import load_definition
-from hpsearch.study.parsing import DEFAULT_SPACE
-from hpsearch.study.validation import validate_files
+from hpsearch.definitions import library
+from hpsearch.definitions.advice import advice
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.fields import StudyFields
+from hpsearch.definitions.library import shipped_names
+from hpsearch.definitions.loading import load_definition
+from hpsearch.definitions.parsing import DEFAULT_SPACE
+from hpsearch.definitions.validation import validate_files
 
 ROOT = Path(__file__).parent.parent.parent
 STUDIES = ["chandra-ocr", "digits-ocr", "digits-ocr-gemma", "gemma-ocr"]
@@ -40,7 +42,7 @@ def test_validate_has_nothing_to_say(path: Path) -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_opens_saves_and_loads_back(name: str) -> None:
     definition = load_definition(name)
-    assert definition.warnings() == []
+    assert advice(definition) == []
     assert definition.target() == 20
     assert definition.evaluations == 20
     # A fifth of the evaluations as warm-up: later saves half as much, see docs/studies.md.
@@ -66,7 +68,7 @@ def test_the_demo_needs_nothing(name: str) -> None:
     assert definition.missing() == ""
     assert definition.settings["holdout_split"] is not None
     # The demo of `make demo`: a pruner that can stop one of eight trials.
-    assert load_definition(name, options={"n_trials": 8}).warnings() == []
+    assert advice(load_definition(name, options={"n_trials": 8})) == []
 
 
 def test_gemma_has_its_users_defaults() -> None:
@@ -112,7 +114,7 @@ def test_the_default_space_is_the_one_in_the_code(study: str) -> None:
 @pytest.mark.parametrize("space", SPACES)
 def test_every_space_goes_with_its_study(study: str, folder: str, space: str) -> None:
     definition = load_definition(study, search_space=Path(folder + space))
-    assert definition.warnings() == []
+    assert advice(definition) == []
     is_grid = space == "grid_search_small"
     assert definition.search_mode == ("grid" if is_grid else "bayesian")
     assert definition.target() == (None if is_grid else 20)
@@ -133,7 +135,7 @@ def test_the_definitions_pages_examples_are_definitions() -> None:
     examples = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
     assert len(examples) == 2
     for example in examples:
-        assert StudyDefinition.from_flat(json.loads(example)).warnings() == []
+        assert advice(StudyDefinition.from_flat(json.loads(example))) == []
     for key in StudyFields.model_fields:
         assert f"`{key}`" in page
 
@@ -143,3 +145,11 @@ def test_the_studies_page_names_every_study_space_and_searched_setting() -> None
     searched = {name for space in SPACES for name in load_definition("x", search_space=Path(space)).search_space}
     for name in {*STUDIES, *SPACES, *searched, *load_definition("digits-ocr").search_space}:
         assert f"`{name}`" in page
+
+
+def test_what_a_search_left_is_not_taken_for_a_shipped_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one" / "trial_0").mkdir(parents=True)
+    for path in ("one.json", "one/one_best_params.json", "one/trial_0/config.json"):
+        (tmp_path / path).write_text("{}")
+    monkeypatch.setattr(library, "shipped_folder", lambda _: tmp_path)
+    assert library.shipped_names("studies") == ["one"]

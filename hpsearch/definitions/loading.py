@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpsearch.definitions.assignments import set_layer
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.layers import Layer, Merged, file_layer
+from hpsearch.definitions.library import find_space, find_study
+from hpsearch.definitions.names import check_study_name
+from hpsearch.definitions.parsing import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
+from hpsearch.definitions.paths import resolved
+from hpsearch.definitions.problems import JsonPath, Origin, nearest_names, show
+from hpsearch.definitions.setting_rules import without_idle
+from hpsearch.definitions.strict_json import load_json
 from hpsearch.errors import UsageError
-from hpsearch.study.assignments import set_layer
-from hpsearch.study.definition import StudyDefinition, diff_identity
-from hpsearch.study.layers import Layer, Merged, file_layer
-from hpsearch.study.library import find_space, find_study
-from hpsearch.study.names import check_study_name
-from hpsearch.study.parsing import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
-from hpsearch.study.paths import resolved
-from hpsearch.study.problems import JsonPath, Origin, nearest_names, show
-from hpsearch.study.setting_rules import without_idle
-from hpsearch.study.strict_json import load_json
-
-__all__ = ["check_study_name", "diff_identity", "find_study", "load_definition", "load_json", "load_settings"]
 
 
 def load_definition(

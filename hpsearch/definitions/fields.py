@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hpsearch.study.names import is_variable_name
-from hpsearch.study.problems import BrokenRules, Problem, nearest_names, show
+from hpsearch.definitions.names import is_variable_name
+from hpsearch.definitions.problems import BrokenRules, Problem, nearest_names, show
 from hpsearch.trials.job import MAX_NAME_CHARACTERS
 
 # What the built-in training reports: the direction in which each is better, and whether it is reported at every

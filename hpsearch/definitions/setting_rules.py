@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
+from hpsearch.definitions.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.errors import UsageError
 from hpsearch.ocr.slices import Slice
-from hpsearch.study.parameters import Categorical, IntRange, Parameter
-from hpsearch.study.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.trials.settings import TrainSettings, setting_names
 
 # Two names of one thing: where the first is given (not null), the second does nothing.
