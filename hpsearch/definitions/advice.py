@@ -8,7 +8,7 @@ from hpsearch.definitions.commands import placeholders
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.fields import REPORTED_METRICS
 from hpsearch.definitions.parameters import LogUniform, Uniform
-from hpsearch.definitions.setting_rules import ADAPTED, JUDGING
+from hpsearch.definitions.setting_rules import ADAPTED
 from hpsearch.errors import UsageError
 
 
@@ -88,8 +88,6 @@ def _space(definition: StudyDefinition) -> Iterator[str]:
                 f'"{name}" goes from {parameter.low:g} to {parameter.high:g} on a linear scale, '
                 'where small values are hardly tried; use "type": "loguniform"'
             )
-        if definition.command is None and name in JUDGING:
-            yield f'"{name}" is part of how trials are judged: searched, their values cannot be compared; fix it'
 
 
 def _may_be_false(definition: StudyDefinition, name: str) -> bool:

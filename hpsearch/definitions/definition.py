@@ -110,7 +110,7 @@ class StudyDefinition(StudyFields):
         """What may not change under an existing study, as JSON. ``identity.diff_identity`` compares two of them."""
         return {
             "search_space": self._flat_space(),
-            "settings": dict(self.settings),
+            "settings": self._settings_of_identity(),
             "objective": self.objective.model_dump(),
             "command": None if self.command is None else list(self.command),
             "seed": self.seed,
@@ -128,6 +128,10 @@ class StudyDefinition(StudyFields):
         if self.command is None and self.settings.get("input_data") is None and "input_data" not in self.search_space:
             return "the study needs data, but input_data is not given; name your rows with --input-data FILE"
         return ""
+
+    def _settings_of_identity(self) -> dict[str, Any]:
+        """The fixed settings, without where the data is: what it is shows in its fingerprint, and files may move."""
+        return {name: value for name, value in self.settings.items() if self.command or name != "input_data"}
 
     def _start(self) -> dict[str, Any]:
         return default_point(self.search_space, {} if self.command else defaults())

@@ -11,24 +11,8 @@ from hpsearch.assets import PREFIX
 
 def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Flat values with their relative paths made absolute, from the folder they were written in."""
-    found = dict(values)
-    space = values.get("search_space")
-    for name, resolve in _RESOLVERS.items():
-        if isinstance(values.get(name), str):
-            found[name] = resolve(values[name], base)
-        if isinstance(space, Mapping) and isinstance(space.get(name), Mapping):
-            space = {**space, name: _resolved_choices(space[name], resolve, base)}
-            found["search_space"] = space
-    return found
-
-
-def _resolved_choices(parameter: Mapping[str, Any], resolve: Callable[[str, Path], str], base: Path) -> dict[str, Any]:
-    changed = dict(parameter)
-    if isinstance(parameter.get("choices"), list):
-        changed["choices"] = [resolve(each, base) if isinstance(each, str) else each for each in parameter["choices"]]
-    if isinstance(parameter.get("default"), str):
-        changed["default"] = resolve(parameter["default"], base)
-    return changed
+    given = {name: values[name] for name in _RESOLVERS if isinstance(values.get(name), str)}
+    return {**values, **{name: _RESOLVERS[name](text, base) for name, text in given.items()}}
 
 
 def _data_path(text: str, base: Path) -> str:

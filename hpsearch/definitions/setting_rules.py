@@ -13,7 +13,7 @@ from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
 from hpsearch.definitions.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.errors import UsageError
 from hpsearch.ocr.slices import Slice
-from hpsearch.trials.settings import TrainSettings, setting_names
+from hpsearch.trials.settings import UNSEARCHABLE, TrainSettings, setting_names
 
 # Two names of one thing: where the first is given (not null), the second does nothing.
 DECIDED_BY = {"max_steps": "num_train_epochs", "warmup_steps": "warmup_ratio", "holdout_split": "holdout_fraction"}
@@ -22,19 +22,6 @@ DECIDED_BY = {"max_steps": "num_train_epochs", "warmup_steps": "warmup_ratio", "
 ADAPTED = ("finetune_vision_layers", "finetune_language_layers")
 
 SPLITS = ("train_split", "val_split", "holdout_split")
-
-# What trials are judged by: searched, their values could not be compared.
-JUDGING = frozenset(
-    {
-        "evaluations",
-        "eval_samples",
-        "max_new_tokens",
-        "text_normalization",
-        "val_split",
-        "holdout_split",
-        "holdout_fraction",
-    }
-)
 
 
 def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
@@ -52,6 +39,8 @@ def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
 def searched_problems(name: str, parameter: Parameter) -> list[Problem]:
     """What is wrong with searching a setting over a range: every choice and both ends must be values of the setting."""
     path: JsonPath = ("search_space", name)
+    if name in UNSEARCHABLE:
+        return [Problem(path, f"{show(name)} cannot be searched: {UNSEARCHABLE[name]}", "fix it to one value")]
     if not isinstance(parameter, (Categorical, IntRange)) and "integer" in kinds(name):
         rule = f'{show(name)} takes whole numbers, but its range has type "{parameter.type}"'
         return [

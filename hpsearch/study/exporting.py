@@ -1,4 +1,4 @@
-"""`hpsearch export`: the best files again, every trial as CSV's raw material, and the archive."""
+"""`hpsearch export`: the best files again, and the archive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpsearch.errors import UsageError
 from hpsearch.study.archive import write_archive
-from hpsearch.study.folders import StudyFolders
+from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.lookup import load_study, only_study, stored_definition
 from hpsearch.study.results import prepared_info, write_best_files
@@ -31,8 +31,8 @@ def export_study(
         opened = open_storage(url)
         loaded = load_study(opened, study or only_study(opened), url)
         ledger = Ledger(loaded, opened, stored_definition(loaded))
-        folders = StudyFolders(base_output_dir, loaded.study_name)
-        target = StudyFolders(output_dir.parent, output_dir.name) if output_dir else folders
+        folders = study_folders(base_output_dir, loaded.study_name)
+        target = StudyFolders(output_dir, loaded.study_name) if output_dir else folders
         best = write_best_files(ledger, target, prepared_info(ledger))
         if best is None and archive is None:
             raise UsageError(f"no trial of {loaded.study_name} has succeeded yet", "see `hpsearch status`")

@@ -12,15 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class StudyFolders:
-    """The folder of one study under the base output directory."""
+    """The study's folder, ``root``, and what lies in it."""
 
-    base: Path
+    root: Path
     study: str
-
-    @property
-    def root(self) -> Path:
-        """The study's folder."""
-        return self.base / self.study
 
     @property
     def prepared(self) -> Path:
@@ -58,6 +53,11 @@ class StudyFolders:
     def make(self) -> None:
         """Make the study's folder, readable by its owner alone."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def study_folders(base: Path, study: str) -> StudyFolders:
+    """The folders of a study under the base output directory."""
+    return StudyFolders(base / study, study)
 
 
 def write_json(path: Path, value: Any) -> None:

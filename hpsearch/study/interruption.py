@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,6 +17,8 @@ class Interruption:
     def __init__(self) -> None:
         self.count = 0
         self.signal: signal.Signals | None = None
+        # Called at each signal, in its handler: ends the wait that the signal came in.
+        self.wake: Callable[[], None] = lambda: None
         self._former: dict[signal.Signals, Any] = {}
 
     @property
@@ -49,3 +52,4 @@ class Interruption:
     def _catch(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         self.signal = self.signal or signal.Signals(number)
+        self.wake()

@@ -72,11 +72,7 @@ def write_best_files(ledger: Ledger, folders: StudyFolders, prepared: Mapping[st
 
 def best_config(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
     """A trial's configuration as flat keys that ``hpsearch train`` repeats exactly."""
-    definition = ledger.definition
-    config = definition.trial_settings(trial.params, trial_seed(definition, root_of(trial)))
-    if definition.command is not None:
-        return {"command": list(definition.command), "settings": config, "seed": trial_seed(definition, root_of(trial))}
-    return config
+    return ledger.definition.best_config(trial.params, trial_seed(ledger.definition, root_of(trial)))
 
 
 def keep_best_adapters(ledger: Ledger, folders: StudyFolders) -> None:

@@ -26,8 +26,8 @@ from hpsearch.trials.job import Finished, Job, Progress, Report
 STOP_GRACE_S = 10.0
 # Seconds a trial gets to stop by itself once it was told that it is pruned.
 PRUNE_GRACE_S = 30.0
-# The loop looks at signals and limits this often, in seconds.
-TICK_S = 0.2
+# The loop looks at time limits this often, in seconds; events and signals end its wait.
+TICK_S = 1.0
 # This many trials in a row that failed with one cause end the study: a broken program must not burn the search.
 MAX_ALIKE = 5
 

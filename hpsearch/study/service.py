@@ -17,7 +17,7 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.loading import load_definition
 from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import TooManyFailures, UsageError
-from hpsearch.study.folders import StudyFolders
+from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker, job_maker
 from hpsearch.study.lease import lease_for
@@ -124,12 +124,13 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
 
 def _run(name: str, definition: StudyDefinition, options: RunOptions, view: View) -> RunSummary:
     quiet_optuna()
-    folders = StudyFolders(options.base_output_dir.absolute(), name)
+    folders = study_folders(options.base_output_dir.absolute(), name)
     with storage_errors(options.url), Interruption() as interruption:
         storage = open_storage(options.url, create=True)
         with lease_for(options.url, name):
             ledger = open_study(storage, name, definition)
             executor = EXECUTORS[options.executor](1)
+            interruption.wake = executor.wake
             try:
                 return _Run(ledger, folders, job_maker(definition, folders), executor, options, interruption, view).go()
             finally:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
-from hpsearch.study.folders import StudyFolders
+from hpsearch.study.folders import study_folders
 from hpsearch.study.lease import Owner, live_owner, start_ticks
 from hpsearch.study.lookup import load_study, only_study, stored_definition, study_names, target_of
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
@@ -90,7 +90,7 @@ def trial_log(storage: str | None, base_output_dir: Path, study: str | None, num
     found = {trial.number: trial for trial in trials}.get(chosen if chosen is not None else -1)
     if found is None:
         raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"it has {len(trials)} trials, from 0")
-    folders = StudyFolders(base_output_dir, loaded.study_name)
+    folders = study_folders(base_output_dir, loaded.study_name)
     return TrialLog(found.number, folders.attempt(root_of(found), attempt_of(found)) / "log.txt", loaded)
 
 

@@ -47,11 +47,12 @@ def train_once(
         )
     require_complete(definition)
     output_dir = output_dir.absolute()
-    jobs = job_maker(definition, StudyFolders(output_dir.parent, output_dir.name))
+    jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
     output_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     runner = EXECUTORS[executor](1)
     try:
         with Interruption() as interruption:
+            interruption.wake = runner.wake
             info = {} if definition.command else prepare(jobs.prepare(), runner, interruption, view)
             if info:
                 view(Prepared(info))

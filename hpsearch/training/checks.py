@@ -10,20 +10,8 @@ from pydantic import ValidationError
 
 from hpsearch.errors import UsageError
 from hpsearch.training.families import Family
-from hpsearch.training.prepared import FIXED_BY_PREPARE, TOO_LONG_REMEDY, too_long
+from hpsearch.training.prepared import TOO_LONG_REMEDY, too_long
 from hpsearch.trials.settings import TrainSettings
-
-# Settings that a study cannot search, and why.
-UNSEARCHABLE = {
-    **dict.fromkeys(FIXED_BY_PREPARE, "data and model are made ready once for all trials"),
-    "backend": "all trials of a study run on one backend",
-    "text_normalization": "trials would be judged by different rules",
-    "eval_samples": "trials would be compared on different rows",
-    "evaluations": "trials would be compared at different points of their training",
-    "max_new_tokens": "trials would be judged by different rules",
-}
-# A searched setting that another, fixed one makes meaningless.
-OVERRIDDEN_BY = {"num_train_epochs": "max_steps", "warmup_ratio": "warmup_steps", "holdout_fraction": "holdout_split"}
 
 
 @dataclass(frozen=True)
@@ -46,23 +34,6 @@ def candidates(settings: Mapping[str, Any], searched: Mapping[str, Sequence[Any]
     for name, values in searched.items():
         for value in values[1:]:
             yield _parse({**base, name: value})
-
-
-def check_searched(settings: TrainSettings, searched: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse to search what a study cannot search.
-
-    Raises:
-        UsageError: one of ``UNSEARCHABLE`` is searched, or one that a fixed setting overrides.
-    """
-    for name in searched:
-        if name in UNSEARCHABLE:
-            raise UsageError(f"{name} cannot be searched: {UNSEARCHABLE[name]}", f"fix {name} to one value")
-        other = OVERRIDDEN_BY.get(name)
-        if other is not None and other not in searched and getattr(settings, other) is not None:
-            raise UsageError(
-                f"{name} is searched, but {other} is {getattr(settings, other)} and decides instead",
-                f"search {other}, or set it to null",
-            )
 
 
 def check_settings(settings: TrainSettings, family: Family, machine: Machine) -> None:

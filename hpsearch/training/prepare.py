@@ -34,7 +34,6 @@ def prepare(job: Job) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     candidates = list(checks.candidates(job.settings, job.searched))
     settings = candidates[0]
-    checks.check_searched(settings, job.searched)
     source = find_data(settings.input_data)
     stamp = stamp_of(settings, job.searched, source)
     found = _earlier(folder, stamp)

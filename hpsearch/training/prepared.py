@@ -10,21 +10,10 @@ from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.training.rows import RowFile
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings
 
 SPLITS = ("train", "validation", "holdout")
 FILE_NAME = "prepared.json"
-# Settings by which the rows and the model were made ready: a trial with other values needs another prepare job.
-FIXED_BY_PREPARE = (
-    "model_name",
-    "model_revision",
-    "family",
-    "input_data",
-    "train_split",
-    "val_split",
-    "holdout_split",
-    "holdout_fraction",
-)
 
 
 @dataclass(frozen=True)

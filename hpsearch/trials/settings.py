@@ -114,6 +114,29 @@ class TrainSettings(BaseModel):
     )
 
 
+# By what the rows and the model are made ready, once for all trials of a study.
+FIXED_BY_PREPARE = (
+    "model_name",
+    "model_revision",
+    "family",
+    "input_data",
+    "train_split",
+    "val_split",
+    "holdout_split",
+    "holdout_fraction",
+)
+
+# Settings that a study cannot search, and why.
+UNSEARCHABLE = {
+    **dict.fromkeys(FIXED_BY_PREPARE, "data and model are made ready once for all trials"),
+    "backend": "all trials of a study run on one backend",
+    "text_normalization": "trials would be judged by different rules",
+    "max_new_tokens": "trials would be judged by different rules",
+    "eval_samples": "trials would be compared on different rows",
+    "evaluations": "trials would be compared at different points of their training",
+}
+
+
 def setting_names() -> frozenset[str]:
     """Names of all settings."""
     return frozenset(TrainSettings.model_fields)

@@ -382,12 +382,6 @@ class TestPaths:
         assert load({"model_name": "org/model"}).settings["model_name"] == "org/model"
         assert load({"model_name": "./m"}).settings["model_name"] == str(folder / "m")
 
-    def test_searched_paths_too(self, folder: Path) -> None:
-        choices = {"type": "categorical", "choices": ["a.json", "asset:digits/data"], "default": "a.json"}
-        definition = load({"search_space": {"input_data": choices}})
-        assert definition.searched_values()["input_data"] == [str(folder / "a.json"), "asset:digits/data"]
-        assert definition.default_params() == {"input_data": str(folder / "a.json")}
-
     def test_names_that_no_file_can_have(self) -> None:
         Path("loop").symlink_to("loop")
         for name in ("x" * 5000, "loop/x"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hpsearch.definitions.loading import load_definition
-from hpsearch.study.folders import StudyFolders
+from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.opening import open_study
@@ -32,7 +32,7 @@ def as_text(value: Any, tmp_path: Path) -> str:
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_job_of_each_study(tmp_path: Path, golden: Golden, study: str) -> None:
     definition = load_definition(study, options={"input_data": f"{tmp_path}/pages.json"})
-    maker = JobMaker(definition, StudyFolders(tmp_path, study), environ={"PATH": "/bin", "HF_TOKEN": "canary"})
+    maker = JobMaker(definition, study_folders(tmp_path, study), environ={"PATH": "/bin", "HF_TOKEN": "canary"})
     job = asdict(maker.trial(0, 0, 1, definition.default_params()))
     job["environment"] = sorted(name for name in job["environment"] if not name.endswith("_NUM_THREADS"))
     assert "canary" not in json.dumps(job)

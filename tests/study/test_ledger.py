@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.study import attributes as attrs
-from hpsearch.study.folders import StudyFolders
+from hpsearch.study.folders import study_folders
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.opening import open_study
 from hpsearch.study.recovery import recover
@@ -79,7 +79,7 @@ def test_only_a_finite_objective_is_a_success(metrics: dict[str, float], cause: 
 
 
 def test_recovery_tells_untold_results_and_queues_dead_trials_again(ledger: Ledger, tmp_path: Path) -> None:
-    folders = StudyFolders(tmp_path, "a")
+    folders = study_folders(tmp_path, "a")
     untold, dead = next_number(ledger), next_number(ledger)
     folder = folders.attempt(untold, 1)
     folder.mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_a_retry_that_the_dead_runner_did_not_queue_is_queued_once(ledger: Ledge
     ledger.note(number, {attrs.OUTCOME: "interrupted"})
     ledger.study.tell(number, state=TrialState.FAIL)
     for expected in ([number], []):
-        found = recover(ledger, StudyFolders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
+        found = recover(ledger, study_folders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
         assert found.requeued == expected
 
 
@@ -106,5 +106,5 @@ def test_a_trial_that_died_before_its_parameters_were_stored_leaves_nothing_behi
     ledger: Ledger, tmp_path: Path
 ) -> None:
     ledger.study.ask()
-    recover(ledger, StudyFolders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
+    recover(ledger, study_folders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
     assert [trial.state for trial in ledger.trials()] == [TrialState.FAIL]

@@ -185,10 +185,6 @@ def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
         ({"model_name": "no such/thing at all"}, {}, "must be a Hub id, a folder or asset:NAME"),
         ({"model_name": "/tmp"}, {}, "must hold a readable config.json"),
         ({}, {"lora_r": [8, 0]}, "lora_r: Input should be greater than or equal to 1"),
-        ({}, {"train_split": ["train", "train[:5]"]}, "train_split cannot be searched"),
-        ({}, {"eval_samples": [2, 3]}, "eval_samples cannot be searched"),
-        ({}, {"num_train_epochs": [1, 2]}, "num_train_epochs is searched, but max_steps is 4 and decides"),
-        ({"warmup_steps": 1}, {"warmup_ratio": [0.0, 0.1]}, "warmup_steps is 1 and decides"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(

@@ -20,12 +20,11 @@ from hpsearch.training.devices import set_threads
 from hpsearch.training.evaluation import evaluate
 from hpsearch.training.families import FAMILIES, find_family
 from hpsearch.training.models import find_model
-from hpsearch.training.prepared import FIXED_BY_PREPARE
 from hpsearch.training.progress import Progress
 from hpsearch.training.recipe import evaluation_subset, load_adapted
 from hpsearch.training.rows import training_rows
 from hpsearch.training.schedule import EvaluationSchedule
-from hpsearch.trials.settings import TrainSettings, setting_names
+from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
 from tests.training.conftest import Door, at
 
 QWEN = FAMILIES["qwen3_vl"]
