@@ -153,10 +153,8 @@ def _compare(
 ) -> None:
     from hpsearch.analysis.service import compare_studies
     from hpsearch.study.lookup import load_study, study_names
-    from hpsearch.study.sampling import quiet_optuna
     from hpsearch.study.storage import open_storage, storage_errors
 
-    quiet_optuna()
     with storage_errors(url):
         storage = open_storage(url)
         names = study_names(storage) if ALL in compare else [*([study] if study else []), *compare]

@@ -10,7 +10,6 @@ from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.lookup import load_study, only_study, stored_definition
 from hpsearch.study.results import prepared_info, write_best_files
-from hpsearch.study.sampling import quiet_optuna
 from hpsearch.study.storage import default_url, open_storage, storage_errors
 
 
@@ -25,7 +24,6 @@ def export_study(
     Raises:
         UsageError: there is no such study, or none of its trials has succeeded yet.
     """
-    quiet_optuna()
     url = storage or default_url(base_output_dir)
     with storage_errors(url):
         opened = open_storage(url)

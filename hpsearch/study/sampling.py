@@ -9,7 +9,6 @@ and counts failed ones as visited): the next point is derived from the stored tr
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -105,11 +104,3 @@ def open_points(trials: Sequence[FrozenTrial], definition: StudyDefinition) -> l
     """
     taken = {point_key(params_of(trial)) for trial in trials if trial.state in _TAKEN}
     return [point for point in grid_points(definition.search_space) if point_key(point) not in taken]
-
-
-def quiet_optuna() -> None:
-    """Keep Optuna's own log lines and experimental warnings off the terminal; hpsearch says what happens itself."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

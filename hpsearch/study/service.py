@@ -29,7 +29,7 @@ from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.results import best_config, prepared_info, write_best
 from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
-from hpsearch.study.sampling import open_points, quiet_optuna
+from hpsearch.study.sampling import open_points
 from hpsearch.study.storage import default_url, open_storage, storage_errors
 from hpsearch.study.view import Note, Prepared, RunStarted, View, silent
 from hpsearch.trials.executors import EXECUTORS, Executor
@@ -114,7 +114,6 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
-    quiet_optuna()
     name = options.study or only_unfinished(options.url)
     with storage_errors(options.url):
         study = load_study(open_storage(options.url), check_study_name(name), options.url)
@@ -123,7 +122,6 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
 
 
 def _run(name: str, definition: StudyDefinition, options: RunOptions, view: View) -> RunSummary:
-    quiet_optuna()
     folders = study_folders(options.base_output_dir.absolute(), name)
     with storage_errors(options.url), Interruption() as interruption:
         storage = open_storage(options.url, create=True)

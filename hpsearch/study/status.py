@@ -18,7 +18,6 @@ from hpsearch.study.folders import study_folders
 from hpsearch.study.lease import Owner, live_owner, start_ticks
 from hpsearch.study.lookup import load_study, only_study, stored_definition, study_names, target_of
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
-from hpsearch.study.sampling import quiet_optuna
 from hpsearch.study.storage import default_url, open_storage, sqlite_path, storage_errors
 
 
@@ -70,7 +69,6 @@ class TrialLog:
 
 def study_statuses(storage: str | None, base_output_dir: Path, study: str | None) -> list[StudyStatus]:
     """The status of one study, or of all in the storage."""
-    quiet_optuna()
     url = storage or default_url(base_output_dir)
     with storage_errors(url):
         opened = open_storage(url)
@@ -80,7 +78,6 @@ def study_statuses(storage: str | None, base_output_dir: Path, study: str | None
 
 def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
     """The log of a trial; by default of the latest trial that ran."""
-    quiet_optuna()
     url = storage or default_url(base_output_dir)
     with storage_errors(url):
         opened = open_storage(url)

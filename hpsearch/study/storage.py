@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,7 @@ def open_storage(url: str, *, create: bool = False) -> optuna.storages.BaseStora
         raise UsageError(
             f"not a storage URL: {masked(url)!r}", "write sqlite:///file.db or postgresql://user@host/name"
         )
+    _quiet_optuna()
     with storage_errors(url):
         kwargs: dict[str, Any] = {"creator": _sqlite_connector(path)} if path is not None else {"pool_pre_ping": True}
         return get_storage(RDBStorage(url, engine_kwargs=kwargs))
@@ -90,6 +92,14 @@ def masked(url: str) -> str:
         return make_url(url).set(query={}).render_as_string(hide_password=True)
     except ArgumentError:
         return "(a URL that cannot be read)"
+
+
+def _quiet_optuna() -> None:
+    """Keep Optuna's own log lines and experimental warnings off the terminal; hpsearch says what happens itself."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 def _make_sure_of_file(path: Path, create: bool) -> None:
