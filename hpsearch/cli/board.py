@@ -167,7 +167,7 @@ class Board:
         if self.base is not None:
             head.append(f"  untuned {shown(self.base)}", "dim")
         left = self.seconds_left()
-        if left is not None:
+        if left:
             head.append(f"  about {duration(left)} left", "default")
         return head
 
