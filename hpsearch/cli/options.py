@@ -75,6 +75,8 @@ def storage_options(function: Decorated) -> Decorated:
     )(function)
 
 
-def command(**kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A click command with hpsearch's spelling rules."""
-    return click.command(cls=kwargs.pop("cls", Command), context_settings=SETTINGS, **kwargs)
+def command(*examples: str, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A click command with hpsearch's spelling rules; its help ends with the examples."""
+    shown = ["\b", "Examples:" if len(examples) > 1 else "Example:", *(f"  {example}" for example in examples)]
+    epilog = "\n".join(shown) if examples else None
+    return click.command(cls=kwargs.pop("cls", Command), context_settings=SETTINGS, epilog=epilog, **kwargs)

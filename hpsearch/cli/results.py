@@ -39,7 +39,13 @@ class CompareCommand(Command):
         return super().parse_args(ctx, rewritten)
 
 
-@command(cls=CompareCommand)
+@command(
+    "hpsearch analyze --study gemma-ocr --top 5",
+    "hpsearch analyze --study gemma-ocr --compare chandra-ocr",
+    "hpsearch analyze --compare",
+    "hpsearch analyze --storage sqlite:///other.db --study theirs",
+    cls=CompareCommand,
+)
 @study_option()
 @click.option(
     "--compare", multiple=True, metavar="[NAME ...]", help="Compare with these studies; without names, with all."
@@ -82,7 +88,7 @@ def analyze(
             _analyze_one(study, url, base, output_dir, top)
 
 
-@command()
+@command("hpsearch export --study gemma-ocr --archive gemma-ocr.zip")
 @study_option()
 @click.option(
     "--archive",

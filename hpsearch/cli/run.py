@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpsearch.cli.options import command, storage_options, study_option
-from hpsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from hpsearch.cli.board import Board
@@ -21,7 +20,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
 
 
-@command()
+@command(
+    "hpsearch run --study gemma-ocr --input-data pages.json --n-trials 20",
+    "hpsearch run --study gemma-ocr --input-data pages.json --search-space grid_search_small --search-mode grid",
+    "hpsearch run --study mine --config mine.json --set lora_dropout=0.05 --set pruner.type=none --dry-run",
+)
 @study_option()
 @click.option(
     "--n-trials",
@@ -55,7 +58,12 @@ LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
     help="Stop after this time; what runs is queued again.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the study.")
-@click.option("--resume", "must_exist", is_flag=True, help="Go on with an existing study; refuse to start a new one.")
+@click.option(
+    "--resume",
+    "must_exist",
+    is_flag=True,
+    help="Go on with an existing study, as `hpsearch resume` does; refuse to start a new one.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be run; write nothing.")
 @click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
 @click.option("--input-data", help="Rows of image and text: a file, a folder, or asset:NAME.")
@@ -65,15 +73,13 @@ def run(dry_run: bool, **given: Any) -> int:
 
     Run the same command again after any interruption: it goes on where it stood.
     """
-    if given["n_trials"] is not None and given["add_trials"] is not None:
-        raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
     options = _options(given)
     if dry_run:
         return _show_plan(options)
     return _watch(options, resume=False)
 
 
-@command()
+@command("hpsearch resume", "hpsearch resume --study gemma-ocr --add-trials 10")
 @study_option()
 @click.option("--n-trials", type=click.IntRange(min=1), help="A new total of finished trials.")
 @click.option("--add-trials", type=click.IntRange(min=1), help="Finished trials to add to those there are.")
@@ -96,9 +102,6 @@ def _options(given: dict[str, Any]) -> RunOptions:
     from hpsearch.study.service import RunOptions
 
     layer = {name: given.pop(name) for name in LAYER if name in given}
-    input_data = layer.get("input_data")
-    if input_data is not None and not input_data.startswith("asset:") and Path(input_data).exists():
-        layer["input_data"] = str(Path(input_data).absolute())
     return RunOptions(
         options={name: value for name, value in layer.items() if value is not None},
         timeout_s=given.pop("timeout"),

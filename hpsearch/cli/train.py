@@ -38,7 +38,10 @@ def _setting_options(function: Any) -> Any:
     return function
 
 
-@command()
+@command(
+    "hpsearch train --config studies/gemma-ocr/gemma-ocr_best_config.json --output-dir best-gemma",
+    "hpsearch train --model-name google/gemma-3-4b-it --input-data pages.json --lora-r 32 --output-dir gemma-4b",
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),

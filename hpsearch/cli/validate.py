@@ -9,7 +9,7 @@ import click
 from hpsearch.cli.options import command
 
 
-@command()
+@command("hpsearch validate studies/mine.json search_spaces/wide.json")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> int:
     """Check definitions and search spaces: every error of every FILE, with its place, rule, values and remedy."""

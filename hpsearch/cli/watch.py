@@ -15,7 +15,7 @@ from hpsearch.cli.options import command, storage_options, study_option
 from hpsearch.errors import UsageError
 
 
-@command()
+@command("hpsearch status --json")
 @study_option()
 @storage_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
@@ -34,7 +34,7 @@ def status(study: str | None, storage: str | None, base_output_dir: Path, as_jso
     Console().print(status_table(statuses))
 
 
-@command()
+@command("hpsearch logs --study gemma-ocr --trial 7 --follow")
 @study_option()
 @click.option("--trial", "number", type=click.IntRange(min=0), help="Trial whose log is shown. [default: the latest]")
 @click.option("--follow", "-f", is_flag=True, help="Go on showing what is added, until the trial ends.")

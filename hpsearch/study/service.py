@@ -52,6 +52,16 @@ class RunOptions:
     must_exist: bool = False  # --resume
     executor: str = "local"
 
+    def __post_init__(self) -> None:
+        """Refuse two totals at once."""
+        if self.n_trials is not None and self.add_trials is not None:
+            raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
+
+    @property
+    def defines(self) -> bool:
+        """Whether they say anything about the study's definition."""
+        return bool(self.config or self.search_space or self.options or self.sets)
+
     @property
     def url(self) -> str:
         """The storage's URL."""
@@ -90,12 +100,16 @@ def timestamped_name() -> str:
 def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     """Run a study: start it, or go on with it where it stands.
 
+    With ``must_exist`` and nothing said about its definition, the stored one is used, as by ``resume_study``.
+
     Raises:
         UsageError: the definition or an option is wrong.
         DefinitionChanged: it differs from the one stored with the study.
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
+    if options.must_exist and not options.defines:
+        return resume_study(options, view)
     name, definition = resolve(options)
     require_complete(definition)
     if options.must_exist:

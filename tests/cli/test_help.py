@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +19,19 @@ def test_help(golden: Golden, command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="hpsearch", terminal_width=110)
     assert shown.exit_code == 0, shown.output
     golden.check(f"help/{command or 'hpsearch'}.txt", shown.output)
+
+
+def test_the_examples_are_understood() -> None:
+    shown = 0
+    for name in COMMANDS:
+        command = app.get_command(click.Context(app), name)
+        assert command is not None
+        for example in (command.epilog or "").splitlines()[2:]:
+            program, word, *arguments = shlex.split(example)
+            assert (program, word) == ("hpsearch", name)
+            assert command.make_context(name, arguments)
+            shown += 1
+    assert shown > 10
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

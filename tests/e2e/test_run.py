@@ -148,6 +148,20 @@ def test_run_resume_refuses_a_study_that_does_not_exist(tmp_path: Path, command_
     assert "no study 'other' to resume" in refused.stderr
 
 
+def test_run_resume_goes_on_with_the_stored_definition(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    start = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    assert command_line(*start, "--seed", "5").returncode == 0
+    done = command_line("run", "--study", "quad", "--resume", "--n-trials", "2")
+    assert done.returncode == 0, done.stderr
+    assert "2 finished trials" in done.stdout
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--resume").returncode == 6
+
+    both = command_line("resume", "--study", "quad", "--n-trials", "3", "--add-trials", "1")
+    assert both.returncode == 2
+    assert "give one of them" in both.stderr
+
+
 def test_pruning_stops_bad_trials_and_keeps_their_last_report(tmp_path: Path, command_line: CommandLine) -> None:
     definition(
         tmp_path,
