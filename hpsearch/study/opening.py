@@ -12,7 +12,7 @@ from hpsearch.definitions.identity import diff_identity
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import stored_definition, study_names, target_of
+from hpsearch.study.lookup import first_target, stored_definition, study_names, target_of
 from hpsearch.study.pruning import make_pruner
 from hpsearch.study.records import finished
 from hpsearch.study.results import prepared_info
@@ -27,17 +27,20 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition) -> 
     Raises:
         DefinitionChanged: it has trials, and something that they hang on was changed; nothing was written.
     """
-    pruner = make_pruner(definition.pruner, definition.evaluations)
+    pruner, direction = make_pruner(definition.pruner, definition.evaluations), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
         if study.get_trials(deepcopy=False):
             _refuse_changes(study, definition)
-            study.set_user_attr(attrs.DEFINITION, definition.flat())
-            return Ledger(study, storage, definition)
-        optuna.delete_study(study_name=name, storage=storage)
+        elif [each.name.lower() for each in study.directions] != [direction]:
+            stored_definition(study)  # refuses a study that another program made: it is not ours to delete
+            optuna.delete_study(study_name=name, storage=storage)
     study = optuna.create_study(
-        study_name=name, storage=storage, direction=definition.objective.direction, pruner=pruner
+        study_name=name, storage=storage, direction=direction, pruner=pruner, load_if_exists=True
     )
+    study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
+    if study.user_attrs.get(attrs.DEFINITION, {}).get("n_trials") != definition.n_trials:
+        study.set_user_attr(attrs.TARGET, first_target(definition))
     study.set_user_attr(attrs.DEFINITION, definition.flat())
     return Ledger(study, storage, definition)
 

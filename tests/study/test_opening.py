@@ -1,0 +1,62 @@
+"""Opening a study under a name that is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import BaseStorage
+
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.errors import DefinitionChanged, UsageError
+from hpsearch.study.opening import open_study, settle_target
+from hpsearch.study.storage import open_storage
+
+PROGRAM = {
+    "command": ["prog", "{x}"],
+    "search_space": {"x": {"type": "uniform", "low": 0.0, "high": 1.0}},
+    "objective": {"metric": "loss", "direction": "minimize"},
+}
+
+
+def defined(**keys: Any) -> StudyDefinition:
+    return StudyDefinition.from_flat(PROGRAM | keys)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> BaseStorage:
+    return open_storage(f"sqlite:///{tmp_path / 'hpsearch.db'}", create=True)
+
+
+def test_a_study_without_trials_takes_the_new_definition(storage: BaseStorage) -> None:
+    open_study(storage, "a", defined())
+    upwards = defined(objective={"metric": "loss", "direction": "maximize"}, seed=5)
+    ledger = open_study(storage, "a", upwards)
+    assert ledger.study.direction.name == "MAXIMIZE"
+    assert ledger.study.metric_names == ["loss"]
+
+
+def test_a_study_with_trials_keeps_its_definition(storage: BaseStorage) -> None:
+    open_study(storage, "a", defined()).study.ask()
+    with pytest.raises(DefinitionChanged, match="seed: 3407 -> 5"):
+        open_study(storage, "a", defined(seed=5))
+
+
+@pytest.mark.parametrize("directions", [["maximize"], ["minimize", "minimize"]])
+def test_an_empty_study_of_another_program_is_not_deleted(storage: BaseStorage, directions: list[str]) -> None:
+    theirs = optuna.create_study(study_name="a", storage=storage, directions=directions)
+    theirs.set_user_attr("note", "mine")
+    with pytest.raises(UsageError, match="was not made by hpsearch"):
+        open_study(storage, "a", defined())
+    assert optuna.load_study(study_name="a", storage=storage).user_attrs == {"note": "mine"}
+
+
+def test_the_target_is_the_last_that_was_named(storage: BaseStorage) -> None:
+    assert settle_target(open_study(storage, "a", defined()), None, None) == 20
+    assert settle_target(open_study(storage, "a", defined()), 7, None) == 7
+    assert settle_target(open_study(storage, "a", defined()), None, None) == 7
+    assert settle_target(open_study(storage, "a", defined(n_trials=9)), None, None) == 9
+    assert settle_target(open_study(storage, "a", defined(n_trials=9)), None, 2) == 2
+    assert settle_target(open_study(storage, "a", defined(n_trials=9)), None, None) == 2
