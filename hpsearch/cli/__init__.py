@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ def app(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal's narrow encoding ends no search
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     sys.exit(_run([word for word in words if word != "--debug"], debug))
@@ -62,6 +66,9 @@ def _run(words: list[str], debug: bool) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        return _fail(HpsearchError(f"{named}{error.strerror or error}", "make it usable, or name another place"), debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line for the user, the rest with --debug
         return _fail(
             HpsearchError(

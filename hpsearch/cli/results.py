@@ -146,9 +146,11 @@ def print_lines(result: AnalysisResult) -> None:
 
 
 def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | None, top: int) -> None:
+    from hpsearch.study.folders import study_folders
+
     name = study or _only(url)
-    target = output_dir or base / name / "report"
-    result = study_report(name, url, base / name, target, top=top, png=True)
+    folders = study_folders(base, name)
+    result = study_report(name, url, folders.root, output_dir or folders.report, top=top, png=True)
     print_lines(result)
     for path in result.files:
         click.echo(str(path))

@@ -71,7 +71,8 @@ LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
 def run(dry_run: bool, **given: Any) -> int:
     """Search: run trials of a study until its target is reached.
 
-    Run the same command again after any interruption: it goes on where it stood.
+    After any interruption, run the same command again, or `hpsearch resume` (which adds no more trials, and knows the
+    name of a study that was given none): the search goes on where it stood.
     """
     options = _options(given)
     if dry_run:
@@ -153,8 +154,7 @@ def _short(path: Path | None) -> str:
 
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.definitions.advice import advice
-    from hpsearch.study.lookup import first_target
-    from hpsearch.study.service import resolve
+    from hpsearch.study.service import planned_target, resolve
 
     name, definition = resolve(options)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
@@ -162,7 +162,7 @@ def _show_plan(options: RunOptions) -> int:
     click.echo(f"searched: {', '.join(definition.search_space) or 'nothing'}")
     if definition.search_mode == "grid":
         click.echo(f"grid: {definition.grid_size()} points")
-    click.echo(f"target: {options.n_trials or first_target(definition)} finished trials")
+    click.echo(f"target: {planned_target(options, name, definition)} finished trials")
     _echo_all("warning: ", advice(definition))
     _echo_all("missing: ", [definition.missing()] if definition.missing() else [])
     click.echo("nothing was written")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +61,14 @@ class Lines:
         self._board.take(happening)
         line = self._line(happening)
         if line:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        """Print, unless nobody reads any more: that ends no search."""
+        try:
             print(line, flush=True)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _line(self, happening: Happening) -> str:
         if isinstance(happening, RunStarted):

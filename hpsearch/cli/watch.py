@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import signal
@@ -65,11 +66,11 @@ def stop(study: str | None, storage: str | None, base_output_dir: Path) -> None:
 
 def _copy(log: Any, follow: bool) -> None:
     """Print the log; with ``follow``, also what is added until its trial has ended."""
-    position = 0
+    position, decoder = 0, codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:
         ended = log.ended()
-        text, position = log.read(position)
-        click.echo(text, nl=False)
+        data, position = log.read(position)
+        click.echo(decoder.decode(data), nl=False)
         if not follow or ended:
             return
         time.sleep(0.3)

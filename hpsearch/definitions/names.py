@@ -19,13 +19,18 @@ def check_study_name(name: str) -> str:
         UsageError: it is not 1 to 128 letters, digits, ``.``, ``_`` and ``-``, beginning with a letter or digit, or
             it holds ``..``.
     """
-    if not isinstance(name, str) or not _STUDY.fullmatch(name) or ".." in name:
+    if not is_study_name(name):
         raise UsageError(
             "a study's name is 1 to 128 letters, digits, '.', '_' and '-', begins with a letter or digit "
             f"and holds no '..', but is {show(name)}",
             "choose such a name, for example gemma-ocr_2",
         )
     return name
+
+
+def is_study_name(name: str) -> bool:
+    """Whether a study of ours may have this name."""
+    return isinstance(name, str) and _STUDY.fullmatch(name) is not None and ".." not in name
 
 
 def is_parameter_name(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hpsearch.definitions.advice import advice
 from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.layers import Layer
+from hpsearch.definitions.layers import Layer, Merged
 from hpsearch.definitions.loading import best_config_values, file_layers, is_bare_space, space_layer
 from hpsearch.definitions.parsing import default_space, examine, parse_space, unknown_setting
 from hpsearch.definitions.problems import InvalidDefinition, Origin, Origins, Problem
@@ -50,7 +50,7 @@ def _validate(path: Path) -> list[Finding]:
 
 def _definition(path: Path) -> tuple[list[Problem], list[str]]:
     layers = file_layers(path)
-    values = {name: value for layer in layers for name, value in layer.values.items()}
+    values = _merged(layers)
     origins = _origins(path, layers)
     if _searches_nothing(values):
         return origins.locate(examine(best_config_values(values), searching=False).problems), []
@@ -58,6 +58,17 @@ def _definition(path: Path) -> tuple[list[Problem], list[str]]:
     if problems:
         return problems, []
     return [], advice(StudyDefinition.from_flat(values, origins=origins))
+
+
+def _merged(layers: list[Layer]) -> dict[str, Any]:
+    """The layers over each other; where one breaks rules by itself, all that they say, so that every error is found."""
+    merged = Merged()
+    try:
+        for layer in layers:
+            merged.add(layer)
+    except InvalidDefinition:
+        return {name: value for layer in layers for name, value in layer.values.items()}
+    return merged.values
 
 
 def _searches_nothing(values: Mapping[str, Any]) -> bool:

@@ -48,12 +48,19 @@ def write_archive(
         optuna.copy_study(
             from_study_name=study.study_name, from_storage=storage, to_storage=f"{SQLITE_PREFIX}{database}"
         )
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.write(database, DATABASE)
-            for path in _files(folders.root):
-                archive.write(path, str(PurePosixPath(folders.study) / path.relative_to(folders.root).as_posix()))
-    temporary.replace(target)
+        try:
+            _pack(temporary, database, folders)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
     return target
+
+
+def _pack(target: Path, database: Path, folders: StudyFolders) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+        archive.write(database, DATABASE)
+        for path in _files(folders.root):
+            archive.write(path, str(PurePosixPath(folders.root.name) / path.relative_to(folders.root).as_posix()))
 
 
 @contextmanager

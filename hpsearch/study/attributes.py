@@ -2,9 +2,10 @@
 
 # Of a study
 DEFINITION = "hps:definition"  # the resolved definition, flat JSON: what `resume` uses
-TARGET = "hps:target"  # int: finished trials the study is after over its life
+TARGET = "hps:target"  # int, or None: finished trials asked for by --n-trials or --add-trials
 PREPARED = "hps:prepared"  # what the prepare job found: data fingerprint, rows, base metrics, versions
-OUTPUT_DIR = "hps:output_dir"  # absolute path of the study's folder when it last ran
+ID = "hps:id"  # what tells a study from another one of its name; its folder holds the same
+WORKING_DIR = "hps:working_dir"  # absolute path: where a command's relative words lead from
 
 # Of a trial
 OUTCOME = "hps:outcome"  # a value of Cause; written before the trial is told, as finished trials are frozen

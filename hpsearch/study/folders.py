@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hpsearch.definitions.names import is_study_name
+from hpsearch.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,39 @@ class StudyFolders:
         """The folder of one attempt: the trial's own for the first, attempt-N in it for the others."""
         return self.trial(root) if attempt == 1 else self.trial(root) / f"attempt-{attempt}"
 
-    def make(self) -> None:
-        """Make the study's folder, readable by its owner alone."""
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def claim(self, study_id: str) -> None:
+        """Make the folder, readable by its owner alone, for the study with this id.
+
+        Raises:
+            UsageError: it holds the results of another study, or cannot be made.
+        """
+        marker = self.root / ".study"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not marker.exists():
+                marker.write_text(study_id + "\n", encoding="utf-8")
+            owner = marker.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            remedy = "choose another --study name or --base-output-dir"
+            raise UsageError(f"cannot use the folder {self.root}: {error.strerror}", remedy) from error
+        if owner != study_id:
+            raise UsageError(
+                f"{self.root} holds the results of another study of this name, from another or a deleted storage",
+                "move the folder away, or choose another --study name or --base-output-dir",
+            )
 
 
 def study_folders(base: Path, study: str) -> StudyFolders:
     """The folders of a study under the base output directory."""
-    return StudyFolders(base / study, study)
+    return StudyFolders(base / folder_name(study), study)
+
+
+def folder_name(study: str) -> str:
+    """The name of a study's folder: its own, but for studies of other programs whose names could lead elsewhere."""
+    if is_study_name(study):
+        return study
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", study)[:100]
+    return f"{plain}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -39,7 +39,8 @@ class Interruption:
     def __enter__(self) -> Interruption:
         """Start catching."""
         if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._catch) for number in STOP_SIGNALS}
+            wanted = [number for number in STOP_SIGNALS if not _is_nohup(number)]
+            self._former = {number: signal.signal(number, self._catch) for number in wanted}
         return self
 
     def __exit__(
@@ -53,3 +54,8 @@ class Interruption:
         self.count += 1
         self.signal = self.signal or signal.Signals(number)
         self.wake()
+
+
+def _is_nohup(number: signal.Signals) -> bool:
+    """Whether the user said, with nohup, that the run is to outlive its terminal."""
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN

@@ -20,11 +20,16 @@ TRAINING_PROGRAM = (sys.executable, "-m", "hpsearch.training")
 
 @dataclass(frozen=True)
 class JobMaker:
-    """Makes the jobs of one study. ``environ`` is what the allow-list chooses from."""
+    """Makes the jobs of one study.
+
+    ``environ`` is what the allow-list chooses from; a command's relative words lead from ``working_dir``, by default
+    this process's.
+    """
 
     definition: StudyDefinition
     folders: StudyFolders
     environ: Mapping[str, str]
+    working_dir: Path | None = None
 
     def prepare(self) -> Job:
         """The job that makes data and model ready, once per study."""
@@ -68,6 +73,7 @@ class JobMaker:
             output_dir=str(output_dir),
             settings=settings,
             environment=self._environment(kind)[0],
+            working_dir=str(self.working_dir) if self.working_dir else None,
             seed=seed,
             metric=definition.objective.metric,
             evaluations=definition.evaluations,
@@ -89,6 +95,6 @@ class JobMaker:
         return build_environment(self.environ, self.definition.env_pass, kind=kind, extra={})
 
 
-def job_maker(definition: StudyDefinition, folders: StudyFolders) -> JobMaker:
+def job_maker(definition: StudyDefinition, folders: StudyFolders, working_dir: Path | None = None) -> JobMaker:
     """A ``JobMaker`` with this process's environment."""
-    return JobMaker(definition, folders, dict(os.environ))
+    return JobMaker(definition, folders, dict(os.environ), working_dir)

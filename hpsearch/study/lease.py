@@ -100,6 +100,7 @@ def lock_path(url: str, study: str) -> Path:
         raise UsageError(
             "hpsearch runs studies in SQLite for now", "name a storage such as sqlite:///studies/hpsearch.db"
         )
+    database = database.resolve()  # one lock for one file, however its path is written
     return database.with_name(f"{database.name}.{study}.lock")
 
 

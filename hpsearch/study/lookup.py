@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.records import finished
+from hpsearch.study.sampling import open_points
 from hpsearch.study.storage import open_storage, storage_errors
 
 
@@ -48,9 +50,14 @@ def stored_definition(study: optuna.Study) -> StudyDefinition:
 
 
 def target_of(study: optuna.Study, definition: StudyDefinition) -> int:
-    """Finished trials the study is after over its life."""
-    stored = study.user_attrs.get(attrs.TARGET)
-    return int(stored) if stored is not None else first_target(definition)
+    """Finished trials the study is after over its life; of a grid, no more than it has points for."""
+    wanted = study.user_attrs.get(attrs.TARGET) or definition.target()
+    if definition.search_mode != "grid":
+        return int(wanted or first_target(definition))
+    trials = study.get_trials(deepcopy=False)
+    under_way = sum(trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in trials)
+    most = finished(trials) + under_way + len(open_points(trials, definition))
+    return min(int(wanted), most) if wanted else most
 
 
 def first_target(definition: StudyDefinition) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import optuna
@@ -12,7 +13,7 @@ from hpsearch.definitions.identity import diff_identity
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import first_target, stored_definition, study_names, target_of
+from hpsearch.study.lookup import stored_definition, study_names, target_of
 from hpsearch.study.pruning import make_pruner
 from hpsearch.study.records import finished
 from hpsearch.study.results import prepared_info
@@ -21,8 +22,8 @@ from hpsearch.study.sampling import open_points, queue_default
 FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
 
 
-def open_study(storage: BaseStorage, name: str, definition: StudyDefinition) -> Ledger:
-    """Open the study, or make it. A study that has no trial yet takes the new definition as it is.
+def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, study_id: str = "") -> Ledger:
+    """Open the study, or make it with this id (or a new one). A study that has no trial yet takes the new definition.
 
     Raises:
         DefinitionChanged: it has trials, and something that they hang on was changed; nothing was written.
@@ -34,15 +35,19 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition) -> 
             _refuse_changes(study, definition)
         elif [each.name.lower() for each in study.directions] != [direction]:
             stored_definition(study)  # refuses a study that another program made: it is not ours to delete
+            study_id = study.user_attrs.get(attrs.ID, study_id)
             optuna.delete_study(study_name=name, storage=storage)
     study = optuna.create_study(
         study_name=name, storage=storage, direction=direction, pruner=pruner, load_if_exists=True
     )
     study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
-    if study.user_attrs.get(attrs.DEFINITION, {}).get("n_trials") != definition.n_trials:
-        study.set_user_attr(attrs.TARGET, first_target(definition))
-    study.set_user_attr(attrs.DEFINITION, definition.flat())
+    _write_definition(study, definition, study_id)
     return Ledger(study, storage, definition)
+
+
+def new_id() -> str:
+    """What tells a new study from all others of its name."""
+    return uuid.uuid4().hex
 
 
 def require_complete(definition: StudyDefinition) -> None:
@@ -57,22 +62,20 @@ def require_complete(definition: StudyDefinition) -> None:
 
 
 def settle_target(ledger: Ledger, n_trials: int | None, add_trials: int | None) -> int:
-    """Decide how many finished trials the study is after, and store it so that ``resume`` has it."""
-    if add_trials is not None:
-        target = finished(ledger.trials()) + add_trials
-    else:
-        target = n_trials or target_of(ledger.study, ledger.definition)
-    ledger.study.set_user_attr(attrs.TARGET, target)
-    return target
+    """Store what was asked for, so that ``resume`` has it, and say how many finished trials the study is after."""
+    asked = n_trials if add_trials is None else finished(ledger.trials()) + add_trials
+    if asked is not None:
+        ledger.study.set_user_attr(attrs.TARGET, asked)
+    return target_of(ledger.study, ledger.definition)
 
 
 def nothing_to_do(ledger: Ledger, target: int) -> str:
     """Why the study has nothing left to do, in a sentence; empty where it has."""
     done, name = finished(ledger.trials()), ledger.study.study_name
-    if ledger.definition.search_mode == "grid" and not open_points(ledger.trials(), ledger.definition):
-        return f"nothing to do: {done} of {done} grid points are done"
     if done < target:
         return ""
+    if ledger.definition.search_mode == "grid" and not open_points(ledger.trials(), ledger.definition):
+        return f"nothing to do: {done} of {done} grid points are done"
     more = f"go on with `hpsearch run --study {name} --add-trials N`"
     return f"nothing to do: {done} of {target} trials are finished; {more}"
 
@@ -98,6 +101,17 @@ def begin(ledger: Ledger) -> None:
     """Queue the default configuration of a study that has no trial yet."""
     if not ledger.trials():
         queue_default(ledger.study, ledger.definition)
+
+
+def _write_definition(study: optuna.Study, definition: StudyDefinition, study_id: str) -> None:
+    stored, flat = study.user_attrs.get(attrs.DEFINITION, {}), definition.flat()
+    if attrs.TARGET in study.user_attrs and any(
+        stored.get(key) != flat.get(key) for key in ("n_trials", "search_mode")
+    ):
+        study.set_user_attr(attrs.TARGET, None)  # the definition says it anew
+    if attrs.ID not in study.user_attrs:
+        study.set_user_attr(attrs.ID, study_id or new_id())
+    study.set_user_attr(attrs.DEFINITION, flat)
 
 
 def _refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from hpsearch.trials.executors import Executor
 from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
 
 
-def run_job(job: Job, executor: Executor, interruption: Interruption, view: View) -> Outcome:
-    """Run one job to its end, showing its progress; a stop signal stops it."""
+def run_job(
+    job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
+) -> Outcome:
+    """Run one job to its end, showing its progress; a stop signal stops it, and so does ``deadline``, a time of
+    time.monotonic() in seconds."""
     executor.launch(job)
     stops = 0
     while True:
@@ -28,23 +33,28 @@ def run_job(job: Job, executor: Executor, interruption: Interruption, view: View
             elif isinstance(event, Report):
                 executor.answer(job.id, event.step, False)
                 view(JobProgress(job.kind, {"step": event.step, **event.metrics}))
+        if time.monotonic() >= deadline:
+            deadline = math.inf
+            executor.stop(job.id, STOP_GRACE_S)
         if interruption.count > stops:
             stops = interruption.count
             executor.stop(job.id, 0.0 if interruption.at_once else STOP_GRACE_S)
 
 
-def prepare(job: Job, executor: Executor, interruption: Interruption, view: View) -> dict[str, Any] | None:
+def prepare(
+    job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
+) -> dict[str, Any] | None:
     """Run the prepare job.
 
     Returns:
-        What it found (prepared.json), or None where it was interrupted.
+        What it found (prepared.json), or None where it was interrupted or the deadline came.
 
     Raises:
         UsageError: it refused the data, the model or a setting.
         HpsearchError: it failed for another reason; the message has the end of its log.
     """
-    outcome = run_job(job, executor, interruption, view)
-    if interruption.requested:
+    outcome = run_job(job, executor, interruption, view, deadline)
+    if interruption.requested or outcome.cause is Cause.INTERRUPTED:
         return None
     if outcome.cause is Cause.INVALID:
         raise UsageError(outcome.message)

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.records import attempt_of, cause_of, root_of
+from hpsearch.study.results import write_trial_results
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import Executor
-from hpsearch.trials.job import Outcome
+from hpsearch.trials.job import Job, Outcome
+from hpsearch.trials.names import OUTCOME_FILE
 
 
 @dataclass
@@ -46,6 +49,7 @@ def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Repair
     for trial in ledger.trials(TrialState.RUNNING):
         outcome = _outcome_of(ledger, folders, trial)
         attempt = ledger.tell(trial.number, outcome)
+        _write_results(folders, outcome, ledger.trial(trial.number))
         if attempt is not None:
             repairs.requeued.append(trial.number)
         elif outcome.cause is not Cause.LOST:
@@ -58,16 +62,27 @@ def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Repair
 
 
 def _outcome_of(ledger: Ledger, folders: StudyFolders, trial: FrozenTrial) -> Outcome:
-    stored = read_outcome(folders.attempt(root_of(trial), attempt_of(trial)))
+    launched = attrs.FOLDER in trial.user_attrs
+    stored = read_outcome(folders.attempt(root_of(trial), attempt_of(trial))) if launched else None
     if stored is None:
         return Outcome(Cause.LOST, message="its runner died")
     return settled(stored, ledger.definition.objective.metric)
 
 
+def _write_results(folders: StudyFolders, outcome: Outcome, trial: FrozenTrial) -> None:
+    """Write the results file that the dead runner did not come to; there is none to write for a job never launched."""
+    folder = folders.attempt(root_of(trial), attempt_of(trial))
+    try:
+        job = Job.load(folder / "job.json")
+    except (OSError, ValueError):
+        return
+    write_trial_results(folder, job, outcome, trial)
+
+
 def read_outcome(folder: Path) -> Outcome | None:
     """What the supervisor left in a trial's folder, or None."""
     try:
-        return Outcome.from_json((folder / "outcome.json").read_text(encoding="utf-8"))
+        return Outcome.from_json((folder / OUTCOME_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -22,21 +22,24 @@ from hpsearch.trials.job import Job, Outcome, encode_values
 
 # What in a trial's folder is kept for the best few trials only, because it is large.
 HEAVY = ("adapter", "checkpoints")
+# In best/: which trial it shows.
+BEST_PARAMS = "best_params.json"
 
 
-def write_trial_results(job: Job, outcome: Outcome, params: Mapping[str, Any], state: str, value: float | None) -> None:
-    """Write trial_N_results.json into the folder of the attempt."""
+def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenTrial) -> None:
+    """Write trial_N_results.json into ``folder``, the attempt's, for a trial that was told."""
+    value = trial.value
     results = {
         "study": job.study,
         "trial": job.number,
         "root": job.root,
         "attempt": job.attempt,
-        "state": state,
+        "state": trial.state.name,
         "cause": outcome.cause.value,
         "message": outcome.message,
         "objective": job.metric,
         "value": encode_values({"value": value})["value"] if value is not None else None,
-        "params": dict(params),
+        "params": dict(trial.params),
         "settings": job.settings,
         "seed": job.seed,
         "metrics": encode_values(outcome.metrics),
@@ -45,19 +48,19 @@ def write_trial_results(job: Job, outcome: Outcome, params: Mapping[str, Any], s
         "signal": outcome.signal,
         "versions": versions(),
     }
-    write_json(Path(job.output_dir) / f"trial_{job.root}_results.json", results)
+    write_json(folder / f"trial_{job.root}_results.json", results)
 
 
 def write_best(ledger: Ledger, folders: StudyFolders, prepared: Mapping[str, Any]) -> FrozenTrial | None:
-    """Write best_params, best_config and best/ for the best trial so far, each in one step.
+    """Write best/, best_config and best_params for the best trial so far, each in one step, where they are not there.
 
     Returns:
         The best trial, or None while there is none.
     """
     best = best_trial(ledger.trials(), ledger.definition.objective.direction)
-    if best is None or _is_written(folders, best):
+    if best is None or all(_shows(path, best) for path in (folders.best_params, folders.best / BEST_PARAMS)):
         return best
-    _write_best_folder(folders, best, best_config(ledger, best))
+    _write_best_folder(ledger, folders, best, prepared)
     return write_best_files(ledger, folders, prepared)
 
 
@@ -100,10 +103,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _is_written(folders: StudyFolders, best: FrozenTrial) -> bool:
-    """Whether the best files already show this trial; best_params is the last of them to be written."""
+def _shows(path: Path, best: FrozenTrial) -> bool:
+    """Whether a file of best parameters is this trial's."""
     try:
-        written = json.loads(folders.best_params.read_text(encoding="utf-8"))
+        written = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(written, dict) and written.get("trial") == best.number
@@ -119,7 +122,7 @@ def _best_params(ledger: Ledger, best: FrozenTrial, prepared: Mapping[str, Any])
         "value": best.value,
         "params": best.params,
         "metrics": encode_values(metrics_of(best)),
-        "seed": trial_seed(ledger.definition, root_of(best)),
+        "seed": best_config(ledger, best)["seed"],
         "data_fingerprint": prepared.get("fingerprint"),
         "model_fingerprint": prepared.get("model_fingerprint"),
         "versions": versions(),
@@ -127,14 +130,17 @@ def _best_params(ledger: Ledger, best: FrozenTrial, prepared: Mapping[str, Any])
     }
 
 
-def _write_best_folder(folders: StudyFolders, best: FrozenTrial, config: dict[str, Any]) -> None:
+def _write_best_folder(ledger: Ledger, folders: StudyFolders, best: FrozenTrial, prepared: Mapping[str, Any]) -> None:
+    """Show the best trial's adapter in best/, if its program left one, with its configuration and parameters."""
     source = folders.attempt(root_of(best), attempt_of(best)) / "adapter"
-    if not source.is_dir():
-        return
     staged = folders.root / ".best.staged"
     shutil.rmtree(staged, ignore_errors=True)
-    shutil.copytree(source, staged)
-    write_json(staged / "config.json", config)
+    if source.is_dir():
+        shutil.copytree(source, staged)
+    else:
+        staged.mkdir()
+    write_json(staged / "config.json", best_config(ledger, best))
+    write_json(staged / BEST_PARAMS, _best_params(ledger, best, prepared))
     publish_folder(staged, folders.best)
 
 

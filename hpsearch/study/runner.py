@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from hpsearch.study import attributes as attrs
@@ -16,11 +17,12 @@ from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.records import attempt_of, best_trial, finished, root_of
 from hpsearch.study.results import keep_best_adapters, write_best, write_trial_results
-from hpsearch.study.sampling import Planner, open_points, trial_seed
+from hpsearch.study.sampling import Planner, open_points
 from hpsearch.study.view import NewBest, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
 from hpsearch.trials.causes import VERDICTS, Cause
 from hpsearch.trials.executors import Executor
 from hpsearch.trials.job import Finished, Job, Progress, Report
+from hpsearch.trials.names import OUTCOME_FILE
 
 # Seconds a trial gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
 STOP_GRACE_S = 10.0
@@ -48,7 +50,6 @@ class Running:
     """A trial that runs now."""
 
     job: Job
-    params: dict[str, Any]
     pruned_at: float | None = None
     stop_sent: bool = False
 
@@ -108,12 +109,12 @@ class Runner:
         trial = self.ledger.trial(number)
         root, attempt = root_of(trial), attempt_of(trial)
         job = self.jobs.trial(number, root, attempt, trial.params)
-        seed = trial_seed(self.ledger.definition, root)
         folder = self.folders.attempt(root, attempt).relative_to(self.folders.root)
+        (self.folders.root / folder / OUTCOME_FILE).unlink(missing_ok=True)  # what lies there is not this trial's
         self.ledger.note(
-            number, {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.SEED: seed, attrs.FOLDER: str(folder)}
+            number, {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.SEED: job.seed, attrs.FOLDER: str(folder)}
         )
-        self._running[job.id] = Running(job, trial.params)
+        self._running[job.id] = Running(job)
         self.view(TrialStarted(number, root, attempt, trial.params, bool(trial.user_attrs.get(attrs.IS_DEFAULT))))
         self.executor.launch(job)
 
@@ -154,7 +155,7 @@ class Runner:
         again = self.ledger.tell(number, outcome)
         del self._running[running.job.id]
         trial = self.ledger.trial(number)
-        write_trial_results(running.job, outcome, running.params, trial.state.name, trial.value)
+        write_trial_results(Path(running.job.output_dir), running.job, outcome, trial)
         done = finished(self.ledger.trials())
         self.view(TrialEnded(number, outcome, trial.state.name, trial.value, done, again))
         self._after(before.number if before else None)

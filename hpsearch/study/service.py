@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from hpsearch.definitions.advice import advice
@@ -17,20 +19,29 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.loading import load_definition
 from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import TooManyFailures, UsageError
+from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker, job_maker
 from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import load_study, only_unfinished, stored_definition, study_names
-from hpsearch.study.opening import begin, keep_prepared, nothing_to_do, open_study, require_complete, settle_target
+from hpsearch.study.lookup import first_target, load_study, only_unfinished, stored_definition, study_names, target_of
+from hpsearch.study.opening import (
+    begin,
+    keep_prepared,
+    new_id,
+    nothing_to_do,
+    open_study,
+    require_complete,
+    settle_target,
+)
 from hpsearch.study.preparing import prepare
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.results import best_config, prepared_info, write_best
 from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
 from hpsearch.study.sampling import open_points
-from hpsearch.study.storage import default_url, open_storage, storage_errors
+from hpsearch.study.storage import STORAGE_VARIABLE, default_url, open_storage, sqlite_path, storage_errors
 from hpsearch.study.view import Note, Prepared, RunStarted, View, silent
 from hpsearch.trials.executors import EXECUTORS, Executor
 
@@ -53,7 +64,11 @@ class RunOptions:
     executor: str = "local"
 
     def __post_init__(self) -> None:
-        """Refuse two totals at once."""
+        """Refuse numbers that mean nothing, and two totals at once."""
+        for name in ("n_trials", "add_trials", "timeout_s"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+                raise UsageError(f"{name} must be a number above 0, but is {value!r}", "give such a number, or none")
         if self.n_trials is not None and self.add_trials is not None:
             raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
 
@@ -65,7 +80,7 @@ class RunOptions:
     @property
     def url(self) -> str:
         """The storage's URL."""
-        return self.storage or default_url(self.base_output_dir)
+        return self.storage or os.environ.get(STORAGE_VARIABLE) or default_url(self.base_output_dir)
 
 
 @dataclass(frozen=True)
@@ -87,9 +102,34 @@ class RunSummary:
 
 
 def resolve(options: RunOptions) -> tuple[str, StudyDefinition]:
-    """The study's name and its definition, resolved from files and options; nothing is opened or written."""
+    """The study's name and its definition: the stored one where an existing study is to go on as it is, else resolved
+    from files and options. Nothing is written."""
+    if options.must_exist and not options.defines:
+        return stored(options)
+    if options.must_exist and options.study is None:
+        raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
     name = check_study_name(options.study or timestamped_name())
     return name, load_definition(name, options.config, options.search_space, options.options, options.sets)
+
+
+def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
+    """The name and the stored definition of an existing study; without a name, of the only unfinished one."""
+    name = options.study or only_unfinished(options.url)
+    with storage_errors(options.url):
+        return name, stored_definition(load_study(open_storage(options.url), name, options.url))
+
+
+def planned_target(options: RunOptions, name: str, definition: StudyDefinition) -> int:
+    """Finished trials that a run with these options would be after. Nothing is written."""
+    done, target = 0, first_target(definition)
+    path = sqlite_path(options.url)
+    if path is None or path.exists():
+        with storage_errors(options.url):
+            storage = open_storage(options.url)
+            if name in study_names(storage):
+                study = load_study(storage, name, options.url)
+                done, target = finished(study.get_trials(deepcopy=False)), target_of(study, definition)
+    return done + options.add_trials if options.add_trials else options.n_trials or target
 
 
 def timestamped_name() -> str:
@@ -128,25 +168,45 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
-    name = options.study or only_unfinished(options.url)
-    with storage_errors(options.url):
-        study = load_study(open_storage(options.url), check_study_name(name), options.url)
-        definition = stored_definition(study)
-    return _run(name, definition, options, view)
+    name, definition = stored(options)
+    return _run(name, definition, options, view, resuming=True)
 
 
-def _run(name: str, definition: StudyDefinition, options: RunOptions, view: View) -> RunSummary:
+def _run(
+    name: str, definition: StudyDefinition, options: RunOptions, view: View, *, resuming: bool = False
+) -> RunSummary:
     folders = study_folders(options.base_output_dir.absolute(), name)
     with storage_errors(options.url), Interruption() as interruption:
         storage = open_storage(options.url, create=True)
         with lease_for(options.url, name):
-            ledger = open_study(storage, name, definition)
+            ledger = _open(storage, name, definition, folders)
+            jobs = job_maker(definition, folders, _working_dir(ledger, resuming))
             executor = EXECUTORS[options.executor](1)
             interruption.wake = executor.wake
             try:
-                return _Run(ledger, folders, job_maker(definition, folders), executor, options, interruption, view).go()
+                return _Run(ledger, folders, jobs, executor, options, interruption, view).go()
             finally:
                 executor.close()
+
+
+def _open(storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders) -> Ledger:
+    """Open the study and take its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
+    if name in study_names(storage):
+        ledger = open_study(storage, name, definition)
+        folders.claim(ledger.study.user_attrs[attrs.ID])
+        return ledger
+    study_id = new_id()
+    folders.claim(study_id)
+    return open_study(storage, name, definition, study_id)
+
+
+def _working_dir(ledger: Ledger, resuming: bool) -> Path:
+    """Where a command's relative words lead from: this folder; the one of the last run where its study is resumed."""
+    known = ledger.study.user_attrs.get(attrs.WORKING_DIR)
+    if resuming and known and Path(known).is_dir():
+        return Path(known)
+    ledger.study.set_user_attr(attrs.WORKING_DIR, str(Path.cwd()))
+    return Path.cwd()
 
 
 @dataclass(frozen=True)
@@ -163,17 +223,17 @@ class _Run:
 
     def go(self) -> RunSummary:
         deadline = time.monotonic() + (self.options.timeout_s or math.inf)
-        self.folders.make()
         repairs = str(recover(self.ledger, self.folders, self.executor))
         write_best(self.ledger, self.folders, prepared_info(self.ledger))
         target = settle_target(self.ledger, self.options.n_trials, self.options.add_trials)
         self._announce(target, repairs)
         done = nothing_to_do(self.ledger, target)
         if done:
-            return self._summary(target, 0, done)
-        prepared = self._prepare()
-        if self.interruption.requested:
-            return self._summary(target, self.interruption.exit_code, self._resume_text())
+            succeeded = self.ledger.trials(TrialState.COMPLETE)
+            return self._summary(target, 0 if succeeded else TooManyFailures.exit_code, done)
+        prepared = self._prepare(deadline)
+        if prepared is None:
+            return self._summary(target, *self._stopped_preparing())
         begin(self.ledger)
         runner = Runner(
             self.ledger,
@@ -212,16 +272,20 @@ class _Run:
         if withheld:
             self.view(Note(f"not passed to trials: {', '.join(withheld)} (name them in env_pass to pass them)"))
 
-    def _prepare(self) -> dict[str, Any]:
-        """Make data and model ready, unless the study's trials are programs that bring their own."""
+    def _prepare(self, deadline: float) -> dict[str, Any] | None:
+        """Make data and model ready, unless the study's trials are programs that bring their own; None if stopped."""
         if self.ledger.definition.command is not None:
             return {}
-        info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view)
-        if info is None:
-            return {}
-        keep_prepared(self.ledger, info)
-        self.view(Prepared(info))
+        info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
+        if info is not None:
+            keep_prepared(self.ledger, info)
+            self.view(Prepared(info))
         return info
+
+    def _stopped_preparing(self) -> tuple[int, str]:
+        if self.interruption.requested:
+            return self.interruption.exit_code, self._resume_text()
+        return 0, f"time limit reached while preparing, with 0 new trials; {self._resume_text()}"
 
     def _conclusion(self, ending: Ending, runner: Runner) -> tuple[int, str]:
         """Exit code and sentence for an ending."""

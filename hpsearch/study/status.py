@@ -55,16 +55,16 @@ class TrialLog:
         """Whether the trial runs no more."""
         return self.study.get_trials(deepcopy=False)[self.number].state != TrialState.RUNNING
 
-    def read(self, position: int) -> tuple[str, int]:
+    def read(self, position: int) -> tuple[bytes, int]:
         """What stands behind ``position`` (bytes), and where it ends; a log that was capped is read anew."""
         if not self.path.exists():
-            return "", position
+            return b"", position
         with self.path.open("rb") as file:
             if self.path.stat().st_size < position:
                 position = 0
             file.seek(position)
             data = file.read()
-        return data.decode("utf-8", errors="replace"), position + len(data)
+        return data, position + len(data)
 
 
 def study_statuses(storage: str | None, base_output_dir: Path, study: str | None) -> list[StudyStatus]:
@@ -130,7 +130,7 @@ def _status(study: optuna.Study, url: str) -> StudyStatus:
         best_trial=best.number if best else None,
         best_params=dict(best.params) if best else {},
         running=[trial.number for trial in trials if trial.state == TrialState.RUNNING],
-        owner=live_owner(url, study.study_name) if sqlite_path(url) else None,
+        owner=live_owner(url, study.study_name) if ours and sqlite_path(url) else None,
     )
 
 

@@ -29,7 +29,7 @@ ALLOWED = (
     # Models and data
     "HF_*", "HUGGINGFACE_*", "TRANSFORMERS_*", "DATASETS_*", "SAFETENSORS_*", "TOKENIZERS_*",
     # The network
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
 

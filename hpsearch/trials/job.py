@@ -58,6 +58,7 @@ class Job:
     output_dir: str
     settings: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
+    working_dir: str | None = None  # where the program starts; None: where the executor is
     number: int | None = None  # Optuna's trial number
     root: int | None = None  # the trial this one is a retry of, or itself
     attempt: int = 1

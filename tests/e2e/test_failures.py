@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
@@ -155,3 +156,56 @@ def test_a_wrong_word_is_answered_in_one_line_with_exit_code_2(
     assert refused.stderr.startswith("hpsearch: error[2]: ")
     assert expected in refused.stderr
     assert not (tmp_path / "studies").exists()
+
+
+def test_the_folder_of_another_study_is_not_mixed_with_a_new_one(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    assert command_line(*words).returncode == 0
+    best = (tmp_path / "studies/quad/quad_best_params.json").read_text()
+    for elsewhere in (("--storage", "sqlite:///other.db"), ("--seed", "7")):
+        refused = command_line(*words, *elsewhere)
+        assert refused.returncode == 2, refused.stdout
+        assert "holds the results of another study" in refused.stderr
+        (tmp_path / "studies/hpsearch.db").unlink(missing_ok=True)
+    assert (tmp_path / "studies/quad/quad_best_params.json").read_text() == best
+    status = command_line("status", "--storage", "sqlite:///other.db", "--json")
+    assert json.loads(status.stdout) == {"studies": []}
+
+
+def test_a_study_in_which_nothing_succeeded_never_exits_0(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path, command=python("from hpsearch import sdk; sdk.report(1, score=float('nan'))"))
+    for _ in range(2):
+        ended = command_line("run", "--study", "bad", "--config", "study.json", "--n-trials", "2")
+        assert ended.returncode == 4, ended.stdout
+
+
+def test_a_study_name_that_is_a_file_is_refused(tmp_path: Path, command_line: CommandLine) -> None:
+    path = definition(tmp_path)
+    (tmp_path / "studies").mkdir()
+    path.rename(tmp_path / "studies/quad.json")
+    refused = command_line("run", "--study", "quad.json", "--config", "studies/quad.json")
+    assert refused.returncode == 2
+    assert "cannot use the folder" in refused.stderr
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    (tmp_path / "file").touch()
+    refused = command_line("export", "--study", "quad", "--archive", "file/x.zip")
+    assert refused.returncode == 1
+    assert "file: File exists; make it usable" in refused.stderr or "Not a directory" in refused.stderr
+
+
+def test_a_narrow_terminal_ends_no_search(tmp_path: Path, command_line: CommandLine) -> None:
+    space = {
+        "x": {"type": "categorical", "choices": [1.0, 2.0]},
+        "word": {"type": "categorical", "choices": ["é", "语"]},
+    }
+    code = "from hpsearch import sdk; sdk.finish(score=1.0)"
+    definition(tmp_path, command=[*python(code), "{x}", "{word}"], search_space=space)
+    words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    done = command_line(*words, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "word=\\u8bed" in done.stdout or "word=\\xe9" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
@@ -120,6 +121,7 @@ def test_a_killed_runner_leaves_no_process_and_the_next_run_repairs_the_study(
     assert "queued trial 0 again" in done.stdout
     first, again, *_ = trials(tmp_path, "quad")
     assert first.user_attrs["hps:outcome"] == "lost"
+    assert json.loads((tmp_path / "studies/quad/trial_0/trial_0_results.json").read_text())["cause"] == "lost"
     assert again.params == first.params
     assert again.state == TrialState.COMPLETE
 
@@ -209,7 +211,37 @@ def test_the_best_files_are_written_by_the_next_run_where_a_kill_prevented_it(
     definition(tmp_path)
     words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
     assert command_line(*words).returncode == 0
-    best = tmp_path / "studies/quad/quad_best_params.json"
-    best.unlink()
+    study = tmp_path / "studies/quad"
+    (study / "quad_best_params.json").unlink()
     assert command_line(*words).returncode == 0
-    assert best.exists()
+    assert (study / "quad_best_params.json").exists()
+
+    weights = (study / "best/weights.txt").read_text()
+    (study / "best").unlink()
+    assert command_line("export", "--study", "quad").returncode == 0
+    assert command_line(*words).returncode == 0
+    assert (study / "best/weights.txt").read_text() == weights
+
+
+def test_nohup_outlives_its_terminal(tmp_path: Path, start: Start) -> None:
+    waiting(tmp_path)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as nohup does it
+    try:
+        runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    runner.wait_for("trial 0 step 1")
+    runner.send(signal.SIGHUP)
+    (tmp_path / "go").touch()
+    assert runner.end()[0] == 0
+
+
+def test_a_search_goes_on_where_nobody_reads_its_output(tmp_path: Path, start: Start) -> None:
+    waiting(tmp_path)
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    runner.wait_for("trial 0 step 1")
+    assert runner.process.stdout is not None
+    runner.process.stdout.close()
+    (tmp_path / "go").touch()
+    assert runner.process.wait(timeout=120) == 0
+    assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2

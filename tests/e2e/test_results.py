@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import urllib.request
@@ -47,6 +48,10 @@ def test_analyze_compare_export_and_archive(two_studies: Path, command_line: Com
     assert read.returncode == 0, read.stderr
     assert (elsewhere / "reports/one/index.html").exists()
 
+    old = two_studies / "studies/one/trial_0/metrics.jsonl"
+    os.utime(old, (0, 0))  # before the years that zip knows
+    assert command_line("export", "--study", "one", "--archive", "one.zip").returncode == 0
+
     wrong = command_line("analyze", "--study", "three")
     assert wrong.returncode == 2
     assert "one, two" in wrong.stderr
@@ -85,6 +90,20 @@ def test_analyze_reads_a_database_made_by_another_program(tmp_path: Path, comman
     assert "was not made by hpsearch" in resumed.stderr
 
 
+def test_names_of_other_programs_lead_nowhere_else(tmp_path: Path, command_line: CommandLine) -> None:
+    (tmp_path / "studies").mkdir()
+    storage = f"sqlite:///{tmp_path / 'studies/hpsearch.db'}"
+    for name in ("team/exp1", "../../evil", "x" * 300):
+        study = optuna.create_study(study_name=name, storage=storage)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+        shown = command_line("analyze", "--study", name)
+        assert shown.returncode == 0, shown.stderr
+    assert len(list((tmp_path / "studies").glob("*/report/index.html"))) == 3
+    status = command_line("status", "--json")
+    assert status.returncode == 0, status.stderr
+    assert len(json.loads(status.stdout)["studies"]) == 3
+
+
 def test_hpsearch_run_in_python_does_what_the_command_does(tmp_path: Path) -> None:
     definition(tmp_path)
     code = (
@@ -93,6 +112,10 @@ def test_hpsearch_run_in_python_does_what_the_command_does(tmp_path: Path) -> No
         "assert summary.exit_code == 0 and summary.finished == 2, summary\n"
         "assert hpsearch.resume(study='quad', add_trials=1, verbose=False).finished == 3\n"
         "print(summary.best_params['x'])\n"
+        "for wrong in ({'n_trials': 0}, {'add_trials': -3}, {'n_trials': '5'}, {'timeout': 0}):\n"
+        "    try: hpsearch.run(study='quad', config='study.json', **wrong)\n"
+        "    except hpsearch.errors.UsageError: continue\n"
+        "    raise SystemExit(f'{wrong} was taken')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from optuna.trial import TrialState
@@ -157,6 +158,14 @@ def test_run_resume_goes_on_with_the_stored_definition(tmp_path: Path, command_l
     assert "2 finished trials" in done.stdout
     assert command_line("run", "--study", "quad", "--config", "study.json", "--resume").returncode == 6
 
+    planned = command_line("run", "--study", "quad", "--resume", "--dry-run", "--add-trials", "3")
+    assert '"seed": 5' in planned.stdout
+    assert "target: 5 finished trials" in planned.stdout
+
+    unnamed = command_line("run", "--config", "study.json", "--resume")
+    assert unnamed.returncode == 2
+    assert "name it with --study" in unnamed.stderr
+
     both = command_line("resume", "--study", "quad", "--n-trials", "3", "--add-trials", "1")
     assert both.returncode == 2
     assert "give one of them" in both.stderr
@@ -192,3 +201,49 @@ def test_only_the_best_adapters_are_kept(tmp_path: Path, command_line: CommandLi
     }
     assert kept == {2.0, 3.0}
     assert (tmp_path / "studies/quad/best/weights.txt").read_text() == "0.0"
+
+
+def test_the_best_folder_is_the_best_trials_also_where_it_left_no_adapter(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    code = (
+        "import pathlib, sys; from hpsearch import sdk\n"
+        "x, out = float(sys.argv[1]), pathlib.Path(sys.argv[2])\n"
+        "if x == 2: (out / 'adapter').mkdir(); (out / 'adapter/weights.txt').write_text('2')\n"
+        "sdk.finish(score=x)"
+    )
+    command = [sys.executable, "-c", code, "{x}", "{output_dir}"]
+    space = {"x": {"type": "categorical", "choices": [2, 1], "default": 2}}
+    definition(tmp_path, command=command, search_space=space, search_mode="grid")
+    best = tmp_path / "studies/quad/best"
+    words = ("run", "--study", "quad", "--config", "study.json")
+    assert command_line(*words, "--n-trials", "1").returncode == 0
+    assert (best / "weights.txt").exists()
+    assert command_line(*words, "--n-trials", "2").returncode == 0
+    assert not (best / "weights.txt").exists()
+    assert json.loads((best / "best_params.json").read_text())["params"] == {"x": 1}
+
+
+def test_a_searched_seed_is_the_one_that_is_written(tmp_path: Path, command_line: CommandLine) -> None:
+    space = {"x": {"type": "uniform", "low": 0.0, "high": 1.0}, "seed": {"type": "categorical", "choices": [3, 4]}}
+    definition(tmp_path, search_space=space)
+    path = tmp_path / "study.json"
+    command = [word for word in json.loads(path.read_text())["command"] if word not in ("--seed", "{seed}")]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "command": [*command, "--seed", "{seed}"]}))
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1").returncode == 0
+    (trial,) = trials(tmp_path, "quad")
+    best = json.loads((tmp_path / "studies/quad/quad_best_params.json").read_text())
+    assert best["seed"] == trial.params["seed"] == trial.user_attrs["hps:seed"]
+
+
+def test_a_resumed_study_runs_its_program_from_where_it_was_started(tmp_path: Path, command_line: CommandLine) -> None:
+    (tmp_path / "trial.sh").write_text("#!/bin/sh\necho '{\"score\": 1}' > $HPSEARCH_REPORT\n")
+    definition(tmp_path, command=["sh", "trial.sh", "{x}"])
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1").returncode == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = command_line(
+        "resume", "--base-output-dir", "../studies", "--add-trials", "1", "--study", "quad", cwd=elsewhere
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2

@@ -44,6 +44,13 @@ def test_the_second_of_two_processes_is_refused_and_told_the_first(tmp_path: Pat
     assert live_owner(url, "a") is None
 
 
+def test_one_database_has_one_lock_however_its_path_is_written(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "x.db").touch()
+    (tmp_path / "other" / "link.db").symlink_to(tmp_path / "x.db")
+    assert lock_path(f"sqlite:///{tmp_path / 'other/link.db'}", "a") == lock_path(f"sqlite:///{tmp_path / 'x.db'}", "a")
+
+
 def test_a_killed_owner_gives_the_lease_up_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
     with holder(url) as other:

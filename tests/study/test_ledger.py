@@ -81,9 +81,11 @@ def test_only_a_finite_objective_is_a_success(metrics: dict[str, float], cause: 
 def test_recovery_tells_untold_results_and_queues_dead_trials_again(ledger: Ledger, tmp_path: Path) -> None:
     folders = study_folders(tmp_path, "a")
     untold, dead = next_number(ledger), next_number(ledger)
-    folder = folders.attempt(untold, 1)
-    folder.mkdir(parents=True)
-    (folder / "outcome.json").write_text(Outcome(Cause.OK, metrics={"cer": 0.2}).to_json())
+    for number in (untold, dead):  # of a trial that was not launched, what lies in its folder is an older one's
+        folder = folders.attempt(number, 1)
+        folder.mkdir(parents=True)
+        (folder / "outcome.json").write_text(Outcome(Cause.OK, metrics={"cer": 0.2}).to_json())
+    ledger.note(untold, {attrs.FOLDER: "trial_0"})
     repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())))
     assert ledger.trial(untold).value == 0.2
     assert ledger.trial(dead).user_attrs[attrs.OUTCOME] == "lost"

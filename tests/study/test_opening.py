@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study.opening import open_study, settle_target
+from hpsearch.study.sampling import Planner, queue_default
 from hpsearch.study.storage import open_storage
 
 PROGRAM = {
@@ -51,6 +52,32 @@ def test_an_empty_study_of_another_program_is_not_deleted(storage: BaseStorage, 
     with pytest.raises(UsageError, match="was not made by hpsearch"):
         open_study(storage, "a", defined())
     assert optuna.load_study(study_name="a", storage=storage).user_attrs == {"note": "mine"}
+
+
+def grid(**keys: Any) -> StudyDefinition:
+    space = {"x": {"type": "categorical", "choices": [1, 2, 3]}}
+    return defined(search_space=space, **keys)
+
+
+def test_a_grid_is_never_after_more_than_its_points(storage: BaseStorage) -> None:
+    ledger = open_study(storage, "a", grid(search_mode="grid"))
+    assert settle_target(ledger, None, None) == 3
+    assert settle_target(ledger, 50, None) == 3
+    queue_default(ledger.study, ledger.definition)
+    assert settle_target(ledger, 2, None) == 2
+    trial = Planner(ledger.study, ledger.definition).next_trial()
+    assert trial is not None
+    ledger.study.tell(trial, 1.0)
+    assert settle_target(ledger, None, 7) == 3
+
+
+def test_a_search_that_becomes_a_grid_is_after_all_points_that_are_left(storage: BaseStorage) -> None:
+    ledger = open_study(storage, "a", grid())
+    assert settle_target(ledger, 1, None) == 1
+    trial = Planner(ledger.study, ledger.definition).next_trial()
+    assert trial is not None
+    ledger.study.tell(trial, 1.0)
+    assert settle_target(open_study(storage, "a", grid(search_mode="grid")), None, None) == 3
 
 
 def test_the_target_is_the_last_that_was_named(storage: BaseStorage) -> None:

@@ -160,6 +160,7 @@ class LocalExecutor:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    cwd=job.working_dir,
                     env={**job.environment, names.SUPERVISES_VARIABLE: tag},
                     start_new_session=True,
                 )
