@@ -25,7 +25,9 @@ class HpsearchError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.remedy}" if self.remedy else self.what
+        if not self.remedy:
+            return self.what
+        return self.what + ("" if self.what.endswith("\n") else "; ") + self.remedy
 
 
 class UsageError(HpsearchError):

@@ -97,9 +97,11 @@ def by_objective(summaries: Sequence[StudySummary]) -> dict[Objective, list[int]
 
 
 def best_places(summaries: Sequence[StudySummary]) -> set[int]:
-    """Places of the studies with the best value of their objective."""
+    """Places of the studies with the best value of their objective, where values can be compared."""
     winners = set()
     for objective, places in by_objective(summaries).items():
+        if not _same_data([summaries[place] for place in places]):
+            continue
         values = {
             place: score.value for place in places if (score := summaries[place].best) and score.value is not None
         }
@@ -114,11 +116,6 @@ def verdict(summaries: Sequence[StudySummary]) -> list[str]:
     sentences = [_winner(objective, [summaries[place] for place in places]) for objective, places in groups.items()]
     if len(groups) > 1:
         sentences.append("The studies have different objectives; only values of the same one can be compared.")
-    prints = {summary.prepared["fingerprint"] for summary in summaries if summary.prepared.get("fingerprint")}
-    if len(prints) > 1:
-        sentences.append(
-            "They were measured on different data (the fingerprints differ), so the scores are not comparable."
-        )
     return sentences
 
 
@@ -162,7 +159,17 @@ def _count(summary: StudySummary, group: str) -> int:
     return sum(row.ending.group == group for row in summary.trials)
 
 
+def _same_data(group: Sequence[StudySummary]) -> bool:
+    prints = {summary.prepared["fingerprint"] for summary in group if summary.prepared.get("fingerprint")}
+    return len(prints) < 2
+
+
 def _winner(objective: Objective, group: Sequence[StudySummary]) -> str:
+    if not _same_data(group):
+        return (
+            f"The scores in {objective.title} cannot be compared: "
+            "the studies were measured on different data (their fingerprints differ)."
+        )
     found = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
     if not found:
         return f"No trial that looks for {objective.title} has completed."

@@ -102,7 +102,17 @@ def verdict(summary: StudySummary) -> list[str]:
     ]
     first = f"The best {objective.title} is {number_text(best.value)}, in trial {best.trial.label}"
     own = " It is the default configuration itself." if best.trial.is_default else ""
-    return [f"{first}: {' and '.join(compared)}.{own}" if compared else f"{first}.{own}", *_held_out(summary)]
+    sentence = f"{first}: {' and '.join(compared)}.{own}" if compared else f"{first}.{own}"
+    return [sentence, *_no_better(summary), *_held_out(summary)]
+
+
+def _no_better(summary: StudySummary) -> list[str]:
+    """A warning where the search found nothing better than the untuned base."""
+    base = summary.base.value if summary.base else None
+    best = summary.best.value if summary.best else None
+    if base is None or best is None or summary.objective.rank(best) < summary.objective.rank(base):
+        return []
+    return ["No trial is better than the untuned base: train longer, or search higher learning rates."]
 
 
 def cards(summary: StudySummary) -> list[Card]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from hpsearch.cli.options import LazyGroup
+from hpsearch.cli.options import SETTINGS, LazyGroup
 from hpsearch.errors import HpsearchError, UsageError
 
 COMMANDS = {
@@ -31,7 +31,12 @@ Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage u
 
 
 @click.group(
-    cls=LazyGroup, commands_by_path=COMMANDS, epilog=EPILOG, no_args_is_help=False, invoke_without_command=True
+    cls=LazyGroup,
+    context_settings=SETTINGS,
+    commands_by_path=COMMANDS,
+    epilog=EPILOG,
+    no_args_is_help=False,
+    invoke_without_command=True,
 )
 @click.version_option(package_name="hpsearch", message="hpsearch %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; accepted anywhere.")
@@ -58,7 +63,7 @@ def _run(words: list[str], debug: bool) -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        return _fail(UsageError(error.format_message(), _help_hint(error)), debug)
+        return _fail(UsageError(error.format_message().rstrip("."), _help_hint(error)), debug)
     except HpsearchError as error:
         return _fail(error, debug)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from hpsearch.cli.board import printable, shown
 from hpsearch.study.status import StudyStatus
+from hpsearch.trials.causes import VERDICTS, Cause
 
 
 def status_table(statuses: Sequence[StudyStatus]) -> Table:
@@ -21,10 +22,21 @@ def status_table(statuses: Sequence[StudyStatus]) -> Table:
     return table
 
 
+def _words(status: StudyStatus) -> dict[str, int]:
+    """Trials by how they stand: the failed ones by cause."""
+    words = {state.lower(): count for state, count in status.states.items()}
+    for cause, count in status.causes.items():
+        if VERDICTS[Cause(cause)].state == "FAIL":
+            words |= {"fail": words["fail"] - count, cause: count}
+    if status.ours and status.owner is None and "running" in words:
+        words["lost (hpsearch resume runs it again)"] = words.pop("running")
+    return words
+
+
 def _cells(status: StudyStatus) -> list[str]:
     target = f"/{status.target}" if status.target is not None else ""
-    states = ", ".join(f"{count} {state.lower()}" for state, count in status.states.items()) or "none"
+    trials = ", ".join(f"{count} {word}" for word, count in _words(status).items() if count) or "none"
     best = f"{status.metric} {shown(status.best)} (trial {status.best_trial})" if status.best is not None else "-"
     params = ", ".join(f"{name}={shown(value)}" for name, value in status.best_params.items()) or "-"
     owner = f"pid {status.owner.pid} on {status.owner.host}" if status.owner else "-"
-    return [status.study, f"{status.finished}{target}", states, best, printable(params, 200), owner]
+    return [status.study, f"{status.finished}{target}", trials, best, printable(params, 200), owner]

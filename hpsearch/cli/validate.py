@@ -20,5 +20,9 @@ def validate(files: tuple[Path, ...]) -> int:
         click.echo(str(finding))
     errors = sum(finding.is_error for finding in findings)
     warned = len(findings) - errors
-    click.echo(f"{len(files)} files: {errors} errors, {warned} warnings")
+    click.echo(f"{_counted(len(files), 'file')}: {_counted(errors, 'error')}, {_counted(warned, 'warning')}")
     return 2 if errors else 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

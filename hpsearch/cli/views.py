@@ -91,6 +91,9 @@ class Lines:
         metric = self._board.run.metric if self._board.run else "value"
         if isinstance(happening, TrialReported):
             value = happening.metrics.get(metric)
+            if value is None:
+                others = ", ".join(sorted(happening.metrics)) or "nothing"
+                return f"trial {happening.number} step {happening.step}: no {metric} reported, but {others}"
             pruned = " (pruned)" if happening.pruned else ""
             return f"trial {happening.number} step {happening.step}: {metric} {shown(value)}{pruned}"
         if isinstance(happening, TrialEnded):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from hpsearch.definitions.commands import placeholders
 from hpsearch.definitions.definition import StudyDefinition
@@ -108,6 +109,9 @@ def _rest(definition: StudyDefinition) -> Iterator[str]:
                 "(hpsearch.sdk.job().settings)"
             )
         return
+    data = definition.settings["input_data"]
+    if data is not None and Path(data).is_absolute() and not Path(data).exists():
+        yield f"there is nothing at input_data {data} on this machine"
     if all(_may_be_false(definition, name) for name in ADAPTED):
         yield f"{' and '.join(ADAPTED)} may both be false: such trials adapt nothing and end as invalid; fix one"
     steps = definition.settings.get("max_steps")

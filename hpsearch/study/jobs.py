@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.sampling import trial_seed
 from hpsearch.trials.environment import build_environment
@@ -47,6 +49,14 @@ class JobMaker:
     def train(self, output_dir: Path, settings: Mapping[str, Any]) -> Job:
         """The job of one fine-tune outside a search."""
         return self._job("train", "train", output_dir, dict(settings))
+
+    def finds_program(self) -> bool:
+        """Whether the command's program can be found, as far as that can be said before its placeholders are filled."""
+        if self.definition.command is None or "{" in self.definition.command[0]:
+            return True
+        program, path = self.definition.command[0], self._environment("trial")[0].get("PATH", os.defpath)
+        place = str((self.working_dir or Path.cwd()) / program) if "/" in program else program
+        return shutil.which(place, path=path) is not None
 
     def withheld(self) -> list[str]:
         """Names of variables with meaning for a program that a trial does not get."""
@@ -98,3 +108,17 @@ class JobMaker:
 def job_maker(definition: StudyDefinition, folders: StudyFolders, working_dir: Path | None = None) -> JobMaker:
     """A ``JobMaker`` with this process's environment."""
     return JobMaker(definition, folders, dict(os.environ), working_dir)
+
+
+def require_program(jobs: JobMaker) -> None:
+    """Refuse a command whose program is not there, before trials are spent on it.
+
+    Raises:
+        UsageError: it is neither on PATH nor a path to an executable.
+    """
+    if not jobs.finds_program():
+        command = jobs.definition.command or ("",)
+        raise UsageError(
+            f"a command begins with a program on PATH or a path to one, but {command[0]!r} is neither",
+            "correct the definition's command; relative paths lead from the working folder",
+        )

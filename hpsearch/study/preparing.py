@@ -11,7 +11,7 @@ from typing import Any
 from hpsearch.errors import HpsearchError, UsageError
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.runner import STOP_GRACE_S, TICK_S
-from hpsearch.study.view import JobProgress, View
+from hpsearch.study.view import JobProgress, Note, Prepared, View
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import Executor
 from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
@@ -62,6 +62,13 @@ def prepare(
         raise HpsearchError(failure_text(job, outcome), "mend what the log says, then run the same command again")
     info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
     return info
+
+
+def show_prepared(view: View, info: dict[str, Any]) -> None:
+    """Show what the prepare job found, and what it warns of."""
+    view(Prepared(info))
+    for text in info.get("warnings", []):
+        view(Note(text, warning=True))
 
 
 def failure_text(job: Job, outcome: Outcome) -> str:

@@ -135,11 +135,15 @@ class Runner:
         number, value = _number(running.job), event.metrics.get(running.job.metric)
         prune = False
         if value is not None and math.isfinite(value):
-            prune = self.ledger.report(number, event.step, value)
+            prune = self.ledger.report(number, event.step, value) and not self._is_last(running.job, event.step)
         self.executor.answer(event.job_id, event.step, prune)
         if prune and running.pruned_at is None:
             running.pruned_at = self.clock()
         self.view(TrialReported(number, event.step, event.metrics, prune))
+
+    def _is_last(self, job: Job, step: int) -> bool:
+        """Whether a trial is through with its training, so that stopping it would save nothing."""
+        return self.ledger.definition.command is None and step >= job.evaluations
 
     def _stop_those_that_ignore_pruning(self) -> None:
         for running in self._running.values():

@@ -22,7 +22,7 @@ from hpsearch.errors import TooManyFailures, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.interruption import Interruption
-from hpsearch.study.jobs import JobMaker, job_maker
+from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.lookup import first_target, load_study, only_unfinished, stored_definition, study_names, target_of
@@ -35,14 +35,14 @@ from hpsearch.study.opening import (
     require_complete,
     settle_target,
 )
-from hpsearch.study.preparing import prepare
+from hpsearch.study.preparing import prepare, show_prepared
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.results import best_config, prepared_info, write_best
 from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
 from hpsearch.study.sampling import open_points
 from hpsearch.study.storage import STORAGE_VARIABLE, default_url, open_storage, sqlite_path, storage_errors
-from hpsearch.study.view import Note, Prepared, RunStarted, View, silent
+from hpsearch.study.view import Note, RunStarted, View, silent
 from hpsearch.trials.executors import EXECUTORS, Executor
 
 
@@ -176,6 +176,8 @@ def _run(
     name: str, definition: StudyDefinition, options: RunOptions, view: View, *, resuming: bool = False
 ) -> RunSummary:
     folders = study_folders(options.base_output_dir.absolute(), name)
+    if not resuming:
+        require_program(job_maker(definition, folders, Path.cwd()))
     with storage_errors(options.url), Interruption() as interruption:
         storage = open_storage(options.url, create=True)
         with lease_for(options.url, name):
@@ -279,7 +281,7 @@ class _Run:
         info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
         if info is not None:
             keep_prepared(self.ledger, info)
-            self.view(Prepared(info))
+            show_prepared(self.view, info)
         return info
 
     def _stopped_preparing(self) -> tuple[int, str]:

@@ -83,11 +83,14 @@ def trial_log(storage: str | None, base_output_dir: Path, study: str | None, num
         opened = open_storage(url)
         loaded = load_study(opened, study or only_study(opened), url)
         trials = [trial for trial in loaded.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-    chosen = trials[-1].number if number is None and trials else number
-    found = {trial.number: trial for trial in trials}.get(chosen if chosen is not None else -1)
-    if found is None:
-        raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"it has {len(trials)} trials, from 0")
     folders = study_folders(base_output_dir, loaded.study_name)
+    if not trials:
+        where = folders.prepared / "log.txt"
+        raise UsageError(f"no trial of {loaded.study_name} has started yet", f"what prepares them is logged in {where}")
+    chosen = trials[-1].number if number is None else number
+    found = {trial.number: trial for trial in trials}.get(chosen)
+    if found is None:
+        raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"the last one is {trials[-1].number}")
     return TrialLog(found.number, folders.attempt(root_of(found), attempt_of(found)) / "log.txt", loaded)
 
 

@@ -14,9 +14,9 @@ from hpsearch.study.folders import StudyFolders, write_json
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import job_maker
 from hpsearch.study.opening import require_complete
-from hpsearch.study.preparing import failure_text, prepare, run_job
+from hpsearch.study.preparing import failure_text, prepare, run_job, show_prepared
 from hpsearch.study.results import versions
-from hpsearch.study.view import Prepared, View, silent
+from hpsearch.study.view import View, silent
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Outcome, encode_values
@@ -55,7 +55,7 @@ def train_once(
             interruption.wake = runner.wake
             info = {} if definition.command else prepare(jobs.prepare(), runner, interruption, view)
             if info:
-                view(Prepared(info))
+                show_prepared(view, info)
             if not interruption.requested:
                 job = jobs.train(output_dir, definition.trial_settings({}, definition.seed))
                 outcome = run_job(job, runner, interruption, view)

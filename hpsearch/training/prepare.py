@@ -20,6 +20,9 @@ from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
 from hpsearch.trials.settings import TrainSettings
 
+# The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
+FEW_ROWS = 20
+
 
 def prepare(job: Job) -> None:
     """Make everything ready that the trials need, and refuse what cannot be honoured. An earlier result is kept where
@@ -106,8 +109,16 @@ def _measure(task: _Task, model: Path, family: Family, data: Data, fingerprint: 
         precision=inspection.loaded.precision,
         versions=library_versions(),
         settings=settings.model_dump(),
-        warnings=[*data.warnings, *_answer_warnings(task.candidates, tokens)],
+        warnings=[*data.warnings, *_few_rows(data), *_answer_warnings(task.candidates, tokens)],
     )
+
+
+def _few_rows(data: Data) -> list[str]:
+    return [
+        f"{split} has only {len(data.rows[split])} rows: differences between trials will mostly be chance"
+        for split in ("validation", "holdout")
+        if len(data.rows[split]) < FEW_ROWS
+    ]
 
 
 def _answer_warnings(candidates: Sequence[TrainSettings], tokens: Mapping[str, int]) -> list[str]:

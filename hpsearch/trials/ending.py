@@ -15,7 +15,7 @@ from hpsearch.trials.record import Record
 LOG_TAIL_BYTES = 64 * 1024  # of the log are searched for signs of what went wrong
 _SHOWN_LINES = 50
 _SHOWN_BYTES = 8 * 1024
-_MESSAGE_CHARACTERS = 300
+_MESSAGE_CHARACTERS = 2000
 
 # Texts with which torch, CUDA's libraries and NCCL say that the device's memory is used up. accelerate's own test
 # misses the second and the third of them. HIP says "HIP out of memory", the CPU allocator names itself.

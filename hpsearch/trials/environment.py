@@ -54,7 +54,7 @@ _INTERESTING = (
     "AWS_*", "AZURE_*", "GOOGLE_*", "GCP_*", "GCS_*", "S3_*", "MLFLOW_*", "WANDB_*", "COMET_*", "NEPTUNE_*",
     "CLEARML_*", "OPENAI_*", "ANTHROPIC_*", "HUGGING_*", "KAGGLE_*", "MODELSCOPE_*", "PG*", "DATABASE_*",
     "*_DATABASE_URL", "HPSEARCH_STORAGE*", "RAY_*", "SLURM_*", "MASTER_*", "WORLD_SIZE", "RANK", "LOCAL_RANK",
-    "TF_*", "JAX_*", "XLA_*",
+    "TF_CONFIG", "JAX_*", "XLA_*",
 )  # fmt: skip
 
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}

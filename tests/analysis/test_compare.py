@@ -48,6 +48,8 @@ def test_different_objectives_and_data_are_told() -> None:
     sentences = verdict([summarize(sample_study()), summarize(other), summarize(foreign_study())])
     assert any("different objectives" in sentence for sentence in sentences)
     assert any("different data" in sentence for sentence in sentences)
+    assert not any("best CER" in sentence for sentence in sentences)
+    assert best_places([summarize(sample_study()), summarize(other)]) == set()
 
 
 def test_each_objective_has_a_race_of_its_own(tmp_path: Path) -> None:

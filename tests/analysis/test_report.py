@@ -18,7 +18,7 @@ from hpsearch.analysis.service import AnalysisResult, analyze_study
 from hpsearch.analysis.summary import summarize
 from hpsearch.study import attributes as attrs
 from tests.analysis.pages import read_page, rendered
-from tests.analysis.sample_studies import foreign_study, sample_study
+from tests.analysis.sample_studies import PREPARED, foreign_study, sample_study
 from tests.conftest import Golden
 
 
@@ -59,6 +59,12 @@ def test_the_verdict_says_when_the_gain_does_not_hold(study: optuna.Study) -> No
     trial = study._storage.get_all_trials(study._study_id, deepcopy=False)[best]
     trial.user_attrs[attrs.METRICS]["holdout_cer"] = 0.9
     assert "the gain may be chance" in verdict(summarize(study))[1]
+
+
+def test_the_verdict_says_when_nothing_beats_the_base() -> None:
+    study = sample_study()
+    study.set_user_attr(attrs.PREPARED, PREPARED | {"base": {"eval_cer": 0.0}})
+    assert "No trial is better than the untuned base" in verdict(summarize(study))[1]
 
 
 def test_failures_have_messages_and_remedies(study: optuna.Study, tmp_path: Path) -> None:

@@ -52,12 +52,21 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
 
 
 def test_the_gemma_demo_runs_the_same_way(tmp_path: Path, command_line: CommandLine) -> None:
-    done = command_line("run", "--study", "digits-ocr-gemma", "--n-trials", "1", *SHORT)
+    few = ("--set", "val_split=validation[:10]")
+    done = command_line("run", "--study", "digits-ocr-gemma", "--n-trials", "1", *SHORT, *few)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning: validation has only 10 rows" in done.stdout
     (trial,) = trials(tmp_path, "digits-ocr-gemma")
     assert trial.user_attrs["hps:default"] is True
     assert set(trial.intermediate_values) == {1, 2, 3}
     assert {"eval_cer", "eval_loss", "holdout_cer", "peak_memory_bytes"} <= set(trial.user_attrs["hps:metrics"])
+
+
+def test_the_time_limit_counts_what_prepares(tmp_path: Path, command_line: CommandLine) -> None:
+    done = command_line("run", "--study", "digits-ocr", "--timeout", "0.3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "time limit reached while preparing" in done.stdout
+    assert trials(tmp_path, "digits-ocr") == []
 
 
 def test_what_the_device_cannot_do_is_refused_before_the_first_trial(tmp_path: Path, command_line: CommandLine) -> None:

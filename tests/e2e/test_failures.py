@@ -209,3 +209,27 @@ def test_a_narrow_terminal_ends_no_search(tmp_path: Path, command_line: CommandL
     done = command_line(*words, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr
     assert "word=\\u8bed" in done.stdout or "word=\\xe9" in done.stdout
+
+
+def test_a_program_that_is_not_there_is_refused_before_any_trial(tmp_path: Path, command_line: CommandLine) -> None:
+    for program in ("pythn", "./trial.sh"):
+        definition(tmp_path, command=[program, "{x}"])
+        refused = command_line("run", "--study", "bad", "--config", "study.json")
+        assert refused.returncode == 2, refused.stdout
+        assert f"but '{program}' is neither" in refused.stderr
+    assert not (tmp_path / "studies").exists()
+
+
+def test_a_step_without_the_objective_says_what_was_reported(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path, command=python("from hpsearch import sdk; sdk.report(1, cer=0.5); sdk.finish(score=1)"))
+    done = command_line("run", "--study", "one", "--config", "study.json", "--n-trials", "1")
+    assert "trial 0 step 1: no score reported, but cer" in done.stdout
+
+
+def test_logs_before_the_first_trial_say_where_to_look(tmp_path: Path, command_line: CommandLine) -> None:
+    (tmp_path / "rows.json").write_text("[]")
+    words = ("run", "--study", "digits-ocr", "--input-data", "rows.json")
+    assert command_line(*words).returncode == 2
+    refused = command_line("logs", "--study", "digits-ocr")
+    assert refused.returncode == 2
+    assert "studies/digits-ocr/prepared/log.txt" in refused.stderr

@@ -114,6 +114,7 @@ def test_a_killed_runner_leaves_no_process_and_the_next_run_repairs_the_study(
     _, left = psutil.wait_procs(alive(tmp_path), timeout=5)
     assert left == []
     assert trials(tmp_path, "quad")[0].state == TrialState.RUNNING
+    assert "1 lost (hpsearch resume runs it again)" in command_line("status").stdout
 
     (tmp_path / "go").touch()
     done = command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")

@@ -56,8 +56,10 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     )
     assert found.device in ("cpu", "cuda")
     assert found.warnings == [
+        "validation has only 5 rows: differences between trials will mostly be chance",
+        "holdout has only 3 rows: differences between trials will mostly be chance",
         "max_new_tokens is 4, but the longest answer has 5 tokens: "
-        "what is generated for the longest rows will be cut, and counted as errors"
+        "what is generated for the longest rows will be cut, and counted as errors",
     ]
 
 
