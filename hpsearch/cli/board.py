@@ -70,7 +70,8 @@ class Board:
             self.phase = {}
             self.base = happening.info.get("base", {}).get(self.run.metric) if self.run else None
         elif isinstance(happening, Note):
-            self.notes = [*self.notes, happening.text][-3:]
+            if not happening.warning:  # warnings stand above the board
+                self.notes = [*self.notes, happening.text][-3:]
         elif isinstance(happening, JobProgress):
             self.phase = {**self.phase, **happening.values, "job": happening.kind}
         elif isinstance(happening, NewBest):
