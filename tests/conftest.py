@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,13 @@ GOLDEN = Path(__file__).parent / "golden"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--accept-golden``."""
     parser.addoption("--accept-golden", action="store_true", help="run only tests with golden files, and rewrite these")
+
+
+def pytest_configure() -> None:
+    """Forget what the desk or CI was started with that a user's command would obey."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so would it be in every process below
+    for name in [name for name in os.environ if name.startswith("HPSEARCH_") and not name.startswith("HPSEARCH_TEST_")]:
+        del os.environ[name]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
