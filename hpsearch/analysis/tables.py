@@ -108,7 +108,7 @@ class TrialRow:
     @property
     def label(self) -> str:
         """The number, and for a retry which trial it repeats."""
-        return str(self.number) if self.attempt == 1 else f"{self.number} (trial {self.root}, attempt {self.attempt})"
+        return str(self.number) if self.attempt == 1 else f"{self.number} (retry of {self.root})"
 
 
 def objective_of(study: Study) -> Objective:

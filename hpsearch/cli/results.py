@@ -137,10 +137,9 @@ def study_report(
 
 def print_lines(result: AnalysisResult) -> None:
     """Print what the analysis has for the terminal."""
-    from rich.console import Console
+    from hpsearch.cli.tables import console
 
-    console = Console(highlight=False)
-    console.print(*result.tables, sep="\n")
+    console().print(*result.tables, sep="\n")
     for note in result.notes:
         click.echo(note)
 

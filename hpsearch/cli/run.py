@@ -154,7 +154,7 @@ def _short(path: Path | None) -> str:
 
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.definitions.advice import advice
-    from hpsearch.study.service import planned_target, resolve
+    from hpsearch.study.service import instead, planned_target, resolve
 
     name, definition = resolve(options)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
@@ -163,8 +163,12 @@ def _show_plan(options: RunOptions) -> int:
     if definition.search_mode == "grid":
         click.echo(f"grid: {definition.grid_size()} points")
     click.echo(f"target: {planned_target(options, name, definition)} finished trials")
-    _echo_all("warning: ", advice(definition))
-    _echo_all("missing: ", [definition.missing()] if definition.missing() else [])
+    for prefix, lines in (
+        ("note", [instead(options)]),
+        ("warning", advice(definition)),
+        ("missing", [definition.missing()]),
+    ):
+        _echo_all(f"{prefix}: ", [line for line in lines if line])
     click.echo("nothing was written")
     return 0
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -11,11 +13,19 @@ from hpsearch.cli.board import printable, shown
 from hpsearch.study.status import StudyStatus
 from hpsearch.trials.causes import VERDICTS, Cause
 
+# Columns of a table in a file or a pipe, which have no width of their own.
+UNBOUND = 200
+
+
+def console() -> Console:
+    """A console as wide as the terminal."""
+    return Console(width=shutil.get_terminal_size((UNBOUND, 0)).columns, highlight=False)
+
 
 def status_table(statuses: Sequence[StudyStatus]) -> Table:
     """The studies of a storage, a line each."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("study", "finished", "trials", "best", "by", "runner"):
+    for title in ("study", "finished", "trials", "best", "runner"):
         table.add_column(title, overflow="fold")
     for status in statuses:
         table.add_row(*map(Text, _cells(status)))
@@ -36,7 +46,12 @@ def _words(status: StudyStatus) -> dict[str, int]:
 def _cells(status: StudyStatus) -> list[str]:
     target = f"/{status.target}" if status.target is not None else ""
     trials = ", ".join(f"{count} {word}" for word, count in _words(status).items() if count) or "none"
-    best = f"{status.metric} {shown(status.best)} (trial {status.best_trial})" if status.best is not None else "-"
-    params = ", ".join(f"{name}={shown(value)}" for name, value in status.best_params.items()) or "-"
     owner = f"pid {status.owner.pid} on {status.owner.host}" if status.owner else "-"
-    return [status.study, f"{status.finished}{target}", trials, best, printable(params, 200), owner]
+    return [status.study, f"{status.finished}{target}", trials, _best(status), owner]
+
+
+def _best(status: StudyStatus) -> str:
+    if status.best is None:
+        return "-"
+    params = ", ".join(f"{name}={shown(value)}" for name, value in status.best_params.items())
+    return printable(f"{status.metric} {shown(status.best)}, trial {status.best_trial}: {params}", 200)

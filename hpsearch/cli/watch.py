@@ -28,11 +28,9 @@ def status(study: str | None, storage: str | None, base_output_dir: Path, as_jso
     if as_json:
         click.echo(json.dumps({"studies": [item.as_json() for item in statuses]}, indent=2, ensure_ascii=False))
         return
-    from rich.console import Console
+    from hpsearch.cli.tables import console, status_table
 
-    from hpsearch.cli.tables import status_table
-
-    Console().print(status_table(statuses))
+    console().print(status_table(statuses))
 
 
 @command("hpsearch logs --study gemma-ocr --trial 7 --follow")

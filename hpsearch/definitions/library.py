@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpsearch.definitions.problems import nearest_names, show
+from hpsearch.definitions.problems import did_you_mean, nearest_names, show
 from hpsearch.errors import UsageError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -36,6 +36,14 @@ def find_study(name: str, config: Path | None) -> Path | None:
             raise _not_found("definition", config, "studies")
         return found
     return _existing([Path("studies") / f"{name}.json"]) or _shipped("studies", Path(name))
+
+
+def default_instead(name: str, config: Path | None) -> str:
+    """That the study ``name`` has no definition file, and which one may be meant; empty where it has one."""
+    if find_study(name, config) is not None:
+        return ""
+    known = {*shipped_names("studies"), *(path.stem for path in Path("studies").glob("*.json"))}
+    return f"no definition is named {show(name)}, so the default one is used; {did_you_mean(name, known)}".rstrip("; ")
 
 
 def find_space(wanted: Path, base: Path) -> Path:

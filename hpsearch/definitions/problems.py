@@ -112,10 +112,14 @@ def show(value: Any) -> str:
 def nearest_names(name: str, known: Iterable[str], hint: str = "") -> str:
     """A remedy for an unknown name: the known ones like it, or all of them."""
     names = sorted(known)
+    return (did_you_mean(name, names) or "known: " + ", ".join(names)) + hint
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question after the known names that are like an unknown one; empty where none is."""
+    names = sorted(known)
     near = difflib.get_close_matches(name, names, n=2, cutoff=0.6) or [one for one in names if name and name in one][:2]
-    if near:
-        return "did you mean " + " or ".join(show(one) for one in near) + "?" + hint
-    return "known: " + ", ".join(names) + hint
+    return "did you mean " + " or ".join(show(one) for one in near) + "?" if near else ""
 
 
 def from_pydantic(

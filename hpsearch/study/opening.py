@@ -50,15 +50,15 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def require_complete(definition: StudyDefinition) -> None:
-    """Refuse a definition that leaves out what only the user can give.
+def require_complete(definition: StudyDefinition, note: str = "") -> None:
+    """Refuse a definition that leaves out what only the user can give; ``note`` says what else may be the reason.
 
     Raises:
         UsageError: data is not given.
     """
     missing = definition.missing()
     if missing:
-        raise UsageError(missing)
+        raise UsageError(missing, note)
 
 
 def settle_target(ledger: Ledger, n_trials: int | None, add_trials: int | None) -> int:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from hpsearch.definitions.advice import advice
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.library import default_instead
 from hpsearch.definitions.loading import load_definition
 from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import TooManyFailures, UsageError
@@ -73,9 +74,9 @@ class RunOptions:
             raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
 
     @property
-    def defines(self) -> bool:
-        """Whether they say anything about the study's definition."""
-        return bool(self.config or self.search_space or self.options or self.sets)
+    def goes_on(self) -> bool:
+        """Whether an existing study is to go on with the definition stored with it."""
+        return self.must_exist and not (self.config or self.search_space or self.options or self.sets)
 
     @property
     def url(self) -> str:
@@ -104,12 +105,17 @@ class RunSummary:
 def resolve(options: RunOptions) -> tuple[str, StudyDefinition]:
     """The study's name and its definition: the stored one where an existing study is to go on as it is, else resolved
     from files and options. Nothing is written."""
-    if options.must_exist and not options.defines:
+    if options.goes_on:
         return stored(options)
     if options.must_exist and options.study is None:
         raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
     name = check_study_name(options.study or timestamped_name())
     return name, load_definition(name, options.config, options.search_space, options.options, options.sets)
+
+
+def instead(options: RunOptions) -> str:
+    """That a named study has no definition of its own and gets the default one; empty where it has one."""
+    return default_instead(options.study, options.config) if options.study and not options.goes_on else ""
 
 
 def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
@@ -148,15 +154,18 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
-    if options.must_exist and not options.defines:
+    if options.goes_on:
         return resume_study(options, view)
     name, definition = resolve(options)
-    require_complete(definition)
+    note = instead(options)
+    require_complete(definition, note)
     if options.must_exist:
         with storage_errors(options.url):
             if name not in study_names(open_storage(options.url)):
                 what = f"there is no study {name!r} to resume"
                 raise UsageError(what, "start it without --resume, or see `hpsearch status`")
+    if note:
+        view(Note(note))
     return _run(name, definition, options, view)
 
 

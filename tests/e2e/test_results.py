@@ -57,6 +57,19 @@ def test_analyze_compare_export_and_archive(two_studies: Path, command_line: Com
     assert "one, two" in wrong.stderr
 
 
+def test_tables_in_a_pipe_are_not_cut_to_a_terminal(two_studies: Path) -> None:
+    wide = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    status = subprocess.run(
+        [sys.executable, "-m", "hpsearch", "status"],
+        cwd=two_studies,
+        env=wide,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(status.stdout.splitlines()) == 3  # the heading, and a line for each study
+
+
 def test_an_archive_is_analysed_where_no_torch_can_be_imported(two_studies: Path, command_line: CommandLine) -> None:
     assert command_line("export", "--study", "one", "--archive", "one.zip").returncode == 0
     blocked = (

@@ -149,6 +149,18 @@ def test_run_resume_refuses_a_study_that_does_not_exist(tmp_path: Path, command_
     assert "no study 'other' to resume" in refused.stderr
 
 
+def test_a_mistyped_study_is_told_that_it_gets_the_default_definition(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    refused = command_line("run", "--study", "digit-ocr")
+    assert refused.returncode == 2
+    assert 'no definition is named "digit-ocr"' in refused.stderr
+    assert 'did you mean "digits-ocr"' in refused.stderr
+    planned = command_line("run", "--study", "digit-ocr", "--dry-run")
+    assert 'note: no definition is named "digit-ocr"' in planned.stdout
+    assert "note:" not in command_line("run", "--study", "digits-ocr", "--dry-run").stdout
+
+
 def test_run_resume_goes_on_with_the_stored_definition(tmp_path: Path, command_line: CommandLine) -> None:
     definition(tmp_path)
     start = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
