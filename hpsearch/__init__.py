@@ -32,7 +32,8 @@ def run(
     """Run a study, or go on with it; the same as the command of this name.
 
     ``settings`` are keys of a definition (``search_mode="random"``, ``learning_rate=1e-4``, ``seed=7``), over the
-    definition's file. ``timeout`` is in seconds. ``verbose`` prints a line for what happens.
+    definition's file. ``timeout`` is in seconds. ``verbose`` prints a line for what happens, and at the
+    end the table of the best trials.
 
     Returns:
         How it ended; ``best_params``, ``best_value``, ``best_config`` and ``exit_code`` among others.
@@ -40,7 +41,8 @@ def run(
     Raises:
         HpsearchError: the run could not start (see hpsearch.errors).
     """
-    from hpsearch.study.service import RunOptions, run_study
+    from hpsearch.study.options import RunOptions
+    from hpsearch.study.service import run_study
 
     options = RunOptions(
         study=study,
@@ -54,7 +56,7 @@ def run(
         timeout_s=timeout,
         must_exist=resume,
     )
-    return run_study(options, _printing_view() if verbose else _no_view())
+    return _ended(run_study(options, _printing_view() if verbose else _no_view()), verbose)
 
 
 def resume(
@@ -75,7 +77,8 @@ def resume(
     Raises:
         HpsearchError: it could not go on (see hpsearch.errors).
     """
-    from hpsearch.study.service import RunOptions, resume_study
+    from hpsearch.study.options import RunOptions
+    from hpsearch.study.service import resume_study
 
     options = RunOptions(
         study=study,
@@ -85,7 +88,7 @@ def resume(
         add_trials=add_trials,
         timeout_s=timeout,
     )
-    return resume_study(options, _printing_view() if verbose else _no_view())
+    return _ended(resume_study(options, _printing_view() if verbose else _no_view()), verbose)
 
 
 def _printing_view() -> Any:
@@ -93,6 +96,16 @@ def _printing_view() -> Any:
     from hpsearch.cli.views import Lines
 
     return Lines(Board()).take
+
+
+def _ended(summary: RunSummary, verbose: bool) -> RunSummary:
+    """Write the report and, as the command does, print what was found."""
+    from hpsearch.cli.results import show_report
+
+    show_report(summary, quiet=not verbose)
+    if verbose:
+        print(f"{summary.study}: {summary.text}", flush=True)
+    return summary
 
 
 def _no_view() -> Any:

@@ -4,6 +4,7 @@
     ├── UsageError           2  bad arguments, definition, search space or data; nothing was started
     ├── StorageError         3  the storage cannot be used (missing, full, read-only, corrupt, wrong schema)
     ├── TooManyFailures      4  nothing useful to continue: trials keep failing, or none succeeded
+    ├── JobFailed            4  what is not a trial failed: preparing a study, or a fine-tune of its own
     ├── StudyOwned           5  another live runner holds the study's lease
     └── DefinitionChanged    6  the definition differs from the one stored with the study
 
@@ -44,6 +45,12 @@ class StorageError(HpsearchError):
 
 class TooManyFailures(HpsearchError):
     """Trials keep failing with one cause, or nothing succeeded: continuing would only spend time."""
+
+    exit_code = 4
+
+
+class JobFailed(HpsearchError):
+    """The job that prepares a study, or a fine-tune outside a search, failed."""
 
     exit_code = 4
 

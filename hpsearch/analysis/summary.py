@@ -22,6 +22,7 @@ from hpsearch.analysis.tables import (
     read_parameters,
     read_rows,
 )
+from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 
 if TYPE_CHECKING:
@@ -116,7 +117,6 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
     finished = [row for row in trials if row.ending.group != "open"]
     pruned = sum(row.cause == "pruned" for row in trials)
     prepared = prepared_of(study)
-    target = study.user_attrs.get(attrs.TARGET)
     return StudySummary(
         name=study.study_name,
         objective=objective,
@@ -134,10 +134,24 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
         time_saved_s=_saved(rows),
         started=min((row.start for row in rows if row.start), default=None),
         ended=max((row.end for row in rows if row.end), default=None),
-        target=target if isinstance(target, int) else None,
+        target=_target(study),
         definition=definition_of(study),
         prepared=prepared,
     )
+
+
+def _target(study: Study) -> int | None:
+    """Finished trials the study is after; None for another program's."""
+    from hpsearch.definitions.definition import StudyDefinition
+    from hpsearch.study.lookup import target_of
+
+    definition, asked = definition_of(study), study.user_attrs.get(attrs.TARGET)
+    try:
+        if definition:
+            return target_of(study, StudyDefinition.from_flat(definition))
+    except UsageError:  # a definition of another version
+        pass
+    return asked if isinstance(asked, int) else None
 
 
 def describe(values: Sequence[float]) -> Statistics | None:

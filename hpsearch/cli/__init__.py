@@ -26,7 +26,7 @@ COMMANDS = {
 }
 
 EPILOG = """\b
-Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 too many trials failed;
+Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 trials or a fine-tune failed;
 5 the study is owned by another runner; 6 the definition differs from the stored one; 130/143 stopped by a signal."""
 
 

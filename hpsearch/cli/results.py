@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from hpsearch.cli.options import Command, command, storage_options, study_option
 
 if TYPE_CHECKING:
     from hpsearch.analysis.service import AnalysisResult
+    from hpsearch.study.service import RunSummary
 
 ALL = "\0all"
 
@@ -22,20 +25,17 @@ class CompareCommand(Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Turn ``--compare A B`` into one ``--compare A --compare B``, and a bare one into "all"."""
         rewritten: list[str] = []
-        words = iter([*args, ""])
-        word = next(words)
-        while word:
-            if word != "--compare":
+        words = deque(args)
+        while words:
+            word = words.popleft()
+            option, equals, first = word.partition("=")
+            if option != "--compare":
                 rewritten.append(word)
-                word = next(words)
                 continue
-            names = []
-            word = next(words)
-            while word and not word.startswith("-"):
-                names.append(word)
-                word = next(words)
-            for name in names or [ALL]:
-                rewritten += ["--compare", name]
+            names = [first] if equals else []
+            while words and not words[0].startswith("-"):
+                names.append(words.popleft())
+            rewritten += [part for name in names or [ALL] for part in ("--compare", name)]
         return super().parse_args(ctx, rewritten)
 
 
@@ -82,10 +82,10 @@ def analyze(
             opened = stack.enter_context(open_archive(archive))
             url, base = opened.url, opened.base
             output_dir = output_dir or Path("reports") / archive.stem
-        if compare:
-            _compare(study, compare, url, base, output_dir, top)
-        else:
+        if study is not None or not compare:
             _analyze_one(study, url, base, output_dir, top)
+        if compare:
+            _compare(study, compare, url, base, output_dir)
 
 
 @command("hpsearch export --study gemma-ocr --archive gemma-ocr.zip")
@@ -122,6 +122,31 @@ def dashboard(port: int, storage: str | None, base_output_dir: Path) -> None:
     serve(storage or default_url(base_output_dir), port, click.echo)
 
 
+def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
+    """Write the report of a run's study, and print its tables, the best configuration and the paths unless ``quiet``.
+    A failing report never fails the run."""
+    if summary.best_number is None:
+        return
+    try:
+        result = study_report(summary.study, summary.storage, summary.folder, summary.folder / "report")
+    except Exception as error:  # noqa: BLE001 - the search is done and safe; say it and go on
+        click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
+        return
+    if quiet:
+        return
+    print_lines(result)
+    best = json.dumps(summary.best_params, ensure_ascii=False)
+    click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")
+    click.echo(f"best config: {_short(summary.best_config_path)}")
+    click.echo(f"report: {_short(result.report)}")
+
+
+def _short(path: Path | None) -> str:
+    if path is None:
+        return "-"
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def study_report(
     study: str, url: str, study_dir: Path, output_dir: Path, *, top: int = 10, png: bool = False
 ) -> AnalysisResult:
@@ -155,9 +180,7 @@ def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | Non
         click.echo(str(path))
 
 
-def _compare(
-    study: str | None, compare: tuple[str, ...], url: str, base: Path, output_dir: Path | None, top: int
-) -> None:
+def _compare(study: str | None, compare: tuple[str, ...], url: str, base: Path, output_dir: Path | None) -> None:
     from hpsearch.analysis.service import compare_studies
     from hpsearch.study.lookup import load_study, study_names
     from hpsearch.study.storage import open_storage, storage_errors

@@ -12,8 +12,7 @@ import click
 from hpsearch.cli.options import command, storage_options, study_option
 
 if TYPE_CHECKING:
-    from hpsearch.cli.board import Board
-    from hpsearch.study.service import RunOptions, RunSummary
+    from hpsearch.study.options import RunOptions
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 # Options of `run` that are a layer of the definition of their own, under their names there.
@@ -100,7 +99,7 @@ def resume(**given: Any) -> int:
 
 
 def _options(given: dict[str, Any]) -> RunOptions:
-    from hpsearch.study.service import RunOptions
+    from hpsearch.study.options import RunOptions
 
     layer = {name: given.pop(name) for name in LAYER if name in given}
     return RunOptions(
@@ -112,44 +111,17 @@ def _options(given: dict[str, Any]) -> RunOptions:
 
 def _watch(options: RunOptions, *, resume: bool) -> int:
     from hpsearch.cli.board import Board
+    from hpsearch.cli.results import show_report
     from hpsearch.cli.views import watching
     from hpsearch.study.service import resume_study, run_study
 
-    board = Board()
-    with watching(board) as view:
+    with watching(Board()) as view:
         summary = (resume_study if resume else run_study)(options, view)
-    _show_summary(summary, board, options)
-    return summary.exit_code
-
-
-def _show_summary(summary: RunSummary, board: Board, options: RunOptions) -> None:
     click.echo()
-    stopped = summary.exit_code > 128  # by a signal: the user wants the terminal back
-    if summary.best_number is not None and not stopped:
-        report = _write_report(summary, board)
-        best = json.dumps(summary.best_params, ensure_ascii=False)
-        click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")
-        click.echo(f"best config: {_short(summary.best_config_path)}")
-        click.echo(report)
+    if summary.exit_code <= 128:  # not stopped by a signal, whose sender wants the terminal back
+        show_report(summary)
     click.echo(f"{summary.study}: {summary.text}")
-
-
-def _write_report(summary: RunSummary, board: Board) -> str:
-    """Print the table of trials, write the report, and say where it is; a failing report never fails the run."""
-    from hpsearch.cli.results import print_lines, study_report
-
-    try:
-        result = study_report(summary.study, summary.storage, summary.folder, summary.folder / "report")
-    except Exception as error:  # noqa: BLE001 - the search is done and safe; say it and go on
-        return f"no report: {error}; try `hpsearch analyze --study {summary.study}`"
-    print_lines(result)
-    return f"report: {_short(result.report)}"
-
-
-def _short(path: Path | None) -> str:
-    if path is None:
-        return "-"
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return summary.exit_code
 
 
 def _show_plan(options: RunOptions) -> int:
@@ -157,15 +129,16 @@ def _show_plan(options: RunOptions) -> int:
     from hpsearch.study.service import instead, planned_target, resolve
 
     name, definition = resolve(options)
+    target = planned_target(options, name, definition)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
     click.echo(f"study: {name}")
     click.echo(f"searched: {', '.join(definition.search_space) or 'nothing'}")
     if definition.search_mode == "grid":
         click.echo(f"grid: {definition.grid_size()} points")
-    click.echo(f"target: {planned_target(options, name, definition)} finished trials")
+    click.echo(f"target: {target} finished trials")
     for prefix, lines in (
         ("note", [instead(options)]),
-        ("warning", advice(definition)),
+        ("warning", advice(definition, target)),
         ("missing", [definition.missing()]),
     ):
         _echo_all(f"{prefix}: ", [line for line in lines if line])

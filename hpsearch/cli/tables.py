@@ -33,11 +33,12 @@ def status_table(statuses: Sequence[StudyStatus]) -> Table:
 
 
 def _words(status: StudyStatus) -> dict[str, int]:
-    """Trials by how they stand: the failed ones by cause."""
+    """Trials by how they stand: the failed and the pruned ones by cause."""
     words = {state.lower(): count for state, count in status.states.items()}
     for cause, count in status.causes.items():
-        if VERDICTS[Cause(cause)].state == "FAIL":
-            words |= {"fail": words["fail"] - count, cause: count}
+        state = VERDICTS[Cause(cause)].state.lower()
+        if state in ("fail", "pruned") and cause != state:
+            words |= {state: words[state] - count, cause: count}
     if status.ours and status.owner is None and "running" in words:
         words["lost (hpsearch resume runs it again)"] = words.pop("running")
     return words

@@ -66,6 +66,7 @@ def train(config: Path | None, output_dir: Path, **given: Any) -> int:
     with watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
     for name, value in sorted(summary.metrics.items()):
-        click.echo(f"{name}: {shown(value)}")
+        untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""
+        click.echo(f"{name}: {shown(value)}{untuned}")
     click.echo(f"files: {output_dir}" if summary.exit_code == 0 else "stopped")
     return summary.exit_code

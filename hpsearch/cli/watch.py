@@ -53,13 +53,13 @@ def logs(study: str | None, number: int | None, follow: bool, storage: str | Non
 @storage_options
 def stop(study: str | None, storage: str | None, base_output_dir: Path) -> None:
     """Ask the runner of a study to stop: its trials are queued again, and `hpsearch resume` goes on."""
+    from hpsearch.study.options import command_text
     from hpsearch.study.status import running_owner
 
     name, owner = running_owner(storage, base_output_dir, study)
     os.kill(owner.pid, signal.SIGTERM)
-    click.echo(
-        f"{name}: asked pid {owner.pid} to stop; it ends within 15 seconds; go on with: hpsearch resume --study {name}"
-    )
+    resume = command_text("resume", name, storage, base_output_dir)
+    click.echo(f"{name}: asked pid {owner.pid} to stop; it ends within 15 seconds; go on with: {resume}")
 
 
 def _copy(log: Any, follow: bool) -> None:

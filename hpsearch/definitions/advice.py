@@ -13,13 +13,21 @@ from hpsearch.definitions.setting_rules import ADAPTED
 from hpsearch.errors import UsageError
 
 
-def advice(definition: StudyDefinition) -> list[str]:
-    """Warnings about a definition, each one sentence with what to do."""
-    return [*_size(definition), *_pruner(definition), *_objective(definition), *_space(definition), *_rest(definition)]
+def advice(definition: StudyDefinition, target: int | None = None) -> list[str]:
+    """Warnings about a definition, each one sentence with what to do. ``target`` is the number of trials where an
+    option, rather than the definition, says it."""
+    target = target or _target(definition)
+    return [
+        *_size(definition, target),
+        *_pruner(definition, target),
+        *_objective(definition),
+        *_space(definition),
+        *_rest(definition),
+    ]
 
 
-def _size(definition: StudyDefinition) -> Iterator[str]:
-    points, wanted = _points(definition), _target(definition)
+def _size(definition: StudyDefinition, wanted: int | None) -> Iterator[str]:
+    points = _points(definition)
     if points is None or wanted is None:
         return
     if definition.search_mode != "grid":
@@ -50,7 +58,7 @@ def _target(definition: StudyDefinition) -> int | None:
     return _points(definition) if target is None else target
 
 
-def _pruner(definition: StudyDefinition) -> Iterator[str]:
+def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
     pruner, steps = definition.pruner, definition.evaluations
     if pruner.type == "none":
         return
@@ -60,7 +68,6 @@ def _pruner(definition: StudyDefinition) -> Iterator[str]:
             f"the {pruner.type} pruner can never stop a trial: n_warmup_steps={pruner.n_warmup_steps}, but a trial has "
             f"{steps} evaluations; use {fifth} (--set pruner.n_warmup_steps={fifth})"
         )
-    target = _target(definition)
     if pruner.type in ("median", "percentile") and target is not None and pruner.n_startup_trials >= target:
         fewer = max(1, target // 4)
         yield (

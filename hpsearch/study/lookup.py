@@ -51,13 +51,18 @@ def stored_definition(study: optuna.Study) -> StudyDefinition:
 
 def target_of(study: optuna.Study, definition: StudyDefinition) -> int:
     """Finished trials the study is after over its life; of a grid, no more than it has points for."""
-    wanted = study.user_attrs.get(attrs.TARGET) or definition.target()
+    wanted = wanted_of(study, definition)
     if definition.search_mode != "grid":
         return int(wanted or first_target(definition))
     trials = study.get_trials(deepcopy=False)
     under_way = sum(trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in trials)
     most = finished(trials) + under_way + len(open_points(trials, definition))
     return min(int(wanted), most) if wanted else most
+
+
+def wanted_of(study: optuna.Study, definition: StudyDefinition) -> int | None:
+    """Finished trials asked for, by an option or else by the definition; None: all points of a grid."""
+    return study.user_attrs.get(attrs.TARGET) or definition.target()
 
 
 def first_target(definition: StudyDefinition) -> int:

@@ -31,9 +31,9 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, stu
     pruner, direction = make_pruner(definition.pruner, definition.evaluations), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
-        if study.get_trials(deepcopy=False):
-            _refuse_changes(study, definition)
-        elif [each.name.lower() for each in study.directions] != [direction]:
+        refuse_changes(study, definition)
+        empty = not study.get_trials(deepcopy=False)
+        if empty and [each.name.lower() for each in study.directions] != [direction]:
             stored_definition(study)  # refuses a study that another program made: it is not ours to delete
             study_id = study.user_attrs.get(attrs.ID, study_id)
             optuna.delete_study(study_name=name, storage=storage)
@@ -43,6 +43,23 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, stu
     study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
     _write_definition(study, definition, study_id)
     return Ledger(study, storage, definition)
+
+
+def refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
+    """Refuse a definition that changes what the trials of ``study`` hang on; without trials nothing does.
+
+    Raises:
+        DefinitionChanged: the message lists the differences.
+    """
+    if not study.get_trials(deepcopy=False):
+        return
+    differences = diff_identity(stored_definition(study).identity(), definition.identity())
+    if differences:
+        lines = "".join(f"\n  {line}" for line in differences)
+        raise DefinitionChanged(
+            f"the definition differs from the one stored with the study {study.study_name!r}:{lines}\n",
+            "go on with the stored one by `hpsearch resume`, or give the new one another --study name",
+        )
 
 
 def new_id() -> str:
@@ -69,15 +86,14 @@ def settle_target(ledger: Ledger, n_trials: int | None, add_trials: int | None) 
     return target_of(ledger.study, ledger.definition)
 
 
-def nothing_to_do(ledger: Ledger, target: int) -> str:
-    """Why the study has nothing left to do, in a sentence; empty where it has."""
-    done, name = finished(ledger.trials()), ledger.study.study_name
+def nothing_to_do(ledger: Ledger, target: int, more: str) -> str:
+    """Why the study has nothing left to do, in a sentence with the command for more; empty where it has."""
+    done = finished(ledger.trials())
     if done < target:
         return ""
     if ledger.definition.search_mode == "grid" and not open_points(ledger.trials(), ledger.definition):
         return f"nothing to do: {done} of {done} grid points are done"
-    more = f"go on with `hpsearch run --study {name} --add-trials N`"
-    return f"nothing to do: {done} of {target} trials are finished; {more}"
+    return f"nothing to do: {done} of {target} trials are finished; go on with `{more}`"
 
 
 def keep_prepared(ledger: Ledger, info: dict[str, Any]) -> None:
@@ -112,13 +128,3 @@ def _write_definition(study: optuna.Study, definition: StudyDefinition, study_id
     if attrs.ID not in study.user_attrs:
         study.set_user_attr(attrs.ID, study_id or new_id())
     study.set_user_attr(attrs.DEFINITION, flat)
-
-
-def _refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
-    differences = diff_identity(stored_definition(study).identity(), definition.identity())
-    if differences:
-        lines = "".join(f"\n  {line}" for line in differences)
-        raise DefinitionChanged(
-            f"the definition differs from the one stored with the study {study.study_name!r}:{lines}\n",
-            "go on with the stored one by `hpsearch resume`, or give the new one another --study name",
-        )

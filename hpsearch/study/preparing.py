@@ -8,13 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpsearch.errors import HpsearchError, UsageError
+from hpsearch.errors import HpsearchError, JobFailed, UsageError
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.runner import STOP_GRACE_S, TICK_S
 from hpsearch.study.view import JobProgress, Note, Prepared, View
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import Executor
 from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
+from hpsearch.trials.names import LOG_FILE
+
+# Causes whose message is an exit code or an exception's last line.
+_UNEXPLAINED = (Cause.CRASH, Cause.SIGNAL, Cause.PROTOCOL)
 
 
 def run_job(
@@ -51,15 +55,13 @@ def prepare(
 
     Raises:
         UsageError: it refused the data, the model or a setting.
-        HpsearchError: it failed for another reason; the message has the end of its log.
+        JobFailed: it failed for another reason.
     """
     outcome = run_job(job, executor, interruption, view, deadline)
     if interruption.requested or outcome.cause is Cause.INTERRUPTED:
         return None
-    if outcome.cause is Cause.INVALID:
-        raise UsageError(outcome.message)
     if outcome.cause is not Cause.OK:
-        raise HpsearchError(failure_text(job, outcome), "mend what the log says, then run the same command again")
+        raise failure(job, outcome)
     info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
     return info
 
@@ -71,8 +73,12 @@ def show_prepared(view: View, info: dict[str, Any]) -> None:
         view(Note(text, warning=True))
 
 
-def failure_text(job: Job, outcome: Outcome) -> str:
-    """Why a job failed, with the last lines of its log and the log's path."""
-    tail = "\n".join(f"    {line}" for line in outcome.log_tail.strip().splitlines()[-15:])
-    why = outcome.message or outcome.cause.value
-    return f"the {job.kind} job failed ({outcome.cause.value}): {why}\n{tail}\n  log: {job.output_dir}/log.txt\n"
+def failure(job: Job, outcome: Outcome) -> HpsearchError:
+    """The error for a job that did not do its work: why, the log's path, and its last lines where only they tell."""
+    if outcome.cause is Cause.INVALID:
+        return UsageError(outcome.message)
+    text = f"the {job.kind} job failed ({outcome.cause.value}): {outcome.message or 'it ended without a result'}\n"
+    if outcome.cause in _UNEXPLAINED:
+        text += "".join(f"    {line}\n" for line in outcome.log_tail.strip().splitlines()[-15:])
+    remedy = "mend what it says, then run the same command again"
+    return JobFailed(f"{text}  log: {job.output_dir}/{LOG_FILE}\n", remedy)

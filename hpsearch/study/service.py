@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,62 +24,35 @@ from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import first_target, load_study, only_unfinished, stored_definition, study_names, target_of
+from hpsearch.study.lookup import (
+    first_target,
+    load_study,
+    only_unfinished,
+    stored_definition,
+    study_names,
+    target_of,
+    wanted_of,
+)
 from hpsearch.study.opening import (
     begin,
     keep_prepared,
     new_id,
     nothing_to_do,
     open_study,
+    refuse_changes,
     require_complete,
     settle_target,
 )
+from hpsearch.study.options import RunOptions, command_text
 from hpsearch.study.preparing import prepare, show_prepared
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.results import best_config, prepared_info, write_best
 from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
 from hpsearch.study.sampling import open_points
-from hpsearch.study.storage import STORAGE_VARIABLE, default_url, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage import open_storage, sqlite_path, storage_errors
 from hpsearch.study.view import Note, RunStarted, View, silent
 from hpsearch.trials.executors import EXECUTORS, Executor
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What a run is asked for. ``options`` and ``sets`` are layers over the definition, in that order."""
-
-    study: str | None = None
-    config: Path | None = None
-    search_space: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    sets: Sequence[str] = ()
-    storage: str | None = None
-    base_output_dir: Path = Path("studies")
-    n_trials: int | None = None
-    add_trials: int | None = None
-    timeout_s: float | None = None
-    must_exist: bool = False  # --resume
-    executor: str = "local"
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing, and two totals at once."""
-        for name in ("n_trials", "add_trials", "timeout_s"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and value > 0):
-                raise UsageError(f"{name} must be a number above 0, but is {value!r}", "give such a number, or none")
-        if self.n_trials is not None and self.add_trials is not None:
-            raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether an existing study is to go on with the definition stored with it."""
-        return self.must_exist and not (self.config or self.search_space or self.options or self.sets)
-
-    @property
-    def url(self) -> str:
-        """The storage's URL."""
-        return self.storage or os.environ.get(STORAGE_VARIABLE) or default_url(self.base_output_dir)
 
 
 @dataclass(frozen=True)
@@ -126,7 +97,11 @@ def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
 
 
 def planned_target(options: RunOptions, name: str, definition: StudyDefinition) -> int:
-    """Finished trials that a run with these options would be after. Nothing is written."""
+    """Finished trials that a run with these options would be after. Nothing is written.
+
+    Raises:
+        DefinitionChanged: the run would be refused for what changed under an existing study.
+    """
     done, target = 0, first_target(definition)
     path = sqlite_path(options.url)
     if path is None or path.exists():
@@ -134,6 +109,7 @@ def planned_target(options: RunOptions, name: str, definition: StudyDefinition) 
             storage = open_storage(options.url)
             if name in study_names(storage):
                 study = load_study(storage, name, options.url)
+                refuse_changes(study, definition)
                 done, target = finished(study.get_trials(deepcopy=False)), target_of(study, definition)
     return done + options.add_trials if options.add_trials else options.n_trials or target
 
@@ -238,7 +214,7 @@ class _Run:
         write_best(self.ledger, self.folders, prepared_info(self.ledger))
         target = settle_target(self.ledger, self.options.n_trials, self.options.add_trials)
         self._announce(target, repairs)
-        done = nothing_to_do(self.ledger, target)
+        done = nothing_to_do(self.ledger, target, self._command("run", "--add-trials", "N"))
         if done:
             succeeded = self.ledger.trials(TrialState.COMPLETE)
             return self._summary(target, 0 if succeeded else TooManyFailures.exit_code, done)
@@ -277,7 +253,7 @@ class _Run:
         )
         if repairs:
             self.view(Note(repairs))
-        for text in advice(definition):
+        for text in advice(definition, wanted_of(self.ledger.study, definition)):
             self.view(Note(text, warning=True))
         withheld = self.jobs.withheld()
         if withheld:
@@ -308,16 +284,19 @@ class _Run:
         if ending is Ending.FAILURES:
             cause = runner.last_failure.value if runner.last_failure else "failure"
             why = f"stopped: {MAX_ALIKE} trials in a row ended with {cause}"
-            return TooManyFailures.exit_code, f"{why}; see `hpsearch logs --study {self.folders.study}`, then {resume}"
+            return TooManyFailures.exit_code, f"{why}; see `{self._command('logs')}`, then {resume}"
         if ending is Ending.STUCK:
             left = len(open_points(self.ledger.trials(), self.ledger.definition))
             return TooManyFailures.exit_code, f"{done} grid points finished, {left} failed; {resume}"
         if not self.ledger.trials(TrialState.COMPLETE):
-            return TooManyFailures.exit_code, "no trial succeeded; see `hpsearch logs --trial N` for why"
+            return TooManyFailures.exit_code, f"no trial succeeded; see `{self._command('logs')}`"
         return 0, f"{ending.value}: {done} finished trials"
 
     def _resume_text(self) -> str:
-        return f"go on with: hpsearch resume --study {self.folders.study}"
+        return f"go on with: {self._command('resume')}"
+
+    def _command(self, verb: str, *words: str) -> str:
+        return command_text(verb, self.folders.study, self.options.storage, self.options.base_output_dir, *words)
 
     def _summary(self, target: int, code: int, text: str) -> RunSummary:
         best = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction)

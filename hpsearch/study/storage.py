@@ -10,7 +10,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,8 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def open_storage(url: str, *, create: bool = False) -> optuna.storages.BaseStorage:
-    """Open the storage at ``url``; with ``create``, make the database file and its folder when they are missing.
+    """Open the storage at ``url``; with ``create``, make what is missing of file, folder and tables. Without it nothing
+    is changed by opening, so that other programs' databases can be read.
 
     Raises:
         StorageError: it does not exist (without ``create``) or cannot be used; the message says why.
@@ -52,14 +53,18 @@ def open_storage(url: str, *, create: bool = False) -> optuna.storages.BaseStora
     path = sqlite_path(url)
     if path is not None:
         _make_sure_of_file(path, create)
+        if not create:
+            _require_tables(path)
     elif not url.startswith(("postgresql", "mysql")):
         raise UsageError(
             f"not a storage URL: {masked(url)!r}", "write sqlite:///file.db or postgresql://user@host/name"
         )
     _quiet_optuna()
     with storage_errors(url):
-        kwargs: dict[str, Any] = {"creator": _sqlite_connector(path)} if path is not None else {"pool_pre_ping": True}
-        return get_storage(RDBStorage(url, engine_kwargs=kwargs))
+        kwargs: dict[str, Any] = {"pool_pre_ping": True}
+        if path is not None:
+            kwargs = {"creator": _sqlite_connector(path, wal=create)}
+        return get_storage(RDBStorage(url, engine_kwargs=kwargs, skip_table_creation=not create))
 
 
 @contextmanager
@@ -119,11 +124,21 @@ def _make_sure_of_file(path: Path, create: bool) -> None:
         raise StorageError(f"cannot write {target}: read-only", "make it writable, or choose another --storage")
 
 
-def _sqlite_connector(path: Path) -> Callable[[], sqlite3.Connection]:
+def _require_tables(path: Path) -> None:
+    """Refuse a database without Optuna's tables, which Optuna would add to whatever it is.
+
+    Raises:
+        StorageError: it has none, or cannot be read.
+    """
+    with storage_errors(f"{SQLITE_PREFIX}{path}"), closing(_sqlite_connector(path)()) as connection:
+        connection.execute("SELECT 1 FROM version_info")
+
+
+def _sqlite_connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
         connection.execute("PRAGMA synchronous=FULL")
-        if os.access(path, os.W_OK):
+        if wal:
             connection.execute("PRAGMA journal_mode=WAL")
         return connection
 

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.errors import HpsearchError, UsageError
+from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders, write_json
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import job_maker
 from hpsearch.study.opening import require_complete
-from hpsearch.study.preparing import failure_text, prepare, run_job, show_prepared
+from hpsearch.study.preparing import failure, prepare, run_job, show_prepared
 from hpsearch.study.results import versions
 from hpsearch.study.view import View, silent
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
-from hpsearch.trials.job import Outcome, encode_values
+from hpsearch.trials.job import Job, Outcome, encode_values
+
+_MARKER = ".train"  # in a folder that a fine-tune may overwrite
+_RESULTS = ("adapter", "config.json", "predictions.jsonl", "train_results.json")
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a fine-tune ended: final metrics by name, and where its files are."""
+    """How a fine-tune ended: final metrics by name, the untuned model's, and where its files are."""
 
     exit_code: int
     metrics: dict[str, float]
+    untuned: dict[str, float]
     output_dir: Path
 
 
@@ -38,7 +43,7 @@ def train_once(
 
     Raises:
         UsageError: a setting, the data or the model is refused, or something is still searched.
-        HpsearchError: the fine-tune failed; the message has the end of its log.
+        JobFailed: preparing or the fine-tune failed; the message says why.
     """
     if definition.search_space:
         searched = ", ".join(definition.search_space)
@@ -47,39 +52,65 @@ def train_once(
         )
     require_complete(definition)
     output_dir = output_dir.absolute()
+    _take_folder(output_dir)
     jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
-    output_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     runner = EXECUTORS[executor](1)
     try:
         with Interruption() as interruption:
             interruption.wake = runner.wake
-            info = {} if definition.command else prepare(jobs.prepare(), runner, interruption, view)
+            info = None if definition.command else prepare(jobs.prepare(), runner, interruption, view)
             if info:
                 show_prepared(view, info)
             if not interruption.requested:
                 job = jobs.train(output_dir, definition.trial_settings({}, definition.seed))
                 outcome = run_job(job, runner, interruption, view)
             if interruption.requested:
-                return TrainSummary(interruption.exit_code, {}, output_dir)
-        _refuse_failure(job.kind, failure_text(job, outcome), outcome)
-        _write_results(output_dir, job.settings, outcome)
-        return TrainSummary(0, outcome.metrics, output_dir)
+                return TrainSummary(interruption.exit_code, {}, {}, output_dir)
+        _refuse_failure(job, outcome)
+        untuned = dict(info["base"]) if info else {}
+        _write_results(output_dir, job.settings, outcome, untuned)
+        return TrainSummary(0, outcome.metrics, untuned, output_dir)
     finally:
         runner.close()
 
 
-def _refuse_failure(kind: str, text: str, outcome: Outcome) -> None:
-    if outcome.cause is Cause.INVALID:
-        raise UsageError(outcome.message)
+def _take_folder(folder: Path) -> None:
+    """Make the folder, or take what an earlier fine-tune left in it away.
+
+    Raises:
+        UsageError: it holds files of something else, which would be overwritten, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        there = {path.name for path in folder.iterdir()}
+        if there and _MARKER not in there:
+            raise UsageError(
+                f"train writes into a new or empty folder, or one of an earlier train, but {folder} holds "
+                f"{', '.join(sorted(there)[:3])}",
+                "choose another --output-dir",
+            )
+        (folder / _MARKER).touch()
+        for name in there.intersection(_RESULTS):
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except OSError as error:
+        remedy = "choose another --output-dir"
+        raise UsageError(f"cannot use the folder {folder}: {error.strerror}", remedy) from error
+
+
+def _refuse_failure(job: Job, outcome: Outcome) -> None:
     values = [value for name, value in outcome.metrics.items() if name.startswith("eval_")]
     if outcome.cause is not Cause.OK or not all(map(math.isfinite, values)):
-        raise HpsearchError(text, "mend what the log says, then run the same command again")
+        raise failure(job, outcome)
 
 
-def _write_results(output_dir: Path, settings: Mapping[str, Any], outcome: Outcome) -> None:
+def _write_results(
+    output_dir: Path, settings: Mapping[str, Any], outcome: Outcome, untuned: dict[str, float]
+) -> None:
     results = {
         "cause": outcome.cause.value,
         "metrics": encode_values(outcome.metrics),
+        "untuned": encode_values(untuned),
         "settings": dict(settings),
         "duration_s": round(outcome.duration_s, 3),
         "versions": versions(),

@@ -8,9 +8,7 @@ from typing import Any
 
 from hpsearch.assets import PREFIX, asset_path
 from hpsearch.errors import UsageError
-from hpsearch.training.faults import Fault
 from hpsearch.training.progress import Progress
-from hpsearch.trials.causes import Cause
 
 # What a model needs; repositories also hold other formats of the same weights.
 PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
@@ -22,7 +20,6 @@ def find_model(name: str, revision: str | None, progress: Progress) -> Path:
 
     Raises:
         UsageError: there is no such model, or no access to it.
-        Fault: the network failed.
     """
     local = name.startswith(PREFIX) or Path(name).expanduser().is_dir()
     if local and revision is not None:
@@ -90,7 +87,9 @@ def _download(name: str, revision: str | None, progress: Progress) -> Path:
             "mend the name, or set HF_TOKEN to a token that may read it",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise Fault(Cause.CRASH, f"the model {name} could not be downloaded: {error}") from error
+        raise UsageError(
+            f"the model {name} could not be downloaded: {error}", "mend model_name, or try again with the network"
+        ) from error
     return Path(found)
 
 

@@ -30,7 +30,7 @@ def prepare(job: Job) -> None:
 
     Raises:
         UsageError: the data, the model or a setting is refused.
-        Fault: the model could not be downloaded, or the base does not give finite numbers.
+        Fault: the base does not give finite numbers.
     """
     progress = Progress("check")
     folder = Path(job.output_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 import time
@@ -68,12 +69,24 @@ def test_one_signal_stops_in_order_and_resume_repeats_the_trial(
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("where", [("--base-output-dir", "my studies"), ("--storage", "sqlite:///mine.db")])
+def test_the_command_that_is_printed_goes_on(
+    tmp_path: Path, start: Start, command_line: CommandLine, where: tuple[str, str]
+) -> None:
+    waiting(tmp_path)
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1", *where)
+    runner.wait_for("trial 0 step 1")
+    runner.send(signal.SIGINT)
+    _, output = runner.end()
+    (tmp_path / "go").touch()
+    printed = output.split("go on with: hpsearch ")[1].splitlines()[0]
+    resumed = command_line(*shlex.split(printed))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "target reached: 1 finished trials" in resumed.stdout
+
+
 def test_ctrl_c_ends_a_trial_that_ignores_it_within_fifteen_seconds(tmp_path: Path, start: Start) -> None:
-    definition(
-        tmp_path,
-        command=[sys.executable, "-c", STUBBORN, str(tmp_path)],
-        search_space={"x": {"type": "categorical", "choices": [1]}},
-    )
+    stubborn(tmp_path)
     runner = start("run", "--study", "quad", "--config", "study.json")
     runner.wait_for("trial 0 step 1")
     before = time.monotonic()
@@ -85,11 +98,7 @@ def test_ctrl_c_ends_a_trial_that_ignores_it_within_fifteen_seconds(tmp_path: Pa
 
 
 def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Start) -> None:
-    definition(
-        tmp_path,
-        command=[sys.executable, "-c", STUBBORN, str(tmp_path)],
-        search_space={"x": {"type": "categorical", "choices": [1]}},
-    )
+    stubborn(tmp_path)
     runner = start("run", "--study", "quad", "--config", "study.json")
     runner.wait_for("trial 0 step 1")
     before = time.monotonic()

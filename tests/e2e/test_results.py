@@ -15,7 +15,7 @@ import optuna
 import pytest
 
 from tests.conftest import CommandLine
-from tests.e2e.conftest import Runner, definition
+from tests.e2e.conftest import QUADRATIC, Runner, definition
 
 
 @pytest.fixture
@@ -39,6 +39,11 @@ def test_analyze_compare_export_and_archive(two_studies: Path, command_line: Com
         assert both.returncode == 0, both.stderr
         assert "one" in both.stdout
         assert "two" in both.stdout
+
+    one_and_both = command_line("analyze", "--top", "1", "--study", "one", "--compare=two", "--output-dir", "out3")
+    assert "Best 1 of 2" in one_and_both.stdout
+    assert {"index.html", "comparison.html"} <= {path.name for path in (two_studies / "out3").iterdir()}
+    assert "there is no study" in command_line("analyze", "--study", "three", "--compare").stderr
 
     exported = command_line("export", "--study", "one", "--archive", "one.zip")
     assert exported.returncode == 0, exported.stderr
@@ -136,6 +141,8 @@ def test_hpsearch_run_in_python_does_what_the_command_does(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     best = json.loads((tmp_path / "studies/quad/quad_best_params.json").read_text())
     assert "trial 0 started" in done.stdout
+    assert "Best 2 of 2" in done.stdout
+    assert json.loads((tmp_path / "studies/quad/report/report.json").read_text())["finished"] == 3
     assert best["study"] == "quad"
 
 
@@ -145,6 +152,29 @@ def test_the_best_configuration_of_a_program_runs_again(two_studies: Path, comma
     assert again.returncode == 0, again.stderr
     results = json.loads((two_studies / "again/train_results.json").read_text())
     assert results["metrics"]["score"] == best["value"]
+
+
+def test_train_overwrites_its_own_folder_only(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path, "good.json", command=[*QUADRATIC, "--x", "2"], search_space={})
+    definition(tmp_path, "bad.json", command=[sys.executable, "-c", "raise SystemExit('no luck')"], search_space={})
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "config.json").write_text("mine")
+    refused = command_line("train", "--config", "good.json", "--output-dir", "mine")
+    assert refused.returncode == 2
+    assert "mine holds config.json" in refused.stderr
+    assert [path.name for path in mine.iterdir()] == ["config.json"]
+    assert (mine / "config.json").read_text() == "mine"
+
+    for _ in range(2):
+        trained = command_line("train", "--config", "good.json", "--output-dir", "out")
+        assert trained.returncode == 0, trained.stderr
+    failed = command_line("train", "--config", "bad.json", "--output-dir", "out")
+    assert failed.returncode == 4
+    assert "no luck" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not left & {"adapter", "train_results.json"}  # the good run's: nothing of it is left beside the failed one's
 
 
 def test_the_dashboard_serves_the_studies_on_this_machine_only(two_studies: Path, start: Callable[..., Runner]) -> None:

@@ -161,6 +161,17 @@ def test_a_mistyped_study_is_told_that_it_gets_the_default_definition(
     assert "note:" not in command_line("run", "--study", "digits-ocr", "--dry-run").stdout
 
 
+def test_a_dry_run_says_what_the_run_would_say(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    never = "warning: the median pruner can never stop a trial: n_startup_trials=5, but the study ends after 2 trials"
+    assert never in command_line(*words, "--dry-run").stdout
+    assert never in command_line(*words).stdout
+    changed = command_line(*words, "--seed", "8", "--dry-run")
+    assert changed.returncode == 6
+    assert "seed: 3407 -> 8" in changed.stderr
+
+
 def test_run_resume_goes_on_with_the_stored_definition(tmp_path: Path, command_line: CommandLine) -> None:
     definition(tmp_path)
     start = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")

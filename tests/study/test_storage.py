@@ -55,6 +55,26 @@ def test_a_missing_file_is_not_made_by_looking(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_looking_at_another_programs_database_leaves_it_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'theirs.db'}"
+    optuna.create_study(study_name="theirs", storage=url).optimize(lambda trial: trial.suggest_float("x", 0, 1), 2)
+    before = (tmp_path / "theirs.db").read_bytes()
+    assert len(optuna.load_study(study_name="theirs", storage=open_storage(url)).trials) == 2
+    assert (tmp_path / "theirs.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE t (x)", "SELECT 1"])
+def test_a_database_without_studies_is_refused_and_gets_no_tables(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "plain.db"
+    path.touch()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="holds no studies"):
+        open_storage(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "studies.db", "http://host/x"])
 def test_what_is_no_storage_url_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError):

@@ -101,7 +101,8 @@ def test_a_model_that_is_not_there_is_refused(
     assert why in refused["why"]
 
 
-def test_a_hub_out_of_reach_is_not_the_settings_fault(tmp_path: Path) -> None:
+def test_a_hub_out_of_reach_is_refused_with_a_remedy(tmp_path: Path) -> None:
     refused = Fetcher("http://127.0.0.1:9", tmp_path).fetch("tiny/open")
-    assert refused["refused"] == "Fault"
+    assert refused["refused"] == "UsageError"
     assert "the model tiny/open could not be downloaded" in refused["why"]
+    assert "try again with the network" in refused["why"]

@@ -1,0 +1,62 @@
+"""What a run is asked for, and how it is asked for on the command line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpsearch.errors import UsageError
+from hpsearch.study.storage import STORAGE_VARIABLE, default_url, masked
+
+BASE_OUTPUT_DIR = Path("studies")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is asked for. ``options`` and ``sets`` are layers over the definition, in that order."""
+
+    study: str | None = None
+    config: Path | None = None
+    search_space: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sets: Sequence[str] = ()
+    storage: str | None = None
+    base_output_dir: Path = BASE_OUTPUT_DIR
+    n_trials: int | None = None
+    add_trials: int | None = None
+    timeout_s: float | None = None
+    must_exist: bool = False  # --resume
+    executor: str = "local"
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing, and two totals at once."""
+        for name in ("n_trials", "add_trials", "timeout_s"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+                raise UsageError(f"{name} must be a number above 0, but is {value!r}", "give such a number, or none")
+        if self.n_trials is not None and self.add_trials is not None:
+            raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether an existing study is to go on with the definition stored with it."""
+        return self.must_exist and not (self.config or self.search_space or self.options or self.sets)
+
+    @property
+    def url(self) -> str:
+        """The storage's URL."""
+        return self.storage or os.environ.get(STORAGE_VARIABLE) or default_url(self.base_output_dir)
+
+
+def command_text(verb: str, study: str, storage: str | None, base_output_dir: Path, *words: str) -> str:
+    """The command to type for ``study`` in this storage and folder, without the defaults and without a password."""
+    line = ["hpsearch", verb, "--study", study]
+    if storage is not None and storage not in (os.environ.get(STORAGE_VARIABLE), default_url(base_output_dir)):
+        line += ["--storage", masked(storage)]
+    if base_output_dir != BASE_OUTPUT_DIR:
+        line += ["--base-output-dir", str(base_output_dir)]
+    return shlex.join([*line, *words])
