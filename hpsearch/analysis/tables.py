@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpsearch.analysis.outcomes import ENDINGS, Ending
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
+from hpsearch.trials.job import LARGEST
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 T = TypeVar("T")
-_LARGEST = 1e300
 
 _TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "Accuracy"}
 
@@ -183,7 +183,7 @@ def finite(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if abs(number) <= _LARGEST else None
+    return number if abs(number) <= LARGEST else None
 
 
 def _row(trial: FrozenTrial, objective: Objective) -> TrialRow:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -49,12 +52,19 @@ def app(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal's narrow encoding ends no search
+    sys.stdout, sys.stderr = _usable(sys.stdout), _usable(sys.stderr)
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     sys.exit(_run([word for word in words if word != "--debug"], debug))
+
+
+def _usable(stream: TextIO | None) -> TextIO:
+    """A stream that takes every text: a closed one, or a terminal's narrow encoding, ends no search."""
+    if stream is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def _run(words: list[str], debug: bool) -> int:
@@ -92,5 +102,6 @@ def _help_hint(error: click.ClickException) -> str:
 def _fail(error: HpsearchError, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"hpsearch: error[{error.exit_code}]: {error}", err=True)
+    shown = "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in str(error))
+    click.echo(f"hpsearch: error[{error.exit_code}]: {shown}", err=True)  # names of others may hold anything
     return error.exit_code

@@ -145,14 +145,14 @@ class Board:
         ]
 
     def _progress(self, row: Row) -> RenderableType:
-        total = self.run.evaluations if self.run else 0
+        total = self.run.steps if self.run else None
         if row.state == "COMPLETE":
             return Text("")
         if row.state != "running":
-            return Text(f"{row.step}/{total}", "dim")
+            return Text(f"{row.step}/{total}" if total else f"step {row.step}", "dim")
         return ProgressBar(total=1.0, completed=self._fraction(row, total), width=14)
 
-    def _fraction(self, row: Row, total: int) -> float:
+    def _fraction(self, row: Row, total: int | None) -> float:
         fraction = row.live.get("fraction")
         if isinstance(fraction, (int, float)) and not isinstance(fraction, bool):
             return min(1.0, max(0.0, float(fraction)))

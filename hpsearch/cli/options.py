@@ -55,8 +55,20 @@ class LazyGroup(click.Group):
 def study_option(required: bool = False) -> Callable[[Decorated], Decorated]:
     """--study NAME."""
     return click.option(
-        "--study", "--study-name", "study", metavar="NAME", required=required, help="Name of the study."
+        "--study",
+        "--study-name",
+        "study",
+        metavar="NAME",
+        required=required,
+        callback=_named,
+        help="Name of the study.",
     )
+
+
+def _named(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    if name == "":
+        raise click.BadParameter("it is empty: name a study, or leave the option out", context, parameter)
+    return name
 
 
 def storage_options(function: Decorated) -> Decorated:

@@ -126,9 +126,10 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.definitions.advice import advice
-    from hpsearch.study.service import instead, planned_target, resolve
+    from hpsearch.study.service import planned_target, resolve
 
-    name, definition = resolve(options)
+    resolved = resolve(options)
+    name, definition = resolved.study, resolved.definition
     target = planned_target(options, name, definition)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
     click.echo(f"study: {name}")
@@ -137,7 +138,7 @@ def _show_plan(options: RunOptions) -> int:
         click.echo(f"grid: {definition.grid_size()} points")
     click.echo(f"target: {target} finished trials")
     for prefix, lines in (
-        ("note", [instead(options)]),
+        ("note", [resolved.note]),
         ("warning", advice(definition, target)),
         ("missing", [definition.missing()]),
     ):

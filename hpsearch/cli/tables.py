@@ -48,7 +48,7 @@ def _cells(status: StudyStatus) -> list[str]:
     target = f"/{status.target}" if status.target is not None else ""
     trials = ", ".join(f"{count} {word}" for word, count in _words(status).items() if count) or "none"
     owner = f"pid {status.owner.pid} on {status.owner.host}" if status.owner else "-"
-    return [status.study, f"{status.finished}{target}", trials, _best(status), owner]
+    return [printable(status.study, 200), f"{status.finished}{target}", trials, _best(status), owner]
 
 
 def _best(status: StudyStatus) -> str:

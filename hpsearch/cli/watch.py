@@ -43,8 +43,12 @@ def logs(study: str | None, number: int | None, follow: bool, storage: str | Non
     from hpsearch.study.status import trial_log
 
     log = trial_log(storage, base_output_dir, study, number)
-    if not log.path.exists() and not follow:
-        raise UsageError(f"trial {log.number} has no log yet ({log.path})", "wait for it with --follow")
+    if not log.path.exists():
+        if log.ended():
+            what = f"trial {log.number} has ended, and {log.path} is not there"
+            raise UsageError(what, "it was deleted, or another program ran the trial")
+        if not follow:
+            raise UsageError(f"trial {log.number} has no log yet ({log.path})", "wait for it with --follow")
     _copy(log, follow)
 
 

@@ -59,15 +59,11 @@ def _target(definition: StudyDefinition) -> int | None:
 
 
 def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
-    pruner, steps = definition.pruner, definition.evaluations
+    pruner = definition.pruner
     if pruner.type == "none":
         return
-    if pruner.n_warmup_steps >= steps:
-        fifth = max(1, steps // 5)
-        yield (
-            f"the {pruner.type} pruner can never stop a trial: n_warmup_steps={pruner.n_warmup_steps}, but a trial has "
-            f"{steps} evaluations; use {fifth} (--set pruner.n_warmup_steps={fifth})"
-        )
+    if definition.steps is not None:
+        yield from too_long_warmup(definition, definition.steps)
     if pruner.type in ("median", "percentile") and target is not None and pruner.n_startup_trials >= target:
         fewer = max(1, target // 4)
         yield (
@@ -80,6 +76,18 @@ def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
             f'the {pruner.type} pruner can never stop a trial: "{metric}" is reported at the end only; '
             "say so with --set pruner=none"
         )
+
+
+def too_long_warmup(definition: StudyDefinition, steps: int) -> list[str]:
+    """The warning that trials of so many steps end before the pruner may stop them; empty where they do not."""
+    pruner = definition.pruner
+    if pruner.type == "none" or pruner.n_warmup_steps < steps:
+        return []
+    fifth = max(1, steps // 5)
+    return [
+        f"the {pruner.type} pruner can never stop a trial: n_warmup_steps={pruner.n_warmup_steps}, but a trial has "
+        f"{steps} steps; use {fifth} (--set pruner.n_warmup_steps={fifth})"
+    ]
 
 
 def _objective(definition: StudyDefinition) -> Iterator[str]:
@@ -122,5 +130,6 @@ def _rest(definition: StudyDefinition) -> Iterator[str]:
     if all(_may_be_false(definition, name) for name in ADAPTED):
         yield f"{' and '.join(ADAPTED)} may both be false: such trials adapt nothing and end as invalid; fix one"
     steps = definition.settings.get("max_steps")
-    if steps is not None and steps < definition.evaluations:
-        yield f"max_steps={steps} is fewer than the {definition.evaluations} evaluations a trial should make"
+    if steps is not None and steps < definition.settings["evaluations"]:
+        evaluations = definition.settings["evaluations"]
+        yield f"max_steps={steps} is fewer than the {evaluations} evaluations a trial should make"

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpsearch.definitions.commands import placeholders
 from hpsearch.definitions.fields import STUDY_KEYS
 from hpsearch.definitions.layers import Layer
 from hpsearch.definitions.parsing import KNOWN_KEYS, OBJECT_KEYS
-from hpsearch.definitions.problems import JsonPath, Origin, nearest_names, show
+from hpsearch.definitions.problems import JsonPath, Origin, did_you_mean, nearest_names, show
 from hpsearch.definitions.strict_json import parse_json
 from hpsearch.errors import UsageError
 
@@ -63,10 +64,21 @@ def _read(text: str, earlier: Mapping[str, Any]) -> _Assignment:
             f"--set {show(text)}: nothing lies that deep", "write for example --set search_space.lora_r.low=8"
         )
     if earlier.get("command") is not None and path[0] not in OBJECT_KEYS | STUDY_KEYS:
+        _refuse_mistyped(path[0], earlier)
         path = ("settings", path[0])
     if path[0] not in KNOWN_KEYS:
         raise UsageError(f"--set: {show(path[0])} is not a known key", nearest_names(path[0], KNOWN_KEYS))
     return _Assignment(text, path, _value(text, raw))
+
+
+def _refuse_mistyped(name: str, earlier: Mapping[str, Any]) -> None:
+    """Refuse a name that a program does not take and that is like a key of the definition."""
+    command = [word for word in earlier["command"] if isinstance(word, str)]
+    own = {*placeholders(command), *_object(earlier.get("settings")), *_object(earlier.get("search_space"))}
+    meant = did_you_mean(name, STUDY_KEYS)
+    if name not in own and meant:
+        remedy = f"{meant} A setting that only your program knows: --set settings.{name}=..."
+        raise UsageError(f"--set: {show(name)} is neither a definition's key nor a placeholder of the command", remedy)
 
 
 def _value(text: str, raw: str) -> Any:

@@ -48,11 +48,9 @@ class StudyDefinition(StudyFields):
         return cls.model_validate({**fields, "search_space": parsed.search_space, "settings": parsed.settings})
 
     @property
-    def evaluations(self) -> int:
-        """How many evaluations a trial makes; the fewest where that is searched."""
-        searched = self.search_space.get("evaluations")
-        value = min(searched.extremes()) if searched else self.settings.get("evaluations", defaults()["evaluations"])
-        return value if isinstance(value, int) and value > 0 else int(defaults()["evaluations"])
+    def steps(self) -> int | None:
+        """How many steps a trial reports: the evaluations of the built-in training; None where it is not known."""
+        return self.trial_steps if self.command else int(self.settings.get("evaluations", 0)) or None
 
     def target(self) -> int | None:
         """Finished trials the study is after: ``n_trials``, else 20; None for all points of a grid."""

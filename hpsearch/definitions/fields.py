@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpsearch.definitions.names import is_variable_name
 from hpsearch.definitions.problems import BrokenRules, Problem, nearest_names, show
-from hpsearch.trials.job import MAX_NAME_CHARACTERS
+from hpsearch.trials.job import CHANNEL_KEYS, MAX_NAME_CHARACTERS
 
 # What the built-in training reports: the direction in which each is better, and whether it is reported at every
 # evaluation (a pruner needs that) or only at the end.
@@ -113,6 +113,12 @@ class StudyFields(_Fields):
         description="Your own program as a list of arguments, in which {name} is filled with a setting, and {seed}, "
         "{output_dir}, {trial}, {study} with what they say; {{ and }} are braces. null: the built-in training.",
     )
+    trial_steps: int | None = Field(
+        None,
+        ge=1,
+        description="With a command: how many steps a trial reports; null: not known. The built-in training makes "
+        "`evaluations` of them.",
+    )
     env_pass: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         (), description="Names of environment variables that trials get beside the usual ones."
     )
@@ -138,6 +144,9 @@ class StudyFields(_Fields):
             yield Problem(
                 ("command", 0), "a command begins with a program, but this one with nothing", "name a program"
             )
+        if self.command is None and self.trial_steps is not None:
+            rule = '"trial_steps" describes a command, but there is none'
+            yield Problem(("trial_steps",), rule, 'write "evaluations" for the built-in training')
 
     def _variable_rules(self) -> Iterable[Problem]:
         for index, name in enumerate(self.env_pass):
@@ -150,6 +159,14 @@ class StudyFields(_Fields):
 
 
 STUDY_KEYS = frozenset(StudyFields.model_fields)
+
+
+def impossible_metric(metric: str) -> Problem | None:
+    """What keeps a program of the user's own from reporting a metric of this name, if anything."""
+    if metric not in CHANNEL_KEYS and metric.isprintable():
+        return None
+    rule = f"a metric's name is printable and none of {', '.join(CHANNEL_KEYS)}, but is {show(metric)}"
+    return Problem(("objective", "metric"), rule, "rename it, in the program too")
 
 
 def unknown_metric(metric: str) -> Problem | None:

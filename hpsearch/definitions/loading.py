@@ -8,7 +8,7 @@ from typing import Any
 
 from hpsearch.definitions.assignments import set_layer
 from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.layers import Layer, Merged, file_layer
+from hpsearch.definitions.layers import Layer, Merged, file_layer, origins_of
 from hpsearch.definitions.library import find_space, find_study
 from hpsearch.definitions.names import check_study_name
 from hpsearch.definitions.parsing import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
@@ -25,11 +25,13 @@ def load_definition(
     search_space: Path | None = None,
     options: Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
+    stored: Mapping[str, Any] | None = None,
 ) -> StudyDefinition:
     """The resolved definition of the study ``name``.
 
     ``options`` are flat values given on the command line (None: not given), ``sets`` the texts of --set. Relative paths
-    are relative to the file that names them, or to the working folder.
+    are relative to the file that names them, or to the working folder. ``stored`` is the definition kept with the
+    study: it stands where no file does.
 
     Raises:
         UsageError: a file is missing or unreadable, or a layer or the whole breaks a rule.
@@ -40,6 +42,9 @@ def load_definition(
     found = find_study(name, config)
     if found is not None:
         _add_file(merged, found)
+    elif stored is not None:
+        merged = Merged()
+        merged.add(Layer(dict(stored), origins_of(stored, Origin(f"the definition stored with {name}", is_file=False))))
     if search_space is not None:
         merged.add(space_layer(find_space(search_space, Path())))
     _add_options(merged, options or {}, sets)

@@ -207,7 +207,15 @@ class Categorical(_Base):
     def _one_kind_of_number(cls, data: Any) -> Any:
         """Make 0 and 0.5 both real numbers, so that a choice reads back as it was written."""
         choices = data.get("choices") if isinstance(data, dict) else None
-        if not isinstance(choices, (list, tuple)) or not all(map(is_number, choices)):
+        if not isinstance(choices, (list, tuple)):
+            return data
+        rule = "a choice is a number, a text, true or false, but is {}"
+        wrong = [index for index, choice in enumerate(choices) if not isinstance(choice, (bool, int, float, str))]
+        if wrong:
+            raise BrokenRules(
+                [Problem(("choices", index), rule.format(show(choices[index])), "correct it") for index in wrong]
+            )
+        if not all(map(is_number, choices)):
             return data
         if any(isinstance(choice, float) for choice in choices) and len(set(choices)) == len(choices):
             return {**data, "choices": [float(choice) for choice in choices]}

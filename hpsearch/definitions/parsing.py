@@ -9,7 +9,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hpsearch.definitions.commands import RESERVED, command_problems
-from hpsearch.definitions.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, unknown_metric
+from hpsearch.definitions.fields import (
+    STUDY_KEYS,
+    Objective,
+    PrunerSettings,
+    StudyFields,
+    impossible_metric,
+    unknown_metric,
+)
 from hpsearch.definitions.names import is_parameter_name
 from hpsearch.definitions.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
 from hpsearch.definitions.problems import (
@@ -130,9 +137,9 @@ def _read_fields(values: Mapping[str, Any], parsed: Parsed) -> None:
     except ValidationError as error:
         parsed.problems += from_pydantic(error, known=_known_below)
         return
-    if parsed.fields.command is None:
-        problem = unknown_metric(parsed.fields.objective.metric)
-        parsed.problems += [problem] if problem else []
+    metric = parsed.fields.objective.metric
+    problem = unknown_metric(metric) if parsed.fields.command is None else impossible_metric(metric)
+    parsed.problems += [problem] if problem else []
 
 
 def _known_below(place: JsonPath) -> Iterable[str]:
@@ -202,7 +209,9 @@ def _read_command_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
             rule = f"a fixed value is a text, a number, true, false or null, but {show(name)} is {show(value)}"
             parsed.problems.append(Problem(("settings", name), rule, "write one value, or a text that holds them"))
     if parsed.fields is not None and parsed.fields.command is not None:
-        parsed.problems += command_problems(parsed.fields.command, [*settings, *parsed.search_space])
+        space = values.get("search_space")
+        searched = space if isinstance(space, Mapping) else ()  # the broken ranges too: they are told of already
+        parsed.problems += command_problems(parsed.fields.command, [*settings, *searched])
     parsed.settings = dict(settings)
 
 

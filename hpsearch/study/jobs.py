@@ -86,7 +86,7 @@ class JobMaker:
             working_dir=str(self.working_dir) if self.working_dir else None,
             seed=seed,
             metric=definition.objective.metric,
-            evaluations=definition.evaluations,
+            steps=definition.steps,
             prepared_dir=None if definition.command else str(self.folders.prepared.absolute()),
             searched=definition.searched_values() if searched else {},
             timeout_s=definition.trial_timeout_s if kind == "trial" else None,

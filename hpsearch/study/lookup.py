@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.problems import show
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.records import finished
@@ -22,7 +25,7 @@ def load_study(storage: BaseStorage, name: str, url: str) -> optuna.Study:
     """
     names = study_names(storage)
     if name not in names:
-        known = ", ".join(names) or "none"
+        known = ", ".join(each if each.isprintable() else show(each) for each in names) or "none"
         raise UsageError(
             f"there is no study {name!r} in this storage; studies: {known}", "correct --study or --storage"
         )
@@ -41,12 +44,20 @@ def stored_definition(study: optuna.Study) -> StudyDefinition:
         UsageError: the study was made by another program.
     """
     stored = study.user_attrs.get(attrs.DEFINITION)
-    if stored is None:
+    if not isinstance(stored, Mapping):
         raise UsageError(
             f"the study {study.study_name!r} was not made by hpsearch, so it has no definition to run",
             "`hpsearch analyze` can read it; run a study of another name",
         )
     return StudyDefinition.from_flat(stored, source=f"the definition stored with {study.study_name}")
+
+
+def readable_definition(study: optuna.Study) -> StudyDefinition | None:
+    """The definition stored with a study; None where it has none, or one that cannot be read."""
+    try:
+        return stored_definition(study)
+    except UsageError:
+        return None
 
 
 def target_of(study: optuna.Study, definition: StudyDefinition) -> int:
@@ -72,9 +83,8 @@ def first_target(definition: StudyDefinition) -> int:
 
 def is_unfinished(study: optuna.Study) -> bool:
     """Whether a study of ours has fewer finished trials than its target."""
-    if attrs.DEFINITION not in study.user_attrs:
-        return False
-    return finished(study.get_trials(deepcopy=False)) < target_of(study, stored_definition(study))
+    definition = readable_definition(study)
+    return definition is not None and finished(study.get_trials(deepcopy=False)) < target_of(study, definition)
 
 
 def only_unfinished(url: str) -> str:

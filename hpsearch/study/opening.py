@@ -28,7 +28,7 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, stu
     Raises:
         DefinitionChanged: it has trials, and something that they hang on was changed; nothing was written.
     """
-    pruner, direction = make_pruner(definition.pruner, definition.evaluations), definition.objective.direction
+    pruner, direction = make_pruner(definition.pruner, definition.steps), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
         refuse_changes(study, definition)

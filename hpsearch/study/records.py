@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.study import attributes as attrs
 from hpsearch.trials.causes import VERDICTS, Again, Cause
+from hpsearch.trials.job import LARGEST
 
 
 def cause_of(trial: FrozenTrial) -> Cause | None:
@@ -52,8 +52,8 @@ def best_trial(trials: Iterable[FrozenTrial], direction: str) -> FrozenTrial | N
 
 
 def is_finite(value: float | None) -> bool:
-    """Whether ``value`` is a finite number."""
-    return value is not None and math.isfinite(value)
+    """Whether ``value`` is a finite number, and not beyond 1e300: that is some script's word for infinite."""
+    return value is not None and abs(value) <= LARGEST
 
 
 def metrics_of(trial: FrozenTrial) -> dict[str, float]:

@@ -37,6 +37,7 @@ def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenT
         "state": trial.state.name,
         "cause": outcome.cause.value,
         "message": outcome.message,
+        "refused_reports": outcome.refusals,
         "objective": job.metric,
         "value": encode_values({"value": value})["value"] if value is not None else None,
         "params": dict(trial.params),

@@ -10,6 +10,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.definitions.advice import too_long_warmup
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.interruption import Interruption
@@ -18,7 +21,7 @@ from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.records import attempt_of, best_trial, finished, root_of
 from hpsearch.study.results import keep_best_adapters, write_best, write_trial_results
 from hpsearch.study.sampling import Planner, open_points
-from hpsearch.study.view import NewBest, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
+from hpsearch.study.view import NewBest, Note, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
 from hpsearch.trials.causes import VERDICTS, Cause
 from hpsearch.trials.executors import Executor
 from hpsearch.trials.job import Finished, Job, Progress, Report
@@ -26,6 +29,8 @@ from hpsearch.trials.names import OUTCOME_FILE
 
 # Seconds a trial gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
 STOP_GRACE_S = 10.0
+# Optuna reads and writes a trial's values anew at every report: 20,000 of them took more than 15 minutes.
+ALL_KEPT = 200
 # Seconds a trial gets to stop by itself once it was told that it is pruned.
 PRUNE_GRACE_S = 30.0
 # The loop looks at time limits this often, in seconds; events and signals end its wait.
@@ -50,6 +55,7 @@ class Running:
     """A trial that runs now."""
 
     job: Job
+    reports: int = 0
     pruned_at: float | None = None
     stop_sent: bool = False
 
@@ -133,17 +139,19 @@ class Runner:
 
     def _report(self, running: Running, event: Report) -> None:
         number, value = _number(running.job), event.metrics.get(running.job.metric)
-        prune = False
-        if value is not None and math.isfinite(value):
+        running.reports += 1
+        prune, kept = False, is_kept(running.reports) and self._halt() is None
+        if kept and value is not None and math.isfinite(value):
             prune = self.ledger.report(number, event.step, value) and not self._is_last(running.job, event.step)
         self.executor.answer(event.job_id, event.step, prune)
         if prune and running.pruned_at is None:
             running.pruned_at = self.clock()
-        self.view(TrialReported(number, event.step, event.metrics, prune))
+        if kept:
+            self.view(TrialReported(number, event.step, event.metrics, prune))
 
     def _is_last(self, job: Job, step: int) -> bool:
         """Whether a trial is through with its training, so that stopping it would save nothing."""
-        return self.ledger.definition.command is None and step >= job.evaluations
+        return job.steps is not None and step >= job.steps
 
     def _stop_those_that_ignore_pruning(self) -> None:
         for running in self._running.values():
@@ -161,9 +169,19 @@ class Runner:
         trial = self.ledger.trial(number)
         write_trial_results(Path(running.job.output_dir), running.job, outcome, trial)
         done = finished(self.ledger.trials())
+        if outcome.refusals and outcome.refusals not in outcome.message:
+            self.view(Note(f"trial {number}: {outcome.refusals}", warning=True))
         self.view(TrialEnded(number, outcome, trial.state.name, trial.value, done, again))
+        self._check_warmup(trial)
         self._after(before.number if before else None)
         self._count_alike(outcome.cause)
+
+    def _check_warmup(self, trial: FrozenTrial) -> None:
+        """Once it is seen how many steps a program's trials have, say whether the pruner can ever stop one."""
+        unknown = self.ledger.definition.steps is None
+        if unknown and trial.state is TrialState.COMPLETE and len(self.ledger.trials(TrialState.COMPLETE)) == 1:
+            for text in too_long_warmup(self.ledger.definition, trial.last_step or 0):
+                self.view(Note(text, warning=True))
 
     def _after(self, former_best: int | None) -> None:
         best = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction)
@@ -202,6 +220,15 @@ class Runner:
     def last_failure(self) -> Cause | None:
         """The cause that kept coming, where the ending is FAILURES."""
         return self._alike[-1] if self._alike else None
+
+
+def is_kept(count: int) -> bool:
+    """Whether a trial's report number ``count``, from 1, goes to the storage and the pruner: all of the first 200,
+    every tenth up to 2,000, every hundredth up to 20,000, and so on. Trials of one program keep the same ones."""
+    every = 1
+    while count > ALL_KEPT * every:
+        every *= 10
+    return count % every == 0
 
 
 def _number(job: Job) -> int:

@@ -28,6 +28,7 @@ from hpsearch.study.lookup import (
     first_target,
     load_study,
     only_unfinished,
+    readable_definition,
     stored_definition,
     study_names,
     target_of,
@@ -73,20 +74,39 @@ class RunSummary:
     storage: str
 
 
-def resolve(options: RunOptions) -> tuple[str, StudyDefinition]:
-    """The study's name and its definition: the stored one where an existing study is to go on as it is, else resolved
-    from files and options. Nothing is written."""
+@dataclass(frozen=True)
+class Resolved:
+    """The study that options mean, and ``note``: what its user may not expect of its definition, if anything."""
+
+    study: str
+    definition: StudyDefinition
+    note: str = ""
+
+
+def resolve(options: RunOptions) -> Resolved:
+    """The study and its definition: the stored one where an existing study is to go on as it is, else resolved from
+    files and options, over the stored one where the study has no file. Nothing is written."""
     if options.goes_on:
-        return stored(options)
+        return Resolved(*stored(options))
     if options.must_exist and options.study is None:
         raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
-    name = check_study_name(options.study or timestamped_name())
-    return name, load_definition(name, options.config, options.search_space, options.options, options.sets)
+    name = check_study_name(options.study if options.study is not None else timestamped_name())
+    note = default_instead(name, options.config) if options.study else ""
+    kept = _kept(options, name) if note else None
+    definition = load_definition(name, options.config, options.search_space, options.options, options.sets, kept)
+    return Resolved(name, definition, "" if kept else note)
 
 
-def instead(options: RunOptions) -> str:
-    """That a named study has no definition of its own and gets the default one; empty where it has one."""
-    return default_instead(options.study, options.config) if options.study and not options.goes_on else ""
+def _kept(options: RunOptions, name: str) -> dict[str, Any] | None:
+    """The definition stored with a study that may not exist."""
+    path = sqlite_path(options.url)
+    if path is not None and not path.exists():
+        return None
+    with storage_errors(options.url):
+        storage = open_storage(options.url)
+        found = load_study(storage, name, options.url) if name in study_names(storage) else None
+    definition = readable_definition(found) if found else None
+    return definition.flat() if definition else None
 
 
 def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
@@ -132,16 +152,16 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     """
     if options.goes_on:
         return resume_study(options, view)
-    name, definition = resolve(options)
-    note = instead(options)
-    require_complete(definition, note)
+    resolved = resolve(options)
+    name, definition = resolved.study, resolved.definition
+    require_complete(definition, resolved.note)
     if options.must_exist:
         with storage_errors(options.url):
             if name not in study_names(open_storage(options.url)):
                 what = f"there is no study {name!r} to resume"
                 raise UsageError(what, "start it without --resume, or see `hpsearch status`")
-    if note:
-        view(Note(note))
+    if resolved.note:
+        view(Note(resolved.note))
     return _run(name, definition, options, view)
 
 
@@ -247,7 +267,7 @@ class _Run:
                 target=target,
                 finished=finished(trials),
                 search_mode=definition.search_mode,
-                evaluations=definition.evaluations,
+                steps=definition.steps,
                 best=(best.number, float(best.value or 0.0)) if best else None,
             )
         )

@@ -13,10 +13,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import UsageError
-from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
 from hpsearch.study.lease import Owner, live_owner, start_ticks
-from hpsearch.study.lookup import load_study, only_study, stored_definition, study_names, target_of
+from hpsearch.study.lookup import load_study, only_study, readable_definition, study_names, target_of
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
 from hpsearch.study.storage import default_url, open_storage, sqlite_path, storage_errors
 
@@ -117,13 +116,12 @@ def running_owner(storage: str | None, base_output_dir: Path, study: str | None)
 
 def _status(study: optuna.Study, url: str) -> StudyStatus:
     trials = study.get_trials(deepcopy=False)
-    ours = attrs.DEFINITION in study.user_attrs
-    definition = stored_definition(study) if ours else None
+    definition = readable_definition(study)
     target = target_of(study, definition) if definition else None
     best = best_trial(trials, study.direction.name.lower()) if len(study.directions) == 1 else None
     return StudyStatus(
         study=study.study_name,
-        ours=ours,
+        ours=definition is not None,
         finished=finished(trials),
         target=target,
         states=dict(Counter(trial.state.name for trial in trials)),
@@ -133,7 +131,7 @@ def _status(study: optuna.Study, url: str) -> StudyStatus:
         best_trial=best.number if best else None,
         best_params=dict(best.params) if best else {},
         running=[trial.number for trial in trials if trial.state == TrialState.RUNNING],
-        owner=live_owner(url, study.study_name) if ours and sqlite_path(url) else None,
+        owner=live_owner(url, study.study_name) if definition and sqlite_path(url) else None,
     )
 
 

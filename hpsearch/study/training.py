@@ -104,9 +104,7 @@ def _refuse_failure(job: Job, outcome: Outcome) -> None:
         raise failure(job, outcome)
 
 
-def _write_results(
-    output_dir: Path, settings: Mapping[str, Any], outcome: Outcome, untuned: dict[str, float]
-) -> None:
+def _write_results(output_dir: Path, settings: Mapping[str, Any], outcome: Outcome, untuned: dict[str, float]) -> None:
     results = {
         "cause": outcome.cause.value,
         "metrics": encode_values(outcome.metrics),

@@ -19,7 +19,7 @@ class RunStarted:
     target: int
     finished: int
     search_mode: str
-    evaluations: int
+    steps: int | None  # that a trial reports, where it is known
     best: tuple[int, float] | None  # number and value
 
 

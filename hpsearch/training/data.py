@@ -18,6 +18,7 @@ from hpsearch.training.progress import Progress
 from hpsearch.training.rows import Row, write_rows
 from hpsearch.trials.settings import TrainSettings
 
+SLICE_KEYS = {"train": "train_split", "validation": "val_split", "holdout": "holdout_split"}
 MAX_UNUSABLE = 0.1  # fraction of the rows; more of them mean a mistake, not a few bad files
 NAMED = 5  # of the unusable rows, in a message
 REASON_CHARACTERS = 120  # of a library's words on one of them
@@ -83,8 +84,8 @@ def gather(source: Path, settings: TrainSettings, progress: Progress) -> Data:
     """
     progress.phase("read")
     splits = read_splits(source)
-    wanted = {"train": settings.train_split, "validation": settings.val_split, "holdout": settings.holdout_split}
-    chosen = {name: _slice(splits, text, source) for name, text in wanted.items() if text is not None}
+    wanted = {name: getattr(settings, key) for name, key in SLICE_KEYS.items()}
+    chosen = {name: _slice(splits, name, text, source) for name, text in wanted.items() if text is not None}
     opened = _Opener(sum(map(len, chosen.values())), progress)
     checked = {name: opened.usable(samples) for name, samples in chosen.items()}
     opened.refuse_too_many()
@@ -96,12 +97,13 @@ def gather(source: Path, settings: TrainSettings, progress: Progress) -> Data:
     return Data(rows, (*division.warnings, *_shared_sources(division)))
 
 
-def _slice(splits: Mapping[str, Sequence[Sample]], text: str, source: Path) -> list[Sample]:
-    wanted = Slice.parse(text)
+def _slice(splits: Mapping[str, Sequence[Sample]], name: str, text: str, source: Path) -> list[Sample]:
+    wanted, key = Slice.parse(text), SLICE_KEYS[name]
     if wanted.split not in splits:
+        example = f"--set '{key}={sorted(splits)[0]}[90%:]'"
         raise UsageError(
-            f"{text!r} must name a split of the data, but {source} has {', '.join(sorted(splits))}",
-            "name one of these, or add a file of that name",
+            f"{key} must name a split of the data, but is {text!r}, and {source} has {', '.join(sorted(splits))}",
+            f"take a part of one of these, as by {example}, or add a file of that name",
         )
     samples = splits[wanted.split]
     return [samples[index] for index in wanted.rows(len(samples))]
@@ -140,7 +142,7 @@ class _Opener:
         try:
             self._known[sample.id] = _open(sample)
         except Exception as error:  # noqa: BLE001 - Pillow raises many kinds for a broken file
-            self._bad[sample.id] = _reason(error)
+            self._bad[sample.id] = _reason(error, sample)
             return None
         return self._known[sample.id]
 
@@ -149,10 +151,12 @@ class _Opener:
         return ", ".join(named) + (f" and {len(self._bad) - NAMED} more" if len(self._bad) > NAMED else "")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, sample: Sample) -> str:
     """Why a row cannot be used. A file's whole path is named: its end is what tells."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}"
+    if type(error).__name__ == "UnidentifiedImageError":  # Pillow names an object in memory
+        return "not a picture that can be read" + (f": {sample.image}" if isinstance(sample.image, Path) else "")
     return (str(error) or type(error).__name__)[:REASON_CHARACTERS]
 
 

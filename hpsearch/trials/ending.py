@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpsearch.trials.causes import Cause
@@ -80,7 +80,7 @@ def judge(job: Job, record: Record, ending: Ending) -> Outcome:
     metrics = record.final
     if cause is Cause.OK and not record.has_result and job.kind == "trial":
         metrics = record.last_metrics
-    return Outcome(
+    outcome = Outcome(
         cause=cause,
         metrics=dict(metrics),
         message=message[:_MESSAGE_CHARACTERS],
@@ -89,7 +89,11 @@ def judge(job: Job, record: Record, ending: Ending) -> Outcome:
         duration_s=ending.duration_s,
         log_tail=shown_tail(text),
         bad_lines=record.bad_lines,
+        first_bad=record.first_bad,
     )
+    if cause is Cause.PROTOCOL and record.said is None and outcome.refusals:
+        return replace(outcome, message=f"{message}; {outcome.refusals}"[:_MESSAGE_CHARACTERS])
+    return outcome
 
 
 def shown_tail(text: str) -> str:

@@ -34,6 +34,8 @@ MAX_STEP = 2**31 - 1
 MAX_DEPTH = 8
 MAX_METRICS = 256
 MAX_NAME_CHARACTERS = 128
+LARGEST = 1e300  # sums of greater values overflow: beyond it a metric counts as infinite
+CHANNEL_KEYS = ("step", "progress", "fault")  # mean something on the channel, so no metric has such a name
 
 
 class BadLine(ValueError):
@@ -46,9 +48,9 @@ class Job:
 
     ``id`` names the job and its processes; ``kind`` is "prepare", "trial" or "train". ``command`` is the argv of the
     program, never a shell string. ``output_dir`` is where the program writes; the supervisor keeps its own files
-    (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``evaluations`` is how many
-    evaluations the program should make at equal fractions of its work. ``environment`` is the whole environment of the
-    program. Limits are in seconds; None means no limit.
+    (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``steps`` is how many steps the
+    program will report, None where that is not known. ``environment`` is the whole environment of the program. Limits
+    are in seconds; None means no limit.
     """
 
     id: str
@@ -64,7 +66,7 @@ class Job:
     attempt: int = 1
     seed: int = 0
     metric: str = "eval_cer"  # the objective's name
-    evaluations: int = 20
+    steps: int | None = None
     prepared_dir: str | None = None  # what the prepare job left for the others
     searched: dict[str, list[Any]] = field(default_factory=dict)  # prepare: each searched setting's extremes or choices
     timeout_s: float | None = None
@@ -100,7 +102,8 @@ class Job:
 class Outcome:
     """How a job ended.
 
-    ``metrics`` are the final ones; ``message`` says why in one line; ``log_tail`` is the end of the program's output.
+    ``metrics`` are the final ones; ``message`` says why in one line; ``log_tail`` is the end of the program's output;
+    ``bad_lines`` counts the lines on the report channel that broke its rules, ``first_bad`` names the first's.
     """
 
     cause: Cause
@@ -111,6 +114,13 @@ class Outcome:
     duration_s: float = 0.0
     log_tail: str = ""
     bad_lines: int = 0
+    first_bad: str = ""
+
+    @property
+    def refusals(self) -> str:
+        """How many reports were refused, and why the first was; empty where none was."""
+        count = f"{self.bad_lines} reports were" if self.bad_lines > 1 else "a report was"
+        return f"{count} refused: {self.first_bad}" if self.bad_lines else ""
 
     def to_json(self) -> str:
         """The outcome as one JSON object; non-finite metrics as strings."""

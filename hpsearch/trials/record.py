@@ -69,6 +69,7 @@ class Record:
         self.metric = metric
         self.final: dict[str, float] = {}
         self.bad_lines = 0
+        self.first_bad = ""  # why the first of them was refused
         self.said: tuple[Cause, str] | None = None
         self._last_step = -1  # the greatest step that names the objective
         self._last_metrics: dict[str, float] = {}
@@ -151,6 +152,7 @@ class Record:
 
     def _count_bad(self, reason: str) -> None:
         self.bad_lines += 1
+        self.first_bad = self.first_bad or reason
         if self.bad_lines > BAD_LINES_ALLOWED:
             self._say(
                 Cause.PROTOCOL, f"{self.bad_lines} lines on the report channel broke its rules; the last: {reason}"

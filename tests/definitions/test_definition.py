@@ -56,7 +56,7 @@ class TestFormat:
         assert list(definition.search_space) == ["learning_rate", "num_train_epochs", "lora_r", "warmup_ratio"]
         assert definition.settings["load_in_4bit"] is True
         assert (definition.objective.metric, definition.objective.direction) == ("eval_cer", "minimize")
-        assert (definition.search_mode, definition.target(), definition.evaluations) == ("bayesian", 20, 20)
+        assert (definition.search_mode, definition.target(), definition.steps) == ("bayesian", 20, 20)
         assert advice(definition) == []
 
     @pytest.mark.parametrize(
@@ -324,6 +324,20 @@ class TestRefusals:
                 {"search_space": {"lr": RATE, "a b": RATE}},
                 "a name in a command is letters, digits, '_' and '-', but is \"a b\" "
                 "(s.json#/search_space/a b); rename it",
+            ),
+            (
+                {"search_space": {"lr": {"type": "uniform", "low": 2.0, "high": 1.0}}},
+                'low <= high must hold for "lr", but low=2.0, high=1.0 (s.json#/search_space/lr); swap them',
+            ),
+            (
+                {"search_space": {"lr": {"type": "categorical", "choices": [1, None]}}},
+                "a choice is a number, a text, true or false, but is null "
+                "(s.json#/search_space/lr/choices/1); correct it",
+            ),
+            (
+                {"objective": {"metric": "step", "direction": "minimize"}},
+                'a metric\'s name is printable and none of step, progress, fault, but is "step" '
+                "(s.json#/objective/metric); rename it, in the program too",
             ),
             (
                 {"settings": 3, "command": ["p"]},
@@ -595,7 +609,7 @@ class TestWarnings:
         [
             (
                 {"evaluations": 10},
-                "the median pruner can never stop a trial: n_warmup_steps=10, but a trial has 10 evaluations; "
+                "the median pruner can never stop a trial: n_warmup_steps=10, but a trial has 10 steps; "
                 "use 2 (--set pruner.n_warmup_steps=2)",
             ),
             (

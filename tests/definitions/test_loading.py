@@ -356,6 +356,11 @@ class TestLayerRefusals:
         with pytest.raises(UsageError, match=r"a study's name is 1 to 128 letters.*choose such a name"):
             load_definition(name)
 
+    @pytest.mark.parametrize("name", ["hpsearch.db", "comparison"])
+    def test_study_names_that_are_taken(self, name: str) -> None:
+        with pytest.raises(UsageError, match="keeps files of its own under the name"):
+            check_study_name(name)
+
     @pytest.mark.parametrize("name", ["a", "gemma-ocr", "A.b_c-9", "x" * 128, "2026-01-01"])
     def test_study_names_that_are(self, name: str) -> None:
         assert check_study_name(name) == name

@@ -44,7 +44,7 @@ def test_a_study_opens_saves_and_loads_back(name: str) -> None:
     definition = load_definition(name)
     assert advice(definition) == []
     assert definition.target() == 20
-    assert definition.evaluations == 20
+    assert definition.steps == 20
     # A fifth of the evaluations as warm-up: later saves half as much, see docs/studies.md.
     assert definition.pruner.flat().items() >= {"type": "median", "n_warmup_steps": 4}.items()
     assert (definition.objective.metric, definition.objective.direction) == ("eval_cer", "minimize")

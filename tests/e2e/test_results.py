@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -185,3 +186,35 @@ def test_the_dashboard_serves_the_studies_on_this_machine_only(two_studies: Path
     assert names == {"one", "two"}
     runner.process.send_signal(2)
     assert runner.end()[0] == 0
+
+
+def test_logs_of_a_trial_whose_folder_is_gone(two_studies: Path, command_line: CommandLine) -> None:
+    shutil.rmtree(two_studies / "studies/one/trial_0")
+    for more in ((), ("--follow",)):
+        gone = command_line("logs", "--study", "one", "--trial", "0", *more)
+        assert gone.returncode == 2
+        assert "trial 0 has ended, and" in gone.stderr
+
+
+def test_one_damaged_study_hides_no_other(two_studies: Path, command_line: CommandLine) -> None:
+    storage = f"sqlite:///{two_studies / 'studies/hpsearch.db'}"
+    optuna.create_study(study_name="torn\n\u202e", storage=storage).set_user_attr("hps:definition", "{")
+    status = command_line("status")
+    assert status.returncode == 0, status.stderr
+    assert len(status.stdout.splitlines()) == 4
+    assert "\u202e" not in status.stdout + command_line("status", "--study", "four").stderr
+
+
+def test_an_empty_study_name_is_refused(two_studies: Path, command_line: CommandLine) -> None:
+    for words in (("run", "--config", "study.json"), ("status",), ("stop",)):
+        refused = command_line(*words, "--study", "")
+        assert refused.returncode == 2
+        assert "name a study" in refused.stderr
+
+
+def test_what_counts_as_infinite_is_the_same_everywhere(tmp_path: Path, command_line: CommandLine) -> None:
+    study = optuna.create_study(study_name="huge", storage=f"sqlite:///{tmp_path / 'x.db'}")
+    for value in (-1e308, 0.5, 1e308):
+        study.add_trial(optuna.trial.create_trial(value=value))
+    assert "value 0.5" in command_line("status", "--storage", "sqlite:///x.db").stdout
+    assert "best" in command_line("analyze", "--storage", "sqlite:///x.db").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -270,3 +271,61 @@ def test_a_resumed_study_runs_its_program_from_where_it_was_started(tmp_path: Pa
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2
+
+
+def test_a_study_without_a_file_goes_on_with_its_stored_definition(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1").returncode == 0
+    more = command_line("run", "--study", "quad", "--add-trials", "1")
+    assert more.returncode == 0, more.stderr
+    assert "target reached: 2 finished trials" in more.stdout
+    assert "default one" not in more.stdout
+    changed = command_line("run", "--study", "quad", "--set", "x=2", "--set", "search_space.y={}")
+    assert changed.returncode == 2
+    fixed = command_line("run", "--study", "quad", "--seed", "5")
+    assert fixed.returncode == 6
+    assert "seed: 3407 -> 5" in fixed.stderr
+
+
+def test_a_mistyped_key_is_no_setting_of_a_program(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    words = ("run", "--study", "quad", "--config", "study.json", "--dry-run", "--set")
+    refused = command_line(*words, "n_trial=1")
+    assert refused.returncode == 2
+    assert 'did you mean "n_trials"?' in refused.stderr
+    assert command_line(*words, "settings.n_trial=1").returncode == 0
+
+
+def test_a_programs_steps_are_seen_and_the_pruner_that_cannot_fire_is_told_of(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    definition(tmp_path)
+    never = "the median pruner can never stop a trial: n_warmup_steps=10, but a trial has 4 steps; use 1"
+    unknown = command_line("run", "--study", "seen", "--config", "study.json", "--n-trials", "6")
+    assert unknown.stdout.count(never) == 1
+    assert unknown.stdout.index("trial 0 ended") < unknown.stdout.index(never)
+    known = command_line("run", "--study", "known", "--config", "study.json", "--dry-run", "--set", "trial_steps=4")
+    assert never in known.stdout
+
+
+def test_reports_without_number_are_told_of(tmp_path: Path, command_line: CommandLine) -> None:
+    space = {"x": {"type": "categorical", "choices": [1]}}
+    definition(tmp_path, command=["sh", "program.sh"], search_space=space)
+    (tmp_path / "program.sh").write_text("""echo '{"score": "0.31"}' > "$HPSEARCH_REPORT"\n""")
+    failed = command_line("run", "--study", "none", "--config", "study.json", "--n-trials", "1")
+    assert failed.returncode == 4
+    reason = "a report was refused: 'score' must be a number, but is '0.31'"
+    assert f"exited 0 without reporting score; {reason}" in failed.stdout
+
+    with (tmp_path / "program.sh").open("a") as program:
+        program.write("""echo '{"score": 0.31}' > "$HPSEARCH_REPORT"\n""")
+    passed = command_line("run", "--study", "one", "--config", "study.json", "--n-trials", "1")
+    assert passed.returncode == 0
+    assert f"warning: trial 0: {reason}" in passed.stdout
+
+
+def test_a_run_goes_on_with_closed_output(tmp_path: Path) -> None:
+    definition(tmp_path)
+    words = f"{sys.executable} -m hpsearch run --study quad --config study.json --n-trials 1 >&-"
+    closed = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert closed.returncode == 0, closed.stderr

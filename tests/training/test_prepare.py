@@ -163,7 +163,11 @@ def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
         input_data=str(path), train_split="train[:50%]", val_split="train[50%:]", holdout_split=None
     )
     assert door.prepare(settings) == 2
-    assert "at most 10% of the rows may be unusable, but 3 of 20 are: rows.json#0 (cannot identify" in refusal(door)
+    why = refusal(door)
+    assert (
+        "at most 10% of the rows may be unusable, but 3 of 20 are: rows.json#0 (not a picture that can be read" in why
+    )
+    assert str(path.parent / "p0.png") in why
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
         ({"input_data": None}, {}, "input_data is not set"),
         ({"input_data": "/nowhere/rows.json"}, {}, "/nowhere/rows.json does not exist"),
         ({"val_split": "dev"}, {"learning_rate": [1e-4, 1e-3]}, ""),
-        ({"val_split": "test"}, {}, "'test' must name a split of the data"),
+        ({"val_split": "test"}, {}, "val_split must name a split of the data, but is 'test'"),
         ({"train_split": "train[:0]"}, {}, "train has none"),
         ({"train_split": "train[:x]"}, {}, "a slice must be written like"),
         ({"max_seq_length": 20}, {}, "every row must fit in max_seq_length, but the longest has"),
