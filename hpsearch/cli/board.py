@@ -214,8 +214,9 @@ def _state_words(row: Row) -> str:
 
 def _live_words(live: dict[str, Any]) -> str:
     parts = [str(live["phase"])[:40]] if "phase" in live else []
+    if isinstance(live.get("step"), int):
+        parts.append(f"step {live['step']}" + (f" of {live['steps']}" if isinstance(live.get("steps"), int) else ""))
     for key, words in (
-        ("step", "step {}"),
         ("loss", "loss {}"),
         ("it_per_s", "{} it/s"),
         ("tokens_per_s", "{} tokens/s"),

@@ -126,7 +126,7 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.definitions.advice import advice
-    from hpsearch.study.service import planned_target, resolve
+    from hpsearch.study.resolving import planned_target, resolve
 
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition

@@ -113,12 +113,12 @@ class Lines:
     def _prepared(self, happening: Prepared) -> str:
         rows = happening.info.get("rows", {})
         counts = ", ".join(f"{count} {split}" for split, count in rows.items())
-        base = (
-            f"; untuned {self._board.run.metric} {shown(self._board.base)}"
-            if self._board.run and self._board.base
-            else ""
-        )
-        return f"data and model are ready: {counts} rows{base}"
+        parts = [f"data and model are ready: {counts} rows"]
+        if self._board.run and self._board.base:
+            parts.append(f"untuned {self._board.run.metric} {shown(self._board.base)}")
+        if "backend" in happening.info:
+            parts.append("backend {backend} ({backend_reason}) on {device} in {precision}".format(**happening.info))
+        return "; ".join(parts)
 
     def _job(self, happening: JobProgress) -> str:
         phase = str(happening.values.get("phase", ""))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,6 @@ from optuna.trial import TrialState
 
 from hpsearch.definitions.advice import advice
 from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.library import default_instead
-from hpsearch.definitions.loading import load_definition
-from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import TooManyFailures, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, study_folders
@@ -25,13 +21,7 @@ from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.lookup import (
-    first_target,
-    load_study,
-    only_unfinished,
-    readable_definition,
-    stored_definition,
     study_names,
-    target_of,
     wanted_of,
 )
 from hpsearch.study.opening import (
@@ -40,7 +30,6 @@ from hpsearch.study.opening import (
     new_id,
     nothing_to_do,
     open_study,
-    refuse_changes,
     require_complete,
     settle_target,
 )
@@ -48,10 +37,11 @@ from hpsearch.study.options import RunOptions, command_text
 from hpsearch.study.preparing import prepare, show_prepared
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
+from hpsearch.study.resolving import resolve, stored
 from hpsearch.study.results import best_config, prepared_info, write_best
 from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
 from hpsearch.study.sampling import open_points
-from hpsearch.study.storage import open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage import open_storage, storage_errors
 from hpsearch.study.view import Note, RunStarted, View, silent
 from hpsearch.trials.executors import EXECUTORS, Executor
 
@@ -72,71 +62,6 @@ class RunSummary:
     folder: Path
     best_config_path: Path | None
     storage: str
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """The study that options mean, and ``note``: what its user may not expect of its definition, if anything."""
-
-    study: str
-    definition: StudyDefinition
-    note: str = ""
-
-
-def resolve(options: RunOptions) -> Resolved:
-    """The study and its definition: the stored one where an existing study is to go on as it is, else resolved from
-    files and options, over the stored one where the study has no file. Nothing is written."""
-    if options.goes_on:
-        return Resolved(*stored(options))
-    if options.must_exist and options.study is None:
-        raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
-    name = check_study_name(options.study if options.study is not None else timestamped_name())
-    note = default_instead(name, options.config) if options.study else ""
-    kept = _kept(options, name) if note else None
-    definition = load_definition(name, options.config, options.search_space, options.options, options.sets, kept)
-    return Resolved(name, definition, "" if kept else note)
-
-
-def _kept(options: RunOptions, name: str) -> dict[str, Any] | None:
-    """The definition stored with a study that may not exist."""
-    path = sqlite_path(options.url)
-    if path is not None and not path.exists():
-        return None
-    with storage_errors(options.url):
-        storage = open_storage(options.url)
-        found = load_study(storage, name, options.url) if name in study_names(storage) else None
-    definition = readable_definition(found) if found else None
-    return definition.flat() if definition else None
-
-
-def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
-    """The name and the stored definition of an existing study; without a name, of the only unfinished one."""
-    name = options.study or only_unfinished(options.url)
-    with storage_errors(options.url):
-        return name, stored_definition(load_study(open_storage(options.url), name, options.url))
-
-
-def planned_target(options: RunOptions, name: str, definition: StudyDefinition) -> int:
-    """Finished trials that a run with these options would be after. Nothing is written.
-
-    Raises:
-        DefinitionChanged: the run would be refused for what changed under an existing study.
-    """
-    done, target = 0, first_target(definition)
-    path = sqlite_path(options.url)
-    if path is None or path.exists():
-        with storage_errors(options.url):
-            storage = open_storage(options.url)
-            if name in study_names(storage):
-                study = load_study(storage, name, options.url)
-                refuse_changes(study, definition)
-                done, target = finished(study.get_trials(deepcopy=False)), target_of(study, definition)
-    return done + options.add_trials if options.add_trials else options.n_trials or target
-
-
-def timestamped_name() -> str:
-    """A study name for those who give none, from the time in UTC."""
-    return datetime.now(UTC).strftime("study-%Y%m%d-%H%M%S")
 
 
 def run_study(options: RunOptions, view: View = silent) -> RunSummary:

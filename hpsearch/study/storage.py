@@ -53,8 +53,10 @@ def open_storage(url: str, *, create: bool = False) -> optuna.storages.BaseStora
     path = sqlite_path(url)
     if path is not None:
         _make_sure_of_file(path, create)
-        if not create:
-            _require_tables(path)
+        if not create and not holds_studies(url):  # Optuna would add its tables to whatever it is
+            raise StorageError(
+                f"this database holds no studies: {masked(url)}", "name a storage that hpsearch or Optuna made"
+            )
     elif not url.startswith(("postgresql", "mysql")):
         raise UsageError(
             f"not a storage URL: {masked(url)!r}", "write sqlite:///file.db or postgresql://user@host/name"
@@ -124,14 +126,18 @@ def _make_sure_of_file(path: Path, create: bool) -> None:
         raise StorageError(f"cannot write {target}: read-only", "make it writable, or choose another --storage")
 
 
-def _require_tables(path: Path) -> None:
-    """Refuse a database without Optuna's tables, which Optuna would add to whatever it is.
+def holds_studies(url: str) -> bool:
+    """Whether there is a storage at ``url`` with Optuna's tables; a server's is believed to have them.
 
     Raises:
-        StorageError: it has none, or cannot be read.
+        StorageError: it cannot be read.
     """
-    with storage_errors(f"{SQLITE_PREFIX}{path}"), closing(_sqlite_connector(path)()) as connection:
-        connection.execute("SELECT 1 FROM version_info")
+    path = sqlite_path(url)
+    if path is None or not path.exists():
+        return path is None
+    with storage_errors(url), closing(_sqlite_connector(path)()) as connection:
+        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'version_info'").fetchone()
+        return found is not None
 
 
 def _sqlite_connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
@@ -162,7 +168,6 @@ _SIGNS = [
     ("not a database", "this file is not a database", "name another file, or restore it from a copy"),
     ("malformed", "the storage is damaged", "restore a copy, or run: sqlite3 FILE .recover"),
     ("locked", "another program holds the storage", "end it, then run the same command again"),
-    ("no such table", "this database holds no studies", "name a storage that hpsearch or Optuna made"),
     ("password authentication failed", "the storage refused the password", "check the user and the password"),
     ("could not translate host", "the storage's host is unknown", "check the host's name"),
     ("connection refused", "nothing listens at the storage's address", "start the database server, or correct the URL"),

@@ -90,7 +90,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show that a step of many forward passes is under way."""
-        self._judge.progress.show(fraction=state.global_step / state.max_steps)
+        self._show_step(state)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Take in one step: guard, show, and evaluate where an evaluation is due."""
@@ -109,13 +109,17 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 
     def _show(self, state: Any, loss: float) -> None:
         speed = self.speed.figures(self._judge.seconds)
-        self._judge.progress.show(
-            fraction=state.global_step / state.max_steps,
+        self._show_step(
+            state,
             loss=loss,
             it_per_s=speed["it_per_s"],
             tokens_per_s=speed["tokens_per_s"],
             memory_bytes=memory_bytes(self._judge.loaded.device),
         )
+
+    def _show_step(self, state: Any, **values: float) -> None:
+        done, steps = state.global_step, state.max_steps
+        self._judge.progress.show(fraction=done / steps, step=done, steps=steps, **values)
 
     def _evaluate(self, due: Sequence[int], state: Any, logs: dict[str, Any]) -> None:
         """Evaluate once and report the result under each evaluation that is due, until one is told to stop."""

@@ -145,8 +145,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a program shows of itself while it works. Known keys: ``fraction`` (0..1), ``phase`` (a word), ``loss``,
-    ``it_per_s``, ``tokens_per_s``, ``memory_bytes``, ``reference`` and ``prediction`` (the latest sample's texts)."""
+    """What a program shows of itself while it works. Known keys: ``fraction`` (0..1), ``phase`` (a word), ``step`` of
+    ``steps``, ``loss``, ``it_per_s``, ``tokens_per_s``, ``memory_bytes``, ``reference`` and ``prediction`` (the latest
+    sample's texts)."""
 
     job_id: str
     values: dict[str, Any]

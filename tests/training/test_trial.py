@@ -170,6 +170,7 @@ def test_a_trial_shows_its_progress(prepared: dict[str, Door]) -> None:
     last = shown[-1]
     assert last["reference"] in WORDS["holdout"]
     assert {"prediction", "loss", "it_per_s", "tokens_per_s", "memory_bytes"} <= last.keys()
+    assert last["step"] == last["steps"] > 0
     assert all(0 <= values.get("fraction", 0) <= 1 for values in shown)
 
 

@@ -63,5 +63,5 @@ BACKENDS: dict[str, Callable[[], Backend]] = {"hf": _hf}
 def choose_backend(setting: str) -> tuple[str, str]:
     """The backend's name for a setting, and why."""
     if setting == "auto":
-        return "hf", "hf is the only backend installed"
+        return "hf", "the only one there is"
     return setting, "the settings name it"
