@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ def run(
     n_trials: int | None = None,
     add_trials: int | None = None,
     config: str | Path | None = None,
-    search_space: str | Path | None = None,
+    search_space: str | Path | Mapping[str, Any] | None = None,
     storage: str | None = None,
     base_output_dir: str | Path = "studies",
     timeout: float | None = None,
@@ -32,8 +33,8 @@ def run(
     """Run a study, or go on with it; the same as the command of this name.
 
     ``settings`` are keys of a definition (``search_mode="random"``, ``learning_rate=1e-4``, ``seed=7``), over the
-    definition's file. ``timeout`` is in seconds. ``verbose`` prints a line for what happens, and at the
-    end the table of the best trials.
+    definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds. ``verbose`` prints
+    a line for what happens, and at the end the table of the best trials.
 
     Returns:
         How it ended; ``best_params``, ``best_value``, ``best_config`` and ``exit_code`` among others.
@@ -47,8 +48,8 @@ def run(
     options = RunOptions(
         study=study,
         config=Path(config) if config is not None else None,
-        search_space=Path(search_space) if search_space is not None else None,
-        options=settings,
+        search_space=Path(search_space) if isinstance(search_space, (str, Path)) else None,
+        options={**settings, "search_space": search_space} if isinstance(search_space, Mapping) else settings,
         storage=storage,
         base_output_dir=Path(base_output_dir),
         n_trials=n_trials,

@@ -114,7 +114,7 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
     rows = read_rows(study, objective)
     trials = tuple(attempts[-1] for attempts in groups(rows).values())
     order = ranked(rows, objective)
-    finished = [row for row in trials if row.ending.group != "open"]
+    finished = [row for row in trials if row.state in ("COMPLETE", "PRUNED")]
     pruned = sum(row.cause == "pruned" for row in trials)
     prepared = prepared_of(study)
     return StudySummary(

@@ -81,6 +81,10 @@ def _run(words: list[str], debug: bool) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except SystemExit:  # click's answer to a reader that has seen enough: no failure of ours
+        return 0
+    except (NotADirectoryError, FileExistsError, IsADirectoryError, PermissionError) as error:
+        return _fail(UsageError(f"{error.filename}: {error.strerror}", "name another place"), debug)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         return _fail(HpsearchError(f"{named}{error.strerror or error}", "make it usable, or name another place"), debug)

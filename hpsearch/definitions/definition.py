@@ -49,8 +49,8 @@ class StudyDefinition(StudyFields):
 
     @property
     def steps(self) -> int | None:
-        """How many steps a trial reports: the evaluations of the built-in training; None where it is not known."""
-        return self.trial_steps if self.command else int(self.settings.get("evaluations", 0)) or None
+        """Number of a trial's last step: the built-in training numbers its evaluations from 1; None: not known."""
+        return self.last_step if self.command else int(self.settings.get("evaluations", 0)) or None
 
     def target(self) -> int | None:
         """Finished trials the study is after: ``n_trials``, else 20; None for all points of a grid."""

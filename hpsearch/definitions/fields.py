@@ -113,11 +113,11 @@ class StudyFields(_Fields):
         description="Your own program as a list of arguments, in which {name} is filled with a setting, and {seed}, "
         "{output_dir}, {trial}, {study} with what they say; {{ and }} are braces. null: the built-in training.",
     )
-    trial_steps: int | None = Field(
+    last_step: int | None = Field(
         None,
         ge=1,
-        description="With a command: how many steps a trial reports; null: not known. The built-in training makes "
-        "`evaluations` of them.",
+        description="With a command: number of the last step that a trial reports; null: not known. The built-in "
+        "training numbers its `evaluations` from 1.",
     )
     env_pass: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         (), description="Names of environment variables that trials get beside the usual ones."
@@ -144,9 +144,9 @@ class StudyFields(_Fields):
             yield Problem(
                 ("command", 0), "a command begins with a program, but this one with nothing", "name a program"
             )
-        if self.command is None and self.trial_steps is not None:
-            rule = '"trial_steps" describes a command, but there is none'
-            yield Problem(("trial_steps",), rule, 'write "evaluations" for the built-in training')
+        if self.command is None and self.last_step is not None:
+            rule = '"last_step" describes a command, but there is none'
+            yield Problem(("last_step",), rule, 'write "evaluations" for the built-in training')
 
     def _variable_rules(self) -> Iterable[Problem]:
         for index, name in enumerate(self.env_pass):

@@ -73,7 +73,14 @@ def target_of(study: optuna.Study, definition: StudyDefinition) -> int:
 
 def wanted_of(study: optuna.Study, definition: StudyDefinition) -> int | None:
     """Finished trials asked for, by an option or else by the definition; None: all points of a grid."""
-    return study.user_attrs.get(attrs.TARGET) or definition.target()
+    return asked_of(study, definition) or definition.target()
+
+
+def asked_of(study: optuna.Study, definition: StudyDefinition) -> int | None:
+    """Finished trials that an option asked for; None too where ``definition`` says it anew."""
+    stored, flat = study.user_attrs.get(attrs.DEFINITION) or {}, definition.flat()
+    anew = any(stored.get(key) != flat.get(key) for key in ("n_trials", "search_mode"))
+    return None if anew else study.user_attrs.get(attrs.TARGET)
 
 
 def first_target(definition: StudyDefinition) -> int:

@@ -13,7 +13,7 @@ from hpsearch.definitions.identity import diff_identity
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import stored_definition, study_names, target_of
+from hpsearch.study.lookup import asked_of, stored_definition, study_names, target_of
 from hpsearch.study.pruning import make_pruner
 from hpsearch.study.records import finished
 from hpsearch.study.results import prepared_info
@@ -120,11 +120,8 @@ def begin(ledger: Ledger) -> None:
 
 
 def _write_definition(study: optuna.Study, definition: StudyDefinition, study_id: str) -> None:
-    stored, flat = study.user_attrs.get(attrs.DEFINITION, {}), definition.flat()
-    if attrs.TARGET in study.user_attrs and any(
-        stored.get(key) != flat.get(key) for key in ("n_trials", "search_mode")
-    ):
-        study.set_user_attr(attrs.TARGET, None)  # the definition says it anew
+    if attrs.TARGET in study.user_attrs and asked_of(study, definition) is None:
+        study.set_user_attr(attrs.TARGET, None)
     if attrs.ID not in study.user_attrs:
         study.set_user_attr(attrs.ID, study_id or new_id())
-    study.set_user_attr(attrs.DEFINITION, flat)
+    study.set_user_attr(attrs.DEFINITION, definition.flat())

@@ -34,10 +34,12 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing, and two totals at once."""
-        for name in ("n_trials", "add_trials", "timeout_s"):
+        whole, real = (int,), (int, float)
+        for name, kinds in (("n_trials", whole), ("add_trials", whole), ("timeout_s", real)):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and value > 0):
-                raise UsageError(f"{name} must be a number above 0, but is {value!r}", "give such a number, or none")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value <= 0):
+                what = "a whole number" if kinds is whole else "a number"
+                raise UsageError(f"{name} must be {what} above 0, but is {value!r}", "give such a number, or none")
         if self.n_trials is not None and self.add_trials is not None:
             raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
 
@@ -55,7 +57,7 @@ class RunOptions:
 def command_text(verb: str, study: str, storage: str | None, base_output_dir: Path, *words: str) -> str:
     """The command to type for ``study`` in this storage and folder, without the defaults and without a password."""
     line = ["hpsearch", verb, "--study", study]
-    if storage is not None and storage not in (os.environ.get(STORAGE_VARIABLE), default_url(base_output_dir)):
+    if storage not in (None, os.environ.get(STORAGE_VARIABLE) or default_url(base_output_dir)):
         line += ["--storage", masked(storage)]
     if base_output_dir != BASE_OUTPUT_DIR:
         line += ["--base-output-dir", str(base_output_dir)]

@@ -29,10 +29,13 @@ from hpsearch.study.storage import holds_studies, open_storage, storage_errors
 
 @dataclass(frozen=True)
 class Resolved:
-    """The study that options mean, and ``note``: what its user may not expect of its definition, if anything."""
+    """The study that options mean. ``is_stored``: its definition comes from the storage, not from a file. ``note``:
+    what its user may not expect of it, if anything.
+    """
 
     study: str
     definition: StudyDefinition
+    is_stored: bool = False
     note: str = ""
 
 
@@ -40,7 +43,7 @@ def resolve(options: RunOptions) -> Resolved:
     """The study and its definition: the stored one where an existing study is to go on as it is, else resolved from
     files and options, over the stored one where the study has no file. Nothing is written."""
     if options.goes_on:
-        return Resolved(*stored(options))
+        return Resolved(*stored(options), is_stored=True)
     if options.must_exist and options.study is None:
         raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
     name = check_study_name(options.study if options.study is not None else timestamped_name())
@@ -48,12 +51,12 @@ def resolve(options: RunOptions) -> Resolved:
     study = _existing(options, name) if note else None
     known = readable_definition(study) if study else None
     layers = (options.config, options.search_space, options.options, options.sets, known.flat() if known else None)
-    return Resolved(name, load_definition(name, *layers), "" if known else note)
+    return Resolved(name, load_definition(name, *layers), known is not None, "" if known else note)
 
 
 def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
     """The name and the stored definition of an existing study; without a name, of the only unfinished one."""
-    name = options.study or only_unfinished(options.url)
+    name = options.study if options.study is not None else only_unfinished(options.url)
     with storage_errors(options.url):
         return name, stored_definition(load_study(open_storage(options.url), name, options.url))
 

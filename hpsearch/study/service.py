@@ -87,7 +87,7 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
                 raise UsageError(what, "start it without --resume, or see `hpsearch status`")
     if resolved.note:
         view(Note(resolved.note))
-    return _run(name, definition, options, view)
+    return _run(name, definition, options, view, resuming=resolved.is_stored)
 
 
 def resume_study(options: RunOptions, view: View = silent) -> RunSummary:

@@ -136,8 +136,8 @@ def holds_studies(url: str) -> bool:
     if path is None or not path.exists():
         return path is None
     with storage_errors(url), closing(_sqlite_connector(path)()) as connection:
-        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'version_info'").fetchone()
-        return found is not None
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        return {"version_info", "alembic_version"} <= names
 
 
 def _sqlite_connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:

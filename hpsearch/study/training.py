@@ -13,7 +13,7 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders, write_json
 from hpsearch.study.interruption import Interruption
-from hpsearch.study.jobs import job_maker
+from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.preparing import failure, prepare, run_job, show_prepared
 from hpsearch.study.results import versions
@@ -23,7 +23,7 @@ from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job, Outcome, encode_values
 
 _MARKER = ".train"  # in a folder that a fine-tune may overwrite
-_RESULTS = ("adapter", "config.json", "predictions.jsonl", "train_results.json")
+_RESULTS = ("config.json", "predictions.jsonl", "train_results.json")
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def train_once(
         )
     require_complete(definition)
     output_dir = output_dir.absolute()
-    _take_folder(output_dir)
     jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
+    require_program(jobs)
+    _take_folder(output_dir)
     runner = EXECUTORS[executor](1)
     try:
         with Interruption() as interruption:
@@ -62,6 +63,7 @@ def train_once(
             if info:
                 show_prepared(view, info)
             if not interruption.requested:
+                _clear(output_dir)
                 job = jobs.train(output_dir, definition.trial_settings({}, definition.seed))
                 outcome = run_job(job, runner, interruption, view)
             if interruption.requested:
@@ -75,27 +77,31 @@ def train_once(
 
 
 def _take_folder(folder: Path) -> None:
-    """Make the folder, or take what an earlier fine-tune left in it away.
+    """Make the folder, or see that an earlier fine-tune made it.
 
     Raises:
         UsageError: it holds files of something else, which would be overwritten, or cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        there = {path.name for path in folder.iterdir()}
+        there = sorted(path.name for path in folder.iterdir())
         if there and _MARKER not in there:
             raise UsageError(
-                f"train writes into a new or empty folder, or one of an earlier train, but {folder} holds "
-                f"{', '.join(sorted(there)[:3])}",
+                "train writes into a new or empty folder, or one of an earlier train, "
+                f"but {folder} holds {', '.join(there[:3])}",
                 "choose another --output-dir",
             )
         (folder / _MARKER).touch()
-        for name in there.intersection(_RESULTS):
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
     except OSError as error:
         remedy = "choose another --output-dir"
         raise UsageError(f"cannot use the folder {folder}: {error.strerror}", remedy) from error
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an earlier fine-tune left, so that nothing of it stands beside what this one writes."""
+    shutil.rmtree(folder / "adapter", ignore_errors=True)
+    for name in _RESULTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _refuse_failure(job: Job, outcome: Outcome) -> None:

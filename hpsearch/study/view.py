@@ -19,7 +19,7 @@ class RunStarted:
     target: int
     finished: int
     search_mode: str
-    steps: int | None  # that a trial reports, where it is known
+    steps: int | None  # number of a trial's last step, where it is known
     best: tuple[int, float] | None  # number and value
 
 

@@ -48,9 +48,9 @@ class Job:
 
     ``id`` names the job and its processes; ``kind`` is "prepare", "trial" or "train". ``command`` is the argv of the
     program, never a shell string. ``output_dir`` is where the program writes; the supervisor keeps its own files
-    (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``steps`` is how many steps the
-    program will report, None where that is not known. ``environment`` is the whole environment of the program. Limits
-    are in seconds; None means no limit.
+    (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``steps`` is the number of the
+    last step that the program will report, None where that is not known. ``environment`` is the whole environment of
+    the program. Limits are in seconds; None means no limit.
     """
 
     id: str

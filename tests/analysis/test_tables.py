@@ -218,7 +218,7 @@ def test_what_pruning_saved_is_estimated_from_whole_trials() -> None:
     summary = summarize(study)
     assert summary.time_saved_s == pytest.approx(70.0)  # 30 s for 5 of 20 reports: 120 s, but none took over 100 s
     assert summary.time_total_s == 160.0
-    assert summary.pruned_share == pytest.approx(1 / 3)
+    assert summary.pruned_share == 0.5  # the crashed one is not finished
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,8 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, command_line:
     command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
     (tmp_path / "file").touch()
     refused = command_line("export", "--study", "quad", "--archive", "file/x.zip")
-    assert refused.returncode == 1
-    assert "file: File exists; make it usable" in refused.stderr or "Not a directory" in refused.stderr
+    assert refused.returncode == 2
+    assert "file: File exists; name another place" in refused.stderr or "Not a directory" in refused.stderr
 
 
 def test_a_narrow_terminal_ends_no_search(tmp_path: Path, command_line: CommandLine) -> None:

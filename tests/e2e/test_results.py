@@ -131,7 +131,10 @@ def test_hpsearch_run_in_python_does_what_the_command_does(tmp_path: Path) -> No
         "assert summary.exit_code == 0 and summary.finished == 2, summary\n"
         "assert hpsearch.resume(study='quad', add_trials=1, verbose=False).finished == 3\n"
         "print(summary.best_params['x'])\n"
-        "for wrong in ({'n_trials': 0}, {'add_trials': -3}, {'n_trials': '5'}, {'timeout': 0}):\n"
+        "space = {'x': {'type': 'uniform', 'low': 1, 'high': 2}}\n"
+        "given = hpsearch.run(study='given', config='study.json', n_trials=1, search_space=space, verbose=False)\n"
+        "assert 1 <= given.best_params['x'] <= 2\n"
+        "for wrong in ({'n_trials': 0}, {'add_trials': -3}, {'n_trials': '5'}, {'n_trials': 2.5}, {'timeout': 0}):\n"
         "    try: hpsearch.run(study='quad', config='study.json', **wrong)\n"
         "    except hpsearch.errors.UsageError: continue\n"
         "    raise SystemExit(f'{wrong} was taken')\n"
@@ -170,6 +173,11 @@ def test_train_overwrites_its_own_folder_only(tmp_path: Path, command_line: Comm
     for _ in range(2):
         trained = command_line("train", "--config", "good.json", "--output-dir", "out")
         assert trained.returncode == 0, trained.stderr
+    definition(tmp_path, "none.json", command=["no-such-program"], search_space={})
+    assert command_line("train", "--config", "none.json", "--output-dir", "out").returncode == 2
+    data = ("--input-data", "not-there.json", "--model-name", "asset:digits/qwen3_vl")
+    assert command_line("train", *data, "--output-dir", "out").returncode == 2
+    assert {"adapter", "train_results.json"} <= {path.name for path in (tmp_path / "out").iterdir()}
     failed = command_line("train", "--config", "bad.json", "--output-dir", "out")
     assert failed.returncode == 4
     assert "no luck" in failed.stderr
@@ -218,3 +226,20 @@ def test_what_counts_as_infinite_is_the_same_everywhere(tmp_path: Path, command_
         study.add_trial(optuna.trial.create_trial(value=value))
     assert "value 0.5" in command_line("status", "--storage", "sqlite:///x.db").stdout
     assert "best" in command_line("analyze", "--storage", "sqlite:///x.db").stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(two_studies: Path) -> None:
+    words = f"{sys.executable} -m hpsearch status --json"
+    piped = ["bash", "-c", f"{words} | true; exit ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(piped, cwd=two_studies, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [("analyze", "--output-dir"), ("export", "--output-dir"), ("export", "--archive")])
+def test_a_path_below_a_file_is_the_users_mistake(
+    two_studies: Path, command_line: CommandLine, words: tuple[str, str]
+) -> None:
+    (two_studies / "file").touch()
+    refused = command_line(words[0], "--study", "one", words[1], "file/x")
+    assert refused.returncode == 2
+    assert "file" in refused.stderr

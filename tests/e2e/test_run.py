@@ -304,7 +304,7 @@ def test_a_programs_steps_are_seen_and_the_pruner_that_cannot_fire_is_told_of(
     unknown = command_line("run", "--study", "seen", "--config", "study.json", "--n-trials", "6")
     assert unknown.stdout.count(never) == 1
     assert unknown.stdout.index("trial 0 ended") < unknown.stdout.index(never)
-    known = command_line("run", "--study", "known", "--config", "study.json", "--dry-run", "--set", "trial_steps=4")
+    known = command_line("run", "--study", "known", "--config", "study.json", "--dry-run", "--set", "last_step=4")
     assert never in known.stdout
 
 
@@ -329,3 +329,25 @@ def test_a_run_goes_on_with_closed_output(tmp_path: Path) -> None:
     words = f"{sys.executable} -m hpsearch run --study quad --config study.json --n-trials 1 >&-"
     closed = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert closed.returncode == 0, closed.stderr
+
+
+def test_a_stored_command_starts_where_it_was_first_run(tmp_path: Path, command_line: CommandLine) -> None:
+    (tmp_path / "program.py").write_text("from hpsearch import sdk; sdk.finish(score=1.0)")
+    one = {"x": {"type": "categorical", "choices": [1]}}
+    definition(tmp_path, command=[sys.executable, "program.py"], search_space=one)
+    assert command_line("run", "--study", "here", "--config", "study.json", "--n-trials", "1").returncode == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    more = ("run", "--study", "here", "--base-output-dir", "../studies", "--add-trials", "1")
+    done = command_line(*more, cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_dry_run_knows_a_target_that_changed(tmp_path: Path, command_line: CommandLine) -> None:
+    (tmp_path / "studies").mkdir()
+    definition(tmp_path / "studies", "quad.json", n_trials=4)
+    assert command_line("run", "--study", "quad", "--n-trials", "2").returncode == 0
+    assert "target: 2 finished trials" in command_line("run", "--study", "quad", "--dry-run").stdout
+    definition(tmp_path / "studies", "quad.json", n_trials=3)
+    assert "target: 3 finished trials" in command_line("run", "--study", "quad", "--dry-run").stdout
+    assert "target reached: 3 finished trials" in command_line("run", "--study", "quad").stdout

@@ -63,7 +63,7 @@ def test_looking_at_another_programs_database_leaves_it_as_it_is(tmp_path: Path)
     assert (tmp_path / "theirs.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("statement", ["CREATE TABLE t (x)", "SELECT 1"])
+@pytest.mark.parametrize("statement", ["CREATE TABLE t (x)", "SELECT 1", "CREATE TABLE version_info (x)"])
 def test_a_database_without_studies_is_refused_and_gets_no_tables(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "plain.db"
     path.touch()
