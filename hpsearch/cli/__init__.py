@@ -106,6 +106,8 @@ def _help_hint(error: click.ClickException) -> str:
 def _fail(error: HpsearchError, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    shown = "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in str(error))
-    click.echo(f"hpsearch: error[{error.exit_code}]: {shown}", err=True)  # names of others may hold anything
+    from hpsearch.analysis.escaping import visible
+
+    shown = visible(error, keep="\n")  # names of others may hold anything
+    click.echo(f"hpsearch: error[{error.exit_code}]: {shown}", err=True)
     return error.exit_code

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.analysis.escaping import visible
 from hpsearch.study.view import (
     Happening,
     JobProgress,
@@ -191,7 +192,7 @@ def shown(value: Any) -> str:
 
 def printable(text: str, limit: int = 60) -> str:
     """``text`` on one line without control characters, shortened to ``limit`` characters."""
-    clean = "".join(character if character.isprintable() else "\N{SYMBOL FOR NEWLINE}" for character in text)
+    clean = visible(text.replace("\n", "\N{SYMBOL FOR NEWLINE}"))
     return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 

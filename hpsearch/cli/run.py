@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,11 +141,7 @@ def _show_plan(options: RunOptions) -> int:
         ("warning", advice(definition, target)),
         ("missing", [definition.missing()]),
     ):
-        _echo_all(f"{prefix}: ", [line for line in lines if line])
+        for line in filter(None, lines):
+            click.echo(f"{prefix}: {line}")
     click.echo("nothing was written")
     return 0
-
-
-def _echo_all(prefix: str, lines: Sequence[str]) -> None:
-    for line in lines:
-        click.echo(f"{prefix}{line}")

@@ -81,8 +81,11 @@ def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
 def too_long_warmup(definition: StudyDefinition, steps: int) -> list[str]:
     """The warning that trials of so many steps end before the pruner may stop them; empty where they do not."""
     pruner = definition.pruner
-    if pruner.type == "none" or pruner.n_warmup_steps < steps:
+    if pruner.type == "none" or (pruner.n_warmup_steps < steps and steps > 1):
         return []
+    if steps < 2:
+        why = "a trial reports no more than its last step"
+        return [f"the {pruner.type} pruner can never stop a trial: {why}; report more, or say --set pruner=none"]
     fifth = max(1, steps // 5)
     return [
         f"the {pruner.type} pruner can never stop a trial: n_warmup_steps={pruner.n_warmup_steps}, but a trial has "

@@ -73,8 +73,9 @@ def _read(text: str, earlier: Mapping[str, Any]) -> _Assignment:
 
 def _refuse_mistyped(name: str, earlier: Mapping[str, Any]) -> None:
     """Refuse a name that a program does not take and that is like a key of the definition."""
-    command = [word for word in earlier["command"] if isinstance(word, str)]
-    own = {*placeholders(command), *_object(earlier.get("settings")), *_object(earlier.get("search_space"))}
+    command = earlier["command"] if isinstance(earlier["command"], (list, tuple)) else ()
+    words = [word for word in command if isinstance(word, str)]
+    own = {*placeholders(words), *_object(earlier.get("settings")), *_object(earlier.get("search_space"))}
     meant = did_you_mean(name, STUDY_KEYS)
     if name not in own and meant:
         remedy = f"{meant} A setting that only your program knows: --set settings.{name}=..."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from hpsearch.cli.board import Board, duration
+from hpsearch.cli.board import Board, duration, printable
 from hpsearch.study.view import NewBest, RunStarted, TrialEnded, TrialProgress, TrialReported, TrialStarted
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.job import Outcome
@@ -53,6 +53,12 @@ def test_a_running_trial_shows_its_parameters_metric_speed_memory_and_latest_pre
         "48384",
     ):
         assert text in picture, text
+
+
+def test_scripts_that_join_characters_are_shown_as_they_are_and_nothing_draws() -> None:
+    conjunct = "\u0995\u09cd\u200d\u09b7"  # Bangla writes it with a joiner, which nobody sees
+    assert printable(conjunct) == conjunct
+    assert printable("a\nb\x1b[2J\u202e") == "a\u2424b⟨U+001B⟩[2J⟨U+202E⟩"
 
 
 def test_the_time_left_comes_from_the_trials_that_ended() -> None:

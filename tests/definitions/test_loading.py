@@ -421,6 +421,11 @@ class TestCommands:
         assert definition.settings == {"b": 3, "x": 8}
         assert list(definition.search_space) == ["lr", "a"]
 
+    @pytest.mark.parametrize("command", [5, "p {lr}", [5]])
+    def test_set_beside_a_command_that_is_none(self, command: Any) -> None:
+        with pytest.raises(UsageError, match="command"):
+            load(self.CONFIG | {"command": command}, sets=["x=8"])
+
     def test_a_search_space_overlays_its_settings(self) -> None:
         write("space.json", {"search_space": {"lr": RATE}, "settings": {"x": 9}})
         assert load(self.CONFIG, "space.json").settings == {"a": 1, "b": 2, "x": 9}

@@ -308,6 +308,15 @@ def test_a_programs_steps_are_seen_and_the_pruner_that_cannot_fire_is_told_of(
     assert never in known.stdout
 
 
+def test_a_program_without_steps_is_told_that_nothing_is_pruned(tmp_path: Path, command_line: CommandLine) -> None:
+    (tmp_path / "program.py").write_text("from hpsearch import sdk; sdk.finish(score=1.0)")
+    pruner = {"type": "median", "n_startup_trials": 1, "n_warmup_steps": 0}
+    one = {"x": {"type": "categorical", "choices": [1]}}
+    definition(tmp_path, command=[sys.executable, "program.py"], search_space=one, pruner=pruner)
+    done = command_line("run", "--study", "final", "--config", "study.json", "--n-trials", "2")
+    assert done.stdout.count("can never stop a trial: a trial reports no more than its last step; report more") == 1
+
+
 def test_reports_without_number_are_told_of(tmp_path: Path, command_line: CommandLine) -> None:
     space = {"x": {"type": "categorical", "choices": [1]}}
     definition(tmp_path, command=["sh", "program.sh"], search_space=space)
