@@ -11,12 +11,14 @@ from hpsearch.errors import UsageError
 from hpsearch.training.progress import Progress
 
 # What a model needs; repositories also hold other formats of the same weights.
-PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+WEIGHTS = "*.safetensors"
+PATTERNS = ("*.json", "*.jinja", "*.txt", "*.model", WEIGHTS)
 SAMPLE_BYTES = 1 << 20  # of a larger file, the first and the last so many are fingerprinted
 
 
-def find_model(name: str, revision: str | None, progress: Progress) -> Path:
-    """The base model's folder, ready to be read without a network.
+def find_model(name: str, revision: str | None, progress: Progress, *, weights: bool = True) -> Path:
+    """The base model's folder, ready to be read without a network; of a Hub model without its weights where these are
+    not wanted.
 
     Raises:
         UsageError: there is no such model, or no access to it.
@@ -31,8 +33,23 @@ def find_model(name: str, revision: str | None, progress: Progress) -> Path:
     elif local:
         folder = Path(name).expanduser().absolute()
     else:
-        folder = _download(name, revision, progress)
+        folder = _download(name, revision, progress, [one for one in PATTERNS if weights or one != WEIGHTS])
     return folder
+
+
+def bytes_to_download(name: str, revision: str | None) -> tuple[int, Path]:
+    """How much of a model is not on this machine yet, in bytes, and where it would be written. 0 for a local one, and
+    where the Hub cannot be asked."""
+    from huggingface_hub import constants, snapshot_download
+
+    cache = Path(constants.HF_HUB_CACHE)
+    if name.startswith(PREFIX) or Path(name).expanduser().is_dir():
+        return 0, cache
+    try:
+        files = snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS), dry_run=True)
+    except Exception:  # noqa: BLE001 - a figure for a check; the download itself says what is wrong
+        return 0, cache
+    return sum(file.file_size or 0 for file in files if file.will_download), cache
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -53,7 +70,7 @@ def model_fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _download(name: str, revision: str | None, progress: Progress) -> Path:
+def _download(name: str, revision: str | None, progress: Progress, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -67,7 +84,7 @@ def _download(name: str, revision: str | None, progress: Progress) -> Path:
     progress.phase("download", fraction=0.0)
     try:
         found = snapshot_download(
-            name, revision=revision, allow_patterns=list(PATTERNS), tqdm_class=_bar_for(progress), token=None
+            name, revision=revision, allow_patterns=patterns, tqdm_class=_bar_for(progress), token=None
         )
     except HFValidationError as error:
         raise UsageError(

@@ -133,9 +133,9 @@ class TestRefusals:
                 "write true or false, such as false",
             ),
             (
-                {"optim": "sgd"},
-                '"optim" must be "adamw_torch" or "adamw_8bit", but is "sgd" (s.json#/optim); '
-                'write one of "adamw_torch", "adamw_8bit", such as "adamw_torch"',
+                {"bnb_4bit_quant_type": "int4"},
+                '"bnb_4bit_quant_type" must be "nf4" or "fp4", but is "int4" (s.json#/bnb_4bit_quant_type); '
+                'write one of "nf4", "fp4", such as "nf4"',
             ),
             (
                 {"learning_rate": 0, "search_space": {"lora_r": {"type": "int", "low": 1, "high": 2}}},
@@ -163,9 +163,9 @@ class TestRefusals:
                 'write "type": "int" with "log": true',
             ),
             (
-                {"search_space": {"optim": {"type": "categorical", "choices": ["adamw_torch", "adam"]}}},
-                '"optim" must be "adamw_torch" or "adamw_8bit", but is "adam" (s.json#/search_space/optim/choices/1); '
-                'write one of "adamw_torch", "adamw_8bit", such as "adamw_torch"',
+                {"search_space": {"bnb_4bit_quant_type": {"type": "categorical", "choices": ["nf4", "int4"]}}},
+                '"bnb_4bit_quant_type" must be "nf4" or "fp4", but is "int4" '
+                '(s.json#/search_space/bnb_4bit_quant_type/choices/1); write one of "nf4", "fp4", such as "nf4"',
             ),
             (
                 {"search_space": {"learning_rate": RATE}, "learning_rate": 1e-4},
@@ -194,8 +194,8 @@ class TestRefusals:
             ),
             (
                 {"finetune_language_layers": False},
-                "something must be adapted, but finetune_vision_layers and finetune_language_layers are both false "
-                "(s.json#/finetune_language_layers); set one of them to true",
+                "something must be adapted, but finetune_vision_layers, finetune_language_layers, "
+                "finetune_merger_layers are all false (s.json#/finetune_merger_layers); set one of them to true",
             ),
             (
                 {"search_space": {}},
@@ -638,7 +638,7 @@ class TestWarnings:
             ),
             (
                 {"search_space": {"learning_rate": RATE, "finetune_language_layers": BOTH}},
-                "finetune_vision_layers and finetune_language_layers may both be false: "
+                "finetune_vision_layers, finetune_language_layers, finetune_merger_layers may all be false: "
                 "such trials adapt nothing and end as invalid; fix one",
             ),
             ({"max_steps": 12}, "max_steps=12 is fewer than the 20 evaluations a trial should make"),

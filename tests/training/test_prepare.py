@@ -48,18 +48,19 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     assert found.family == family_name
     assert found.rows == {split: len(words) for split, words in WORDS.items()}
     assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
-    assert found.base.keys() == {"eval_cer", "eval_wer", "eval_loss", "holdout_cer", "holdout_wer", "holdout_loss"}
-    assert found.tokens["longest"] == found.tokens["longest_question"] + found.tokens["longest_answer"]
-    assert (
-        found.lora_modules
-        == {"gemma3": {"language": 14, "vision": 12}, "qwen3_vl": {"language": 14, "vision": 8}}[family_name]
-    )
+    assert found.base.keys() == {
+        f"{split}_{what}" for split in ("eval", "holdout") for what in ("cer", "wer", "loss", "repeats")
+    }
+    tokens = found.figures["tokens"]
+    assert tokens["longest"] == tokens["longest_question"] + tokens["longest_answer"]
+    assert {tower: lora["modules"] for tower, lora in found.figures["lora"].items()} == {"language": 14}
+    assert [sample["reference"] for sample in found.samples] == WORDS["validation"][:3]
     assert found.device in ("cpu", "cuda")
     assert found.warnings == [
-        "validation has only 5 rows: differences between trials will mostly be chance",
-        "holdout has only 3 rows: differences between trials will mostly be chance",
         "max_new_tokens is 4, but the longest answer has 5 tokens: "
         "what is generated for the longest rows will be cut, and counted as errors",
+        "validation has only 5 rows: differences between trials will mostly be chance",
+        "holdout has only 3 rows: differences between trials will mostly be chance",
     ]
 
 
@@ -179,8 +180,8 @@ def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
         ({"val_split": "test"}, {}, "val_split must name a split of the data, but is 'test'"),
         ({"train_split": "train[:0]"}, {}, "train has none"),
         ({"train_split": "train[:x]"}, {}, "a slice must be written like"),
-        ({"max_seq_length": 20}, {}, "every row must fit in max_seq_length, but the longest has"),
-        ({}, {"max_seq_length": [20, 100]}, "max_seq_length is 20"),
+        ({"max_seq_length": 20}, {}, "every row must fit in max_seq_length=20 tokens, but 20 of 20 do not: train.par"),
+        ({}, {"max_seq_length": [20, 100]}, "max_seq_length=20"),
         ({}, {"instruction": ["Read.", "Read " * 30]}, "every row must fit in max_seq_length"),
         ({"load_in_4bit": True}, {}, "load_in_4bit needs a CUDA GPU"),
         ({}, {"load_in_4bit": [False, True]}, "load_in_4bit needs a CUDA GPU"),
