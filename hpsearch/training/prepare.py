@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training import checks
 from hpsearch.training.backends import choose_backend
-from hpsearch.training.data import Data, find_data, gather
+from hpsearch.training.data import Data, gather
 from hpsearch.training.families import Family, find_family
 from hpsearch.training.models import find_model, model_fingerprint
 from hpsearch.training.prepared import FILE_NAME, SPLITS, Prepared, open_rows, row_file
 from hpsearch.training.progress import Progress
+from hpsearch.training.sources import Source, find_source
 from hpsearch.training.stamp import stamp_of
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
@@ -37,7 +39,7 @@ def prepare(job: Job) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     candidates = list(checks.candidates(job.settings, job.searched))
     settings = candidates[0]
-    source = find_data(settings.input_data)
+    source = find_source(settings)
     stamp = stamp_of(settings, job.searched, source)
     found = _earlier(folder, stamp)
     if found is None:
@@ -66,12 +68,17 @@ def _earlier(folder: Path, stamp: str) -> Prepared | None:
     return found if there and found.stamp == stamp else None
 
 
-def _prepare(task: _Task, source: Path) -> Prepared:
+def _prepare(task: _Task, source: Source) -> Prepared:
     settings = task.candidates[0]
     model = find_model(settings.model_name, settings.model_revision, task.progress)
     family = find_family(settings.family, model)
-    data = gather(source, settings, task.progress)
-    return _measure(task, model, family, data, data.write(task.folder))
+    scratch = task.folder / "scratch"
+    try:
+        data = gather(source, settings, task.folder, task.progress)
+        fingerprint = data.write(task.folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return _measure(task, model, family, data, fingerprint)
 
 
 def _measure(task: _Task, model: Path, family: Family, data: Data, fingerprint: str) -> Prepared:
@@ -109,6 +116,7 @@ def _measure(task: _Task, model: Path, family: Family, data: Data, fingerprint: 
         precision=inspection.loaded.precision,
         versions=library_versions(),
         settings=settings.model_dump(),
+        data_revision=data.revision,
         warnings=[*data.warnings, *_few_rows(data), *_answer_warnings(task.candidates, tokens)],
     )
 

@@ -19,7 +19,8 @@ FILE_NAME = "prepared.json"
 @dataclass(frozen=True)
 class Prepared:
     """prepared.json. ``stamp`` is a digest of all that went in: while it stays the same, so does the result.
-    ``tokens`` has "longest" (a whole row) and "longest_answer". ``base`` are the untuned model's scores."""
+    ``tokens`` has "longest" (a whole row) and "longest_answer". ``base`` are the untuned model's scores.
+    ``data_revision`` is the commit of a dataset on the Hub."""
 
     stamp: str
     fingerprint: str
@@ -36,6 +37,7 @@ class Prepared:
     precision: str
     versions: dict[str, str]
     settings: dict[str, Any]
+    data_revision: str | None = None
     warnings: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:

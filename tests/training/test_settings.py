@@ -24,6 +24,7 @@ from hpsearch.training.progress import Progress
 from hpsearch.training.recipe import evaluation_subset, load_adapted
 from hpsearch.training.rows import training_rows
 from hpsearch.training.schedule import EvaluationSchedule
+from hpsearch.training.sources import find_source
 from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
 from tests.training.conftest import Door, at
 
@@ -66,7 +67,8 @@ class Bench:
 
     def rows(self, **changes: Any) -> dict[str, int]:
         """How many rows each side gets."""
-        data = gather(self.door.words, self.settings(**changes), Progress("test"))
+        settings = self.settings(**changes)
+        data = gather(find_source(settings), settings, self._folder, Progress("test"))
         return {split: len(rows) for split, rows in data.rows.items()}
 
     def rates(self, **changes: Any) -> list[float]:
