@@ -3,6 +3,7 @@ are read one at a time from the Arrow files that the library maps into memory.""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from hpsearch.training.progress import Progress
 ROWS_AT_ONCE = 1000  # whose texts are read together
 _README = "README.md"
 _POINTER = b"version https://git-lfs"  # what a clone has in place of a file that Git LFS did not fetch
+_NO_SUCH_SUBSET = ("BuilderConfig", "Config name is missing")  # how the library's words on it begin
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def read_clone(folder: Path, subset: str | None, scratch: Path) -> Mapping[str, 
         UsageError: there are no data in it, it has no such subset, or a file cannot be read.
     """
     _refuse_pointers(folder)
+    shutil.rmtree(scratch, ignore_errors=True)  # an earlier job may have been killed
     with _explained(str(folder), "mend the files, or name the one with the rows"):
         builder = _builder(str(folder), str(folder), subset, cache_dir=str(scratch))
         builder.download_and_prepare()
@@ -140,11 +143,12 @@ def _builder(path: str, name: str, subset: str | None, **options: Any) -> Any:
     try:
         return load_dataset_builder(path, name=subset, **options)
     except ValueError as error:
-        names = get_dataset_config_names(path, revision=options.get("revision"))
-        if subset in names or (subset is None and len(names) < 2):  # it is about something else
+        if not str(error).startswith(_NO_SUCH_SUBSET):
             raise
+        names = get_dataset_config_names(path, revision=options.get("revision"))
         raise UsageError(
-            f"dataset_subset must name one of the subsets of {name}, which are {', '.join(names)}, but is {subset!r}",
+            f"dataset_subset must name one of the subsets of {name}, which are {', '.join(names)}, but is "
+            f"{'not given' if subset is None else repr(subset)}",
             f"set dataset_subset, as to {names[0]}",
         ) from error
 
@@ -163,14 +167,12 @@ def _refuse_pointers(folder: Path) -> None:
 def _explained(name: str, remedy: str) -> Iterator[None]:
     """Say in our words why a dataset cannot be read."""
     import pyarrow as pa
-    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from datasets.exceptions import DatasetsError
 
     try:
         yield
-    except DatasetNotFoundError as error:
-        if "gated" in str(error):
-            raise hub.gated(hub.DATASET, name) from error
-        raise UsageError(f"the dataset {name} cannot be read: {error}", remedy) from error
     except (DatasetsError, OSError, ValueError, RuntimeError, pa.ArrowException) as error:
         reason = error.__cause__ or error  # where the files are made, the library says only that it went wrong
+        if "gated" in f"{type(reason).__name__} {reason}".lower():
+            raise hub.gated(hub.DATASET, name) from error
         raise UsageError(f"the dataset {name} cannot be read: {reason}", remedy) from error
