@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hpsearch.errors import UsageError
 from hpsearch.ocr.places import HUB
 
 
@@ -56,7 +57,7 @@ def spelled(given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in a command's arguments, each under its own name; those that were not given are left out.
 
     Raises:
-        click.UsageError: one setting is given by two spellings.
+        UsageError: one setting is given by two spellings.
     """
     settings = {name: value for name, value in given.items() if value is not None}
     options = {name: f"--{name.replace('_', '-')}" for name in settings}
@@ -65,9 +66,9 @@ def spelled(given: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if each.setting in settings:
-            first = options[each.setting]
-            raise click.UsageError(
-                f"{first} and {each.option} are two spellings of one setting ({each.setting}): give one of them"
+            raise UsageError(
+                f"a setting may be given once, but {options[each.setting]} and {each.option} both give {each.setting}",
+                "leave one of them out",
             )
         settings[each.setting], options[each.setting] = each.convert(value), each.option
     return settings

@@ -180,7 +180,11 @@ def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
         ({"val_split": "test"}, {}, "val_split: a test split is neither learned from nor searched on"),
         ({"train_split": "Testing[:5]"}, {}, "train_split: a test split is neither learned from nor searched on"),
         ({"val_split": "other"}, {}, "val_split must name a split of the data, but names 'other'"),
-        ({"image_column": "scan"}, {}, "image_column must name a column of the data, but is 'scan', and holdout.parquet#0 has"),
+        (
+            {"image_column": "scan"},
+            {},
+            "image_column must name a column of the data, but is 'scan', and holdout.parquet#0 has",
+        ),
         ({"text_column": "words"}, {}, "holdout.parquet#0 has image, text; set text_column to one of these"),
         ({"document_column": "book"}, {}, "document_column must name a column of the data"),
         ({"image_root": "/nowhere"}, {}, "image_root must be a folder, but /nowhere is none"),

@@ -139,16 +139,22 @@ def test_columns_may_have_any_name(gathering: Gathering, tmp_path: Path) -> None
     source = repository(tmp_path / "data", columns=own)
     names = {"image_column": "scan", "text_column": "words"}
     assert gathering.texts(source, holdout_split="test", **names) == WORDS
-    with pytest.raises(UsageError, match="train must have rows|but train has none"):
+    with pytest.raises(UsageError, match="but train has none"):
         gathering.texts(source, holdout_split="test", document_column="page", **names)
 
 
 @pytest.mark.parametrize(
     ("names", "rule"),
     [
-        ({"image_column": "scan"}, "image_column must name a column of the data, but is 'scan', and the split train of"),
+        (
+            {"image_column": "scan"},
+            "image_column must name a column of the data, but is 'scan', and the split train of",
+        ),
         ({"text_column": "words"}, "has image, text, ocr_text; set text_column to one of these"),
-        ({}, "text_column must be given where several columns could be meant, .* has ocr_text and text; set text_column"),
+        (
+            {},
+            "text_column must be given where several columns could be meant, .* has ocr_text and text; set text_column",
+        ),
     ],
 )
 def test_columns_that_are_not_there_or_in_doubt_are_refused(
@@ -214,7 +220,7 @@ def test_every_row_left_out_is_listed_with_its_reason(gathering: Gathering, tmp_
 def test_all_are_listed_where_they_are_too_many(gathering: Gathering, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(json.dumps({"image": f"{n}.png", "text": "x"}) for n in range(30)))
-    with pytest.raises(UsageError, match="at most 10% .* 30 of 30 are") as refusal:
+    with pytest.raises(UsageError, match=r"at most 10% .* 30 of 30 are") as refusal:
         gathering.texts(path)
     assert f"all are listed in {gathering.folder}/left_out.jsonl" in refusal.value.remedy
     assert len(gathering.left_out()) == 30
