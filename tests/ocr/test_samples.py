@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hpsearch.errors import UsageError
+from hpsearch.ocr.columns import Layout
 from hpsearch.ocr.samples import Sample, data_files, read_splits
 
 
@@ -66,6 +67,22 @@ def test_a_folder_is_read_by_split(tmp_path: Path) -> None:
 def test_a_row_without_text_is_kept_for_whoever_opens_it(tmp_path: Path) -> None:
     path = write_json(tmp_path / "rows.json", [{"image": "a.png", "text": None}])
     assert read_splits(path)["train"][0].text == ""
+
+
+def test_each_row_says_its_own_columns_unless_they_are_named(tmp_path: Path) -> None:
+    rows = [{"image": "a.png", "text": "1"}, {"image_path": "b.png", "ocr_text": "2"}, {"images": [], "texts": []}]
+    samples = read_splits(write_json(tmp_path / "rows.json", rows))["train"]
+    assert [sample.image for sample in samples[:2]] == [tmp_path / "a.png", tmp_path / "b.png"]
+    assert samples[2].fault == "it has 0 turns, and only rows with exactly one are used"
+    with pytest.raises(
+        UsageError, match=r"image_column must name a column of the data, but is .image., and rows.json#1"
+    ):
+        read_splits(tmp_path / "rows.json", Layout(image_column="image"))
+    both = write_json(tmp_path / "both.json", [{"image": "a.png", "image_path": "b.png", "text": "1"}])
+    with pytest.raises(UsageError, match=r"image_column must be given .* both.json#0 has image_path and image; set"):
+        read_splits(both)
+    (sample,) = read_splits(both, Layout(image_column="image", image_root=tmp_path / "scans"))["train"]
+    assert sample.image == tmp_path / "scans" / "a.png"
 
 
 @pytest.mark.parametrize(

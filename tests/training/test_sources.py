@@ -131,6 +131,28 @@ def test_a_dataset_saved_without_splits_is_train(gathering: Gathering, tmp_path:
     assert {side: len(texts) for side, texts in sides.items()} == {"train": 32, "validation": 4, "holdout": 4}
 
 
+def test_what_data_and_settings_have_and_nothing_uses_is_told(gathering: Gathering, tmp_path: Path) -> None:
+    source = saved(tmp_path / "data")
+    gathering.texts(source, val_ratio=0.5)
+    assert gathering.warnings == (
+        'the split test of the data is not used; with "holdout_split": "test" the best trial is judged on it',
+        "val_ratio 0.5 does nothing: trials are judged by the data's validation split",
+    )
+
+
+def test_a_drawn_validation_never_parts_a_document(gathering: Gathering, tmp_path: Path) -> None:
+    def books(words: list[str]) -> dict[str, list[Any]]:
+        return simple(words) | {"document": [word.partition(".")[0] for word in words]}
+
+    words = [f"book {book}.{page}" for book in range(10) for page in range(book + 1)]
+    source = repository(tmp_path / "data", {"train": words}, columns=books)
+    sides = gathering.texts(source, val_ratio=0.5)
+    shown = {side: {word.partition(".")[0] for word in texts} for side, texts in sides.items()}
+    assert sum(map(len, sides.values())) == len(words)
+    assert sum(map(len, shown.values())) == 10
+    assert gathering.left_out() == []
+
+
 def test_columns_may_have_any_name(gathering: Gathering, tmp_path: Path) -> None:
     def own(words: list[str]) -> dict[str, list[Any]]:
         table = simple(words)
