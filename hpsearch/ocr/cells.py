@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from hpsearch.errors import UsageError
 
+_PLACE = "<image>"  # where in a question the picture stands
+
 
 class Stored(Protocol):
     """A picture that is read where it is kept, when it is asked for."""
@@ -73,7 +75,7 @@ def answer_of(value: Any, where: str) -> Answer:
     if isinstance(value, Mapping) and "assistant" in value:
         answer, asked = value["assistant"], value.get("user")
         if isinstance(answer, (str, type(None))) and isinstance(asked, (str, type(None))):
-            return Answer(answer or "", (asked or "").strip())
+            return Answer(answer or "", (asked or "").replace(_PLACE, "").strip())
     raise UsageError(
         f'a row\'s text must be a string or one turn {{"user", "assistant"}}, but {where} has {value!r:.60}',
         "write it as a string, or name another column with text_column",

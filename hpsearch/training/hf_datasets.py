@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpsearch.errors import UsageError
@@ -74,8 +75,8 @@ def clone_files(folder: Path, subset: str | None) -> list[Path]:
     Raises:
         UsageError: there are none, or no such subset.
     """
-    with _explained(str(folder), "mend the files, or name the one with the rows"):
-        builder = _builder(str(folder), str(folder), subset)
+    with _explained(str(folder), "mend the files, or name the one with the rows"), TemporaryDirectory() as scratch:
+        builder = _builder(str(folder), str(folder), subset, cache_dir=scratch)
     found = [Path(name) for names in (builder.config.data_files or {}).values() for name in names]
     return [folder / _README, *found]
 

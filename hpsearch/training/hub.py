@@ -79,14 +79,13 @@ def explained(kind: Kind, name: str, revision: str | None) -> Iterator[None]:
         ) from error
     except RepositoryNotFoundError as error:
         raise UsageError(
-            f"{kind.setting} must be {kind.forms}, but {name!r} is not on the Hub or is private"
-            + ("" if kind is MODEL else ", and there is no such path"),
-            "mend the name, or set HF_TOKEN to a token that may read it",
+            f"{kind.setting} must be {kind.forms}, but {name!r} is not on the Hub or is private",
+            f"mend the name (a path is written ./{name}), or set HF_TOKEN to a token that may read it",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UsageError(
             f"the {kind.name} {name} could not be downloaded: {error}",
-            f"mend {kind.setting}, or try again with the network",
+            f"mend {kind.setting} (a path is written ./{name}), or try again with the network",
         ) from error
 
 

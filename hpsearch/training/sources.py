@@ -16,7 +16,8 @@ from hpsearch.ocr.samples import Sample, data_files, read_splits
 from hpsearch.training.progress import Progress
 from hpsearch.trials.settings import TrainSettings
 
-_METADATA = "metadata"  # the name of the file that lists the pictures of a folder, as Hugging Face datasets have it
+# Files of Hugging Face datasets that are no split: what lists a folder's pictures, and what describes the columns.
+_ABOUT = {"metadata", "dataset_infos", "dataset_info"}
 
 
 class Kind(Enum):
@@ -132,7 +133,7 @@ def _kind(place: Path | None, subset: str | None) -> Kind:
     if (place / "dataset_dict.json").is_file() or (place / "state.json").is_file():
         return Kind.SAVED
     flat = {path.stem for path in data_files(place)}
-    named_by_split = bool(flat - {_METADATA}) or not (flat or _has_folders(place))
+    named_by_split = bool(flat - _ABOUT) or not (flat or _has_folders(place))
     return Kind.FILES if named_by_split and subset is None and not _has_card(place) else Kind.CLONE
 
 

@@ -53,6 +53,7 @@ def test_a_row_without_its_one_picture_is_unusable(value: Any, why: str) -> None
         (None, Answer("")),
         ([{"user": "", "assistant": "hello"}], Answer("hello")),
         ([{"user": " Read! ", "assistant": "hello"}], Answer("hello", "Read!")),
+        ([{"user": "<image>\n", "assistant": "hello"}], Answer("hello")),
         ([{"user": None, "assistant": None}], Answer("")),
         ({"user": "Read!", "assistant": "hello"}, Answer("hello", "Read!")),
         ({"user": ["Read!"], "assistant": ["hello"]}, Answer("hello", "Read!")),

@@ -46,7 +46,9 @@ def saved(folder: Path, words: Words = SPLIT_WORDS, columns: Any = simple) -> Pa
     return folder
 
 
-def repository(folder: Path, words: Words = SPLIT_WORDS, columns: Any = simple, card: str = "") -> Path:
+def repository(
+    folder: Path, words: Words = SPLIT_WORDS, columns: Any = simple, card: str = "", infos: str = ""
+) -> Path:
     """A clone of a dataset's repository: data/train-00000-of-00001.parquet and so on, and a README.md."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for split, texts in words.items():

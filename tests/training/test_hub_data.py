@@ -133,7 +133,9 @@ def test_the_token_comes_from_the_environment(study: Study, card: bool) -> None:
 def test_what_is_not_there_is_refused(study: Study) -> None:
     code, torch, said = study.do("prepare", study.settings("hub:tiny/missing"))
     assert (code, torch) == (2, False)
-    assert "'tiny/missing' is not on the Hub or is private, and there is no such path; mend the name, or set" in said
+    assert (
+        "but 'tiny/missing' is not on the Hub or is private; mend the name (a path is written ./tiny/missing)" in said
+    )
     said = study.read("hub:tiny/open", dataset_revision="no-such")["refused"]
     assert said == "the dataset tiny/open has no revision 'no-such'; mend dataset_revision"
     said = study.read("hub:tiny/open", text_column="words")["refused"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from hpsearch.training.stamp import stamp_of
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple
+from tests.training.test_prepare import LISTS_TORCH
 
 AS_USUAL = {"train_split": None, "val_split": None, "holdout_split": "test"}
 
@@ -64,6 +68,13 @@ def picture_folder(folder: Path) -> Path:
     return folder
 
 
+def older_clone(folder: Path) -> Path:
+    """A repository as the library wrote it before README.md described the columns."""
+    repository(folder)
+    (folder / "dataset_infos.json").write_text("{}")
+    return folder
+
+
 FORMS: dict[str, tuple[Callable[[Path], Path], Kind]] = {
     "FineVision rows of paths": (from_rows(finevision_of_paths), Kind.FILES),
     "FineVision rows in parquet": (finevision_files, Kind.FILES),
@@ -71,6 +82,7 @@ FORMS: dict[str, tuple[Callable[[Path], Path], Kind]] = {
     "FineVision rows, saved": (lambda folder: saved(folder, columns=finevision), Kind.SAVED),
     "a clone": (repository, Kind.CLONE),
     "FineVision rows in a clone": (lambda folder: repository(folder, columns=finevision), Kind.CLONE),
+    "an older clone": (older_clone, Kind.CLONE),
     "a folder of pictures": (picture_folder, Kind.CLONE),
 }
 
@@ -112,11 +124,23 @@ def test_each_form_is_read_with_its_splits(gathering: Gathering, tmp_path: Path,
     assert gathering.warnings == ()
 
 
+def again_without_torch(door: Door, settings: dict[str, Any]) -> bool:
+    """Whether the same prepare job, in a process of its own, is done without torch."""
+    path = door.folder / "prepare" / "job.json"
+    path.write_text(door.job("prepare", settings).to_json())
+    environment = {**os.environ, "HPSEARCH_JOB": str(path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTS_TORCH], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout.split()[-2:] == ["0", "False"]
+
+
 @pytest.mark.parametrize("form", ["FineVision rows, saved", "a clone"])
 def test_the_prepare_job_reads_it_and_trials_need_nothing_else(door: Door, tmp_path: Path, form: str) -> None:
     source = FORMS[form][0](tmp_path / "data")
     settings = door.settings(input_data=str(source), **AS_USUAL)
     assert door.prepare(settings) == 0, door.lines
+    assert again_without_torch(door, settings)
     shutil.rmtree(source)
     folder = tmp_path / "prepare"
     assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
@@ -207,10 +231,10 @@ def test_rows_of_finevision_with_other_than_one_picture_are_left_out(gathering: 
     ]
     assert gathering.warnings[-2:] == (
         f"all 3 rows left out are listed in {gathering.folder}/left_out.jsonl",
-        "the questions in 40 rows are not used (as in train#0: '<image> What is it?'): every picture is asked the "
+        "the questions in 40 rows are not used (as in train#0: 'What is it?'): every picture is asked the "
         "instruction; to use one of them, set instruction",
     )
-    gathering.texts(source, instruction="<image> What is it?")
+    gathering.texts(source, instruction="What is it?")
     assert "questions" not in gathering.warnings[-1]
 
 
