@@ -150,6 +150,7 @@ class SampleMaker:
             raise UsageError(f"a row must be an object, but {where} is {row!r:.60}", "write one object for each row")
         found = self._columns(row, where)
         document = row[found.document] if found.document else None
+        sources = row.get(SOURCES_COLUMN)
         picture, answer, fault = image or b"", Answer(""), ""
         try:
             answer = answer_of(row[found.text], where)
@@ -161,7 +162,7 @@ class SampleMaker:
             image=picture,
             text=answer.text,
             document=None if document is None else str(document),
-            sources=tuple(str(source) for source in row.get(SOURCES_COLUMN) or ()),
+            sources=tuple(map(str, sources)) if isinstance(sources, list) else (),  # other data may mean other things
             asked=answer.asked,
             fault=fault,
         )

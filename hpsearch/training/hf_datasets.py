@@ -125,7 +125,9 @@ def _samples(split: str, rows: Any, columns: Found, maker: SampleMaker, folder: 
     number = 0
     for batch in texts.iter(ROWS_AT_ONCE):
         for row in batch.to_pylist():
-            picture: Picture | None = StoredPicture(pictures, columns.image, number, folder) if pictures else None
+            picture: Picture | None = None
+            if pictures is not None:
+                picture = StoredPicture(pictures, columns.image, number, folder)
             yield maker.make(f"{split}#{number}", row, picture)
             number += 1
 

@@ -39,7 +39,7 @@ def download(kind: Kind, name: str, revision: str | None, patterns: Sequence[str
     from huggingface_hub import snapshot_download
 
     progress.phase("download", fraction=0.0)
-    with explained(kind, name, revision):
+    with _explained(kind, name, revision):
         return Path(
             snapshot_download(
                 name,
@@ -53,7 +53,7 @@ def download(kind: Kind, name: str, revision: str | None, patterns: Sequence[str
 
 
 @contextmanager
-def explained(kind: Kind, name: str, revision: str | None) -> Iterator[None]:
+def _explained(kind: Kind, name: str, revision: str | None) -> Iterator[None]:
     """Say in our words why the Hub did not give what was asked for."""
     from huggingface_hub.errors import (
         GatedRepoError,

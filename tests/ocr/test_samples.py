@@ -48,6 +48,8 @@ def test_a_parquet_file_holds_pictures_as_bytes_or_as_hugging_face_stores_them(t
     nested = write_parquet(tmp_path / "nested.parquet", image=[{"bytes": b"y", "path": None}], text=["2"])
     assert read_splits(plain)["train"] == [Sample("plain.parquet#0", b"x", "1", sources=("3", "4"))]
     assert read_splits(nested)["train"][0].image == b"y"
+    other = write_parquet(tmp_path / "other.parquet", image=[b"x", b"y"], text=["1", "2"], sources=["web", "web"])
+    assert [sample.sources for sample in read_splits(other)["train"]] == [(), ()]
 
 
 def test_a_folder_is_read_by_split(tmp_path: Path) -> None:

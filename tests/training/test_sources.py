@@ -29,24 +29,15 @@ from tests.training.test_prepare import LISTS_TORCH
 AS_USUAL = {"train_split": None, "val_split": None, "holdout_split": "test"}
 
 
-def from_rows(rows: Callable[[Any], dict[str, list[Any]]], name: str = "rows.json") -> Callable[[Path], Path]:
-    """Makes a JSON file whose pictures are beside it."""
-
-    def make(folder: Path) -> Path:
-        folder.mkdir()
-        for split, words in SPLIT_WORDS.items():
-            for word in words:
-                (folder / f"{word}.png").write_bytes(picture(word))
-            table = rows(words)
-            lines = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
-            (folder / f"{split}.json").write_text(json.dumps(lines), encoding="utf-8")
-        return folder
-
-    return make
-
-
-def finevision_of_paths(words: list[str]) -> dict[str, list[Any]]:
-    return {"images": [[f"{word}.png"] for word in words], "texts": finevision(words)["texts"]}
+def finevision_of_paths(folder: Path) -> Path:
+    """JSON files of FineVision rows by split, and their pictures beside them."""
+    folder.mkdir()
+    for split, words in SPLIT_WORDS.items():
+        for word in words:
+            (folder / f"{word}.png").write_bytes(picture(word))
+        rows = [{"images": [f"{word}.png"], "texts": [{"user": "", "assistant": word}]} for word in words]
+        (folder / f"{split}.json").write_text(json.dumps(rows), encoding="utf-8")
+    return folder
 
 
 def finevision_files(folder: Path) -> Path:
@@ -76,7 +67,7 @@ def older_clone(folder: Path) -> Path:
 
 
 FORMS: dict[str, tuple[Callable[[Path], Path], Kind]] = {
-    "FineVision rows of paths": (from_rows(finevision_of_paths), Kind.FILES),
+    "FineVision rows of paths": (finevision_of_paths, Kind.FILES),
     "FineVision rows in parquet": (finevision_files, Kind.FILES),
     "a saved dataset": (saved, Kind.SAVED),
     "FineVision rows, saved": (lambda folder: saved(folder, columns=finevision), Kind.SAVED),
