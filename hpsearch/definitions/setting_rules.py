@@ -12,13 +12,15 @@ from hpsearch.assets import PREFIX, asset_path
 from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
 from hpsearch.definitions.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.errors import UsageError
-from hpsearch.ocr.slices import Slice
+from hpsearch.ocr.places import hub_id
+from hpsearch.ocr.slices import Slice, searched_slice
 from hpsearch.trials.settings import UNSEARCHABLE, TrainSettings, setting_names
 
 # Two names of one thing: where the first is given (not null), the second does nothing.
 DECIDED_BY = {
     "max_steps": "num_train_epochs",
     "warmup_steps": "warmup_ratio",
+    "val_split": "val_ratio",
     "holdout_split": "holdout_fraction",
     "lora_alpha_ratio": "lora_alpha",
     "effective_batch_size": "gradient_accumulation_steps",
@@ -35,14 +37,20 @@ ADAPTED = (
 # What is measured only where text is generated.
 GENERATED = ("eval_cer", "eval_wer")
 
-SPLITS = ("train_split", "val_split", "holdout_split")
+# What reads a setting's text, and refuses it.
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "train_split": searched_slice,
+    "val_split": searched_slice,
+    "holdout_split": Slice.parse,
+}
 
 
 def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with fixed settings, each by itself."""
-    found = [problem for name in SPLITS for problem in _refused(Slice.parse, name, settings.get(name))]
+    found = [problem for name, check in _CHECKS.items() for problem in _refused(check, name, settings.get(name))]
     for name in ("model_name", "input_data"):
         found += _refused(_check_asset, name, settings.get(name))
+    found += _refused(hub_id, "input_data", settings.get("input_data"))
     try:
         TrainSettings.model_validate(dict(settings), strict=True)
     except ValidationError as error:

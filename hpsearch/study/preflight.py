@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from hpsearch.study.resolving import planned_target, resolve
 from hpsearch.study.view import View, silent
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
+from hpsearch.trials.job import Job
 
-PREFLIGHT_FILE = "preflight.json"
+PREFLIGHT_FILE, LEFT_OUT_FILE = "preflight.json", "left_out.jsonl"  # that the job leaves in its folder
 SPARE_BYTES = 1 << 30  # a study leaves so much of the disk free
 CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
 
@@ -57,21 +59,39 @@ def check_study(options: RunOptions, view: View = silent) -> Checked:
     ]
     if definition.command is not None:
         return Checked(resolved.study, [("program", definition.command[0])], warnings)
-    executor = EXECUTORS[options.executor](1)
-    try:
-        with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder, Interruption() as interruption:
-            interruption.wake = executor.wake
-            job = jobs.preflight(Path(folder))
-            outcome = run_job(job, executor, interruption, view)
-            if interruption.requested:
-                return Checked(resolved.study, [], [], interruption.exit_code)
-            if outcome.cause is not Cause.OK:
-                raise failure(job, outcome)
-            found = json.loads((Path(folder) / PREFLIGHT_FILE).read_text(encoding="utf-8"))
-    finally:
-        executor.close()
+    with _folder() as folder, Interruption() as interruption:
+        found = _fly(jobs.preflight(folder), options.executor, interruption, view)
+        if found is None:
+            return Checked(resolved.study, [], [], interruption.exit_code)
     warnings += [*found["warnings"], *room_for(definition, found["figures"], folders.root)]
     return Checked(resolved.study, [(what, text) for what, text in found["lines"]], warnings)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that goes when the check is over, unless a message names a list that is in it."""
+    folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
+    try:
+        yield folder
+    finally:
+        if not (folder / LEFT_OUT_FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fly(job: Job, executor: str, interruption: Interruption, view: View) -> dict[str, Any] | None:
+    """Run the job; what it found, or None where it was interrupted."""
+    runner = EXECUTORS[executor](1)
+    try:
+        interruption.wake = runner.wake
+        outcome = run_job(job, runner, interruption, view)
+    finally:
+        runner.close()
+    if interruption.requested:
+        return None
+    if outcome.cause is not Cause.OK:
+        raise failure(job, outcome)
+    found: dict[str, Any] = json.loads((Path(job.output_dir) / PREFLIGHT_FILE).read_text(encoding="utf-8"))
+    return found
 
 
 def room_for(definition: StudyDefinition, figures: Mapping[str, Any], folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ from hpsearch.errors import UsageError
 from hpsearch.training import checks
 from hpsearch.training.backends import choose_backend
 from hpsearch.training.base_model import BaseModel, find_base
-from hpsearch.training.data import Data, find_data, gather
+from hpsearch.training.data import Data, gather
 from hpsearch.training.models import find_model, model_fingerprint
-from hpsearch.training.prepared import FILE_NAME, SPLITS, Prepared, row_file
+from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
 from hpsearch.training.progress import Progress
+from hpsearch.training.sources import Source, find_source
 from hpsearch.training.stamp import stamp_of
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
@@ -35,7 +37,7 @@ def prepare(job: Job) -> None:
     """
     progress, folder = Progress("check"), _folder(job)
     candidates = list(checks.candidates(job.settings, job.searched))
-    source = find_data(candidates[0].input_data)
+    source = find_source(candidates[0])
     stamp = stamp_of(candidates[0], job.searched, source)
     found = _earlier(folder, stamp)
     if found is None:
@@ -56,7 +58,7 @@ def preflight(job: Job) -> None:
     candidates = list(checks.candidates(job.settings, job.searched))
     task = _Task(folder, candidates, "", progress, {})
     base = find_base(task.settings, progress, weights=False)
-    data = gather(find_data(task.settings.input_data), task.settings, progress)
+    data = gather(find_source(task.settings), task.settings, folder, progress)
     flown = _fly(task, base, data)
     (folder / PREFLIGHT_FILE).write_text(json.dumps(asdict(flown), ensure_ascii=False), encoding="utf-8")
     sdk.finish(rows=sum(map(len, data.rows.values())))
@@ -91,12 +93,15 @@ def _earlier(folder: Path, stamp: str) -> Prepared | None:
     return found if there and found.stamp == stamp else None
 
 
-def _prepare(task: _Task, source: Path) -> Prepared:
+def _prepare(task: _Task, source: Source) -> Prepared:
     """First all that needs no weights, then the weights."""
     base = find_base(task.settings, task.progress, weights=False)
-    data = gather(source, task.settings, task.progress)
-    flown = _fly(task, base, data)
-    fingerprint = data.write(task.folder)
+    try:
+        data = gather(source, task.settings, task.folder, task.progress)
+        flown = _fly(task, base, data)
+        fingerprint = data.write(task.folder)
+    finally:
+        shutil.rmtree(task.folder / SCRATCH, ignore_errors=True)
     model = find_model(task.settings.model_name, task.settings.model_revision, task.progress)
     return _measure(task, BaseModel(model, base.family, base.profile), data, flown, fingerprint)
 
@@ -137,5 +142,6 @@ def _measure(task: _Task, base: BaseModel, data: Data, flown: Any, fingerprint: 
         precision=measured.precision,
         versions=library_versions(),
         settings=task.settings.model_dump(),
+        data_revision=data.revision,
         warnings=[*data.warnings, *flown.warnings, *measured.warnings],
     )

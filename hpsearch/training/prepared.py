@@ -16,6 +16,7 @@ from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings
 
 SPLITS = ("train", "validation", "holdout")
 FILE_NAME = "prepared.json"
+SCRATCH = "scratch"  # a folder in the prepared one while it is made
 _SIZING = ("longest_edge", "max_pixels", "pan_and_scan", "instruction")  # what rows' tokens depend on
 
 
@@ -24,7 +25,7 @@ class Prepared:
     """prepared.json. ``stamp`` is a digest of all that went in: while it stays the same, so does the result.
     ``figures`` and ``lines`` are the preflight's; ``resolved`` what settings left open came to (the prompt, how many
     rows are judged on), for all trials of the study. ``base`` are the untuned model's scores, ``samples`` some of its
-    answers."""
+    answers. ``data_revision`` is the commit of a dataset on the Hub."""
 
     stamp: str
     fingerprint: str
@@ -44,6 +45,7 @@ class Prepared:
     precision: str
     versions: dict[str, str]
     settings: dict[str, Any]
+    data_revision: str | None = None
     warnings: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:

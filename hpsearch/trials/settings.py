@@ -58,15 +58,58 @@ class TrainSettings(BaseModel):
     # Data
     input_data: str | None = Field(
         None,
-        description="Rows of image and text: a .json or .jsonl file (image_path, ocr_text), a .parquet file, a folder "
-        "of them named by split, or asset:NAME for data that ships with hpsearch. Relative to the definition's file.",
+        description="Rows of image and text: a .json, .jsonl or .parquet file, a folder of them named by split, a "
+        "dataset saved by Hugging Face datasets, a clone of a dataset's repository, a dataset on the Hub "
+        "(hub:owner/name, or owner/name where no such path is), or asset:NAME for data that ships with hpsearch. "
+        "Relative to the definition's file.",
     )
-    train_split: str = Field(
-        "train[:90%]", description="Rows to train on, as a slice: train, train[:90%], train[:200]."
+    dataset_subset: str | None = Field(
+        None, min_length=1, description="Subset (configuration) of a dataset repository, for one that has several."
     )
-    val_split: str = Field("train[90%:]", description="Rows to judge trials by, as a slice.")
+    dataset_revision: str | None = Field(
+        None,
+        min_length=1,
+        description="Commit, tag or branch of a dataset on the Hub; None: its newest when the study is prepared.",
+    )
+    image_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column with the picture; None: image_path, image or images, whichever there is.",
+    )
+    text_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column with the text to be read; None: ocr_text, text or texts, whichever there is.",
+    )
+    document_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column with the document that a row is a part of; None: document, if there is one.",
+    )
+    image_root: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder that relative paths of pictures lead from; None: that of the file that has them. Relative "
+        "to the definition's file.",
+    )
+    train_split: str | None = Field(
+        None,
+        description="Rows to train on, as a slice: train, train[:90%], train[:200]. None: what the other slices leave "
+        "of the split train. Never a test split.",
+    )
+    val_split: str | None = Field(
+        None,
+        description="Rows to judge trials by, as a slice. None: the split validation (or val, valid, dev), if there is "
+        "one, else val_ratio of the training rows. Never a test split.",
+    )
+    val_ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.1,
+        description="Fraction of the training rows drawn to judge trials by, where the data have no validation split "
+        "and val_split is not given. A document is never parted.",
+    )
     holdout_split: str | None = Field(
-        None, description="Rows never searched on, as a slice. None: holdout_fraction of the validation rows."
+        None,
+        description="Rows never searched on, as a slice, such as test. None: holdout_fraction of the validation rows.",
     )
     holdout_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         0.3, description="Fraction of the validation rows held out of the search, where holdout_split is not given."
@@ -237,8 +280,15 @@ FIXED_BY_PREPARE = (
     "model_revision",
     "family",
     "input_data",
+    "dataset_subset",
+    "dataset_revision",
+    "image_column",
+    "text_column",
+    "document_column",
+    "image_root",
     "train_split",
     "val_split",
+    "val_ratio",
     "holdout_split",
     "holdout_fraction",
     "profile",

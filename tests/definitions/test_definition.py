@@ -188,6 +188,11 @@ class TestRefusals:
                 "(s.json#/search_space/warmup_ratio); delete one of them",
             ),
             (
+                {"val_split": "train[90%:]", "val_ratio": 0.2},
+                '"val_split" decides alone, but "val_ratio" is given too and would do nothing '
+                "(s.json#/val_ratio); delete one of them",
+            ),
+            (
                 {"holdout_split": "test", "holdout_fraction": 0.2},
                 '"holdout_split" decides alone, but "holdout_fraction" is given too and would do nothing '
                 "(s.json#/holdout_fraction); delete one of them",
@@ -267,7 +272,12 @@ class TestRefusals:
         ("values", "place"),
         [
             ({"val_split": "train[90:"}, "/val_split"),
+            ({"val_split": "test"}, "/val_split"),
+            ({"train_split": "Test[:10]"}, "/train_split"),
             ({"input_data": "asset:nothing"}, "/input_data"),
+            ({"input_data": "hub:a/b/c"}, "/input_data"),
+            ({"image_column": ""}, "/image_column"),
+            ({"val_ratio": 1.0}, "/val_ratio"),
         ],
     )
     def test_slices_and_assets_are_refused_early(self, values: dict[str, Any], place: str) -> None:
@@ -543,6 +553,8 @@ class TestIdentity:
     def test_the_data_may_move_because_its_fingerprint_tells_what_it_is(self) -> None:
         here, there = (StudyDefinition.from_flat({"input_data": path}) for path in ("/here/rows.json", "/there/rows"))
         assert diff_identity(here.identity(), there.identity()) == []
+        moved = StudyDefinition.from_flat({"input_data": "/there/rows", "image_root": "/there"})
+        assert diff_identity(here.identity(), moved.identity()) == []
         own = PROGRAM["settings"]
         one, other = (
             StudyDefinition.from_flat(PROGRAM | {"settings": {**own, "input_data": path}}) for path in ("/a", "/b")

@@ -150,7 +150,8 @@ def test_a_few_unusable_rows_are_left_out_by_name(door: Door, tmp_path: Path) ->
         input_data=str(path), train_split="train[:50%]", val_split="train[50%:]", holdout_split=None
     )
     assert door.prepare(settings) == 0
-    (warning,) = [warning for warning in Prepared.read(tmp_path / "prepare").warnings if "left out" in warning]
+    warning, listed = [text for text in Prepared.read(tmp_path / "prepare").warnings if "left out" in text]
+    assert listed == f"all 2 rows left out are listed in {tmp_path}/prepare/left_out.jsonl"
     assert warning.startswith("2 rows left out: rows.json#20 (")
     assert "gone.png" in warning
     assert "rows.json#21 (its text is empty)" in warning
@@ -177,7 +178,19 @@ def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
         ({"input_data": None}, {}, "input_data is not set"),
         ({"input_data": "/nowhere/rows.json"}, {}, "/nowhere/rows.json does not exist"),
         ({"val_split": "dev"}, {"learning_rate": [1e-4, 1e-3]}, ""),
-        ({"val_split": "test"}, {}, "val_split must name a split of the data, but is 'test'"),
+        ({"val_split": "test"}, {}, "val_split: a test split is neither learned from nor searched on"),
+        ({"train_split": "Testing[:5]"}, {}, "train_split: a test split is neither learned from nor searched on"),
+        ({"val_split": "other"}, {}, "val_split must name a split of the data, but names 'other'"),
+        (
+            {"image_column": "scan"},
+            {},
+            "image_column must name a column of the data, but is 'scan', and holdout.parquet#0 has",
+        ),
+        ({"text_column": "words"}, {}, "holdout.parquet#0 has image, text; set text_column to one of these"),
+        ({"document_column": "book"}, {}, "document_column must name a column of the data"),
+        ({"image_root": "/nowhere"}, {}, "image_root must be a folder, but /nowhere is none"),
+        ({"dataset_subset": "small"}, {}, "dataset_subset must name one of the subsets of"),
+        ({"dataset_revision": "main"}, {}, "dataset_revision goes with a dataset on the Hub, but input_data"),
         ({"train_split": "train[:0]"}, {}, "train has none"),
         ({"train_split": "train[:x]"}, {}, "a slice must be written like"),
         ({"max_seq_length": 20}, {}, "every row must fit in max_seq_length=20 tokens, but 20 of 20 do not: train.par"),

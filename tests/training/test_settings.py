@@ -6,7 +6,8 @@ import contextlib
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,13 @@ from hpsearch.training.progress import Progress
 from hpsearch.training.recipe import evaluation_subset, final_rows, load_adapted
 from hpsearch.training.rows import training_rows
 from hpsearch.training.schedule import EvaluationSchedule
+from hpsearch.training.sources import find_source
 from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
-from tests.training.conftest import Door, at
+from tests.training.conftest import Door, at, picture
+from tests.training.data_sets import SUBSETS, repository
 
 QWEN = FAMILIES["qwen3_vl"]
+DRAWN: dict[str, Any] = {"train_split": None, "val_split": None, "holdout_split": None}  # rows by themselves
 CPU = Machine(device="cpu", bf16=True, bitsandbytes=True)
 
 
@@ -97,7 +101,8 @@ class Bench:
 
     def rows(self, **changes: Any) -> dict[str, int]:
         """How many rows each side gets."""
-        data = gather(self.door.words, self.settings(**changes), Progress("test"))
+        settings = self.settings(**changes)
+        data = gather(find_source(settings), settings, self._folder, Progress("test"))
         return {split: len(rows) for split, rows in data.rows.items()}
 
     def rates(self, **changes: Any) -> list[float]:
@@ -133,13 +138,13 @@ def printed(door: Door, job: Any) -> list[str]:
         return out.buffer.getvalue().decode().splitlines()
 
 
-SHOWN: dict[str, Callable[[Bench], None]] = {}
+SHOWN: dict[str, Callable[..., None]] = {}
 
 
-def shows(name: str) -> Callable[[Callable[[Bench], None]], Callable[[Bench], None]]:
-    """Register where a setting shows."""
+def shows(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register where a setting shows. A look takes a bench, and an empty folder where it wants one."""
 
-    def keep(look: Callable[[Bench], None]) -> Callable[[Bench], None]:
+    def keep(look: Callable[..., None]) -> Callable[..., None]:
         SHOWN[name] = look
         return look
 
@@ -151,8 +156,9 @@ def test_every_setting_has_its_place_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(setting_names()))
-def test_a_setting_shows(bench: Bench, name: str) -> None:
-    SHOWN[name](bench)
+def test_a_setting_shows(bench: Bench, tmp_path: Path, name: str) -> None:
+    look = SHOWN[name]
+    look(bench, tmp_path) if len(signature(look).parameters) > 1 else look(bench)
 
 
 @shows("model_name")
@@ -383,6 +389,58 @@ def _(bench: Bench) -> None:
     assert bench.rows() == {"train": 12, "validation": 5, "holdout": 3}
 
 
+@shows("dataset_subset")
+def _(bench: Bench, tmp_path: Path) -> None:
+    source = repository(tmp_path / "data", card=SUBSETS)
+    assert bench.rows(**DRAWN, input_data=str(source), dataset_subset="many")["train"] == 12
+
+
+@shows("dataset_revision")
+def _(bench: Bench) -> None:
+    settings = bench.settings(input_data="hub:owner/name", dataset_revision="v2")
+    assert find_source(settings).revision == "v2"
+    with pytest.raises(UsageError, match="dataset_revision goes with a dataset on the Hub"):
+        bench.rows(dataset_revision="v2")
+
+
+def named_otherwise(folder: Path, **columns: Sequence[Any]) -> Path:
+    """A JSON file of twenty pictures beside it, with columns besides or instead of image and text."""
+    for number in range(20):
+        (folder / f"{number}.png").write_bytes(picture(f"w{number}"))
+    table: dict[str, Any] = {"image": [f"{n}.png" for n in range(20)], "text": [f"w{n}" for n in range(20)], **columns}
+    rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    path = folder / "rows.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
+@shows("image_column")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path, image=[5] * 20, scan=[f"{number}.png" for number in range(20)])
+    assert sum(bench.rows(**DRAWN, input_data=str(path), image_column="scan").values()) == 20
+
+
+@shows("text_column")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path, text=[5] * 20, words=["a"] * 20)
+    assert sum(bench.rows(**DRAWN, input_data=str(path), text_column="words").values()) == 20
+
+
+@shows("document_column")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path, book=[number // 5 for number in range(20)])
+    rows = bench.rows(**DRAWN, input_data=str(path), document_column="book", val_ratio=0.5, holdout_fraction=0.5)
+    assert rows == {"train": 10, "validation": 5, "holdout": 5}
+
+
+@shows("image_root")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    moved = path.rename(tmp_path / "elsewhere" / "rows.json")
+    assert sum(bench.rows(**DRAWN, input_data=str(moved), image_root=str(tmp_path)).values()) == 20
+
+
 @shows("train_split")
 def _(bench: Bench) -> None:
     assert bench.rows(train_split="train[:25%]")["train"] == 3
@@ -391,6 +449,14 @@ def _(bench: Bench) -> None:
 @shows("val_split")
 def _(bench: Bench) -> None:
     assert bench.rows(val_split="validation[1:]")["validation"] == 4
+
+
+@shows("val_ratio")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path)
+    for ratio, judged in ((0.2, 4), (0.5, 10)):
+        rows = bench.rows(**DRAWN, input_data=str(path), val_ratio=ratio)
+        assert rows["validation"] + rows["holdout"] == judged
 
 
 @shows("holdout_split")
