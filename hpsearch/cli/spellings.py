@@ -25,12 +25,14 @@ def _dataset(value: str) -> str:
 
 @dataclass(frozen=True)
 class Spelling:
-    """An option that gives a setting by another name; ``convert`` makes the setting's value of what was written."""
+    """An option that gives a setting by another name; ``convert`` makes the setting's value of what was written. With
+    ``flag`` the option takes no value and means this one."""
 
     option: str
     setting: str
     help: str
     convert: Callable[[str], Any] = str
+    flag: bool | None = None
 
     @property
     def parameter(self) -> str:
@@ -42,14 +44,22 @@ SPELLINGS = (
     Spelling("--dataset-dir", "input_data", "A folder of data.", _folder),
     Spelling("--dataset-name", "input_data", "A dataset on the Hub.", _dataset),
     Spelling("--dataset-split", "train_split", "Rows to train on."),
+    Spelling("--model-id", "model_name", "Base model."),
+    Spelling("--num-epochs", "num_train_epochs", "Passes over the training rows.", float),
+    Spelling("--ocr-instruction", "instruction", "What the model is asked."),
+    Spelling("--no-4bit", "load_in_4bit", "Load the base in 16 bits.", flag=False),
+    Spelling("--finetune-vision", "finetune_vision_layers", "Adapt the vision tower.", flag=True),
+    Spelling("--no-finetune-vision", "finetune_vision_layers", "Leave the vision tower alone.", flag=False),
+    Spelling("--no-cer-wer", "compute_cer_wer", "Measure eval_loss only.", flag=False),
 )
 
 
 def spelling_options(function: Any) -> Any:
     """Add the options."""
     for each in reversed(SPELLINGS):
-        shown = f"{each.help} Another spelling of --{each.setting.replace('_', '-')}."
-        function = click.option(each.option, each.parameter, help=shown)(function)
+        shown = f"{each.help} Another spelling of --{'no-' * (each.flag is False)}{each.setting.replace('_', '-')}."
+        extra: dict[str, Any] = {} if each.flag is None else {"is_flag": True, "default": None, "show_default": False}
+        function = click.option(each.option, each.parameter, help=shown, **extra)(function)
     return function
 
 
@@ -70,5 +80,6 @@ def spelled(given: Mapping[str, Any]) -> dict[str, Any]:
                 f"a setting may be given once, but {options[each.setting]} and {each.option} both give {each.setting}",
                 "leave one of them out",
             )
-        settings[each.setting], options[each.setting] = each.convert(value), each.option
+        settings[each.setting] = each.convert(value) if each.flag is None else each.flag
+        options[each.setting] = each.option
     return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -42,12 +43,15 @@ def _setting_options(function: Any) -> Any:
 @command(
     "hpsearch train --config studies/gemma-ocr/gemma-ocr_best_config.json --output-dir best-gemma",
     "hpsearch train --model-name google/gemma-3-4b-it --input-data pages.json --lora-r 32 --output-dir gemma-4b",
-    "hpsearch train --dataset-name unsloth/LaTeX_OCR --val-ratio 0.05 --output-dir latex",
+    "hpsearch train --study chandra-ocr --dataset-name unsloth/LaTeX_OCR --max-steps 500 --output-dir latex",
 )
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Settings as flat JSON, such as NAME_best_config.json.",
+)
+@click.option(
+    "--study", metavar="NAME", help="Begin with the default configuration of this study, such as chandra-ocr."
 )
 @click.option(
     "--output-dir",
@@ -57,17 +61,28 @@ def _setting_options(function: Any) -> Any:
     required=True,
     help="Folder for the adapter, metrics, log and predictions.",
 )
+@click.option(
+    "--hf-token", metavar="TOKEN", help="Token of the Hub, for this command alone; better in the variable HF_TOKEN."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Print the log of the fine-tune at the end.")
 @_setting_options
 @spelling_options
-def train(config: Path | None, output_dir: Path, **given: Any) -> int:
+def train(
+    config: Path | None, study: str | None, output_dir: Path, hf_token: str | None, verbose: bool, **given: Any
+) -> int:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
     from hpsearch.cli.views import watching
     from hpsearch.definitions.loading import load_settings
     from hpsearch.study.training import train_once
+    from hpsearch.trials.names import LOG_FILE
 
-    definition = load_settings(config, spelled(given))
+    if hf_token is not None:
+        os.environ["HF_TOKEN"] = hf_token  # the job that downloads gets it, and nothing is written of it
+    definition = load_settings(config, spelled(given), study=study)
     with watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
+    if verbose:
+        click.echo((output_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace"), nl=False)
     for name, value in sorted(summary.metrics.items()):
         untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""
         click.echo(f"{name}: {shown(value)}{untuned}")

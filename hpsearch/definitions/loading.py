@@ -9,7 +9,7 @@ from typing import Any
 from hpsearch.definitions.assignments import set_layer
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.layers import Layer, Merged, file_layer, origins_of
-from hpsearch.definitions.library import find_space, find_study
+from hpsearch.definitions.library import default_instead, find_space, find_study
 from hpsearch.definitions.names import check_study_name
 from hpsearch.definitions.parsing import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
 from hpsearch.definitions.paths import resolved
@@ -52,21 +52,37 @@ def load_definition(
 
 
 def load_settings(
-    config: Path | None = None, options: Mapping[str, Any] | None = None, sets: Sequence[str] = ()
+    config: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+    study: str | None = None,
 ) -> StudyDefinition:
     """The settings of one fine-tune, as a definition that need not search anything.
 
-    ``config`` may be a study's best config, which holds every setting, those without effect too.
+    ``config`` may be a study's best config, which holds every setting, those without effect too. ``study`` names a
+    definition whose default configuration lies under it.
 
     Raises:
-        UsageError: as for ``load_definition``.
+        UsageError: as for ``load_definition``, or there is no such study.
     """
     merged = Merged()
+    if study is not None:
+        merged.add(_default_configuration(study))
     if config is not None:
         values = best_config_values(load_json(config))
         merged.add(file_layer(values, config))
     _add_options(merged, options or {}, sets)
     return _finished(merged, searching=False)
+
+
+def _default_configuration(study: str) -> Layer:
+    unknown = default_instead(study, None)
+    if unknown:
+        rule, _, remedy = unknown.partition(", so the default one is used; ")
+        raise UsageError(rule, remedy or "name one that ships, or give its file with --config")
+    definition = load_definition(study)
+    values = best_config_values(definition.best_config({}, definition.seed))
+    return Layer(values, origins_of(values, Origin(f"the default configuration of {study}", is_file=False)))
 
 
 def space_layer(path: Path) -> Layer:

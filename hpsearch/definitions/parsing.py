@@ -30,6 +30,7 @@ from hpsearch.definitions.problems import (
 )
 from hpsearch.definitions.setting_rules import (
     DECIDED_BY,
+    GENERATED,
     complete,
     fixed_problems,
     searched_problems,
@@ -82,11 +83,21 @@ def examine(values: Mapping[str, Any], *, searching: bool = True) -> Parsed:
     parsed.problems += double_keys(values)
     if values.get("command") is None:
         _read_settings(values, parsed)
+        parsed.problems += _unmeasured(values, parsed) if searching else []
     else:
         _read_command_settings(values, parsed)
     if parsed.fields is not None and parsed.fields.search_mode == "grid" and not parsed.problems:
         parsed.problems += _grid_problems(parsed.search_space)
     return parsed
+
+
+def _unmeasured(values: Mapping[str, Any], parsed: Parsed) -> list[Problem]:
+    """What is wrong with an objective that is measured on generated text where none is generated."""
+    metric = parsed.fields.objective.metric if parsed.fields is not None else ""
+    if metric not in GENERATED or values.get("compute_cer_wer", True) is not False:
+        return []
+    rule = f"the objective {show(metric)} is measured on generated text, but compute_cer_wer is false"
+    return [Problem(("compute_cer_wer",), rule, 'delete it, or search for "eval_loss"')]
 
 
 def double_keys(values: Mapping[str, Any]) -> list[Problem]:

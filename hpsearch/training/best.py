@@ -28,7 +28,9 @@ class Best:
 
     def take(self, step: int, metrics: dict[str, float], model: Any) -> None:
         """Look at one evaluation."""
-        value = metrics[self._metric]
+        value = metrics.get(self._metric)
+        if value is None:  # no text is generated, and nothing hangs on it
+            return
         if self._value is not None and value >= self._value - self._threshold:
             self._waited += 1
             return

@@ -60,7 +60,8 @@ def preflight(job: Job) -> None:
     base = find_base(task.settings, progress, weights=False)
     data = gather(find_source(task.settings), task.settings, folder, progress)
     flown = _fly(task, base, data)
-    (folder / PREFLIGHT_FILE).write_text(json.dumps(asdict(flown), ensure_ascii=False), encoding="utf-8")
+    found = asdict(flown) | {"warnings": [*data.warnings, *flown.warnings]}
+    (folder / PREFLIGHT_FILE).write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
     sdk.finish(rows=sum(map(len, data.rows.values())))
 
 
