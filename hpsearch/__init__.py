@@ -1,7 +1,8 @@
 """hpsearch: hyperparameter search for LoRA fine-tunes of OCR vision-language models.
 
 ``hpsearch.run(study="gemma-ocr", n_trials=20)`` does in a notebook what ``hpsearch run`` does in a terminal;
-``hpsearch.resume()`` what ``hpsearch resume`` does. A training program of your own imports ``hpsearch.sdk``.
+``hpsearch.resume()`` what ``hpsearch resume`` does; ``load_model``, ``run_ocr`` and ``verify_config`` read pictures with
+a tuned model. A training program of your own imports ``hpsearch.sdk``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpsearch.study.service import RunSummary
+    from hpsearch.training.reading import load_model, run_ocr, verify_config
 
-__all__ = ["resume", "run"]
+__all__ = ["load_model", "resume", "run", "run_ocr", "verify_config"]
+
+_FOR_READING = ("load_model", "run_ocr", "verify_config")  # these import torch, so only when they are asked for
+
+
+def __getattr__(name: str) -> Any:
+    """Find what reads pictures when it is first used."""
+    if name in _FOR_READING:
+        from importlib import import_module
+
+        return getattr(import_module("hpsearch.training.reading"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def run(

@@ -50,13 +50,17 @@ def _do(job: Job) -> None:
         from hpsearch.training.prepare import preflight
 
         preflight(job)
+    elif job.kind == "ocr":
+        from hpsearch.training.ocr_job import read_pictures
+
+        read_pictures(job)
     elif job.kind in ("trial", "train"):
         from hpsearch.training.recipe import run_trial
 
         run_trial(job)
     else:
         raise UsageError(
-            f"a job's kind must be preflight, prepare, trial or train, but is {job.kind!r}", "mend the job"
+            f"a job's kind must be preflight, prepare, trial, train or ocr, but is {job.kind!r}", "mend the job"
         )
 
 
@@ -68,7 +72,7 @@ def _set_environment(kind: str) -> None:
     if "LOCAL_RANK" not in os.environ:  # without a launcher a trial has one GPU: the trainer refuses several
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
-    if kind not in ("prepare", "preflight"):  # what a trial needs was made ready before
+    if kind not in ("prepare", "preflight", "ocr"):  # what a trial needs was made ready before
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 

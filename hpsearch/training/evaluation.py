@@ -111,7 +111,7 @@ def _attempt(loaded: Loaded, examination: Examination, seen: Callable[[Judged, f
 def _examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None]) -> Scores:
     judged: dict[int, Judged] = {}
     for batch in examination:
-        with _computing(loaded):
+        with computing(loaded):
             found = _judge_batch(loaded, batch, examination.settings)
         judged |= dict(zip(batch.numbers, found, strict=True))
         seen(found[0], len(judged) / len(examination.rows))
@@ -131,7 +131,8 @@ def _judge_batch(loaded: Loaded, batch: Batch, settings: TrainSettings) -> list[
     ]
 
 
-def _computing(loaded: Loaded) -> AbstractContextManager[Any]:
+def computing(loaded: Loaded) -> AbstractContextManager[Any]:
+    """The number format that the model computes in."""
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(loaded.precision)
     return nullcontext() if dtype is None else torch.autocast(loaded.device, dtype=dtype)
 

@@ -1,0 +1,88 @@
+"""Reading pictures with a tuned model: `hpsearch ocr`."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpsearch.study.interruption import Interruption
+from hpsearch.study.jobs import TRAINING_PROGRAM
+from hpsearch.study.preparing import failure, run_job
+from hpsearch.study.view import Happening, View
+from hpsearch.trials.causes import Cause
+from hpsearch.trials.environment import build_environment
+from hpsearch.trials.executors import EXECUTORS
+from hpsearch.trials.job import Job
+
+TEXTS_FILE = "texts.jsonl"  # that the job leaves in its folder
+Taker = Callable[[dict[str, str]], None]
+
+
+def read_pictures(
+    images: Sequence[Path], model: str, options: Mapping[str, Any], take: Taker, view: View, executor: str = "local"
+) -> int:
+    """Read pictures; ``take`` gets each row (image_path, ocr_text) as soon as it is read, in order.
+
+    Returns:
+        0, or the exit code of an interruption.
+
+    Raises:
+        UsageError: the model or a picture cannot be used.
+        JobFailed: reading failed for another reason.
+    """
+    runner = EXECUTORS[executor](1)
+    try:
+        with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder, Interruption() as interruption:
+            interruption.wake = runner.wake
+            texts = _Texts(Path(folder) / TEXTS_FILE, take)
+
+            def seen(happening: Happening) -> None:
+                texts.pass_on()
+                view(happening)
+
+            job = _job(images, model, options, folder)
+            outcome = run_job(job, runner, interruption, seen)
+            texts.pass_on()
+            if interruption.requested:
+                return interruption.exit_code
+            if outcome.cause is not Cause.OK:
+                raise failure(job, outcome)
+            return 0
+    finally:
+        runner.close()
+
+
+def _job(images: Sequence[Path], model: str, options: Mapping[str, Any], folder: str) -> Job:
+    return Job(
+        id="ocr",
+        kind="ocr",
+        study="ocr",
+        command=TRAINING_PROGRAM,
+        output_dir=folder,
+        settings={"images": [str(image.absolute()) for image in images], "model": model, **options},
+        environment=build_environment(dict(os.environ), (), kind="ocr")[0],
+    )
+
+
+class _Texts:
+    """Passes on what is new in a file of JSON lines."""
+
+    def __init__(self, path: Path, take: Taker) -> None:
+        self._path, self._take = path, take
+        self._position = 0
+
+    def pass_on(self) -> None:
+        """Pass on the whole lines that were added."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as source:
+            source.seek(self._position)
+            data = source.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._position += len(whole)
+        for line in whole.splitlines():
+            self._take(json.loads(line))
