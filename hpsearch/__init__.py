@@ -1,8 +1,8 @@
 """hpsearch: hyperparameter search for LoRA fine-tunes of OCR vision-language models.
 
 ``hpsearch.run(study="gemma-ocr", n_trials=20)`` does in a notebook what ``hpsearch run`` does in a terminal;
-``hpsearch.resume()`` what ``hpsearch resume`` does; ``load_model``, ``run_ocr`` and ``verify_config`` read pictures with
-a tuned model. A training program of your own imports ``hpsearch.sdk``.
+``hpsearch.resume()`` what ``hpsearch resume`` does; ``load_model``, ``run_ocr`` and ``verify_config`` read pictures
+with a tuned model. A training program of your own imports ``hpsearch.sdk``.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.analysis.escaping import visible
 from hpsearch.cli.board import printable, shown
 from hpsearch.study.status import StudyStatus
 from hpsearch.trials.causes import VERDICTS, Cause
@@ -56,3 +57,9 @@ def _best(status: StudyStatus) -> str:
         return "-"
     params = ", ".join(f"{name}={shown(value)}" for name, value in status.best_params.items())
     return printable(f"{status.metric} {shown(status.best)}, trial {status.best_trial}: {params}", 200)
+
+
+def facts(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """Facts as lines with their names in a column."""
+    width = max((len(what) for what, _ in lines), default=0)
+    return [f"{what:<{width}}  {visible(text)}" for what, text in lines]

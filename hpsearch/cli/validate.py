@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +59,8 @@ def _validate_study(study: str | None, config: Path | None, given: dict[str, Any
     options = {name: value for name, value in layer.items() if value is not None}
     with watching(Board()) as view:
         checked = check_study(RunOptions(study=study, config=config, options=options, **given), view)
+    from hpsearch.cli.tables import facts
+
     for line in facts(checked.lines):
         click.echo(line)
     for text in checked.warnings:
@@ -67,14 +68,6 @@ def _validate_study(study: str | None, config: Path | None, given: dict[str, Any
     if checked.exit_code == 0:
         click.echo(f"{checked.study}: ready to run, {_counted(len(checked.warnings), 'warning')}")
     return checked.exit_code
-
-
-def facts(lines: Sequence[tuple[str, str]]) -> list[str]:
-    """Facts as lines with their names in a column."""
-    from hpsearch.analysis.escaping import visible
-
-    width = max((len(what) for what, _ in lines), default=0)
-    return [f"{what:<{width}}  {visible(text)}" for what, text in lines]
 
 
 def _counted(number: int, what: str) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from hpsearch.cli.board import Board, duration, printable, shown
+from hpsearch.cli.tables import facts
 from hpsearch.study.view import (
     Happening,
     JobProgress,
@@ -44,6 +45,9 @@ def _live(board: Board) -> Iterator[View]:
             board.take(happening)
             if isinstance(happening, Note) and happening.warning:
                 live.console.print(f"warning: {happening.text}", style="yellow", markup=False, highlight=False)
+            elif isinstance(happening, Prepared):
+                for line in _facts(happening):
+                    live.console.print(line, markup=False, highlight=False)
 
         yield view
     console.print(board.picture())
@@ -118,7 +122,7 @@ class Lines:
             parts.append(f"untuned {self._board.run.metric} {shown(self._board.base)}")
         if "backend" in happening.info:
             parts.append("backend {backend} ({backend_reason}) on {device} in {precision}".format(**happening.info))
-        return "; ".join(parts)
+        return "\n".join(["; ".join(parts), *_facts(happening)])
 
     def _job(self, happening: JobProgress) -> str:
         phase = str(happening.values.get("phase", ""))
@@ -126,6 +130,11 @@ class Lines:
             return ""
         self._phase = phase
         return f"{happening.kind}: {printable(phase)}"
+
+
+def _facts(prepared: Prepared) -> list[str]:
+    """What the preflight found, a line for each fact."""
+    return [f"  {line}" for line in facts([(what, text) for what, text in prepared.info.get("lines", [])])]
 
 
 def _started(run: RunStarted) -> str:
