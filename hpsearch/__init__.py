@@ -26,6 +26,7 @@ def run(
     storage: str | None = None,
     base_output_dir: str | Path = "studies",
     timeout: float | None = None,
+    trainer_python: str | Path | None = None,
     resume: bool = False,
     verbose: bool = True,
     **settings: Any,
@@ -55,6 +56,7 @@ def run(
         n_trials=n_trials,
         add_trials=add_trials,
         timeout_s=timeout,
+        trainer_python=None if trainer_python is None else str(trainer_python),
         must_exist=resume,
     )
     return _ended(run_study(options, _printing_view() if verbose else _no_view()), verbose)
@@ -68,6 +70,7 @@ def resume(
     storage: str | None = None,
     base_output_dir: str | Path = "studies",
     timeout: float | None = None,
+    trainer_python: str | Path | None = None,
     verbose: bool = True,
 ) -> RunSummary:
     """Go on with a study after any interruption; without a name, with the only unfinished one.
@@ -88,6 +91,7 @@ def resume(
         n_trials=n_trials,
         add_trials=add_trials,
         timeout_s=timeout,
+        trainer_python=None if trainer_python is None else str(trainer_python),
     )
     return _ended(resume_study(options, _printing_view() if verbose else _no_view()), verbose)
 

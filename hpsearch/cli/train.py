@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import click
 
 from hpsearch.cli.board import Board, shown
-from hpsearch.cli.options import command
+from hpsearch.cli.options import command, trainer_option
 from hpsearch.trials.settings import TrainSettings
 
 
@@ -55,6 +55,7 @@ def _setting_options(function: Any) -> Any:
     required=True,
     help="Folder for the adapter, metrics, log and predictions.",
 )
+@trainer_option
 @_setting_options
 def train(config: Path | None, output_dir: Path, **given: Any) -> int:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""

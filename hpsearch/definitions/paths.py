@@ -25,6 +25,11 @@ def _model_path(text: str, base: Path) -> str:
     return _joined(base, text) if looks_like_one and not _is_absolute(text) else text
 
 
+def _program_path(text: str, base: Path) -> str:
+    """A program is a path where it has a slash, else a name on PATH. Links are kept: an environment's Python is one."""
+    return str((base / Path(text).expanduser()).absolute()) if "/" in text else text
+
+
 def _joined(base: Path, text: str) -> str:
     try:
         return str((base / text).resolve())
@@ -43,4 +48,8 @@ def _is_absolute(text: str) -> bool:
     return not text or text.startswith(PREFIX) or Path(text).is_absolute()
 
 
-_RESOLVERS: dict[str, Callable[[str, Path], str]] = {"input_data": _data_path, "model_name": _model_path}
+_RESOLVERS: dict[str, Callable[[str, Path], str]] = {
+    "input_data": _data_path,
+    "model_name": _model_path,
+    "trainer_python": _program_path,
+}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.sampling import trial_seed
+from hpsearch.study.trainer import Trainer, named_python
 from hpsearch.trials.environment import build_environment
 from hpsearch.trials.job import Job
-
-TRAINING_PROGRAM = (sys.executable, "-m", "hpsearch.training")
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,14 @@ class JobMaker:
     """Makes the jobs of one study.
 
     ``environ`` is what the allow-list chooses from; a command's relative words lead from ``working_dir``, by default
-    this process's.
+    this process's. ``trainer`` runs the built-in training.
     """
 
     definition: StudyDefinition
     folders: StudyFolders
     environ: Mapping[str, str]
     working_dir: Path | None = None
+    trainer: Trainer = field(default_factory=Trainer)
 
     def prepare(self) -> Job:
         """The job that makes data and model ready, once per study."""
@@ -96,7 +95,7 @@ class JobMaker:
 
     def _command(self, settings: dict[str, Any], seed: int, output_dir: Path, number: int | None) -> tuple[str, ...]:
         if self.definition.command is None:
-            return TRAINING_PROGRAM
+            return self.trainer.command
         return self.definition.fill_command(
             settings, seed=seed, output_dir=str(output_dir), trial=number or 0, study=self.folders.study
         )
@@ -107,15 +106,18 @@ class JobMaker:
 
 def job_maker(definition: StudyDefinition, folders: StudyFolders, working_dir: Path | None = None) -> JobMaker:
     """A ``JobMaker`` with this process's environment."""
-    return JobMaker(definition, folders, dict(os.environ), working_dir)
+    trainer = Trainer(named_python(definition.trainer_python, os.environ))
+    return JobMaker(definition, folders, dict(os.environ), working_dir, trainer)
 
 
 def require_program(jobs: JobMaker) -> None:
-    """Refuse a command whose program is not there, before trials are spent on it.
+    """Refuse a command whose program is not there, or a trainer that cannot train, before trials are spent on it.
 
     Raises:
-        UsageError: it is neither on PATH nor a path to an executable.
+        UsageError: it is neither on PATH nor a path to an executable, or not a Python with the training's libraries.
     """
+    if jobs.definition.command is None:
+        jobs.trainer.require()
     if not jobs.finds_program():
         command = jobs.definition.command or ("",)
         raise UsageError(

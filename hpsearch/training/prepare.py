@@ -9,7 +9,8 @@ from pathlib import Path
 from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training import checks
-from hpsearch.training.backends import choose_backend
+from hpsearch.training.backends.choice import check_backend, choose_backend
+from hpsearch.training.backends.starting import start_backend
 from hpsearch.training.data import Data, find_data, gather
 from hpsearch.training.families import Family, find_family
 from hpsearch.training.models import find_model, model_fingerprint
@@ -76,11 +77,14 @@ def _prepare(task: _Task, source: Path) -> Prepared:
 
 def _measure(task: _Task, model: Path, family: Family, data: Data, fingerprint: str) -> Prepared:
     """What needs torch: the machine, the rows' lengths in tokens, the LoRA targets, and the untuned base's scores."""
-    from hpsearch.training.inspection import Inspection
-
     task.progress.phase("load")
     settings = task.candidates[0]
-    backend, reason = choose_backend(settings.backend)
+    backend, reason = choose_backend(settings.backend, task.candidates)
+    for candidate in task.candidates:
+        check_backend(backend, candidate)
+    start_backend(backend, task.folder)
+    from hpsearch.training.inspection import Inspection  # only now: it imports transformers
+
     inspection = Inspection(backend, family, model, settings, task.progress)
     for candidate in task.candidates:
         checks.check_settings(candidate, family, inspection.machine)

@@ -34,8 +34,10 @@ class TrainSettings(BaseModel):
     family: Literal["auto", "gemma3", "qwen3_vl"] = Field(
         "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
     )
-    backend: Literal["auto", "hf"] = Field(
-        "auto", description="Training backend: hf is transformers + trl + peft. auto picks it and says why."
+    backend: Literal["auto", "hf", "unsloth"] = Field(
+        "auto",
+        description="Training backend: hf is transformers + trl + peft; unsloth is faster, needs a CUDA GPU and its "
+        "own versions of them. auto takes unsloth where it can work, else hf, and says why.",
     )
     load_in_4bit: bool = Field(False, description="Load the base in 4 bits (nf4, bitsandbytes). Needs a CUDA GPU.")
     precision: Literal["auto", "fp32", "bf16"] = Field(

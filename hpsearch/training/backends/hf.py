@@ -18,7 +18,7 @@ from hpsearch.training.processors import has_torchvision, load_processor
 from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class HfBackend:
@@ -34,9 +34,9 @@ class HfBackend:
         _import_libraries(device)
         hide_bars()
         precision = choose_precision(settings.precision, device)
-        options: dict[str, Any] = {"dtype": _DTYPES[precision]}
+        options: dict[str, Any] = {"dtype": DTYPES[precision]}
         if settings.load_in_4bit:
-            options["quantization_config"] = _four_bits(family, precision)
+            options["quantization_config"] = four_bits(family, precision)
         if device == "cuda":
             options["device_map"] = {"": 0}
         model_class = getattr(transformers, family.model_class)
@@ -64,10 +64,15 @@ class HfBackend:
             args=SFTConfig(output_dir=str(folder), **_current_names(options, SFTConfig)),
             train_dataset=rows,
             processing_class=loaded.processor,
+            data_collator=self.collator(loaded, settings),
             callbacks=list(callbacks),
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
+
+    def collator(self, loaded: Loaded, settings: TrainSettings) -> Any:
+        """What makes batches of rows; None for trl's own."""
+        return None
 
     def to_inference(self, loaded: Loaded) -> None:
         """Switch dropout off."""
@@ -101,7 +106,7 @@ def _current_names(options: dict[str, Any], config: Any) -> dict[str, Any]:
     return {new[name] if new[name] in known else name: value for name, value in options.items()}
 
 
-def _four_bits(family: Family, precision: str) -> Any:
+def four_bits(family: Family, precision: str) -> Any:
     """nf4 with double quantisation (arXiv:2305.14314); the vision parts and the head stay in 16 bits."""
     from transformers import BitsAndBytesConfig
 
@@ -109,6 +114,6 @@ def _four_bits(family: Family, precision: str) -> Any:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=_DTYPES[precision],
+        bnb_4bit_compute_dtype=DTYPES[precision],
         llm_int8_skip_modules=list(family.unquantized),
     )
