@@ -138,6 +138,17 @@ def test_locks_pin_what_the_project_allows() -> None:
         assert re.search(rf"^{package}=={re.escape(newest[package])}$", tested, re.MULTILINE), package
 
 
+def test_the_gpu_extra_never_goes_back_to_an_unsloth_without_ranges() -> None:
+    import tomllib
+
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needs = {need.name: need for need in map(Requirement, project["optional-dependencies"]["gpu"])}
+    for name in ("unsloth", "unsloth_zoo"):
+        assert needs[name].specifier.contains(pins("unsloth")[name])
+        assert not needs[name].specifier.contains("2025.7.2")
+
+
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="is there and holds something else; name another one with --dir"):
