@@ -34,8 +34,9 @@ def run(
     """Run a study, or go on with it; the same as the command of this name.
 
     ``settings`` are keys of a definition (``search_mode="random"``, ``learning_rate=1e-4``, ``seed=7``), over the
-    definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds. ``verbose`` prints
-    a line for what happens, and at the end the table of the best trials.
+    definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds. ``trainer_python``
+    is the Python that trains, as the option of this name. ``verbose`` prints a line for what
+    happens, and at the end the table of the best trials.
 
     Returns:
         How it ended; ``best_params``, ``best_value``, ``best_config`` and ``exit_code`` among others.

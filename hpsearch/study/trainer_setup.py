@@ -77,7 +77,7 @@ def set_up(setup: Setup, say: Say) -> Path:
         JobFailed: a package could not be installed.
     """
     python = setup.folder / "bin" / "python"
-    if _is_complete(setup):
+    if python.is_file() and _is_complete(setup):
         say(f"{setup.folder} is complete already")
         return python
     _take_folder(setup.folder, say)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,32 @@ def test_the_second_environment_is_the_locks() -> None:
     installed = dict(line.split("==") for line in done.stdout.replace("_", "-").lower().splitlines() if "==" in line)
     pins = [line.split("==") for line in LOCK.read_text().splitlines() if "==" in line and line[0] != "#"]
     assert {name: installed.get(name, "").partition("+")[0] for name, _ in pins} == dict(pins)
+
+
+def test_an_interrupted_set_up_is_made_again(tmp_path: Path, command_line: CommandLine) -> None:
+    """Its Python stands still in the middle of making the environment, or makes none."""
+    stuck = tmp_path / "stuck"
+    stuck.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 0\nmkdir -p "$3/bin"; echo stands; exec sleep 600\n')
+    stuck.chmod(0o755)
+    words = ["setup-trainer", "--name", "newest", "--dir", "env", "--cpu", "--python"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "hpsearch", *words, str(stuck)],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        while "stands" not in process.stdout.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (tmp_path / "env/bin").is_dir()
+    stuck.write_text('#!/bin/sh\n[ "$1" = -c ]\n')
+    again = command_line(*words, str(stuck))
+    assert f"{tmp_path}/env is unfinished or of another lock file: it is made again" in again.stdout
+    assert (again.returncode, "could not install an environment" in again.stderr) == (4, True)
+    assert not (tmp_path / "env/bin").exists()
+    refused = command_line(*words, "no-such-python")
+    assert (refused.returncode, "'no-such-python' cannot be run" in refused.stderr) == (2, True)
 
 
 def test_a_python_that_cannot_train_is_refused_before_anything(tmp_path: Path, command_line: CommandLine) -> None:

@@ -159,6 +159,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_complete_environment_is_used_again_and_no_other(tmp_path: Path) -> None:
     setup = Setup("newest", tmp_path, gpu=False)
     (tmp_path / MARKER).write_text(f'{{"complete": "{setup.stamp}"}}')
+    program(tmp_path, "exit 1", "bin/python")
     said: list[str] = []
     assert set_up(setup, said.append) == tmp_path / "bin" / "python"
     assert said == [f"{tmp_path} is complete already"]
