@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.definitions.loading import load_definition
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import job_maker
@@ -86,6 +88,13 @@ def test_the_definition_comes_before_the_environment(tmp_path: Path, monkeypatch
     monkeypatch.setenv(TRAINER_VARIABLE, str(link))
     assert python() == str(link)
     assert python(trainer_python="/usr/bin/env") == "/usr/bin/env"
+
+
+def test_a_path_leads_from_the_file_that_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    for written, meant in {"env/bin/python": f"{tmp_path}/env/bin/python", "python3.12": "python3.12"}.items():
+        path.write_text(json.dumps({"input_data": "pages.json", "trainer_python": written}))
+        assert load_definition("mine", path).trainer_python == meant
 
 
 def test_an_option_changes_the_trainer_and_not_what_the_study_is(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def check_backend(backend: str, settings: TrainSettings) -> None:
 def beyond_unsloth(settings: TrainSettings) -> tuple[str, str] | None:
     """A setting that unsloth would not honour, and why; None where it honours all."""
     if settings.use_dora:
-        return "use_dora true", "its LoRA functions have no such argument, and its fast ones leave the magnitudes out"
+        return "use_dora true", "its LoRA function names no such argument, and its fast LoRA kernels are not for it"
     if settings.precision == "fp32":
         return "precision fp32", "its trainer computes in 16 bits whatever it is told, where the GPU can"
     return None

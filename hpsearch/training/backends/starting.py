@@ -12,7 +12,6 @@ import fcntl
 import os
 from itertools import count
 from pathlib import Path
-from typing import TextIO
 
 from hpsearch.errors import UsageError
 
@@ -28,7 +27,7 @@ _SWITCHES = {
     "UNSLOTH_DISABLE_CPU_FALLBACK": "1",  # its CPU version knows no pictures
 }
 
-_slots: list[tuple[Path, TextIO]] = []  # this process's, held for as long as it lives
+_slots: list[Path] = []  # this process's; its lock is held for as long as the process lives
 
 
 def start_backend(name: str, folder: Path) -> None:
@@ -56,26 +55,27 @@ def start_backend(name: str, folder: Path) -> None:
 
 def use_caches(folder: Path) -> Path:
     """Take a folder below ``folder`` that no other process at work has, and name it in the environment."""
-    slot, lock = next(taken for number in count() if (taken := _take(folder / f"slot-{number}")) is not None)
-    _slots[:] = [(slot, lock)]
+    slot = next(slot for number in count() if _take(slot := folder / f"slot-{number}"))
+    _slots[:] = [slot]
     keep_caches()
     return slot
 
 
 def keep_caches() -> None:
     """Name the caches in the environment again, where this process has any."""
-    for slot, _ in _slots:
+    for slot in _slots:
         for variable, name in _VARIABLES.items():
             (slot / name).mkdir(exist_ok=True)
             os.environ[variable] = str(slot / name)
 
 
-def _take(slot: Path) -> tuple[Path, TextIO] | None:
+def _take(slot: Path) -> bool:
+    """Whether the slot was free; it is this process's then, until the kernel gives it back at the process's end."""
     slot.mkdir(parents=True, exist_ok=True)
-    lock = (slot / ".lock").open("w")
+    lock = os.open(slot / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
-        return None
-    return slot, lock
+        os.close(lock)
+        return False
+    return True
