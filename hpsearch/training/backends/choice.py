@@ -70,6 +70,8 @@ def beyond_unsloth(settings: TrainSettings) -> tuple[str, str] | None:
     """A setting that unsloth would not honour, and why; None where it honours all."""
     if settings.use_dora:
         return "use_dora true", "its LoRA function names no such argument, and its fast LoRA kernels are not for it"
+    if settings.label_smoothing_factor:
+        return "label_smoothing_factor", "its loss is computed inside the model, and was not seen to smooth"
     if settings.precision == "fp32":
         return "precision fp32", "its trainer computes in 16 bits whatever it is told, where the GPU can"
     return None

@@ -7,7 +7,7 @@ Written from the source of unsloth 2026.10.7 and held to its signatures by tests
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hpsearch.training.arguments import lora_options
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import DTYPES, HfBackend, four_bits
 from hpsearch.training.backends.starting import keep_caches
+from hpsearch.training.batches import Batching
 from hpsearch.training.devices import choose_device, choose_precision
 from hpsearch.training.families import Family
 from hpsearch.training.processors import load_processor
@@ -34,11 +35,11 @@ class UnslothBackend(HfBackend):
         hide_bars()
         device = choose_device()
         precision = choose_precision(settings.precision, device)
-        quantization = four_bits(family, precision) if settings.load_in_4bit else None
+        quantization = four_bits(family, settings, precision) if settings.load_in_4bit else None
         options = loading_options(settings, DTYPES[precision], quantization)
         model, _ = FastVisionModel.from_pretrained(str(folder), **options)
         keep_caches()
-        return Loaded(model, load_processor(family, folder), device, precision)
+        return Loaded(model, load_processor(family, folder, settings), device, precision)
 
     def adapt(self, loaded: Loaded, family: Family, settings: TrainSettings) -> None:
         """Wrap the model with LoRA by unsloth."""
@@ -46,6 +47,20 @@ class UnslothBackend(HfBackend):
 
         loaded.model = FastVisionModel.get_peft_model(loaded.model, **adapting_options(settings, family))
         keep_caches()
+
+    def trainer(
+        self,
+        loaded: Loaded,
+        rows: Any,
+        settings: TrainSettings,
+        batching: Batching,
+        folder: Path,
+        callbacks: Sequence[Any],
+    ) -> Any:
+        """unsloth's SFTTrainer, which trl's is by now."""
+        # Its trainer and for_training go by this, not by the trainer's arguments; batching may have turned it on since.
+        loaded.model._unsloth_gradient_checkpointing = "unsloth" if batching.checkpointing else False
+        return super().trainer(loaded, rows, settings, batching, folder, callbacks)
 
     def collator(self, loaded: Loaded, settings: TrainSettings) -> Any:
         """unsloth's, which its trainer asks for."""

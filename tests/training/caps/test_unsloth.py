@@ -26,13 +26,12 @@ from hpsearch.training.backends.choice import conflicts, unsloth_obstacle
 from hpsearch.training.backends.unsloth import adapting_options, collating_options, loading_options
 from hpsearch.training.chat import Chat
 from hpsearch.training.families import FAMILIES
-from hpsearch.training.inspection import trainable_modules
 from hpsearch.training.processors import load_processor
 from hpsearch.training.rows import Row, table_of, training_rows
 from hpsearch.training.tiny import build_tiny
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import Door, picture
-from tests.training.test_families import LINEARS
+from tests.training.test_families import LINEARS, trainable_modules
 
 A4 = (720, 1024)  # pixels, 16 x 16 to a token
 STAND_IN = Path(__file__).parent / "stand_in"
@@ -98,7 +97,7 @@ def rows(processor: Any, texts: Mapping[str, tuple[int, int]]) -> list[dict[str,
 def collator(family_name: str, folder: Path, **changes: Any) -> tuple[Any, Any]:
     from unsloth_zoo.vision_utils import UnslothVisionDataCollator
 
-    processor = load_processor(FAMILIES[family_name], folder)
+    processor = load_processor(FAMILIES[family_name], folder, TrainSettings())
     options = {**collating_options(TrainSettings()), **changes}
     return UnslothVisionDataCollator(build_tiny(family_name).model, processor, **options), processor
 
