@@ -12,11 +12,14 @@ PYTEST_ARGS ?=
 # Only `make VENV=...` moves it, never a variable of the shell: what is half made there is removed.
 VENV := .venv
 BIN := $(VENV)/bin
+# The second environment of the tests: the training side in the versions that unsloth takes, without a GPU's packages.
+CAPS := $(VENV)-caps
+CAPS_LOCK := hpsearch/assets/trainers/unsloth.txt
 # Touched when the installation is complete, so what Ctrl-C left half made is made again, not used.
 READY := $(VENV)/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bases golden clean
+.PHONY: help demo test check caps fix bases golden clean
 
 help: ## Show this list
 	@echo "hpsearch: make TARGET (the first one to need it makes the environment in $(VENV))"
@@ -36,8 +39,16 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Search LoRA fine-tunes of a tiny model on handwritten digits: real trials, minutes, no GPU
 	$(BIN)/hpsearch run --study digits-ocr --n-trials $(N_TRIALS)
 
-test: check ## Run the checks and every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+test: check $(CAPS)/.complete ## Run the checks and every test
+	HPSEARCH_TEST_TRAINER=$(abspath $(CAPS)/bin/python) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+$(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/study/trainer_setup.py
+	$(BIN)/hpsearch setup-trainer --name unsloth --dir $(CAPS) --cpu
+	$(CAPS)/bin/python -m pip install -c constraints.txt pytest pytest-timeout
+	@touch $@
+
+caps: $(CAPS)/.complete ## Run every training test in the second environment, with the versions that unsloth takes
+	OMP_NUM_THREADS=1 $(CAPS)/bin/python -m pytest tests/training $(PYTEST_ARGS)
 
 check: $(READY) ## Run format, lint, types, import walls and schemas, and name the ones that fail
 	@failed=; \
@@ -60,5 +71,5 @@ golden: $(READY) ## Accept today's output as the golden files under tests/golden
 	$(BIN)/python -m pytest --accept-golden $(PYTEST_ARGS)
 
 clean: ## Remove the environment, caches and builds; studies are kept
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(CAPS) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find hpsearch tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,6 +39,7 @@ def run(
     storage: str | None = None,
     base_output_dir: str | Path = "studies",
     timeout: float | None = None,
+    trainer_python: str | Path | None = None,
     resume: bool = False,
     verbose: bool = True,
     **settings: Any,
@@ -46,8 +47,9 @@ def run(
     """Run a study, or go on with it; the same as the command of this name.
 
     ``settings`` are keys of a definition (``search_mode="random"``, ``learning_rate=1e-4``, ``seed=7``), over the
-    definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds. ``verbose`` prints
-    a line for what happens, and at the end the table of the best trials.
+    definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds. ``trainer_python``
+    is the Python that trains, as the option of this name. ``verbose`` prints a line for what
+    happens, and at the end the table of the best trials.
 
     Returns:
         How it ended; ``best_params``, ``best_value``, ``best_config`` and ``exit_code`` among others.
@@ -68,6 +70,7 @@ def run(
         n_trials=n_trials,
         add_trials=add_trials,
         timeout_s=timeout,
+        trainer_python=None if trainer_python is None else str(trainer_python),
         must_exist=resume,
     )
     return _ended(run_study(options, _printing_view() if verbose else _no_view()), verbose)
@@ -81,6 +84,7 @@ def resume(
     storage: str | None = None,
     base_output_dir: str | Path = "studies",
     timeout: float | None = None,
+    trainer_python: str | Path | None = None,
     verbose: bool = True,
 ) -> RunSummary:
     """Go on with a study after any interruption; without a name, with the only unfinished one.
@@ -101,6 +105,7 @@ def resume(
         n_trials=n_trials,
         add_trials=add_trials,
         timeout_s=timeout,
+        trainer_python=None if trainer_python is None else str(trainer_python),
     )
     return _ended(resume_study(options, _printing_view() if verbose else _no_view()), verbose)
 

@@ -4,7 +4,7 @@
     ├── UsageError           2  bad arguments, definition, search space or data; nothing was started
     ├── StorageError         3  the storage cannot be used (missing, full, read-only, corrupt, wrong schema)
     ├── TooManyFailures      4  nothing useful to continue: trials keep failing, or none succeeded
-    ├── JobFailed            4  what is not a trial failed: preparing a study, or a fine-tune of its own
+    ├── JobFailed            4  what is not a trial failed: preparing, a fine-tune of its own, a set-up
     ├── StudyOwned           5  another live runner holds the study's lease
     └── DefinitionChanged    6  the definition differs from the one stored with the study
 
@@ -50,7 +50,7 @@ class TooManyFailures(HpsearchError):
 
 
 class JobFailed(HpsearchError):
-    """The job that prepares a study, or a fine-tune outside a search, failed."""
+    """The job that prepares a study, a fine-tune outside a search, or making a training environment failed."""
 
     exit_code = 4
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "validate": "hpsearch.cli.validate:validate",
     "train": "hpsearch.cli.train:train",
     "ocr": "hpsearch.cli.ocr:ocr",
+    "setup-trainer": "hpsearch.cli.setup_trainer:setup_trainer",
 }
 
 EPILOG = """\b

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from hpsearch.study.storage import STORAGE_VARIABLE
+from hpsearch.study.trainer import TRAINER_VARIABLE
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -85,6 +86,23 @@ def storage_options(function: Decorated) -> Decorated:
         envvar=STORAGE_VARIABLE,
         help="Optuna storage; by default hpsearch.db in the folder of studies.",
     )(function)
+
+
+def trainer_option(function: Decorated) -> Decorated:
+    """--trainer-python PATH. The variable is read where the study's own value, which it yields to, is known."""
+    return click.option(
+        "--trainer-python",
+        metavar="PATH",
+        callback=_named_program,
+        help="Python, or its environment's folder, that runs the built-in training. "
+        f"[default: the study's, else ${TRAINER_VARIABLE}, else the one that runs hpsearch]",
+    )(function)
+
+
+def _named_program(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not name.strip():
+        raise click.BadParameter("it is empty: name a Python, or leave the option out", context, parameter)
+    return name
 
 
 def command(*examples: str, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import command, storage_options, study_option
+from hpsearch.cli.options import command, storage_options, study_option, trainer_option
 
 if TYPE_CHECKING:
     from hpsearch.study.options import RunOptions
@@ -66,6 +66,7 @@ LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
 @click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
 @click.option("--input-data", help="Rows of image and text: a file, a folder, hub:OWNER/NAME, or asset:NAME.")
 @click.option("--instruction", help="What the model is asked, beside each image.")
+@trainer_option
 def run(dry_run: bool, **given: Any) -> int:
     """Search: run trials of a study until its target is reached.
 
@@ -89,6 +90,7 @@ def run(dry_run: bool, **given: Any) -> int:
     help="Stop after this time; what runs is queued again.",
 )
 @storage_options
+@trainer_option
 def resume(**given: Any) -> int:
     """Go on with a study after any interruption, as its stored definition says.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import click
 
 from hpsearch.cli.board import Board, shown
-from hpsearch.cli.options import command
+from hpsearch.cli.options import command, trainer_option
 from hpsearch.cli.spellings import spelled, spelling_options
 from hpsearch.trials.settings import TrainSettings
 
@@ -65,6 +65,7 @@ def _setting_options(function: Any) -> Any:
     "--hf-token", metavar="TOKEN", help="Token of the Hub, for this command alone; better in the variable HF_TOKEN."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print the log of the fine-tune at the end.")
+@trainer_option
 @_setting_options
 @spelling_options
 def train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from hpsearch.definitions.commands import fill
 from hpsearch.definitions.fields import DEFAULT_TRIALS, StudyFields
 from hpsearch.definitions.parameters import Parameter
 from hpsearch.definitions.parsing import parse
+from hpsearch.definitions.paths import resolved
 from hpsearch.definitions.problems import Origin, Origins
 from hpsearch.definitions.setting_rules import complete, defaults, without_idle
 from hpsearch.definitions.space import default_grid_point, default_point, grid_size
@@ -48,6 +50,16 @@ class StudyDefinition(StudyFields):
         parsed = parse(values, origins or Origins(Origin(source)), searching=searching)
         fields = {name: getattr(parsed.fields, name) for name in StudyFields.model_fields}
         return cls.model_validate({**fields, "search_space": parsed.search_space, "settings": parsed.settings})
+
+    def with_trainer(self, python: str | None) -> StudyDefinition:
+        """The same study, run with another ``trainer_python``; unchanged for None.
+
+        Raises UsageError with a ``command``, which the trainer would not run.
+        """
+        if python is None:
+            return self
+        values = resolved({**self.flat(), "trainer_python": python}, Path())
+        return type(self).from_flat(values, source="--trainer-python")
 
     @property
     def steps(self) -> int | None:

@@ -122,6 +122,13 @@ class StudyFields(_Fields):
     env_pass: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         (), description="Names of environment variables that trials get beside the usual ones."
     )
+    trainer_python: str | None = Field(
+        None,
+        min_length=1,
+        description="Python that runs the built-in training, with its own versions of the libraries (see "
+        "`hpsearch setup-trainer`): a program, or the folder of its environment; relative to the definition's file. "
+        "null: the one that HPSEARCH_TRAINER_PYTHON names, else the one that runs hpsearch.",
+    )
     max_retries: int = Field(
         2, ge=0, le=100, description="How often a trial is run again after a fault of the machine."
     )
@@ -147,6 +154,9 @@ class StudyFields(_Fields):
         if self.command is None and self.last_step is not None:
             rule = '"last_step" describes a command, but there is none'
             yield Problem(("last_step",), rule, 'write "evaluations" for the built-in training')
+        if self.command is not None and self.trainer_python is not None:
+            rule = '"trainer_python" runs the built-in training, which a command replaces'
+            yield Problem(("trainer_python",), rule, "delete it; the command itself begins with its program")
 
     def _variable_rules(self) -> Iterable[Problem]:
         for index, name in enumerate(self.env_pass):

@@ -38,6 +38,11 @@ def _model_path(text: str, base: Path) -> str:
     return _joined(base, text) if looks_like_one and not _is_absolute(text) else text
 
 
+def _program_path(text: str, base: Path) -> str:
+    """A program is a path where it has a slash, else a name on PATH. Links are kept: an environment's Python is one."""
+    return str((base / Path(text).expanduser()).absolute()) if "/" in text else text
+
+
 def _joined(base: Path, text: str) -> str:
     try:
         return str((base / text).resolve())
@@ -60,4 +65,5 @@ _RESOLVERS: dict[str, Callable[[str, Path], str]] = {
     "input_data": _data_path,
     "image_root": _folder_path,
     "model_name": _model_path,
+    "trainer_python": _program_path,
 }

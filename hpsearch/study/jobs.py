@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,10 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.sampling import trial_seed
+from hpsearch.study.trainer import Trainer, named_python
 from hpsearch.trials.environment import build_environment
 from hpsearch.trials.job import Job
 
-TRAINING_PROGRAM = (sys.executable, "-m", "hpsearch.training")
 _TRACKER_VARIABLES = ("WANDB_*", "WANDB_API_KEY")  # a secret is passed by its full name only
 
 
@@ -27,6 +26,7 @@ class JobMaker:
 
     ``environ`` is what the allow-list chooses from; a command's relative words lead from ``working_dir``, by default
     this process's. ``resolved`` is what settings left open came to when the study began: it stands for all its trials.
+    ``trainer`` runs the built-in training.
     """
 
     definition: StudyDefinition
@@ -34,6 +34,7 @@ class JobMaker:
     environ: Mapping[str, str]
     working_dir: Path | None = None
     resolved: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Trainer = field(default_factory=Trainer)
 
     def preflight(self, folder: Path) -> Job:
         """The job that checks what can be checked before a weight is loaded, and leaves what it found in ``folder``."""
@@ -105,7 +106,7 @@ class JobMaker:
 
     def _command(self, settings: dict[str, Any], seed: int, output_dir: Path, number: int | None) -> tuple[str, ...]:
         if self.definition.command is None:
-            return TRAINING_PROGRAM
+            return self.trainer.command
         return self.definition.fill_command(
             settings, seed=seed, output_dir=str(output_dir), trial=number or 0, study=self.folders.study
         )
@@ -127,15 +128,18 @@ def job_maker(
     resolved: Mapping[str, Any] | None = None,
 ) -> JobMaker:
     """A ``JobMaker`` with this process's environment."""
-    return JobMaker(definition, folders, dict(os.environ), working_dir, resolved or {})
+    trainer = Trainer(named_python(definition.trainer_python, os.environ))
+    return JobMaker(definition, folders, dict(os.environ), working_dir, resolved or {}, trainer)
 
 
 def require_program(jobs: JobMaker) -> None:
-    """Refuse a command whose program is not there, before trials are spent on it.
+    """Refuse a command whose program is not there, or a trainer that cannot train, before trials are spent on it.
 
     Raises:
-        UsageError: it is neither on PATH nor a path to an executable.
+        UsageError: it is neither on PATH nor a path to an executable, or not a Python with the training's libraries.
     """
+    if jobs.definition.command is None:
+        jobs.trainer.require()
     if not jobs.finds_program():
         command = jobs.definition.command or ("",)
         raise UsageError(

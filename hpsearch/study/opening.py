@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -111,6 +112,16 @@ def keep_prepared(ledger: Ledger, info: dict[str, Any]) -> None:
                 "restore it, or start a study of another name",
             )
     ledger.study.set_user_attr(attrs.PREPARED, info)
+
+
+def changed_versions(stored: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+    """What to say where a study goes on with other libraries, or another backend, than it began with; else nothing."""
+    before, now = ({"backend": each.get("backend"), **each.get("versions", {})} for each in (stored, info))
+    if not stored or before == now:
+        return ""
+    pairs = ((name, before.get(name), now.get(name)) for name in sorted({*before, *now}))
+    changed = ", ".join(f"{name} {old or 'none'} -> {new or 'none'}" for name, old, new in pairs if old != new)
+    return f"trials from here on run with other versions than those before, which may change their results: {changed}"
 
 
 def begin(ledger: Ledger) -> None:

@@ -30,6 +30,7 @@ class RunOptions:
     add_trials: int | None = None
     timeout_s: float | None = None
     must_exist: bool = False  # --resume
+    trainer_python: str | None = None
     executor: str = "local"
 
     def __post_init__(self) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.study.interruption import Interruption
-from hpsearch.study.jobs import TRAINING_PROGRAM
 from hpsearch.study.preparing import failure, run_job
+from hpsearch.study.trainer import Trainer, named_python
 from hpsearch.study.view import Happening, View
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.environment import build_environment
@@ -61,7 +61,7 @@ def _job(images: Sequence[Path], model: str, options: Mapping[str, Any], folder:
         id="ocr",
         kind="ocr",
         study="ocr",
-        command=TRAINING_PROGRAM,
+        command=Trainer(named_python(None, os.environ)).command,
         output_dir=folder,
         settings={"images": [str(image.absolute()) for image in images], "model": model, **options},
         environment=build_environment(dict(os.environ), (), kind="ocr")[0],

@@ -51,14 +51,16 @@ def resolve(options: RunOptions) -> Resolved:
     study = _existing(options, name) if note else None
     known = readable_definition(study) if study else None
     layers = (options.config, options.search_space, options.options, options.sets, known.flat() if known else None)
-    return Resolved(name, load_definition(name, *layers), known is not None, "" if known else note)
+    definition = load_definition(name, *layers).with_trainer(options.trainer_python)
+    return Resolved(name, definition, known is not None, "" if known else note)
 
 
 def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
     """The name and the stored definition of an existing study; without a name, of the only unfinished one."""
     name = options.study if options.study is not None else only_unfinished(options.url)
     with storage_errors(options.url):
-        return name, stored_definition(load_study(open_storage(options.url), name, options.url))
+        definition = stored_definition(load_study(open_storage(options.url), name, options.url))
+    return name, definition.with_trainer(options.trainer_python)
 
 
 def planned_target(options: RunOptions, name: str, definition: StudyDefinition) -> int:

@@ -48,7 +48,7 @@ def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenT
         "duration_s": round(outcome.duration_s, 3),
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
-        "versions": versions(),
+        "versions": versions_of_trial(folder),
     }
     write_json(folder / f"trial_{job.root}_results.json", results)
 
@@ -95,10 +95,26 @@ def keep_best_adapters(ledger: Ledger, folders: StudyFolders) -> None:
             _drop_heavy(folders.attempt(root_of(trial), attempt_of(trial)))
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides a result, as far as installed."""
-    found = {"python": platform.python_version()}
-    for name in ("hpsearch", "optuna", "torch", "transformers", "trl", "peft"):
+def versions(trained: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Versions of what decides a result: ``trained``, those of the Python that trained (which may be another than this
+    one), where they are known; else what is installed here."""
+    if trained:
+        return {**_installed("hpsearch", "optuna"), **trained}
+    here = {"python": platform.python_version()}
+    return here | _installed("hpsearch", "optuna", "torch", "transformers", "trl", "peft")
+
+
+def versions_of_trial(folder: Path) -> dict[str, str]:
+    """Versions that the training program wrote into a trial's folder; of a program of the user's, those here."""
+    try:
+        return versions(json.loads((folder / "versions.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return versions()
+
+
+def _installed(*names: str) -> dict[str, str]:
+    found = {}
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -128,7 +144,7 @@ def _best_params(ledger: Ledger, best: FrozenTrial, prepared: Mapping[str, Any])
         "seed": best_config(ledger, best)["seed"],
         "data_fingerprint": prepared.get("fingerprint"),
         "model_fingerprint": prepared.get("model_fingerprint"),
-        "versions": versions(),
+        "versions": versions(prepared.get("versions")),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -26,6 +26,7 @@ from hpsearch.study.lookup import (
 )
 from hpsearch.study.opening import (
     begin,
+    changed_versions,
     keep_prepared,
     new_id,
     nothing_to_do,
@@ -107,7 +108,7 @@ def _run(
     name: str, definition: StudyDefinition, options: RunOptions, view: View, *, resuming: bool = False
 ) -> RunSummary:
     folders = study_folders(options.base_output_dir.absolute(), name)
-    if not resuming:
+    if not resuming or definition.command is None:
         require_program(job_maker(definition, folders, Path.cwd()))
     with storage_errors(options.url), Interruption() as interruption:
         storage = open_storage(options.url, create=True)
@@ -216,8 +217,11 @@ class _Run:
             return {}
         info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
         if info is not None:
+            changed = changed_versions(prepared_info(self.ledger), info) if self.ledger.trials() else ""
             keep_prepared(self.ledger, info)
             show_prepared(self.view, info)
+            if changed:
+                self.view(Note(changed, warning=True))
             for text in room_for(self.ledger.definition, info["figures"], self.folders.root):
                 self.view(Note(text, warning=True))
         return info

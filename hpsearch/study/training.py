@@ -16,14 +16,14 @@ from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import closed, job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.preparing import failure, prepare, run_job, show_prepared
-from hpsearch.study.results import versions
+from hpsearch.study.results import versions_of_trial
 from hpsearch.study.view import View, silent
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job, Outcome, encode_values
 
 _MARKER = ".train"  # in a folder that a fine-tune may overwrite
-_RESULTS = ("config.json", "predictions.jsonl", "train_results.json")
+_RESULTS = ("config.json", "versions.json", "predictions.jsonl", "train_results.json")
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,6 @@ def _write_results(output_dir: Path, settings: Mapping[str, Any], outcome: Outco
         "untuned": encode_values(untuned),
         "settings": dict(settings),
         "duration_s": round(outcome.duration_s, 3),
-        "versions": versions(),
+        "versions": versions_of_trial(output_dir),
     }
     write_json(output_dir / "train_results.json", results)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from pathlib import Path
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
@@ -55,6 +56,7 @@ def _do(job: Job) -> None:
 
         read_pictures(job)
     elif job.kind in ("trial", "train"):
+        _start_backend(job)
         from hpsearch.training.recipe import run_trial
 
         run_trial(job)
@@ -62,6 +64,16 @@ def _do(job: Job) -> None:
         raise UsageError(
             f"a job's kind must be preflight, prepare, trial, train or ocr, but is {job.kind!r}", "mend the job"
         )
+
+
+def _start_backend(job: Job) -> None:
+    """Import first what the backend wants to be first; a job without a prepared folder is refused by the recipe."""
+    from hpsearch.training.backends.starting import start_backend
+    from hpsearch.training.prepared import Prepared
+
+    if job.prepared_dir is not None:
+        folder = Path(job.prepared_dir)
+        start_backend(Prepared.read(folder).backend, folder)
 
 
 def _set_environment(kind: str) -> None:
@@ -76,8 +88,13 @@ def _set_environment(kind: str) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-if __name__ == "__main__":
+def end() -> None:
+    """Do the job and end the process with its exit code."""
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is written: taking torch and transformers apart again would cost a second or two
+
+
+if __name__ == "__main__":
+    end()

@@ -12,7 +12,8 @@ from typing import Any
 from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training import checks
-from hpsearch.training.backends import choose_backend
+from hpsearch.training.backends.choice import check_backend, choose_backend
+from hpsearch.training.backends.starting import start_backend
 from hpsearch.training.base_model import BaseModel, find_base
 from hpsearch.training.data import Data, gather
 from hpsearch.training.models import find_model, model_fingerprint
@@ -59,6 +60,7 @@ def preflight(job: Job) -> None:
     task = _Task(folder, candidates, "", progress, {})
     base = find_base(task.settings, progress, weights=False)
     data = gather(find_source(task.settings), task.settings, folder, progress)
+    _choose(task)
     flown = _fly(task, base, data)
     found = asdict(flown) | {"warnings": [*data.warnings, *flown.warnings]}
     (folder / PREFLIGHT_FILE).write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
@@ -99,12 +101,27 @@ def _prepare(task: _Task, source: Source) -> Prepared:
     base = find_base(task.settings, task.progress, weights=False)
     try:
         data = gather(source, task.settings, task.folder, task.progress)
+        task.progress.phase("load the libraries")
+        backend = _choose(task)
+        start_backend(backend[0], task.folder)  # before anything imports transformers
         flown = _fly(task, base, data)
         fingerprint = data.write(task.folder)
     finally:
         shutil.rmtree(task.folder / SCRATCH, ignore_errors=True)
     model = find_model(task.settings.model_name, task.settings.model_revision, task.progress)
-    return _measure(task, BaseModel(model, base.family, base.profile), data, flown, fingerprint)
+    return _measure(task, BaseModel(model, base.family, base.profile), data, flown, fingerprint, backend)
+
+
+def _choose(task: _Task) -> tuple[str, str]:
+    """The backend for all trials, and why.
+
+    Raises:
+        UsageError: it cannot work here, or does not honour what a trial would ask of it.
+    """
+    backend, reason = choose_backend(task.settings.backend, task.candidates)
+    for candidate in task.candidates:
+        check_backend(backend, candidate)
+    return backend, reason
 
 
 def _fly(task: _Task, base: BaseModel, data: Data) -> Any:
@@ -115,11 +132,13 @@ def _fly(task: _Task, base: BaseModel, data: Data) -> Any:
     return fly(base, data, task.candidates, this_machine(), task.folder, task.progress)
 
 
-def _measure(task: _Task, base: BaseModel, data: Data, flown: Any, fingerprint: str) -> Prepared:
+def _measure(
+    task: _Task, base: BaseModel, data: Data, flown: Any, fingerprint: str, chosen: tuple[str, str]
+) -> Prepared:
     """What needs the weights, and all of it put together."""
     from hpsearch.training.measuring import Task, measure
 
-    backend, reason = choose_backend(task.settings.backend)
+    backend, reason = chosen
     rows = {split: len(data.rows[split]) for split in SPLITS}
     measured = measure(
         Task(backend, base, task.settings, task.folder, flown.figures, rows, task.resolved), task.progress

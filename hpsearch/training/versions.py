@@ -5,7 +5,10 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "bitsandbytes", "pillow")
+LIBRARIES = (
+    *("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "bitsandbytes", "pillow"),
+    *("unsloth", "unsloth_zoo", "triton", "xformers"),
+)
 
 
 def library_versions() -> dict[str, str]:

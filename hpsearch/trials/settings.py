@@ -39,8 +39,10 @@ class TrainSettings(BaseModel):
     skip_verification: bool = Field(
         False, description="Do not compare the model's configuration with what its family and profile expect."
     )
-    backend: Literal["auto", "hf"] = Field(
-        "auto", description="Training backend: hf is transformers + trl + peft. auto picks it and says why."
+    backend: Literal["auto", "hf", "unsloth"] = Field(
+        "auto",
+        description="Training backend: hf is transformers + trl + peft; unsloth is faster, needs a CUDA GPU and its "
+        "own versions of them. auto takes unsloth where it can work, else hf, and says why.",
     )
     load_in_4bit: bool = Field(False, description="Load the base in 4 bits (bitsandbytes). Needs a CUDA GPU.")
     bnb_4bit_quant_type: Literal["nf4", "fp4"] = Field(

@@ -17,7 +17,8 @@ from transformers.training_args import OptimizerNames
 
 from hpsearch.errors import UsageError
 from hpsearch.training.arguments import lora_options, training_options, warmup
-from hpsearch.training.backends import BACKENDS, choose_backend
+from hpsearch.training.backends import BACKENDS
+from hpsearch.training.backends.choice import Obstacle, choose_backend
 from hpsearch.training.backends.hf import four_bits
 from hpsearch.training.base_model import known_base
 from hpsearch.training.batches import Batching, batching_of
@@ -181,7 +182,10 @@ def _(bench: Bench) -> None:
 
 @shows("backend")
 def _(bench: Bench) -> None:
-    assert choose_backend("hf")[0] == choose_backend("auto")[0] == "hf"
+    assert choose_backend("hf")[0] == "hf"
+    assert choose_backend("auto", obstacle=lambda: Obstacle("no GPU", ""))[0] == "hf"
+    with pytest.raises(UsageError, match="backend unsloth cannot work here: no GPU; buy one"):
+        choose_backend("unsloth", obstacle=lambda: Obstacle("no GPU", "buy one"))
     assert set(BACKENDS) == set(TrainSettings.model_json_schema()["properties"]["backend"]["enum"]) - {"auto"}
 
 

@@ -64,11 +64,10 @@ def _hf() -> Backend:
     return HfBackend()
 
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"hf": _hf}
+def _unsloth() -> Backend:
+    from hpsearch.training.backends.unsloth import UnslothBackend
+
+    return UnslothBackend()
 
 
-def choose_backend(setting: str) -> tuple[str, str]:
-    """The backend's name for a setting, and why."""
-    if setting == "auto":
-        return "hf", "the only one there is"
-    return setting, "the settings name it"
+BACKENDS: dict[str, Callable[[], Backend]] = {"hf": _hf, "unsloth": _unsloth}

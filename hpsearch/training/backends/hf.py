@@ -19,7 +19,7 @@ from hpsearch.training.processors import has_torchvision, load_processor
 from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class HfBackend:
@@ -35,7 +35,7 @@ class HfBackend:
         _import_libraries(device)
         hide_bars()
         precision = choose_precision(settings.precision, device)
-        options: dict[str, Any] = {"dtype": _DTYPES[precision]}
+        options: dict[str, Any] = {"dtype": DTYPES[precision]}
         if settings.load_in_4bit:
             options["quantization_config"] = four_bits(family, settings, precision)
         if device == "cuda":
@@ -71,10 +71,15 @@ class HfBackend:
             args=SFTConfig(output_dir=str(folder), **_current_names(options, SFTConfig)),
             train_dataset=rows,
             processing_class=loaded.processor,
+            data_collator=self.collator(loaded, settings),
             callbacks=list(callbacks),
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
+
+    def collator(self, loaded: Loaded, settings: TrainSettings) -> Any:
+        """What makes batches of rows; None for trl's own."""
+        return None
 
     def to_inference(self, loaded: Loaded) -> None:
         """Switch dropout off."""
@@ -116,6 +121,6 @@ def four_bits(family: Family, settings: TrainSettings, precision: str) -> Any:
         load_in_4bit=True,
         bnb_4bit_quant_type=settings.bnb_4bit_quant_type,
         bnb_4bit_use_double_quant=settings.bnb_4bit_use_double_quant,
-        bnb_4bit_compute_dtype=_DTYPES[precision],
+        bnb_4bit_compute_dtype=DTYPES[precision],
         llm_int8_skip_modules=list(family.unquantized),
     )

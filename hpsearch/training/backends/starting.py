@@ -1,0 +1,81 @@
+"""What a backend needs done before any other library is imported. For unsloth that is a lot; for hf nothing.
+
+unsloth replaces parts of transformers, trl and peft while it is imported, and must come before them. It also compiles
+parts of the model, into folders that several processes must not share (unsloth#8457, unsloth_zoo#1328): here each
+process at work has one of its own, and the next one finds what the last one compiled. unsloth takes the address of one
+of them out of the environment again, so it is put back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from itertools import count
+from pathlib import Path
+
+from hpsearch.errors import UsageError
+
+# Below the study's prepared folder.
+CACHES = "compiled"
+_VARIABLES = {
+    "UNSLOTH_COMPILE_LOCATION": "unsloth_compiled_cache",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TRITON_CACHE_DIR": "triton",
+}
+_SWITCHES = {
+    "UNSLOTH_DISABLE_STATISTICS": "1",  # it would ask the Hub for a file, to be counted
+    "UNSLOTH_DISABLE_CPU_FALLBACK": "1",  # its CPU version knows no pictures
+}
+
+_slots: list[Path] = []  # this process's; its lock is held for as long as the process lives
+
+
+def start_backend(name: str, folder: Path) -> None:
+    """Get ready for the backend of this name; ``folder`` is the study's prepared folder.
+
+    Raises:
+        UsageError: its libraries cannot be imported.
+    """
+    if name != "unsloth":
+        return
+    use_caches(folder / CACHES)
+    os.environ.update(_SWITCHES)
+    from hpsearch.training.processors import has_torchvision
+
+    has_torchvision()  # says what is wrong where unsloth would only fail
+    try:
+        import unsloth  # noqa: F401
+    except Exception as error:
+        raise UsageError(
+            f"backend unsloth must be importable, but importing it fails: {type(error).__name__}: {error}",
+            'make another environment with `hpsearch setup-trainer --name unsloth`, or set "backend" to "hf"',
+        ) from error
+    keep_caches()
+
+
+def use_caches(folder: Path) -> Path:
+    """Take a folder below ``folder`` that no other process at work has, and name it in the environment."""
+    slot = next(slot for number in count() if _take(slot := folder / f"slot-{number}"))
+    _slots[:] = [slot]
+    keep_caches()
+    return slot
+
+
+def keep_caches() -> None:
+    """Name the caches in the environment again, where this process has any."""
+    for slot in _slots:
+        for variable, name in _VARIABLES.items():
+            (slot / name).mkdir(exist_ok=True)
+            os.environ[variable] = str(slot / name)
+
+
+def _take(slot: Path) -> bool:
+    """Whether the slot was free; it is this process's then, until the kernel gives it back at the process's end."""
+    slot.mkdir(parents=True, exist_ok=True)
+    lock = os.open(slot / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return False
+    return True
