@@ -26,6 +26,7 @@ COMMANDS = {
     "dashboard": "hpsearch.cli.results:dashboard",
     "validate": "hpsearch.cli.validate:validate",
     "train": "hpsearch.cli.train:train",
+    "doctor": "hpsearch.cli.doctor:doctor",
 }
 
 EPILOG = """\b

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_letmein"
@@ -32,7 +33,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         self.requests.append((self.path, self.headers.get("authorization")))
-        name = "/".join(self.path.removeprefix("/api/models").strip("/").split("/")[:2])
+        name = "/".join(urlsplit(self.path).path.removeprefix("/api/models").strip("/").split("/")[:2])
         if name not in ("tiny/open", "tiny/gated"):
             self._refuse(404, "RepoNotFound")
         elif name == "tiny/gated" and self.headers.get("authorization") != f"Bearer {TOKEN}":
@@ -59,7 +60,7 @@ class Hub(BaseHTTPRequestHandler):
                 {"type": "file", "path": path.name, "size": path.stat().st_size, "oid": "x"} for path in files
             ]
         else:
-            listed = {"id": "tiny/open", "sha": COMMIT, "siblings": [{"rfilename": path.name} for path in files]}
+            listed = {"id": "tiny/open", "sha": COMMIT, "siblings": list(map(_sibling, files))}
         self._send(json.dumps(listed).encode(), body, {"Content-Type": "application/json"})
 
     def _file(self, path: Path, body: bool) -> None:
@@ -76,6 +77,10 @@ class Hub(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(content)
+
+
+def _sibling(path: Path) -> dict[str, Any]:
+    return {"rfilename": path.name, "size": path.stat().st_size}
 
 
 @contextmanager
