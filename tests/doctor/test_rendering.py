@@ -57,7 +57,7 @@ def test_a_real_terminal_is_answered_in_colour_within_its_width(tmp_path: Path) 
     environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
     environment.pop("NO_COLOR", None)
     process = subprocess.Popen(
-        [sys.executable, "-m", "hpsearch", "doctor", "--study", "digits-ocr", "--input-data", "nowhere.json"],
+        [sys.executable, "-m", "hpsearch", "doctor", "--study", "digits-ocr", "--input-data", "asset:nowhere"],
         cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal, env=environment,
     )  # fmt: skip
     os.close(terminal)
@@ -71,6 +71,6 @@ def test_a_real_terminal_is_answered_in_colour_within_its_width(tmp_path: Path) 
     os.close(program)
     assert process.wait(60) == 2
     text = output.decode()
-    assert "\x1b[31m✗ red    \x1b[0m data" in text
+    assert "\x1b[31m✗ red    \x1b[0m study" in text
     assert "\x1b[32m✓ ok     \x1b[0m python" in text
     assert all(len(line) <= 80 for line in re.sub("\x1b\\[\\d+m", "", text).splitlines())
