@@ -1,0 +1,312 @@
+"""The sections of the check: functions that yield rows, in one list."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gpu.jobs import Bench, Failed, OutOfTime, Timeline, kill_program, left_over, memory_in_use, required, why
+from gpu.shapes import SHAPES, write_pages
+from gpu.table import Row
+from hpsearch.trials.causes import Cause
+from hpsearch.trials.executors.local import LocalExecutor
+from hpsearch.trials.job import Event, Finished, Progress, Report
+
+GIB, MIB = 1024**3, 1024**2
+BACK_S = 15.0  # for a GPU's memory to come back after a process has ended
+SLACK_BYTES = 64 * MIB  # of memory that counts as none
+TYPICAL_ROWS, TYPICAL_EPOCHS = 1000, 3  # of the study for which the share of the evaluations is reckoned
+DEFAULT_EVALUATIONS, DEFAULT_SAMPLES, ANSWER_TOKENS = 20, 32, 256
+LARGE_BATCH = 64  # without gradient checkpointing, more than any GPU of today holds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run: the backends with why each is left out ("" where it is not), and how much of each section."""
+
+    backends: Mapping[str, str]
+    four_bits: bool
+    quick: bool
+    cpu: bool
+    kills: int = 20
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much work a model is given. Lengths in tokens, pages in pixels."""
+
+    page: int
+    answer: int
+    generated: int
+    rows: Mapping[str, int]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+TINY = Load(64, 16, 8, {"train": 16, "validation": 8, "holdout": 4}, {"per_device_train_batch_size": 4})
+FULL = Load(
+    1024,
+    ANSWER_TOKENS,
+    32,
+    {"train": LARGE_BATCH, "validation": 8, "holdout": 8},
+    {"gradient_checkpointing": True, "max_steps": 6, "evaluations": 1, "eval_samples": 8},
+)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model on disk and a study's rows, made ready by the prepare job for one backend."""
+
+    name: str
+    settings: Mapping[str, Any]
+    prepared: Path
+
+    def with_settings(self, **changes: Any) -> Ready:
+        """The same with other settings of the trial."""
+        return replace(self, settings={**self.settings, **changes})
+
+
+def build(bench: Bench, shape: str) -> tuple[Path, float]:
+    """The folder of a shape's model, and how long writing it took (0.0: it was there)."""
+    folder = bench.folder / "models" / shape
+    if folder.is_dir():
+        return folder, 0.0
+    timeline = required(bench.run(bench.program(f"write-{shape}", "gpu.shapes", shape, str(folder))))
+    return folder, timeline.ended - timeline.launched
+
+
+def make_ready(bench: Bench, shape: str, backend: str, load: Load, **settings: Any) -> Ready:
+    """Write the rows and run the prepare job; once for each shape and backend."""
+    name = f"{shape}-{backend}"
+    wanted = {
+        "model_name": str(build(bench, shape)[0]),
+        "backend": backend,
+        "input_data": str(write_pages(bench.folder / f"pages-{load.page}", load.rows, load.page, load.answer)),
+        "train_split": "train",
+        "val_split": "validation",
+        "holdout_split": "holdout",
+        "instruction": "Read.",
+        "lora_r": 16,
+        "max_new_tokens": load.generated,
+        "gradient_accumulation_steps": 1,
+        **load.settings,
+        **settings,
+    }
+    ready = Ready(name, wanted, bench.folder / f"prepared-{name}")
+    if not (ready.prepared / "prepared.json").is_file():
+        required(bench.run(bench.job("prepare", f"prepare-{name}", wanted, ready.prepared)))
+    return ready
+
+
+def trial(bench: Bench, ready: Ready, name: str, **kwargs: Any) -> Timeline:
+    """Run one trial."""
+    return bench.run(bench.job("trial", f"{name}-{ready.name}", ready.settings, ready.prepared), **kwargs)
+
+
+def tiny(bench: Bench, plan: Plan) -> Iterator[Row]:
+    """Each backend with tiny models of each family: the whole recipe, with the evaluations of a real study."""
+    shapes = ("qwen3_vl-tiny",) if plan.quick else ("qwen3_vl-tiny", "gemma3-tiny")
+    for backend, reason in plan.backends.items():
+        if reason:
+            yield Row("tiny", backend, "skipped", reason)
+            continue
+        for shape in shapes:
+            ready = make_ready(bench, shape, backend, TINY).with_settings(
+                num_train_epochs=5, eval_samples=8, evaluations=4 if plan.quick else DEFAULT_EVALUATIONS
+            )
+            timeline = required(trial(bench, ready, "tiny"))
+            found = timeline.outcome.metrics
+            yield from _times("tiny", ready.name, timeline)
+            share = found["eval_seconds"] / (found["eval_seconds"] + found["train_seconds"])
+            yield Row("tiny", f"{ready.name}: share of the evaluations", f"{share:.0%}", "the final ones included")
+
+
+def _times(section: str, name: str, timeline: Timeline) -> Iterator[Row]:
+    found = timeline.outcome.metrics
+    start = timeline.phases["load"] - timeline.launched
+    yield Row(section, f"{name}: start", f"{start:.1f} s", "from the launch to the recipe")
+    yield Row(section, f"{name}: load", f"{timeline.between('load', 'train'):.1f} s", "libraries, base, LoRA, trainer")
+    yield Row(section, f"{name}: step", f"{1 / found['it_per_s']:.3g} s", "forward, backward, optimiser; warm-up too")
+    yield Row(section, f"{name}: peak memory", f"{found['peak_memory_bytes'] / GIB:.2f} GiB", "torch's own count")
+
+
+def faults(bench: Bench, plan: Plan) -> Iterator[Row]:
+    """Real texts of real failures, and the cause that each is taken for."""
+    target = bench.folder / "faults.json"
+    required(bench.run(bench.program("faults", "gpu.faults", str(target))))
+    for each in json.loads(target.read_text()):
+        verdict = each["cause"] or ("not classified" if each["type"] else "not reached")
+        yield Row("out of memory", each["way"], verdict, f"{each['type']}: {each['said']}"[:160])
+
+
+def memory_back(bench: Bench, plan: Plan) -> Iterator[Row]:
+    """Nothing stays behind: after a prune, a stop, and many SIGKILLs of the trial's program."""
+    ready = make_ready(bench, "qwen3_vl-tiny", "hf", TINY).with_settings(num_train_epochs=50)
+    before = memory_in_use(bench)
+    yield Row("memory back", "in use before", _bytes(before), "by the driver, of the first GPU" if before else "no GPU")
+
+    def prune(executor: LocalExecutor, event: Event, timeline: Timeline) -> None:
+        if isinstance(event, Report):
+            executor.answer(event.job_id, event.step, True)
+
+    def stop(executor: LocalExecutor, event: Event, timeline: Timeline) -> None:
+        if isinstance(event, Progress) and event.values.get("phase") == "train":
+            executor.stop(event.job_id, 10.0)
+
+    for what, watch in (("prune", prune), ("stop", stop)):
+        timeline = trial(bench, ready, what, watch=watch)
+        yield Row("memory back", f"after a {what}", *_back(bench, before, timeline.outcome.cause.value))
+    yield from _kills(bench, ready, before, plan)
+
+
+def _kills(bench: Bench, ready: Ready, before: int, plan: Plan) -> Iterator[Row]:
+    """Launch trials, kill each one's program when it trains, and look at what is left once all are gone."""
+    causes: dict[str, int] = {}
+    executor = LocalExecutor(slots=1 if plan.cpu else 4)
+    try:
+        for first in range(0, plan.kills, executor.slots):
+            _kill_some(bench, ready, range(first, min(first + executor.slots, plan.kills)), executor, causes)
+    except OutOfTime:
+        yield Row("memory back", "SIGKILLs", f"cut after {sum(causes.values())} of {plan.kills}", "time was up")
+    finally:
+        executor.close()
+    told = ", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"
+    yield Row("memory back", f"after {sum(causes.values())} SIGKILLs", *_back(bench, before, told))
+
+
+def _kill_some(bench: Bench, ready: Ready, numbers: range, executor: LocalExecutor, causes: dict[str, int]) -> None:
+    jobs = {}
+    for number in numbers:
+        job = bench.job("trial", f"kill-{number}", ready.settings, ready.prepared)
+        jobs[job.id] = job
+        executor.launch(job)
+    left = set(jobs)
+    while left:
+        if bench.left_s <= 0:
+            raise OutOfTime
+        for event in executor.events(min(1.0, bench.left_s)):
+            if isinstance(event, Progress) and event.values.get("phase") == "train":
+                kill_program(jobs[event.job_id])
+            elif isinstance(event, Report):
+                executor.answer(event.job_id, event.step, False)
+            elif isinstance(event, Finished):
+                left.discard(event.job_id)
+                causes[event.outcome.cause.value] = causes.get(event.outcome.cause.value, 0) + 1
+
+
+def _back(bench: Bench, before: int, told: str) -> tuple[str, str]:
+    """How much more memory is in use than before, once it had time to come back; how the trial ended."""
+    began = time.monotonic()
+    while (more := memory_in_use(bench) - before) > SLACK_BYTES and time.monotonic() - began < BACK_S:
+        time.sleep(0.1)
+    processes = left_over()
+    measured = f"{processes} processes left" + ("" if bench.cpu else f", {_bytes(max(more, 0))} more than before")
+    return measured, f"{told}; looked at for {time.monotonic() - began:.1f} s"
+
+
+def between_trials(bench: Bench, plan: Plan) -> Iterator[Row]:
+    """What a search does between the last step of one trial and the first of the next."""
+    ready = make_ready(bench, "qwen3_vl-tiny", "hf", TINY).with_settings(num_train_epochs=1, evaluations=1)
+
+    def stop(executor: LocalExecutor, event: Event, timeline: Timeline) -> None:
+        if "train" in timeline.phases:
+            executor.stop(timeline_id, 0.0)
+
+    timeline_id = f"second-{ready.name}"
+    executor = LocalExecutor()
+    try:
+        first = required(trial(bench, ready, "first", executor=executor))
+        second = trial(bench, ready, "second", executor=executor, watch=stop)
+    finally:
+        executor.close()
+    if "train" not in second.phases:
+        raise Failed(why(second.outcome))
+    judged, saved = first.between("final evaluation", "save"), first.ended - first.phases["save"]
+    started = second.phases["load"] - second.launched
+    text = f"final judging {judged:.1f} s, save and exit {saved:.1f} s, start {started:.1f} s, "
+    text += f"load {second.between('load', 'train'):.1f} s"
+    whole = second.phases["train"] - first.phases["final evaluation"]
+    yield Row("between trials", "last step to the next first", f"{whole:.1f} s", text)
+
+
+def full(shape: str) -> Callable[[Bench, Plan], Iterator[Row]]:
+    """A section for a model of full size."""
+
+    def section(bench: Bench, plan: Plan) -> Iterator[Row]:
+        if plan.cpu or plan.quick:
+            yield Row(shape, "all", "skipped", "needs CUDA" if plan.cpu else "--quick")
+            return
+        try:
+            yield from _full(bench, plan, shape)
+        finally:  # tens of gigabytes
+            shutil.rmtree(bench.folder / "models" / shape, ignore_errors=True)
+
+    return section
+
+
+def _full(bench: Bench, plan: Plan, shape: str) -> Iterator[Row]:
+    folder, seconds = build(bench, shape)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    yield Row(shape, "random weights written", f"{seconds:.0f} s", f"{size / 1e9:.1f} GB, {SHAPES[shape][0]}")
+    share = bench.left_s / max(sum(not reason for reason in plan.backends.values()), 1)
+    for backend, reason in plan.backends.items():
+        if reason:
+            yield Row(shape, backend, "skipped", reason)
+            continue
+        part = replace(bench, deadline=min(bench.deadline, time.monotonic() + share))
+        try:
+            yield from _trained(part, shape, backend, plan)
+        except OutOfTime:
+            yield Row(shape, backend, "cut", f"its {share:.0f} s were used up")
+        except Failed as error:
+            yield Row(shape, backend, "failed", str(error))
+
+
+def _trained(bench: Bench, shape: str, backend: str, plan: Plan) -> Iterator[Row]:
+    bits = "4 bits" if plan.four_bits else "16 bits, no bitsandbytes"
+    ready = make_ready(bench, shape, backend, FULL, load_in_4bit=plan.four_bits)
+    timeline = required(trial(bench, ready, "full"))
+    name, found = f"{backend}, {bits}", timeline.outcome.metrics
+    yield from _times(shape, name, timeline)
+    judged = FULL.settings["eval_samples"] + FULL.rows["validation"] + FULL.rows["holdout"]
+    each = found["eval_seconds"] / judged * ANSWER_TOKENS / FULL.generated
+    yield Row(shape, f"{name}: judging a row", f"{each:.2f} s", f"for {ANSWER_TOKENS} tokens, from {FULL.generated}")
+    judging = DEFAULT_EVALUATIONS * DEFAULT_SAMPLES * each
+    share = judging / (judging + TYPICAL_ROWS * TYPICAL_EPOCHS / found["it_per_s"])
+    remark = f"reckoned: {DEFAULT_EVALUATIONS} of {DEFAULT_SAMPLES} rows, {TYPICAL_EPOCHS} epochs of {TYPICAL_ROWS}"
+    yield Row(shape, f"{name}: share of the evaluations", f"{share:.0%}", remark)
+    before = memory_in_use(bench)
+    large = ready.with_settings(per_device_train_batch_size=LARGE_BATCH, gradient_checkpointing=False)
+    outcome = trial(bench, large, "large").outcome
+    expected = {Cause.CUDA_OOM: "cuda_oom", Cause.OK: "ok: it fitted, or was made smaller"}
+    verdict = expected.get(outcome.cause, f"{outcome.cause.value} (cuda_oom expected)")
+    yield Row(shape, f"{name}: batch of {LARGE_BATCH}", verdict, outcome.message[:160])
+    yield Row(shape, f"{name}: memory after it", *_back(bench, before, outcome.cause.value))
+
+
+def _bytes(size: int) -> str:
+    return f"{size / GIB:.2f} GiB"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the check, and its share of the whole time, in 0..1."""
+
+    name: str
+    rows: Callable[[Bench, Plan], Iterator[Row]]
+    share: float
+
+
+# The shares make one. Adding a section is an entry here.
+SECTIONS = (
+    Section("tiny", tiny, 0.15),
+    Section("faults", faults, 0.04),
+    Section("memory", memory_back, 0.13),
+    Section("between", between_trials, 0.06),
+    Section("gemma3-12b", full("gemma3-12b"), 0.31),
+    Section("qwen3_vl-8b", full("qwen3_vl-8b"), 0.31),
+)
