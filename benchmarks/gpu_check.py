@@ -57,7 +57,7 @@ def main() -> None:
     if not versions.get("GPU") and not asked.cpu:
         raise SystemExit("torch sees no CUDA GPU here; try: python benchmarks/gpu_check.py --cpu")
     plan = Plan(
-        backends={name: _why_not(name, versions) for name in KNOWN_BACKENDS},
+        backends={name: _why_not(name, versions, asked.cpu) for name in KNOWN_BACKENDS},
         four_bits="bitsandbytes" in versions and not asked.cpu,
         quick=asked.quick,
         cpu=asked.cpu,
@@ -112,7 +112,7 @@ def _versions(python: str) -> dict[str, str]:
     return found
 
 
-def _why_not(backend: str, versions: dict[str, str]) -> str:
+def _why_not(backend: str, versions: dict[str, str], cpu: bool) -> str:
     """Why a backend is left out; empty where it is not."""
     try:
         TrainSettings(backend=backend)
@@ -120,7 +120,9 @@ def _why_not(backend: str, versions: dict[str, str]) -> str:
         return "this hpsearch has no such backend"
     if backend not in BACKENDS:
         return "this hpsearch has no such backend"
-    return "unsloth is not installed" if backend == "unsloth" and "unsloth" not in versions else ""
+    if backend == "unsloth" and "unsloth" not in versions:
+        return "unsloth is not installed"
+    return "needs CUDA" if backend == "unsloth" and cpu else ""
 
 
 def _machine(versions: dict[str, str]) -> dict[str, str]:

@@ -91,7 +91,6 @@ class Bench:
 
     def program(self, name: str, module: str, *words: str) -> Job:
         """A job that runs one of this check's own programs."""
-        path = os.pathsep.join(filter(None, (str(BENCHMARKS), str(BENCHMARKS.parent), os.environ.get("PYTHONPATH"))))
         return Job(
             id=name,
             kind="trial",
@@ -100,12 +99,14 @@ class Bench:
             output_dir=str(self.folder / name),
             settings={},
             metric="done",
-            environment={**self._environment("trial"), "PYTHONPATH": path},
+            environment=self._environment("trial"),
         )
 
     def _environment(self, kind: str) -> dict[str, str]:
+        """That of any job; and this checkout, which another interpreter does not have."""
+        path = os.pathsep.join(filter(None, (str(BENCHMARKS), str(BENCHMARKS.parent), os.environ.get("PYTHONPATH"))))
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if self.cpu else {}
-        return build_environment(os.environ, (), kind=kind, extra=hidden)[0]
+        return build_environment(os.environ, (), kind=kind, extra={**hidden, "PYTHONPATH": path})[0]
 
     def run(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,6 @@ from hpsearch.doctor.driver import find_driver
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.trainer import CHECKS, Answer, ask
 from hpsearch.errors import HpsearchError, StorageError
-from hpsearch.study.jobs import TRAINING_PROGRAM
 from hpsearch.study.options import RunOptions
 from hpsearch.study.resolving import resolve
 from hpsearch.trials.diagnosis import Finding, Level, Question
@@ -41,7 +41,7 @@ def examine(
     *,
     is_named: bool = True,
     timeout_s: float = TIMEOUT_S,
-    python: str = TRAINING_PROGRAM[0],
+    python: str = sys.executable,
     environ: Mapping[str, str] | None = None,
 ) -> Sequence[Finding]:
     """Look at this machine, and with ``is_named`` at the study that ``options`` mean. Nothing is written or downloaded.

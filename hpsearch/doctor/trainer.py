@@ -9,15 +9,23 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hpsearch.trials.diagnosis import Finding, Question, red
 
-PROGRAM = ("-m", "hpsearch.training.doctor")
+# Starts hpsearch.training.doctor in any interpreter: another one need not have hpsearch, and must not be shown the
+# packages that stand beside this one's.
+_START = (
+    "import runpy, sys; package = type(sys)('hpsearch'); package.__path__ = [sys.argv.pop(1)]; "
+    "sys.modules['hpsearch'] = package; runpy.run_module('hpsearch.training.doctor', run_name='__main__')"
+)
+_PACKAGE = str(Path(__file__).resolve().parents[1])
 # In the order in which they are asked; those of hpsearch.training.doctor.checks.
 CHECKS = ("training", "torch", "torchvision", "bitsandbytes", "unsloth", "token", "model", "settings")
 
@@ -48,6 +56,11 @@ class Answer:
             self.facts[line["fact"]] = line["value"]
 
 
+def program(python: str) -> tuple[str, ...]:
+    """The argv of the training side's part; the working folder is searched for modules where jobs search it, too."""
+    return (python, *(() if python == sys.executable else ("-P",)), "-c", _START, _PACKAGE)
+
+
 def ask(question: Question, python: str, environment: Mapping[str, str]) -> Answer:
     """Have ``python`` answer the question, with so many processes as it takes."""
     answer, left = Answer(), list(question.checks)
@@ -56,7 +69,7 @@ def ask(question: Question, python: str, environment: Mapping[str, str]) -> Answ
         broken = answer.broken
         if not broken:
             if said:
-                answer.findings.append(_never_started(said, python, question))
+                answer.findings.append(_never_started(said, python))
             return answer
         answer.findings.append(red(broken, f"this check {said}", _remedy(broken, question)))
         answer.ended.append(broken)
@@ -71,17 +84,15 @@ def _remedy(check: str, question: Question) -> str:
     return "run hpsearch doctor again, with --timeout 300 where the disk or the network is slow"
 
 
-def _never_started(said: str, python: str, question: Question) -> Finding:
-    if "No module named" in said and "hpsearch" in said:
-        return red("training", f"the training interpreter {python} has no hpsearch", question.install)
-    return red("training", f"the training interpreter {python} {said}", question.install)
+def _never_started(said: str, python: str) -> Finding:
+    return red("training", f"the training interpreter {python} {said}", "name a Python of 3.11 or newer, with torch")
 
 
 class _Process:
     """One process that answers, until its end or until a check takes too long."""
 
     def __init__(self, question: Question, python: str, environment: Mapping[str, str], answer: Answer) -> None:
-        self._question, self._argv, self._environment = question, (python, *PROGRAM), environment
+        self._question, self._argv, self._environment = question, program(python), environment
         self._answer = answer
 
     def listen(self) -> str:

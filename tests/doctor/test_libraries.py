@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from hpsearch.doctor.service import examine
 from hpsearch.doctor.trainer import CHECKS, ask
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import checks
 from hpsearch.trials.diagnosis import Level, Question
-from tests.doctor.conftest import ROOT, Doctor, Plants, smi_answer
+from tests.doctor.conftest import Doctor, Plants, smi_answer
 
 H200 = {"name": "NVIDIA H200", "total": 143771, "free": 143354}
 
@@ -124,7 +122,7 @@ def test_what_unsloth_does_not_take_is_named(doctor: Doctor, plants: Plants) -> 
 
 
 def test_a_missing_training_side_is_red_with_the_command(empty_python: str, tmp_path: Path) -> None:
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     options = RunOptions(study="digits-ocr", base_output_dir=tmp_path)
     found = examine(options, python=empty_python, environ=environ)
     by_check = {finding.check: finding for finding in found}
@@ -135,15 +133,16 @@ def test_a_missing_training_side_is_red_with_the_command(empty_python: str, tmp_
     assert by_check["data"].level is Level.OK
 
 
-def test_an_interpreter_without_hpsearch_or_none_at_all_is_red(
-    empty_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)  # where no checkout is found either
+def test_an_interpreter_that_cannot_be_started_is_red(tmp_path: Path) -> None:
     question = Question(checks=CHECKS)
-    (found,) = ask(question, empty_python, {"PATH": os.environ["PATH"]}).findings
-    assert found.text == f"the training interpreter {empty_python} has no hpsearch"
     (found,) = ask(question, "/no/such/python", {}).findings
     assert found.text == "the training interpreter /no/such/python cannot be started: No such file or directory"
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\necho 'Unknown option: -P' >&2\nexit 2\n")
+    old.chmod(0o755)
+    (found,) = ask(question, str(old), {"PATH": os.environ["PATH"]}).findings
+    assert (found.check, found.level) == ("training", Level.RED)
+    assert "ended with exit code 2: Unknown option: -P" in found.text
 
 
 # As much of torch as is asked on machines that are not here.
