@@ -41,6 +41,8 @@ def _without_gpus(patient: Patient) -> Finding:
     again = "then try: nvidia-smi"
     if found.problem:
         text = found.problem + (f" (driver {found.version})" if found.version else "")
+        if not found.version and not found.cards:  # tools without a GPU, as in many images
+            return warning("driver", f"{text}; no GPU is seen either: fine-tunes run on the CPU")
         return red(
             "driver", text, f"reboot, or install the driver again; in a container start it with --gpus all; {again}"
         )

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.doctor import machine
 from hpsearch.doctor.driver import Driver, find_driver
+from hpsearch.doctor.patient import Patient
+from hpsearch.study.options import RunOptions
+from hpsearch.trials.diagnosis import Finding, Level
 from tests.doctor.conftest import Plants, smi_answer
 
 GIB = 1024**3
@@ -146,3 +150,16 @@ def test_cards_without_a_driver_are_seen_on_the_bus(look: Plants, tmp_path: Path
         (tmp_path / "pci" / name / "class").write_text(kind + "\n")
     found = find(tmp_path)
     assert (found.version, found.gpus, found.cards) == ("", (), 1)
+
+
+def test_a_broken_driver_is_red_beside_a_card_and_a_warning_without_one(tmp_path: Path) -> None:
+    def look_at(driver: Driver) -> Finding:
+        (found,) = machine.driver(Patient(RunOptions(), driver))
+        return found
+
+    problem = "nvidia-smi fails: it says nothing"
+    assert look_at(Driver(problem=problem, cards=1)).level is Level.RED
+    assert look_at(Driver(problem=problem)).level is Level.WARNING
+    assert "no driver" in look_at(Driver(cards=2)).text
+    assert "no GPU can be reached" in look_at(Driver(version="580.95.05")).text
+    assert look_at(Driver()).level is Level.OK

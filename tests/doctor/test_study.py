@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from hpsearch.assets import asset_path
-from hpsearch.trials.diagnosis import Level
+from hpsearch.training.doctor.__main__ import _ask
+from hpsearch.trials.diagnosis import Finding, Level, Question
 from tests.doctor.conftest import Doctor, Plants, smi_answer
 from tests.training.hub import TOKEN, hub_of
 
@@ -114,17 +115,24 @@ def whole_model(folder: Path) -> Path:
         ("config.json", b'{"model_type": "bert"}', "must be of a known family"),
     ],
 )
-def test_a_folder_that_lacks_something_is_red(
-    doctor: Doctor, tmp_path: Path, name: str, content: bytes | None, text: str
-) -> None:
+def test_a_folder_that_lacks_something_is_red(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
     folder = whole_model(tmp_path / "model")
     for each in name.split():
         (folder / each).unlink(missing_ok=True)
         if content is not None:
             (folder / each).write_bytes(content)
-    found = doctor(*DEMO, "--model-name", str(folder)).of("model")
-    assert found.level is Level.RED
-    assert text in found.text
+    found, _ = _ask("model", Question(settings={"model_name": str(folder), "family": "auto"}))
+    reds = [each for each in found if isinstance(each, Finding) and each.level is Level.RED]
+    assert text in reds[0].text
+    assert reds[0].remedy
+
+
+def test_a_broken_folder_is_a_red_line_of_the_command(doctor: Doctor, tmp_path: Path) -> None:
+    folder = whole_model(tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    words = ("--model-name", str(folder), "--set", "model_revision=main")
+    assert doctor(*DEMO, *words[:2]).reds() == {"model"}
+    assert "model_revision names a revision of a Hub model" in doctor(*DEMO, *words).of("model").text
 
 
 def grown(folder: Path, parameters: int) -> Path:

@@ -19,8 +19,9 @@ def compute(question: Question) -> Iterator[Finding]:
         UsageError: it is missing, or cannot be imported.
     """
     imported = _import(question)
-    build = f"CUDA {imported.version.cuda} build" if imported.version.cuda else "CPU build"
-    if not imported.version.cuda:
+    cuda, hip = imported.version.cuda, getattr(imported.version, "hip", None)
+    build = f"CUDA {cuda} build" if cuda else f"ROCm {hip} build" if hip else "CPU build"
+    if not cuda and not hip:
         yield _without_cuda(question, imported, build)
     elif not imported.cuda.is_available():
         yield _without_gpu(question, imported, build)

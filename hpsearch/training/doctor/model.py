@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,10 @@ def _token() -> str | None:
 
 
 def _local(name: str, question: Question) -> Iterator[Finding | Fact]:
-    from hpsearch.assets import asset_path
+    from hpsearch.training.models import find_model
+    from hpsearch.training.progress import Progress
 
-    folder = asset_path(name) if name.startswith(PREFIX) else Path(name).expanduser().absolute()
+    folder = find_model(name, (question.settings or {}).get("model_revision"), Progress("check"))
     yield from _folder(folder, name, question, "is complete")
 
 
@@ -118,6 +120,10 @@ def _remote(name: str, question: Question) -> Iterator[Finding | Fact]:
     yield Fact("to_download", size)
 
 
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
 def _refusal(name: str, revision: Any, error: Exception) -> UsageError:
     """Each way in which the Hub says no, as the rule and its remedy."""
     from huggingface_hub import constants, errors
@@ -147,5 +153,5 @@ def _refusal(name: str, revision: Any, error: Exception) -> UsageError:
             "the Hub does not accept the token", "make a new one on https://huggingface.co/settings/tokens"
         )
     said = f"it answers with status {status}" if status else f"{type(error).__name__}: {error}".splitlines()[0][:150]
-    text = f"{name} is not downloaded, and the Hub at {constants.ENDPOINT} cannot be asked: {said}"
+    text = f"{name} is not downloaded, and the Hub at {_without_password(constants.ENDPOINT)} cannot be asked: {said}"
     return UsageError(text, "connect the network (HTTPS_PROXY behind a proxy), or name a folder in model_name")
