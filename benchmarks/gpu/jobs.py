@@ -161,10 +161,10 @@ def why(outcome: Outcome) -> str:
 
 
 def kill_program(job: Job) -> bool:
-    """SIGKILL the job's own program, not its supervisor; whether it was found."""
-    found = _processes(JOB_VARIABLE, job.output_dir)
-    for pid in found:
-        os.kill(pid, signal.SIGKILL)
+    """SIGKILL the job's own program, not its supervisor nor what it started; whether it was found."""
+    found = _processes(JOB_VARIABLE, f"{job.output_dir}/")
+    if found:
+        os.kill(min(found), signal.SIGKILL)  # it came before its children
     return bool(found)
 
 
@@ -186,6 +186,8 @@ def _processes(variable: str, beginning: str) -> list[int]:
 
 
 def memory_in_use(bench: Bench) -> int:
-    """Bytes of the first GPU's memory in use, by the driver; 0 without a GPU."""
+    """Bytes of memory in use on the GPU that jobs get, by the driver; 0 without a GPU."""
     gpus = () if bench.cpu else find_driver(20.0).gpus
-    return gpus[0].total - gpus[0].free if gpus else 0
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    number = int(first) if first.isdigit() and int(first) < len(gpus) else 0
+    return gpus[number].total - gpus[number].free if gpus else 0

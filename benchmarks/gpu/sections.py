@@ -22,6 +22,7 @@ BACK_S = 15.0  # for a GPU's memory to come back after a process has ended
 SLACK_BYTES = 64 * MIB  # of memory that counts as none
 TYPICAL_ROWS, TYPICAL_EPOCHS = 1000, 3  # of the study for which the share of the evaluations is reckoned
 DEFAULT_EVALUATIONS, DEFAULT_SAMPLES, ANSWER_TOKENS = 20, 32, 256
+DISK_BYTES = {"gemma3-12b": 25 * 10**9, "qwen3_vl-8b": 18 * 10**9}
 LARGE_BATCH = 64  # without gradient checkpointing, more than any GPU of today holds
 
 
@@ -75,6 +76,9 @@ def build(bench: Bench, shape: str) -> tuple[Path, float]:
     folder = bench.folder / "models" / shape
     if folder.is_dir():
         return folder, 0.0
+    free, need = shutil.disk_usage(bench.folder).free, DISK_BYTES.get(shape, 0)
+    if free < need:
+        raise Failed(f"{bench.folder} has {free / 1e9:.0f} GB free, {need / 1e9:.0f} are needed: see --work-dir")
     timeline = required(bench.run(bench.program(f"write-{shape}", "gpu.shapes", shape, str(folder))))
     return folder, timeline.ended - timeline.launched
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sqlite3
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpsearch.assets import asset_path
+from hpsearch.definitions.loading import load_definition
+from hpsearch.doctor import machine, study
+from hpsearch.doctor.driver import Driver, read_smi
+from hpsearch.doctor.patient import Patient
+from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor.__main__ import _ask
 from hpsearch.trials.diagnosis import Finding, Level, Question
 from tests.doctor.conftest import Doctor, Plants, smi_answer
@@ -146,21 +154,30 @@ def grown(folder: Path, parameters: int) -> Path:
     return folder
 
 
-def test_a_model_too_large_for_the_gpu_is_red_on_each(doctor: Doctor, plants: Plants, tmp_path: Path) -> None:
-    small = {"name": "NVIDIA L4", "total": 23034, "free": 22500}
-    busy = {"name": "NVIDIA H200", "total": 143771, "free": 10000, "pid": 4711, "program": "/usr/bin/python3"}
-    folder = grown(tmp_path / "large", 12_200_000_000)
-    plants.smi(smi_answer(small))
-    found = doctor(*DEMO, "--model-name", str(folder)).of("gpu 0")
+def test_the_models_parameters_are_counted_and_do_not_fit(doctor: Doctor, plants: Plants, tmp_path: Path) -> None:
+    plants.smi(smi_answer({"name": "NVIDIA L4", "total": 23034, "free": 22500}))
+    report = doctor(*DEMO, "--model-name", str(grown(tmp_path / "large", 12_200_000_000)))
+    found = report.of("gpu 0")
     assert found.level is Level.RED
     assert "the model's weights alone need about 24.4 GB" in found.text
     assert "load_in_4bit=true" in found.remedy
-    plants.smi(smi_answer(busy, busy | {"free": 100000}))
-    report = doctor(*DEMO, "--model-name", str(folder))
-    assert "held by pid 4711 python3 (140 GB)" in report.of("gpu 0").text
-    assert report.of("gpu 0").remedy == "kill 4711, or take another GPU: export CUDA_VISIBLE_DEVICES=1"
-    assert report.of("gpu 1").level is Level.WARNING
-    assert "billion" not in report.of("model").text
+    assert "12,200.0 million parameters" in report.of("model").text
+
+
+def test_who_holds_a_gpu_is_named_and_another_one_offered() -> None:
+    busy = {"name": "NVIDIA H200", "total": 143771, "free": 10000, "pid": 4711, "program": "/usr/bin/python3"}
+    driver = read_smi(smi_answer(busy, busy | {"free": 100000}, {"name": "NVIDIA H200", "total": 143771, "free": 9000}))
+    patient = Patient(RunOptions(), driver, definition=load_definition("digits-ocr"), facts={"parameters": 12.2e9})
+    first, second, third = machine.gpus(patient)
+    assert "held by pid 4711 python3 (140 GB)" in first.text
+    assert (first.level, first.remedy) == (
+        Level.RED, "kill 4711, or take another GPU: export CUDA_VISIBLE_DEVICES=1"
+    )  # fmt: skip
+    assert second.level is Level.WARNING
+    assert "held by processes that cannot be seen from here" in third.text
+    four_bits = load_definition("gemma-ocr")
+    first, _, _ = machine.gpus(Patient(RunOptions(), driver, definition=four_bits, facts={"parameters": 12.2e9}))
+    assert first.level is Level.WARNING  # 8.5 GB
 
 
 def test_a_model_too_large_for_the_host_is_red(doctor: Doctor, tmp_path: Path) -> None:
@@ -176,29 +193,48 @@ def test_settings_that_this_machine_cannot_honour_are_red(doctor: Doctor) -> Non
     assert "load_in_4bit needs a CUDA GPU" in found.text
 
 
-def test_data_that_is_not_there_is_red(doctor: Doctor, tmp_path: Path) -> None:
-    found = doctor(*DEMO, "--input-data", "pages.json").of("data")
-    assert (found.level, found.text.endswith("pages.json does not exist")) == (Level.RED, True)
-    (tmp_path / "empty").mkdir()
-    assert "holds no .json" in doctor(*DEMO, "--input-data", "empty").of("data").text
-    report = doctor("--study", "gemma-ocr", "--model-name", str(MODEL))
-    assert report.of("data").remedy == "name your rows with --input-data FILE"
+def test_data_that_is_not_there_is_red(tmp_path: Path) -> None:
+    def look_at(data: Path | None) -> Finding:
+        given = {} if data is None else {"input_data": str(data)}
+        definition = load_definition("gemma-ocr", options=given)
+        (found,) = study.data(Patient(RunOptions(), Driver(), definition=definition))
+        return found
+
+    found = look_at(tmp_path / "pages.json")
+    assert (found.level, found.text) == (Level.RED, f"{tmp_path / 'pages.json'} does not exist")
+    assert "holds no .json" in look_at(tmp_path).text
+    assert look_at(None).remedy == "name your rows with --input-data FILE"
+    (tmp_path / "train.json").mkdir()
+    assert "train.json cannot be read: Is a directory" in look_at(tmp_path).text
 
 
-def test_a_storage_that_cannot_be_used_is_red(doctor: Doctor, tmp_path: Path) -> None:
+def storage(**options: Any) -> Finding:
+    """What is found of a storage."""
+    (found,) = study.storage(Patient(RunOptions(**options), Driver()))
+    return found
+
+
+def test_a_storage_that_cannot_be_used_is_red(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"not a database, but long enough to be read as one" * 100)
-    assert doctor("--storage", "sqlite:///broken.db").of("storage").level is Level.RED
+    found = storage(storage=f"sqlite:///{tmp_path / 'broken.db'}")
+    assert (found.level, "this file is not a database" in found.text) == (Level.RED, True)
     (tmp_path / "file").write_text("")
-    found = doctor("--base-output-dir", "file/studies").of("storage")
+    found = storage(base_output_dir=tmp_path / "file" / "studies")
     assert (found.level, "cannot be made" in found.text) == (Level.RED, True)
-    assert not (tmp_path / "studies").exists()
 
 
-def test_a_storage_in_use_can_be_written(doctor: Doctor, tmp_path: Path) -> None:
+def test_a_storage_can_be_made_or_written_and_is_not_changed(tmp_path: Path) -> None:
     from hpsearch.study.storage import open_storage
 
-    open_storage(f"sqlite:///{tmp_path / 'there.db'}", create=True)
-    assert doctor("--storage", "sqlite:///there.db").of("storage").text == "there.db can be opened and written"
+    assert storage(base_output_dir=tmp_path / "studies").level is Level.OK
+    assert list(tmp_path.iterdir()) == []
+    path = tmp_path / "there.db"
+    open_storage(f"sqlite:///{path}", create=True)
+    assert storage(storage=f"sqlite:///{path}").text == f"{path} can be opened and written"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        found = storage(storage=f"sqlite:///{path}")
+    assert (found.level, "another program" in found.text) == (Level.WARNING, True)
 
 
 def test_a_program_of_ones_own_needs_no_training_side(doctor: Doctor, tmp_path: Path) -> None:
