@@ -60,8 +60,9 @@ def test_a_torch_that_cannot_be_imported_is_red(doctor: Doctor, plants: Plants) 
 
 def test_a_cpu_build_beside_a_gpu_is_red_and_names_the_index(doctor: Doctor, plants: Plants) -> None:
     plants.smi(smi_answer(H200))
-    plants.package("torch", "2.13.0", code=CPU_TORCH)
-    found = doctor().of("torch")
+    report = doctor("--study", "gemma-ocr", "--model-name", "asset:digits/gemma3")
+    assert report.of("settings").level is Level.WARNING
+    found = report.of("torch")
     assert found.level is Level.RED
     assert "a CPU build, beside NVIDIA H200" in found.text
     assert "--index-url https://download.pytorch.org/whl/cu130" in found.remedy

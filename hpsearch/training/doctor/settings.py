@@ -20,6 +20,9 @@ def settings(question: Question) -> Iterator[Finding]:
     from hpsearch.training.families import FAMILIES
 
     machine = _machine()
+    if question.gpus and machine.device == "cpu":
+        yield warning("settings", "whether they can be honoured cannot be said until torch can use the GPU")
+        return
     family = FAMILIES.get(str(question.settings.get("family")), next(iter(FAMILIES.values())))
     refused: dict[str, str] = {}
     count = 0
