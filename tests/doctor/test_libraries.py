@@ -60,6 +60,7 @@ def test_a_torch_that_cannot_be_imported_is_red(doctor: Doctor, plants: Plants) 
 
 def test_a_cpu_build_beside_a_gpu_is_red_and_names_the_index(doctor: Doctor, plants: Plants) -> None:
     plants.smi(smi_answer(H200))
+    plants.package("torch", "2.13.0", code=CPU_TORCH)
     report = doctor("--study", "gemma-ocr", "--model-name", "asset:digits/gemma3")
     assert report.of("settings").level is Level.WARNING
     found = report.of("torch")
@@ -150,6 +151,8 @@ def test_an_interpreter_that_cannot_be_started_is_red(tmp_path: Path) -> None:
 CPU_TORCH = """
 __version__ = "2.13.0+cpu"
 class version: cuda = None
+class cuda:
+    def is_available(): return False
 """
 OLD_DRIVER_TORCH = """
 __version__ = "2.13.0"
