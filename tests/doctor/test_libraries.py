@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from hpsearch.doctor.service import examine
 from hpsearch.doctor.trainer import CHECKS, ask
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import checks
+from hpsearch.training.doctor.libraries import unsloth
 from hpsearch.trials.diagnosis import Level, Question
 from tests.doctor.conftest import Doctor, Plants, smi_answer
 
@@ -105,7 +108,7 @@ def test_versions_out_of_their_ranges_are_red(doctor: Doctor, plants: Plants) ->
     plants.package("trl", "9.9")
     plants.package("rapidfuzz", "1.0")
     report = doctor()
-    assert "trl 9.9 (!=1.15.*,<1.17,>=1.14 wanted)" in report.of("training").text
+    assert "trl 9.9 (<1.17 wanted)" in report.of("training").text
     assert "rapidfuzz 1.0 (<4,>=3.13 wanted)" in report.of("hpsearch").text
     assert "install" in report.of("training").remedy
     assert report.exit_code == 2
@@ -115,12 +118,22 @@ def test_what_unsloth_does_not_take_is_named(doctor: Doctor, plants: Plants) -> 
     asks = ("transformers<=5.17.0,!=5.0.0", "trl<=1.15.0", "torch>=2.4,<2.99", "tyro", "wheel ; extra == 'triton'")
     plants.package("unsloth", "2026.10.7", asks=asks)
     found = doctor().of("unsloth")
-    assert found.level is Level.RED
+    assert found.level is Level.WARNING
     assert found.text.startswith("2026.10.7 does not take transformers 5.")
     assert "trl 1." in found.text
     assert "tyro" not in found.text
-    assert "install 'transformers!=5.0.0,<=5.17.0' 'trl<=1.15.0'" in found.remedy
-    assert doctor("--study", "digits-ocr", "--set", "backend=hf").of("unsloth").level is Level.WARNING
+    assert found.text.endswith("the hf backend trains")
+    assert "install 'transformers<=5.17.0' 'trl<=1.15.0'" in found.remedy
+
+
+def test_an_unsloth_that_the_study_names_must_be_there_and_fit(plants: Plants, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = Question(settings={"backend": "unsloth"}, pip="pip")
+    (found,) = unsloth(question)
+    assert (found.level, found.text) == (Level.RED, "the study names it, but it is not installed")
+    plants.package("unsloth", "2026.10.7", asks=("trl<=1.0",))
+    monkeypatch.syspath_prepend(str(plants.folder / "site"))
+    (found,) = unsloth(question)
+    assert (found.level, found.remedy) == (Level.RED, "pip install 'trl<=1.0'")
 
 
 def test_a_missing_training_side_is_red_with_the_command(empty_python: str, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 @dataclass(frozen=True)
 class Misfit:
-    """A requirement that is not met: the package's name, what is asked of it, and what is there (None: nothing)."""
+    """A requirement that is not met: the package's name, the part of what is asked that is not met, and what is there
+    (None: nothing)."""
 
     name: str
     wanted: str
@@ -46,8 +47,9 @@ def misfits(requirements: Iterable[str], *, extra: str = "") -> Iterator[Misfit]
         if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
             continue
         found = version_of(wanted.name)
-        if found is None or not wanted.specifier.contains(found, prereleases=True):
-            yield Misfit(wanted.name, str(wanted.specifier), found)
+        broken = [each for each in wanted.specifier if found is None or not each.contains(found, prereleases=True)]
+        if found is None or broken:
+            yield Misfit(wanted.name, ",".join(sorted(map(str, broken))), found)
 
 
 def asked_by(package: str) -> list[str]:

@@ -109,8 +109,8 @@ def unsloth(question: Question) -> Iterator[Finding]:
         yield ok("unsloth", f"{found}, and the versions beside it are within its caps")
         return
     wanted = " ".join(sorted({shlex.quote(f"{misfit.name}{misfit.wanted}") for misfit in wrong}))
-    level = warning if question.searches("backend") == ["hf"] else red
-    yield level("unsloth", f"{found} does not take {_listed(wrong)}", f"{question.pip} install {wanted}")
+    text, remedy = f"{found} does not take {_listed(wrong)}", f"{question.pip} install {wanted}"
+    yield red("unsloth", text, remedy) if named else warning("unsloth", f"{text}: the hf backend trains", remedy)
 
 
 def _conflicts(package: str, names: Sequence[str] | set[str]) -> list[Misfit]:
