@@ -56,6 +56,7 @@ FULL = Load(
     {"train": LARGE_BATCH, "validation": 8, "holdout": 8},
     {"gradient_checkpointing": True, "max_steps": 6, "evaluations": 1, "eval_samples": 8},
 )
+NARROW = replace(FULL, page=256, answer=32, generated=8, rows={"train": 8, "validation": 4, "holdout": 4})
 
 
 @dataclass(frozen=True)
@@ -237,22 +238,22 @@ def between_trials(bench: Bench, plan: Plan) -> Iterator[Row]:
     yield Row("between trials", "last step to the next first", f"{whole:.1f} s", text)
 
 
-def full(shape: str) -> Callable[[Bench, Plan], Iterator[Row]]:
-    """A section for a model of full size."""
+def shaped(shape: str, load: Load = FULL) -> Callable[[Bench, Plan], Iterator[Row]]:
+    """A section for a model of a published shape."""
 
     def section(bench: Bench, plan: Plan) -> Iterator[Row]:
-        if plan.cpu or plan.quick:
+        if load is FULL and (plan.cpu or plan.quick):
             yield Row(shape, "all", "skipped", "needs CUDA" if plan.cpu else "--quick")
             return
         try:
-            yield from _full(bench, plan, shape)
+            yield from _shaped(bench, plan, shape, load)
         finally:  # tens of gigabytes
             shutil.rmtree(bench.folder / "models" / shape, ignore_errors=True)
 
     return section
 
 
-def _full(bench: Bench, plan: Plan, shape: str) -> Iterator[Row]:
+def _shaped(bench: Bench, plan: Plan, shape: str, load: Load) -> Iterator[Row]:
     folder, seconds = build(bench, shape)
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     yield Row(shape, "random weights written", f"{seconds:.0f} s", f"{size / 1e9:.1f} GB, {SHAPES[shape][0]}")
@@ -263,26 +264,38 @@ def _full(bench: Bench, plan: Plan, shape: str) -> Iterator[Row]:
             continue
         part = replace(bench, deadline=min(bench.deadline, time.monotonic() + share))
         try:
-            yield from _trained(part, shape, backend, plan)
+            yield from _trained(part, shape, backend, plan, load)
         except OutOfTime:
             yield Row(shape, backend, "cut", f"its {share:.0f} s were used up")
         except Failed as error:
             yield Row(shape, backend, "failed", str(error))
 
 
-def _trained(bench: Bench, shape: str, backend: str, plan: Plan) -> Iterator[Row]:
-    bits = "4 bits" if plan.four_bits else "16 bits, no bitsandbytes"
-    ready = make_ready(bench, shape, backend, FULL, load_in_4bit=plan.four_bits)
+def _trained(bench: Bench, shape: str, backend: str, plan: Plan, load: Load) -> Iterator[Row]:
+    ready = make_ready(bench, shape, backend, load, load_in_4bit=plan.four_bits)
     timeline = required(trial(bench, ready, "full"))
-    name, found = f"{backend}, {bits}", timeline.outcome.metrics
+    name = f"{backend}, {'4 bits' if plan.four_bits else '16 bits' if not plan.cpu else '32 bits'}"
     yield from _times(shape, name, timeline)
-    judged = FULL.settings["eval_samples"] + FULL.rows["validation"] + FULL.rows["holdout"]
-    each = found["eval_seconds"] / judged * ANSWER_TOKENS / FULL.generated
-    yield Row(shape, f"{name}: judging a row", f"{each:.2f} s", f"for {ANSWER_TOKENS} tokens, from {FULL.generated}")
+    yield from _judging(shape, name, timeline.outcome.metrics, load)
+    if load is FULL:
+        yield from _too_large(bench, shape, name, ready)
+
+
+def _judging(shape: str, name: str, found: Mapping[str, float], load: Load) -> Iterator[Row]:
+    """What an evaluation costs, and its share of a typical study."""
+    judged = (
+        min(load.settings["eval_samples"], load.rows["validation"]) + load.rows["validation"] + load.rows["holdout"]
+    )
+    each = found["eval_seconds"] / judged * ANSWER_TOKENS / load.generated
+    yield Row(shape, f"{name}: judging a row", f"{each:.2f} s", f"for {ANSWER_TOKENS} tokens, from {load.generated}")
     judging = DEFAULT_EVALUATIONS * DEFAULT_SAMPLES * each
     share = judging / (judging + TYPICAL_ROWS * TYPICAL_EPOCHS / found["it_per_s"])
     remark = f"reckoned: {DEFAULT_EVALUATIONS} of {DEFAULT_SAMPLES} rows, {TYPICAL_EPOCHS} epochs of {TYPICAL_ROWS}"
     yield Row(shape, f"{name}: share of the evaluations", f"{share:.0%}", remark)
+
+
+def _too_large(bench: Bench, shape: str, name: str, ready: Ready) -> Iterator[Row]:
+    """A batch that no GPU holds: what the trial ends as, and whether its memory comes back."""
     before = memory_in_use(bench)
     large = ready.with_settings(per_device_train_batch_size=LARGE_BATCH, gradient_checkpointing=False)
     outcome = trial(bench, large, "large").outcome
@@ -307,10 +320,11 @@ class Section:
 
 # The shares make one. Adding a section is an entry here.
 SECTIONS = (
-    Section("tiny", tiny, 0.15),
+    Section("tiny", tiny, 0.13),
     Section("faults", faults, 0.04),
-    Section("memory", memory_back, 0.13),
-    Section("between", between_trials, 0.06),
-    Section("gemma3-12b", full("gemma3-12b"), 0.31),
-    Section("qwen3_vl-8b", full("qwen3_vl-8b"), 0.31),
+    Section("memory", memory_back, 0.12),
+    Section("between", between_trials, 0.05),
+    Section("narrow", shaped("qwen3_vl-narrow", NARROW), 0.06),
+    Section("gemma3-12b", shaped("gemma3-12b"), 0.30),
+    Section("qwen3_vl-8b", shaped("qwen3_vl-8b"), 0.30),
 )

@@ -73,9 +73,33 @@ QWEN3_VL_8B: dict[str, Any] = {
     },
     "tie_word_embeddings": False,
 }
+# The 8B shape with its vocabulary, patches and names, but narrow: small enough for a CPU.
+QWEN3_VL_NARROW: dict[str, Any] = {
+    "text_config": {
+        **QWEN3_VL_8B["text_config"],
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "rope_parameters": {**QWEN3_VL_8B["text_config"]["rope_parameters"], "mrope_section": [4, 2, 2]},
+    },
+    "vision_config": {
+        **QWEN3_VL_8B["vision_config"],
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+        "deepstack_visual_indexes": [0],
+    },
+    "tie_word_embeddings": False,
+}
 SHAPES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "gemma3-tiny": ("gemma3", None),
     "qwen3_vl-tiny": ("qwen3_vl", None),
+    "qwen3_vl-narrow": ("qwen3_vl", QWEN3_VL_NARROW),
     "gemma3-12b": ("gemma3", GEMMA3_12B),
     "qwen3_vl-8b": ("qwen3_vl", QWEN3_VL_8B),
 }
