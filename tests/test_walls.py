@@ -49,7 +49,9 @@ def modules_of(*rooms: str) -> list[str]:
     return sorted(name for name in names if name.count(".") and name.split(".")[1] in rooms and name != MAKER)
 
 
-@pytest.mark.parametrize("module", ["hpsearch.sdk", "hpsearch.trials.job", "hpsearch.trials.causes"])
+@pytest.mark.parametrize(
+    "module", ["hpsearch.sdk", "hpsearch.trials.job", "hpsearch.trials.causes", "hpsearch.trials.diagnosis"]
+)
 def test_the_door_and_the_sdk_load_the_standard_library_alone(module: str) -> None:
     foreign = packages(loaded_by(module)) - sys.stdlib_module_names - {"hpsearch"}
     assert not foreign

@@ -52,7 +52,7 @@ TINY = Load(64, 16, 8, {"train": 16, "validation": 8, "holdout": 4}, {"per_devic
 FULL = Load(
     1024,
     ANSWER_TOKENS,
-    32,
+    64,
     {"train": LARGE_BATCH, "validation": 8, "holdout": 8},
     {"gradient_checkpointing": True, "max_steps": 6, "evaluations": 1, "eval_samples": 8},
 )
@@ -287,10 +287,15 @@ def _judging(shape: str, name: str, found: Mapping[str, float], load: Load) -> I
         min(load.settings["eval_samples"], load.rows["validation"]) + load.rows["validation"] + load.rows["holdout"]
     )
     each = found["eval_seconds"] / judged * ANSWER_TOKENS / load.generated
-    yield Row(shape, f"{name}: judging a row", f"{each:.2f} s", f"for {ANSWER_TOKENS} tokens, from {load.generated}")
+    yield Row(
+        shape,
+        f"{name}: judging a row",
+        f"{each:.2f} s",
+        f"at most; reckoned for {ANSWER_TOKENS} tokens from {load.generated}",
+    )
     judging = DEFAULT_EVALUATIONS * DEFAULT_SAMPLES * each
     share = judging / (judging + TYPICAL_ROWS * TYPICAL_EPOCHS / found["it_per_s"])
-    remark = f"reckoned: {DEFAULT_EVALUATIONS} of {DEFAULT_SAMPLES} rows, {TYPICAL_EPOCHS} epochs of {TYPICAL_ROWS}"
+    remark = f"at most: {DEFAULT_EVALUATIONS} of {DEFAULT_SAMPLES} rows, {TYPICAL_EPOCHS} epochs of {TYPICAL_ROWS}"
     yield Row(shape, f"{name}: share of the evaluations", f"{share:.0%}", remark)
 
 
