@@ -6,110 +6,19 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
-from gpu.jobs import Bench, Failed, OutOfTime, Timeline, kill_program, left_over, memory_in_use, required, why
-from gpu.shapes import SHAPES, write_pages
+from gpu.jobs import Bench, Failed, OutOfTime, Timeline, memory_in_use, required, why
+from gpu.remains import GIB, look_again, memory_back
+from gpu.shapes import SHAPES
 from gpu.table import Row
+from gpu.work import ANSWER_TOKENS, FULL, LARGE_BATCH, NARROW, TINY, Load, Plan, Ready, build, make_ready, trial
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Event, Finished, Progress, Report
+from hpsearch.trials.job import Event
 
-GIB, MIB = 1024**3, 1024**2
-BACK_S = 15.0  # for a GPU's memory to come back after a process has ended
-SLACK_BYTES = 64 * MIB  # of memory that counts as none
 TYPICAL_ROWS, TYPICAL_EPOCHS = 1000, 3  # of the study for which the share of the evaluations is reckoned
-DEFAULT_EVALUATIONS, DEFAULT_SAMPLES, ANSWER_TOKENS = 20, 32, 256
-DISK_BYTES = {"gemma3-12b": 25 * 10**9, "qwen3_vl-8b": 18 * 10**9}
-LARGE_BATCH = 64  # without gradient checkpointing, more than any GPU of today holds
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is run: the backends with why each is left out ("" where it is not), and how much of each section."""
-
-    backends: Mapping[str, str]
-    four_bits: bool
-    quick: bool
-    cpu: bool
-    kills: int = 20
-
-
-@dataclass(frozen=True)
-class Load:
-    """How much work a model is given. Lengths in tokens, pages in pixels."""
-
-    page: int
-    answer: int
-    generated: int
-    rows: Mapping[str, int]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-TINY = Load(64, 16, 8, {"train": 16, "validation": 8, "holdout": 4}, {"per_device_train_batch_size": 4})
-FULL = Load(
-    1024,
-    ANSWER_TOKENS,
-    64,
-    {"train": LARGE_BATCH, "validation": 8, "holdout": 8},
-    {"gradient_checkpointing": True, "max_steps": 6, "evaluations": 1, "eval_samples": 8},
-)
-NARROW = replace(FULL, page=256, answer=32, generated=8, rows={"train": 8, "validation": 4, "holdout": 4})
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A model on disk and a study's rows, made ready by the prepare job for one backend."""
-
-    name: str
-    settings: Mapping[str, Any]
-    prepared: Path
-
-    def with_settings(self, **changes: Any) -> Ready:
-        """The same with other settings of the trial."""
-        return replace(self, settings={**self.settings, **changes})
-
-
-def build(bench: Bench, shape: str) -> tuple[Path, float]:
-    """The folder of a shape's model, and how long writing it took (0.0: it was there)."""
-    folder = bench.folder / "models" / shape
-    if folder.is_dir():
-        return folder, 0.0
-    free, need = shutil.disk_usage(bench.folder).free, DISK_BYTES.get(shape, 0)
-    if free < need:
-        raise Failed(f"{bench.folder} has {free / 1e9:.0f} GB free, {need / 1e9:.0f} are needed: see --work-dir")
-    timeline = required(bench.run(bench.program(f"write-{shape}", "gpu.shapes", shape, str(folder))))
-    return folder, timeline.ended - timeline.launched
-
-
-def make_ready(bench: Bench, shape: str, backend: str, load: Load, **settings: Any) -> Ready:
-    """Write the rows and run the prepare job; once for each shape and backend."""
-    name = f"{shape}-{backend}"
-    wanted = {
-        "model_name": str(build(bench, shape)[0]),
-        "backend": backend,
-        "input_data": str(write_pages(bench.folder / f"pages-{load.page}", load.rows, load.page, load.answer)),
-        "train_split": "train",
-        "val_split": "validation",
-        "holdout_split": "holdout",
-        "instruction": "Read.",
-        "lora_r": 16,
-        "max_new_tokens": load.generated,
-        "gradient_accumulation_steps": 1,
-        **load.settings,
-        **settings,
-    }
-    ready = Ready(name, wanted, bench.folder / f"prepared-{name}")
-    if not (ready.prepared / "prepared.json").is_file():
-        required(bench.run(bench.job("prepare", f"prepare-{name}", wanted, ready.prepared)))
-    return ready
-
-
-def trial(bench: Bench, ready: Ready, name: str, **kwargs: Any) -> Timeline:
-    """Run one trial."""
-    return bench.run(bench.job("trial", f"{name}-{ready.name}", ready.settings, ready.prepared), **kwargs)
+DEFAULT_EVALUATIONS, DEFAULT_SAMPLES = 20, 32
 
 
 def tiny(bench: Bench, plan: Plan) -> Iterator[Row]:
@@ -146,71 +55,6 @@ def faults(bench: Bench, plan: Plan) -> Iterator[Row]:
     for each in json.loads(target.read_text()):
         verdict = each["cause"] or ("not classified" if each["type"] else "not reached")
         yield Row("out of memory", each["way"], verdict, f"{each['type']}: {each['said']}"[:160])
-
-
-def memory_back(bench: Bench, plan: Plan) -> Iterator[Row]:
-    """Nothing stays behind: after a prune, a stop, and many SIGKILLs of the trial's program."""
-    ready = make_ready(bench, "qwen3_vl-tiny", "hf", TINY).with_settings(num_train_epochs=50)
-    before = memory_in_use(bench)
-    yield Row("memory back", "in use before", _bytes(before), "by the driver, of the first GPU" if before else "no GPU")
-
-    def prune(executor: LocalExecutor, event: Event, timeline: Timeline) -> None:
-        if isinstance(event, Report):
-            executor.answer(event.job_id, event.step, True)
-
-    def stop(executor: LocalExecutor, event: Event, timeline: Timeline) -> None:
-        if isinstance(event, Progress) and event.values.get("phase") == "train":
-            executor.stop(event.job_id, 10.0)
-
-    for what, watch in (("prune", prune), ("stop", stop)):
-        timeline = trial(bench, ready, what, watch=watch)
-        yield Row("memory back", f"after a {what}", *_back(bench, before, timeline.outcome.cause.value))
-    yield from _kills(bench, ready, before, plan)
-
-
-def _kills(bench: Bench, ready: Ready, before: int, plan: Plan) -> Iterator[Row]:
-    """Launch trials, kill each one's program when it trains, and look at what is left once all are gone."""
-    causes: dict[str, int] = {}
-    executor = LocalExecutor(slots=1 if plan.cpu else 4)
-    try:
-        for first in range(0, plan.kills, executor.slots):
-            _kill_some(bench, ready, range(first, min(first + executor.slots, plan.kills)), executor, causes)
-    except OutOfTime:
-        yield Row("memory back", "SIGKILLs", f"cut after {sum(causes.values())} of {plan.kills}", "time was up")
-    finally:
-        executor.close()
-    told = ", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"
-    yield Row("memory back", f"after {sum(causes.values())} SIGKILLs", *_back(bench, before, told))
-
-
-def _kill_some(bench: Bench, ready: Ready, numbers: range, executor: LocalExecutor, causes: dict[str, int]) -> None:
-    jobs = {}
-    for number in numbers:
-        job = bench.job("trial", f"kill-{number}", ready.settings, ready.prepared)
-        jobs[job.id] = job
-        executor.launch(job)
-    left = set(jobs)
-    while left:
-        if bench.left_s <= 0:
-            raise OutOfTime
-        for event in executor.events(min(1.0, bench.left_s)):
-            if isinstance(event, Progress) and event.values.get("phase") == "train":
-                kill_program(jobs[event.job_id])
-            elif isinstance(event, Report):
-                executor.answer(event.job_id, event.step, False)
-            elif isinstance(event, Finished):
-                left.discard(event.job_id)
-                causes[event.outcome.cause.value] = causes.get(event.outcome.cause.value, 0) + 1
-
-
-def _back(bench: Bench, before: int, told: str) -> tuple[str, str]:
-    """How much more memory is in use than before, once it had time to come back; how the trial ended."""
-    began = time.monotonic()
-    while (more := memory_in_use(bench) - before) > SLACK_BYTES and time.monotonic() - began < BACK_S:
-        time.sleep(0.1)
-    processes = left_over()
-    measured = f"{processes} processes left" + ("" if bench.cpu else f", {_bytes(max(more, 0))} more than before")
-    return measured, f"{told}; looked at for {time.monotonic() - began:.1f} s"
 
 
 def between_trials(bench: Bench, plan: Plan) -> Iterator[Row]:
@@ -307,11 +151,7 @@ def _too_large(bench: Bench, shape: str, name: str, ready: Ready) -> Iterator[Ro
     expected = {Cause.CUDA_OOM: "cuda_oom", Cause.OK: "ok: it fitted, or was made smaller"}
     verdict = expected.get(outcome.cause, f"{outcome.cause.value} (cuda_oom expected)")
     yield Row(shape, f"{name}: batch of {LARGE_BATCH}", verdict, outcome.message[:160])
-    yield Row(shape, f"{name}: memory after it", *_back(bench, before, outcome.cause.value))
-
-
-def _bytes(size: int) -> str:
-    return f"{size / GIB:.2f} GiB"
+    yield Row(shape, f"{name}: memory after it", *look_again(bench, before, outcome.cause.value))
 
 
 @dataclass(frozen=True)

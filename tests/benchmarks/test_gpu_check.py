@@ -44,12 +44,13 @@ def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 def test_without_cuda_the_rest_is_measured_and_what_is_left_out_is_told(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    words = ("--sections", "faults", "narrow", "gemma3-12b", "--minutes", "60", "--markdown", str(page))
+    words = ("--sections", "tiny", "faults", "narrow", "gemma3-12b", "--minutes", "60", "--markdown", str(page))
     done = check("--cpu", "--quick", *words, "--work-dir", str(tmp_path))
     found = rows(done)
     for what in ("start", "load", "step", "judging a row"):
         assert found[f"hf, 32 bits: {what}"].endswith(" s"), done.stdout
     assert found["hf, 32 bits: share of the evaluations"].endswith("%")
+    assert found["qwen3_vl-tiny-hf: share of the evaluations"].endswith("%")
     assert found["unsloth"] == "skipped"
     assert found["the host, at once"] == "cuda_oom"
     assert found["all"] == "skipped"
@@ -60,11 +61,10 @@ def test_without_cuda_the_rest_is_measured_and_what_is_left_out_is_told(tmp_path
 
 
 def test_nothing_is_left_behind_and_the_time_between_trials_is_measured(tmp_path: Path) -> None:
-    words = ("--sections", "tiny", "memory", "between", "--minutes", "60", "--work-dir", str(tmp_path))
+    words = ("--sections", "memory", "between", "--minutes", "60", "--work-dir", str(tmp_path))
     found = rows(check("--cpu", "--quick", *words))
     assert found["after a prune"] == found["after a stop"] == found["after 1 SIGKILLs"] == "0 processes left"
     assert found["last step to the next first"].endswith(" s")
-    assert found["qwen3_vl-tiny-hf: share of the evaluations"].endswith("%")
 
 
 def test_a_section_out_of_time_is_cut_and_leaves_nothing(tmp_path: Path) -> None:
