@@ -17,18 +17,13 @@ def choose_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def computes_bf16(device: str) -> bool:
-    """Whether a device computes in bf16 itself; a CPU does, slowly."""
-    return device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
-
-
 def choose_precision(setting: str, device: str) -> str:
     """The number format for a setting: "auto" is bf16 on a GPU that computes in it, else fp32.
 
     Raises:
         UsageError: bf16 was asked for on a GPU that cannot compute in it.
     """
-    fit = computes_bf16(device)
+    fit = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
     if setting == "bf16" and not fit:
         raise UsageError(
             f"precision bf16 needs a GPU that computes in it, but {torch.cuda.get_device_name()} does not",

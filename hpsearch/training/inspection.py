@@ -17,7 +17,7 @@ from hpsearch.training.backends import BACKENDS, Loaded
 from hpsearch.training.callbacks import Judge
 from hpsearch.training.chat import Chat
 from hpsearch.training.checks import Machine
-from hpsearch.training.devices import choose_device, computes_bf16, set_threads
+from hpsearch.training.devices import choose_device, set_threads
 from hpsearch.training.families import Family
 from hpsearch.training.processors import load_processor
 from hpsearch.training.progress import Progress
@@ -96,7 +96,8 @@ def trainable_modules(settings: TrainSettings, family: Family, names: Sequence[s
 
 def _machine() -> Machine:
     device = choose_device()
-    return Machine(device, computes_bf16(device), importlib.util.find_spec("bitsandbytes") is not None)
+    bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    return Machine(device, bf16, importlib.util.find_spec("bitsandbytes") is not None)
 
 
 def _matching(names: Sequence[str], pattern: str) -> int:

@@ -42,9 +42,12 @@ def settings(question: Question) -> Iterator[Finding]:
 
 
 def _machine() -> Any:
+    import torch
+
     from hpsearch.training.checks import Machine
-    from hpsearch.training.devices import choose_device, computes_bf16
+    from hpsearch.training.devices import choose_device
     from hpsearch.training.doctor.installed import is_importable
 
     device = choose_device()
-    return Machine(device, computes_bf16(device), is_importable("bitsandbytes"))
+    bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    return Machine(device, bf16, is_importable("bitsandbytes"))
