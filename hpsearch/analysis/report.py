@@ -161,6 +161,7 @@ def versions(summary: StudySummary) -> list[tuple[str, str]]:
         ("model fingerprint", prepared.get("model_fingerprint")),
         ("model", definition.get("model_name") or prepared.get("model_path")),
         ("data", definition.get("input_data")),
+        ("data revision", prepared.get("data_revision")),
         ("rows", ", ".join(splits)),
         ("family, backend, device", ", ".join(str(prepared[name]) for name in _SETUP if prepared.get(name))),
         ("versions", ", ".join(f"{name} {version}" for name, version in _pairs(prepared.get("versions")))),

@@ -64,7 +64,7 @@ LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be run; write nothing.")
 @click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
-@click.option("--input-data", help="Rows of image and text: a file, a folder, or asset:NAME.")
+@click.option("--input-data", help="Rows of image and text: a file, a folder, hub:OWNER/NAME, or asset:NAME.")
 @click.option("--instruction", help="What the model is asked, beside each image.")
 def run(dry_run: bool, **given: Any) -> int:
     """Search: run trials of a study until its target is reached.

@@ -10,6 +10,7 @@ import click
 
 from hpsearch.cli.board import Board, shown
 from hpsearch.cli.options import command
+from hpsearch.cli.spellings import spelled, spelling_options
 from hpsearch.trials.settings import TrainSettings
 
 
@@ -41,6 +42,7 @@ def _setting_options(function: Any) -> Any:
 @command(
     "hpsearch train --config studies/gemma-ocr/gemma-ocr_best_config.json --output-dir best-gemma",
     "hpsearch train --model-name google/gemma-3-4b-it --input-data pages.json --lora-r 32 --output-dir gemma-4b",
+    "hpsearch train --dataset-name unsloth/LaTeX_OCR --val-ratio 0.05 --output-dir latex",
 )
 @click.option(
     "--config",
@@ -56,13 +58,14 @@ def _setting_options(function: Any) -> Any:
     help="Folder for the adapter, metrics, log and predictions.",
 )
 @_setting_options
+@spelling_options
 def train(config: Path | None, output_dir: Path, **given: Any) -> int:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
     from hpsearch.cli.views import watching
     from hpsearch.definitions.loading import load_settings
     from hpsearch.study.training import train_once
 
-    definition = load_settings(config, {name: value for name, value in given.items() if value is not None})
+    definition = load_settings(config, spelled(given))
     with watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
     for name, value in sorted(summary.metrics.items()):

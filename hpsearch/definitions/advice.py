@@ -130,8 +130,9 @@ def _rest(definition: StudyDefinition) -> Iterator[str]:
     data = definition.settings["input_data"]
     if data is not None and Path(data).is_absolute() and not Path(data).exists():
         yield f"there is nothing at input_data {data} on this machine"
-    if all(_may_be_false(definition, name) for name in ADAPTED):
-        yield f"{' and '.join(ADAPTED)} may both be false: such trials adapt nothing and end as invalid; fix one"
+    for group in ADAPTED:
+        if all(_may_be_false(definition, name) for name in group) and set(group) & set(definition.search_space):
+            yield f"{', '.join(group)} may all be false: such trials adapt nothing and end as invalid; fix one"
     steps = definition.settings.get("max_steps")
     if steps is not None and steps < definition.settings["evaluations"]:
         evaluations = definition.settings["evaluations"]

@@ -16,6 +16,8 @@ from hpsearch.definitions.setting_rules import complete, defaults, without_idle
 from hpsearch.definitions.space import default_grid_point, default_point, grid_size
 from hpsearch.trials.settings import TrainSettings
 
+PLACES_OF_DATA = ("input_data", "image_root")  # files may move; what they hold shows in a fingerprint
+
 
 class StudyDefinition(StudyFields):
     """A study, completely described. Made by ``from_flat``, which checks it.
@@ -128,8 +130,8 @@ class StudyDefinition(StudyFields):
         return ""
 
     def _settings_of_identity(self) -> dict[str, Any]:
-        """The fixed settings, without where the data is: what it is shows in its fingerprint, and files may move."""
-        return {name: value for name, value in self.settings.items() if self.command or name != "input_data"}
+        """The fixed settings, without where the data is."""
+        return {name: value for name, value in self.settings.items() if self.command or name not in PLACES_OF_DATA}
 
     def _start(self) -> dict[str, Any]:
         return default_point(self.search_space, {} if self.command else defaults())

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.errors import UsageError
+from hpsearch.ocr.places import HUB, hub_id, may_be_hub_id
 
 
 def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
@@ -16,6 +18,17 @@ def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _data_path(text: str, base: Path) -> str:
+    """A name of data is one on the Hub where it says so, or can be nothing else; marked, so that nobody asks again."""
+    try:
+        name = hub_id(text) or (text if may_be_hub_id(text, base) else None)
+    except UsageError:
+        return text  # refused with its place, where settings are checked
+    if name is not None:
+        return HUB + name
+    return _folder_path(text, base)
+
+
+def _folder_path(text: str, base: Path) -> str:
     return text if _is_absolute(text) else _joined(base, text)
 
 
@@ -40,7 +53,11 @@ def _is_folder(path: Path) -> bool:
 
 
 def _is_absolute(text: str) -> bool:
-    return not text or text.startswith(PREFIX) or Path(text).is_absolute()
+    return not text or text.startswith((PREFIX, "~")) or Path(text).is_absolute()
 
 
-_RESOLVERS: dict[str, Callable[[str, Path], str]] = {"input_data": _data_path, "model_name": _model_path}
+_RESOLVERS: dict[str, Callable[[str, Path], str]] = {
+    "input_data": _data_path,
+    "image_root": _folder_path,
+    "model_name": _model_path,
+}

@@ -12,23 +12,45 @@ from hpsearch.assets import PREFIX, asset_path
 from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
 from hpsearch.definitions.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.errors import UsageError
-from hpsearch.ocr.slices import Slice
+from hpsearch.ocr.places import hub_id
+from hpsearch.ocr.slices import Slice, searched_slice
 from hpsearch.trials.settings import UNSEARCHABLE, TrainSettings, setting_names
 
 # Two names of one thing: where the first is given (not null), the second does nothing.
-DECIDED_BY = {"max_steps": "num_train_epochs", "warmup_steps": "warmup_ratio", "holdout_split": "holdout_fraction"}
+DECIDED_BY = {
+    "max_steps": "num_train_epochs",
+    "warmup_steps": "warmup_ratio",
+    "val_split": "val_ratio",
+    "holdout_split": "holdout_fraction",
+    "lora_alpha_ratio": "lora_alpha",
+    "effective_batch_size": "gradient_accumulation_steps",
+    "longest_edge": "max_pixels",
+    "eval_steps": "evaluations",
+}
 
-# One of them at least is true.
-ADAPTED = ("finetune_vision_layers", "finetune_language_layers")
+# Of each group, one at least is true.
+ADAPTED = (
+    ("finetune_vision_layers", "finetune_language_layers", "finetune_merger_layers"),
+    ("finetune_attention_modules", "finetune_mlp_modules"),
+)
 
-SPLITS = ("train_split", "val_split", "holdout_split")
+# What is measured only where text is generated.
+GENERATED = ("eval_cer", "eval_wer")
+
+# What reads a setting's text, and refuses it.
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "train_split": searched_slice,
+    "val_split": searched_slice,
+    "holdout_split": Slice.parse,
+}
 
 
 def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with fixed settings, each by itself."""
-    found = [problem for name in SPLITS for problem in _refused(Slice.parse, name, settings.get(name))]
+    found = [problem for name, check in _CHECKS.items() for problem in _refused(check, name, settings.get(name))]
     for name in ("model_name", "input_data"):
         found += _refused(_check_asset, name, settings.get(name))
+    found += _refused(hub_id, "input_data", settings.get("input_data"))
     try:
         TrainSettings.model_validate(dict(settings), strict=True)
     except ValidationError as error:
@@ -68,10 +90,23 @@ def together_problems(fixed: Mapping[str, Any], searched: Collection[str]) -> li
         for first, second in DECIDED_BY.items()
         if {first, second} <= given
     ]
-    if not any(name in searched or fixed.get(name, defaults()[name]) for name in ADAPTED):
-        rule = f"something must be adapted, but {' and '.join(ADAPTED)} are both false"
-        found.append(Problem((ADAPTED[-1],), rule, "set one of them to true"))
-    return found
+    for group in ADAPTED:
+        if not any(name in searched or fixed.get(name, defaults()[name]) for name in group):
+            rule = f"something must be adapted, but {', '.join(group)} are all false"
+            found.append(Problem((group[-1],), rule, "set one of them to true"))
+    return found + _without_text(fixed, searched)
+
+
+def _without_text(fixed: Mapping[str, Any], searched: Collection[str]) -> list[Problem]:
+    """What is wrong with stopping early by a metric of text where none is generated."""
+    value = {**defaults(), **fixed}
+    stops = "early_stopping_patience" in searched or value["early_stopping_patience"] > 0
+    if value["compute_cer_wer"] or not (stops or value["load_best_model_at_end"]):
+        return []
+    if value["metric_for_best_model"] not in GENERATED:
+        return []
+    rule = f"without compute_cer_wer there is no {show(value['metric_for_best_model'])} to find the best evaluation by"
+    return [Problem(("metric_for_best_model",), rule, 'set it to "eval_loss"')]
 
 
 def complete(fixed: Mapping[str, Any], searched: Iterable[str]) -> dict[str, Any]:

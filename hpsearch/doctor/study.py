@@ -13,6 +13,7 @@ from hpsearch.assets import PREFIX, asset_path
 from hpsearch.doctor.machine import nearest
 from hpsearch.doctor.patient import Patient
 from hpsearch.errors import HpsearchError, UsageError
+from hpsearch.ocr.places import hub_id
 from hpsearch.ocr.samples import data_files
 from hpsearch.study.jobs import JobMaker, require_program
 from hpsearch.study.storage import masked, open_storage, sqlite_path
@@ -53,6 +54,9 @@ def data(patient: Patient) -> Iterator[Finding]:
         yield red("data", "input_data is not given", "name your rows with --input-data FILE")
         return
     try:
+        if hub_id(named):
+            yield ok("data", f"{named}: a dataset on the Hub; the run will fetch it")
+            return
         place = asset_path(named) if named.startswith(PREFIX) else Path(named).expanduser()
         files = data_files(place)
         for path in files:
@@ -68,9 +72,11 @@ def data(patient: Patient) -> Iterator[Finding]:
 def _files(named: str, place: Path, files: list[Path]) -> Finding:
     if not place.exists():
         return red("data", f"{place} does not exist", "correct the path, or name your rows with --input-data FILE")
+    if not files and any(place.iterdir()):
+        return ok("data", f"{named}: a folder of another form; the run will read it")
     if not files:
         remedy = "name the files by split, like train.parquet, or name one file with --input-data FILE"
-        return red("data", f"{place} holds no .json, .jsonl or .parquet file", remedy)
+        return red("data", f"{place} is empty", remedy)
     return ok("data", f"{named}: {len(files)} file{'s' if len(files) > 1 else ''}")
 
 

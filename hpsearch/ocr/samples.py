@@ -9,30 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.ocr.cells import Answer, Picture, Unusable, answer_of, picture_of
+from hpsearch.ocr.columns import SOURCES_COLUMN, Found, Layout
 from hpsearch.ocr.slices import split_name
 
-IMAGE_KEYS = ("image_path", "image")
-TEXT_KEYS = ("ocr_text", "text")
-Picture = bytes | Path
+AS_FOUND = Layout()
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One row. ``id`` says where it stands (file and row number); ``image`` is an encoded picture or its path;
-    ``document`` names the document it is a part of; ``sources`` name the pieces it was made of."""
+    """One row. ``id`` says where it stands (file or split, and row number); ``image`` is an encoded picture or where
+    it is; ``document`` names the document it is a part of; ``sources`` name the pieces it was made of; ``asked`` is
+    what a row of a talk asks for its text; ``fault`` says why it cannot be used, where that is known already."""
 
     id: str
     image: Picture
     text: str
     document: str | None = None
     sources: tuple[str, ...] = ()
+    asked: str = ""
+    fault: str = ""
 
     def read(self) -> bytes:
-        """The encoded picture. Raises OSError where its file cannot be read."""
-        return self.image if isinstance(self.image, bytes) else self.image.read_bytes()
+        """The encoded picture. Raises ValueError where there is none, OSError where its file cannot be read."""
+        if isinstance(self.image, bytes):
+            return self.image
+        return self.image.read_bytes() if isinstance(self.image, Path) else self.image.read()
 
 
-def read_splits(source: Path) -> dict[str, list[Sample]]:
+def read_splits(source: Path, layout: Layout = AS_FOUND) -> dict[str, list[Sample]]:
     """Rows by split: those of a file are the split "train"; in a folder each file's name says its split
     (train.parquet, validation.json, test-00000-of-00002.parquet).
 
@@ -40,8 +45,8 @@ def read_splits(source: Path) -> dict[str, list[Sample]]:
         UsageError: nothing is there, a file has another format, or rows lack a picture's name or their text.
     """
     if source.is_dir():
-        return _read_folder(source)
-    return {"train": list(_read_file(source))}
+        return _read_folder(source, layout)
+    return {"train": list(_read_file(source, layout))}
 
 
 def data_files(source: Path) -> list[Path]:
@@ -51,7 +56,7 @@ def data_files(source: Path) -> list[Path]:
     return sorted(path for path in source.iterdir() if path.suffix in _READERS) if source.is_dir() else []
 
 
-def _read_folder(folder: Path) -> dict[str, list[Sample]]:
+def _read_folder(folder: Path, layout: Layout) -> dict[str, list[Sample]]:
     files = data_files(folder)
     if not files:
         raise UsageError(
@@ -60,11 +65,11 @@ def _read_folder(folder: Path) -> dict[str, list[Sample]]:
         )
     splits: dict[str, list[Sample]] = {}
     for path in files:
-        splits.setdefault(split_name(path.stem.split("-")[0]), []).extend(_read_file(path))
+        splits.setdefault(split_name(path.stem.split("-")[0]), []).extend(_read_file(path, layout))
     return splits
 
 
-def _read_file(path: Path) -> Iterator[Sample]:
+def _read_file(path: Path, layout: Layout) -> Iterator[Sample]:
     if not path.is_file():
         raise UsageError(
             f"input_data must be a file or folder, but {path} does not exist", "mend the path in input_data"
@@ -75,8 +80,9 @@ def _read_file(path: Path) -> Iterator[Sample]:
             f"a file of data must end in one of {', '.join(sorted(_READERS))}, but {path} does not",
             "convert it, for example with pandas' to_parquet",
         )
+    maker = SampleMaker(layout, path.parent)
     for number, row in enumerate(reader(path)):
-        yield _sample(path, number, row)
+        yield maker.make(f"{path.name}#{number}", row)
 
 
 def _read_json(path: Path) -> Iterator[Any]:
@@ -124,44 +130,47 @@ _READERS: dict[str, Callable[[Path], Iterator[Any]]] = {
 }
 
 
-def _sample(path: Path, number: int, row: Any) -> Sample:
-    where = f"{path.name}#{number}"
-    if not isinstance(row, Mapping):
-        raise UsageError(f"a row must be an object, but {where} is {row!r:.60}", "write one object for each row")
-    document = row.get("document")
-    return Sample(
-        id=where,
-        image=_picture(_value(row, IMAGE_KEYS, where), path.parent, where),
-        text=_text(_value(row, TEXT_KEYS, where), where),
-        document=None if document is None else str(document),
-        sources=tuple(str(source) for source in row.get("sources") or ()),
-    )
+class SampleMaker:
+    """Makes samples of the rows of one file or split; relative paths of pictures are ``beside`` it. ``found`` are the
+    columns where all rows have the same; else each row says its own."""
 
+    def __init__(self, layout: Layout, beside: Path, found: Found | None = None) -> None:
+        self._layout = layout
+        self._folder = layout.folder(beside)
+        self._fixed = found
+        self._found: dict[tuple[str, ...], Found] = {}
 
-def _value(row: Mapping[str, Any], keys: tuple[str, ...], where: str) -> Any:
-    for key in keys:
-        if key in row:
-            return row[key]
-    raise UsageError(
-        f"a row must have {' or '.join(keys)}, but {where} has only {', '.join(map(str, row)) or 'nothing'}",
-        "rename the column",
-    )
+    def make(self, where: str, row: Any, image: Picture | None = None) -> Sample:
+        """The sample of a row that stands at ``where``; ``image`` is its picture where that is not in the row.
 
+        Raises:
+            UsageError: it is no row of image and text.
+        """
+        if not isinstance(row, Mapping):
+            raise UsageError(f"a row must be an object, but {where} is {row!r:.60}", "write one object for each row")
+        found = self._columns(row, where)
+        document = row[found.document] if found.document else None
+        sources = row.get(SOURCES_COLUMN)
+        picture, answer, fault = image or b"", Answer(""), ""
+        try:
+            answer = answer_of(row[found.text], where)
+            picture = image or picture_of(row[found.image], self._folder, where)
+        except Unusable as error:
+            fault = str(error)
+        return Sample(
+            id=where,
+            image=picture,
+            text=answer.text,
+            document=None if document is None else str(document),
+            sources=tuple(map(str, sources)) if isinstance(sources, list) else (),  # other data may mean other things
+            asked=answer.asked,
+            fault=fault,
+        )
 
-def _picture(value: Any, folder: Path, where: str) -> Picture:
-    if isinstance(value, Mapping):  # the way Hugging Face datasets store pictures
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str) and value:
-        return folder / value
-    raise UsageError(
-        f"a row's picture must be a path or the bytes of a picture file, but {where} has {value!r:.60}",
-        "write the picture's path relative to the file it is named in",
-    )
-
-
-def _text(value: Any, where: str) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    raise UsageError(f"a row's text must be a string, but {where} has {value!r:.60}", "write it as a string")
+    def _columns(self, row: Mapping[str, Any], where: str) -> Found:
+        if self._fixed is not None:
+            return self._fixed
+        names = tuple(row)
+        if names not in self._found:  # most files have one kind of rows
+            self._found[names] = self._layout.find(names, where)
+        return self._found[names]

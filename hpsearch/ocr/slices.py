@@ -8,12 +8,29 @@ from dataclasses import dataclass
 from hpsearch.errors import UsageError
 
 _SLICE = re.compile(r"(?P<split>[A-Za-z0-9_.-]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
+TEST_NAMES = ("test", "testing")
 _OTHER_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
 def split_name(name: str) -> str:
     """A split's usual name: val, valid and dev are validation."""
     return _OTHER_NAMES.get(name, name)
+
+
+def searched_slice(text: str) -> Slice:
+    """Read a slice of rows to learn from or to choose by.
+
+    Raises:
+        UsageError: it is not written as one, or is of a test split, which would then say nothing of unseen rows.
+    """
+    wanted = Slice.parse(text)
+    if wanted.split.lower() in TEST_NAMES:
+        raise UsageError(
+            f"a test split is neither learned from nor searched on, but {text!r} is a slice of one: the score of the "
+            "best trial, on rows it was chosen by, would say nothing of unseen ones",
+            "name a slice of another split; holdout_split may name the test split",
+        )
+    return wanted
 
 
 @dataclass(frozen=True)

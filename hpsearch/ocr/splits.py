@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
@@ -24,13 +25,23 @@ Row = TypeVar("Row", bound=Divisible)
 
 
 @dataclass(frozen=True)
+class Parted(Generic[Row]):
+    """A row that was left out of a side (train, validation), and why."""
+
+    row: Row
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Division(Generic[Row]):
-    """Rows of the three sides. ``warnings`` say what was left out and why."""
+    """Rows of the three sides. ``parted`` are those that were left out, and ``warnings`` sum them up."""
 
     train: Sequence[Row]
     validation: Sequence[Row]
     holdout: Sequence[Row]
     warnings: tuple[str, ...] = ()
+    parted: tuple[Parted[Row], ...] = ()
 
 
 def hold_out(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]]:
@@ -54,7 +65,9 @@ def separate(division: Division[Row]) -> Division[Row]:
     holdout = division.holdout
     validation, first = _without(division.validation, holdout, "validation", "the holdout set")
     train, second = _without(division.train, [*validation, *holdout], "train", "validation or the holdout set")
-    return replace(division, train=train, validation=validation, warnings=(*division.warnings, *first, *second))
+    parted = (*division.parted, *first, *second)
+    warnings = (*division.warnings, *_summed(first), *_summed(second))
+    return replace(division, train=train, validation=validation, warnings=warnings, parted=parted)
 
 
 def pick(keys: Sequence[str], count: int) -> list[int]:
@@ -63,15 +76,18 @@ def pick(keys: Sequence[str], count: int) -> list[int]:
     return sorted(drawn[:count])
 
 
-def _without(rows: Sequence[Row], other: Sequence[Row], name: str, others: str) -> tuple[list[Row], list[str]]:
-    warnings = []
+def _without(rows: Sequence[Row], other: Sequence[Row], name: str, others: str) -> tuple[list[Row], list[Parted[Row]]]:
+    parted = []
     for what, key in _KEYS.items():
         taken = {key(row) for row in other} - {None}
-        kept = [row for row in rows if key(row) not in taken]
-        if len(kept) < len(rows):
-            warnings.append(f"{len(rows) - len(kept)} rows left out of {name}: {what} is also in {others}")
-        rows = kept
-    return list(rows), warnings
+        parted += [Parted(row, name, f"{what} is also in {others}") for row in rows if key(row) in taken]
+        rows = [row for row in rows if key(row) not in taken]
+    return list(rows), parted
+
+
+def _summed(parted: Sequence[Parted[Row]]) -> list[str]:
+    counts = Counter((one.side, one.reason) for one in parted)
+    return [f"{count} rows left out of {side}: {reason}" for (side, reason), count in counts.items()]
 
 
 _KEYS: dict[str, Callable[[Divisible], str | None]] = {

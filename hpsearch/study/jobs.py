@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hpsearch.trials.environment import build_environment
 from hpsearch.trials.job import Job
 
 TRAINING_PROGRAM = (sys.executable, "-m", "hpsearch.training")
+_TRACKER_VARIABLES = ("WANDB_*", "WANDB_API_KEY")  # a secret is passed by its full name only
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,35 @@ class JobMaker:
     """Makes the jobs of one study.
 
     ``environ`` is what the allow-list chooses from; a command's relative words lead from ``working_dir``, by default
-    this process's.
+    this process's. ``resolved`` is what settings left open came to when the study began: it stands for all its trials.
     """
 
     definition: StudyDefinition
     folders: StudyFolders
     environ: Mapping[str, str]
     working_dir: Path | None = None
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+
+    def preflight(self, folder: Path) -> Job:
+        """The job that checks what can be checked before a weight is loaded, and leaves what it found in ``folder``."""
+        settings = self.definition.trial_settings({}, 0)
+        return self._job("preflight", "preflight", folder, settings, searched=self.definition.searched_values())
 
     def prepare(self) -> Job:
         """The job that makes data and model ready, once per study."""
         return self._job(
-            "prepare", "prepare", self.folders.prepared, self.definition.trial_settings({}, 0), searched=True
+            "prepare",
+            "prepare",
+            self.folders.prepared,
+            self.definition.trial_settings({}, 0),
+            searched=self.definition.searched_values(),
+            resolved=dict(self.resolved),
         )
 
     def trial(self, number: int, root: int, attempt: int, params: Mapping[str, Any]) -> Job:
         """The job of one attempt at a trial."""
         folder = self.folders.attempt(root, attempt)
-        settings = self.definition.trial_settings(params, trial_seed(self.definition, root))
+        settings = closed(self.definition.trial_settings(params, trial_seed(self.definition, root)), self.resolved)
         job_id = f"trial_{root}" if attempt == 1 else f"trial_{root}.attempt-{attempt}"
         return self._job(job_id, "trial", folder, settings, number=number, root=root, attempt=attempt)
 
@@ -68,8 +80,6 @@ class JobMaker:
         kind: str,
         folder: Path,
         settings: dict[str, Any],
-        *,
-        searched: bool = False,
         **fields: Any,
     ) -> Job:
         definition = self.definition
@@ -82,13 +92,12 @@ class JobMaker:
             command=self._command(settings, seed, output_dir, fields.get("number")),
             output_dir=str(output_dir),
             settings=settings,
-            environment=self._environment(kind)[0],
+            environment=self._environment(kind, settings)[0],
             working_dir=str(self.working_dir) if self.working_dir else None,
             seed=seed,
             metric=definition.objective.metric,
             steps=definition.steps,
             prepared_dir=None if definition.command else str(self.folders.prepared.absolute()),
-            searched=definition.searched_values() if searched else {},
             timeout_s=definition.trial_timeout_s if kind == "trial" else None,
             stall_s=definition.stall_timeout_s if kind == "trial" else None,
             **fields,
@@ -101,13 +110,24 @@ class JobMaker:
             settings, seed=seed, output_dir=str(output_dir), trial=number or 0, study=self.folders.study
         )
 
-    def _environment(self, kind: str) -> tuple[dict[str, str], list[str]]:
-        return build_environment(self.environ, self.definition.env_pass, kind=kind, extra={})
+    def _environment(self, kind: str, settings: Mapping[str, Any] | None = None) -> tuple[dict[str, str], list[str]]:
+        tracked = _TRACKER_VARIABLES if (settings or {}).get("report_to") == "wandb" else ()
+        return build_environment(self.environ, (*self.definition.env_pass, *tracked), kind=kind, extra={})
 
 
-def job_maker(definition: StudyDefinition, folders: StudyFolders, working_dir: Path | None = None) -> JobMaker:
+def closed(settings: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with what they leave open (null) as it was resolved for the study."""
+    return {name: resolved.get(name) if value is None else value for name, value in settings.items()}
+
+
+def job_maker(
+    definition: StudyDefinition,
+    folders: StudyFolders,
+    working_dir: Path | None = None,
+    resolved: Mapping[str, Any] | None = None,
+) -> JobMaker:
     """A ``JobMaker`` with this process's environment."""
-    return JobMaker(definition, folders, dict(os.environ), working_dir)
+    return JobMaker(definition, folders, dict(os.environ), working_dir, resolved or {})
 
 
 def require_program(jobs: JobMaker) -> None:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, publish_folder, write_json
+from hpsearch.study.jobs import closed
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.records import attempt_of, best_trial, is_finite, metrics_of, root_of
 from hpsearch.study.sampling import trial_seed
@@ -76,7 +77,8 @@ def write_best_files(ledger: Ledger, folders: StudyFolders, prepared: Mapping[st
 
 def best_config(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
     """A trial's configuration as flat keys that ``hpsearch train`` repeats exactly."""
-    return ledger.definition.best_config(trial.params, trial_seed(ledger.definition, root_of(trial)))
+    config = ledger.definition.best_config(trial.params, trial_seed(ledger.definition, root_of(trial)))
+    return config if ledger.definition.command else closed(config, prepared_info(ledger).get("resolved", {}))
 
 
 def keep_best_adapters(ledger: Ledger, folders: StudyFolders) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from hpsearch.study.opening import (
     settle_target,
 )
 from hpsearch.study.options import RunOptions, command_text
+from hpsearch.study.preflight import room_for
 from hpsearch.study.preparing import prepare, show_prepared
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
@@ -112,7 +113,7 @@ def _run(
         storage = open_storage(options.url, create=True)
         with lease_for(options.url, name):
             ledger = _open(storage, name, definition, folders)
-            jobs = job_maker(definition, folders, _working_dir(ledger, resuming))
+            jobs = job_maker(definition, folders, _working_dir(ledger, resuming), _resolved(ledger))
             executor = EXECUTORS[options.executor](1)
             interruption.wake = executor.wake
             try:
@@ -139,6 +140,11 @@ def _working_dir(ledger: Ledger, resuming: bool) -> Path:
         return Path(known)
     ledger.study.set_user_attr(attrs.WORKING_DIR, str(Path.cwd()))
     return Path.cwd()
+
+
+def _resolved(ledger: Ledger) -> dict[str, Any]:
+    """What settings left open came to when the study began; nothing while it has no trials."""
+    return dict(prepared_info(ledger).get("resolved", {})) if ledger.trials() else {}
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,7 @@ class _Run:
         runner = Runner(
             self.ledger,
             self.folders,
-            self.jobs,
+            replace(self.jobs, resolved=prepared.get("resolved", {})),
             self.executor,
             self.view,
             self.interruption,
@@ -212,6 +218,8 @@ class _Run:
         if info is not None:
             keep_prepared(self.ledger, info)
             show_prepared(self.view, info)
+            for text in room_for(self.ledger.definition, info["figures"], self.folders.root):
+                self.view(Note(text, warning=True))
         return info
 
     def _stopped_preparing(self) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders, write_json
 from hpsearch.study.interruption import Interruption
-from hpsearch.study.jobs import job_maker, require_program
+from hpsearch.study.jobs import closed, job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.preparing import failure, prepare, run_job, show_prepared
 from hpsearch.study.results import versions
@@ -64,7 +64,8 @@ def train_once(
                 show_prepared(view, info)
             if not interruption.requested:
                 _clear(output_dir)
-                job = jobs.train(output_dir, definition.trial_settings({}, definition.seed))
+                settings = definition.trial_settings({}, definition.seed)
+                job = jobs.train(output_dir, closed(settings, info["resolved"]) if info else settings)
                 outcome = run_job(job, runner, interruption, view)
             if interruption.requested:
                 return TrainSummary(interruption.exit_code, {}, {}, output_dir)

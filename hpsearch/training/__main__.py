@@ -46,12 +46,18 @@ def _do(job: Job) -> None:
         from hpsearch.training.prepare import prepare
 
         prepare(job)
+    elif job.kind == "preflight":
+        from hpsearch.training.prepare import preflight
+
+        preflight(job)
     elif job.kind in ("trial", "train"):
         from hpsearch.training.recipe import run_trial
 
         run_trial(job)
     else:
-        raise UsageError(f"a job's kind must be prepare, trial or train, but is {job.kind!r}", "mend the job")
+        raise UsageError(
+            f"a job's kind must be preflight, prepare, trial or train, but is {job.kind!r}", "mend the job"
+        )
 
 
 def _set_environment(kind: str) -> None:
@@ -62,7 +68,7 @@ def _set_environment(kind: str) -> None:
     if "LOCAL_RANK" not in os.environ:  # without a launcher a trial has one GPU: the trainer refuses several
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
-    if kind != "prepare":  # what a trial needs was made ready before
+    if kind not in ("prepare", "preflight"):  # what a trial needs was made ready before
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 

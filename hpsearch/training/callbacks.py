@@ -6,55 +6,19 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from hpsearch import sdk
-from hpsearch.training.backends import Backend, Loaded
+from hpsearch.training.best import Best
+from hpsearch.training.checkpoints import BEST_FILE, write_state
 from hpsearch.training.devices import memory_bytes
-from hpsearch.training.evaluation import Judged, Scores, examine
-from hpsearch.training.examination import Examination
-from hpsearch.training.faults import Fault
-from hpsearch.training.progress import Progress
+from hpsearch.training.judging import Judge, require_finite
 from hpsearch.training.rows import Row
 from hpsearch.training.schedule import EvaluationSchedule
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.settings import TrainSettings
-
-
-@dataclass
-class Judge:
-    """Evaluates the model between training steps, and keeps the time that takes."""
-
-    backend: Backend
-    loaded: Loaded
-    settings: TrainSettings
-    progress: Progress
-    shows_fraction: bool = False  # whether an evaluation is the whole of what goes on
-    seconds: float = 0.0
-
-    def examination(self, rows: Sequence[Row]) -> Examination:
-        """Make rows ready to be judged on."""
-        return Examination(self.loaded.processor, rows, self.settings)
-
-    def judge(self, examination: Examination) -> Scores:
-        """The model's scores; it is ready to be trained further afterwards.
-
-        Raises:
-            Fault: the loss is not finite.
-        """
-        began = time.monotonic()
-        self.backend.to_inference(self.loaded)
-        scores = examine(self.loaded, examination, self._seen)
-        self.backend.to_training(self.loaded)
-        self.seconds += time.monotonic() - began
-        require_finite("the loss on the evaluation rows", scores.loss)
-        return scores
-
-    def _seen(self, judged: Judged, done: float) -> None:
-        fraction = {"fraction": done} if self.shows_fraction else {}
-        self.progress.show(reference=judged.reference, prediction=judged.prediction, **fraction)
+from hpsearch.training.tracking import Tracker
 
 
 @dataclass
@@ -64,28 +28,45 @@ class Speed:
     began: float = field(default_factory=time.monotonic)
     steps: int = 0
     tokens: float = 0.0
+    judged_before: float = 0.0
 
     def figures(self, judging_s: float) -> dict[str, float]:
         """``train_seconds``, ``it_per_s`` and ``tokens_per_s`` up to now."""
-        seconds = max(time.monotonic() - self.began - judging_s, 1e-9)
+        seconds = max(time.monotonic() - self.began - (judging_s - self.judged_before), 1e-9)
         return {"train_seconds": seconds, "it_per_s": self.steps / seconds, "tokens_per_s": self.tokens / seconds}
 
 
-class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Watches one fine-tune. The trainer logs every step, so ``on_log`` comes once a step, with its loss."""
+@dataclass
+class Course:
+    """Where a fine-tune stands, over all the times it is begun anew for want of memory or goes on from a checkpoint:
+    the last step that was evaluated (``evaluated``), the training losses since, the best evaluation so far."""
 
-    def __init__(self, judge: Judge, rows: Sequence[Row]) -> None:
+    best: Best
+    evaluated: int = 0
+    losses: list[float] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"evaluated": self.evaluated, "losses": self.losses, "best": self.best.state()[0]}
+
+
+class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Watches one fine-tune. The trainer logs every step, so ``on_log`` comes once a step, with its loss. ``kept`` is
+    what every checkpoint says of the fine-tune it belongs to."""
+
+    def __init__(
+        self, judge: Judge, rows: Sequence[Row], course: Course, tracker: Tracker, kept: Mapping[str, Any]
+    ) -> None:
         self.pruned = False
         self.speed = Speed()
-        self._judge = judge
+        self._judge, self._course, self._tracker, self._kept = judge, course, tracker, kept
         self._examination = judge.examination(rows)
-        self._losses: list[float] = []
-        self._schedule = EvaluationSchedule(1, 1)
+        self._schedule = EvaluationSchedule(1, judge.settings)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Plan the evaluations, now that the number of steps is known."""
-        self._schedule = EvaluationSchedule(state.max_steps, self._judge.settings.evaluations)
-        self.speed = Speed()
+        self._schedule = EvaluationSchedule(state.max_steps, self._judge.settings, self._course.evaluated)
+        self.speed = Speed(judged_before=self._judge.seconds)
         self._judge.progress.phase("train", fraction=0.0)
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -99,23 +80,42 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
             return
         loss = float(logs["loss"])
         require_finite(f"the training loss at step {state.global_step}", loss)
-        self._losses.append(loss)
-        self.speed.steps, self.speed.tokens = state.global_step, float(logs.get("num_tokens", 0.0))
-        self._show(state, loss)
+        self._course.losses.append(loss)
+        self.speed.steps += 1
+        self.speed.tokens = float(logs.get("num_tokens", 0.0))
+        self._show(state, loss, logs)
         due = self._schedule.due(state.global_step)
         if due:
             self._evaluate(due, state, logs)
-            control.should_training_stop = control.should_training_stop or self.pruned
+            stop = self.pruned or self._course.best.waited_enough
+            control.should_training_stop = control.should_training_stop or stop
 
-    def _show(self, state: Any, loss: float) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Put beside the trainer's checkpoint what it does not know of."""
+        from safetensors.torch import save_file
+
+        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        for card in (checkpoint / "README.md", checkpoint.parent / "README.md"):  # empty model cards of the libraries
+            card.unlink(missing_ok=True)
+        weights = self._course.best.state()[1]
+        if weights:
+            save_file(weights, checkpoint / BEST_FILE)
+        write_state(checkpoint, {**self._kept, **self._course.state()})
+
+    def _show(self, state: Any, loss: float, logs: Mapping[str, Any]) -> None:
         speed = self.speed.figures(self._judge.seconds)
+        memory = memory_bytes(self._judge.loaded.device)
         self._show_step(
-            state,
-            loss=loss,
-            it_per_s=speed["it_per_s"],
-            tokens_per_s=speed["tokens_per_s"],
-            memory_bytes=memory_bytes(self._judge.loaded.device),
+            state, loss=loss, it_per_s=speed["it_per_s"], tokens_per_s=speed["tokens_per_s"], memory_bytes=memory
         )
+        if state.global_step % self._judge.settings.logging_steps == 0:
+            points = {
+                "loss": loss,
+                "learning_rate": float(logs.get("learning_rate", 0.0)),
+                "it_per_s": speed["it_per_s"],
+            }
+            print(f"step {state.global_step} of {state.max_steps}: {figures(points)}")
+            self._tracker.log(state.global_step, points)
 
     def _show_step(self, state: Any, **values: float) -> None:
         done, steps = state.global_step, state.max_steps
@@ -123,14 +123,17 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 
     def _evaluate(self, due: Sequence[int], state: Any, logs: dict[str, Any]) -> None:
         """Evaluate once and report the result under each evaluation that is due, until one is told to stop."""
-        scores = self._judge.judge(self._examination)
+        scores = self._judge.judge(self._examination).metrics("eval")
         metrics = {
-            **scores.metrics("eval"),
-            "loss": math.fsum(self._losses) / len(self._losses),
+            **scores,
+            "loss": math.fsum(self._course.losses) / len(self._course.losses),
             "learning_rate": float(logs.get("learning_rate", 0.0)),
             "epoch": float(state.epoch or 0.0),
         }
-        self._losses.clear()
+        self._course.losses.clear()
+        self._course.evaluated = state.global_step
+        self._course.best.take(state.global_step, scores, self._judge.loaded.model)
+        self._tracker.log(state.global_step, scores)
         for number in due:
             print(f"evaluation {number} at step {state.global_step} of {state.max_steps}: {figures(metrics)}")
             sdk.report(number, **metrics)
@@ -142,9 +145,3 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 def figures(metrics: Mapping[str, float]) -> str:
     """Metrics in a line of the log."""
     return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-
-
-def require_finite(what: str, value: float) -> None:
-    """Raise a "diverged" fault where a figure is not finite."""
-    if not math.isfinite(value):
-        raise Fault(Cause.DIVERGED, f"{what} is {value}")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from hpsearch.errors import UsageError
 from hpsearch.training.families import Family
-from hpsearch.training.prepared import TOO_LONG_REMEDY, too_long
+from hpsearch.training.machine import Machine
+from hpsearch.training.sizing import check_sizing
 from hpsearch.trials.settings import TrainSettings
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What a trial would run on."""
-
-    device: str  # "cpu" or "cuda"
-    bf16: bool  # whether it computes in bf16
-    bitsandbytes: bool  # whether the 4- and 8-bit library is installed
+EIGHT_BIT_OPTIMIZERS = ("adamw_8bit", "paged_adamw_8bit")
+# Libraries of which one is enough, by report_to.
+TRACKERS = {"wandb": ("wandb",), "tensorboard": ("tensorboard",)}
 
 
 def candidates(settings: Mapping[str, Any], searched: Mapping[str, Sequence[Any]]) -> Iterator[TrainSettings]:
@@ -42,31 +38,20 @@ def check_settings(settings: TrainSettings, family: Family, machine: Machine) ->
     Raises:
         UsageError: saying which rule is broken by which values, and the remedy.
     """
-    if not (settings.finetune_language_layers or settings.finetune_vision_layers):
-        raise UsageError(
-            "something must be adapted, but finetune_language_layers and finetune_vision_layers are both false",
-            "set one of them to true",
-        )
     _check_precision(settings, family, machine)
+    check_sizing(settings, family)
     for name, wanted in {
         "load_in_4bit": settings.load_in_4bit,
-        "optim adamw_8bit": settings.optim == "adamw_8bit",
+        f"optim {settings.optim}": settings.optim in EIGHT_BIT_OPTIMIZERS,
     }.items():
         if wanted:
             _check_bitsandbytes(name, machine)
-
-
-def check_length(settings: TrainSettings, longest: int) -> None:
-    """Refuse a length limit below the longest row's tokens.
-
-    Raises:
-        UsageError: saying both numbers.
-    """
-    if longest > settings.max_seq_length:
-        raise UsageError(too_long(longest, settings.max_seq_length), TOO_LONG_REMEDY)
+    _check_report_to(settings.report_to)
 
 
 def _check_precision(settings: TrainSettings, family: Family, machine: Machine) -> None:
+    if settings.precision == "fp16" and machine.device == "cpu":
+        raise UsageError("precision fp16 needs a CUDA GPU, but torch sees none", 'set "precision" to "fp32" or "auto"')
     if settings.precision == "bf16" and not machine.bf16:
         raise UsageError(
             f"precision bf16 needs a device that computes in it, but this {machine.device} does not",
@@ -84,6 +69,15 @@ def _check_bitsandbytes(name: str, machine: Machine) -> None:
         raise UsageError(f"{name} needs a CUDA GPU, but torch sees none", f"leave {name} out on this machine")
     if not machine.bitsandbytes:
         raise UsageError(f"{name} needs bitsandbytes, which is not installed", "pip install bitsandbytes")
+
+
+def _check_report_to(setting: str) -> None:
+    """Refuse a tracker whose library is not installed: transformers would fail in the first trial."""
+    libraries = TRACKERS.get(setting, ())
+    if libraries and not any(importlib.util.find_spec(name) for name in libraries):
+        raise UsageError(
+            f"report_to {setting} needs {libraries[0]}, which is not installed", f"pip install {libraries[0]}"
+        )
 
 
 def _parse(settings: Mapping[str, Any]) -> TrainSettings:

@@ -7,43 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.assets import PREFIX, asset_path
 from hpsearch.errors import UsageError
-from hpsearch.ocr.samples import Sample, read_splits
-from hpsearch.ocr.slices import Slice
-from hpsearch.ocr.splits import Division, hold_out, separate
-from hpsearch.training.pictures import open_image
-from hpsearch.training.prepared import SPLITS, row_file
+from hpsearch.ocr.choice import SLICE_KEYS, Choice, choose
+from hpsearch.ocr.samples import Sample
+from hpsearch.ocr.splits import Division, Parted, hold_out, separate
+from hpsearch.training.left_out import LeftOut, left_out_file, write_left_out
+from hpsearch.training.opening import Checked, Opener
+from hpsearch.training.prepared import SCRATCH, SPLITS, row_file
 from hpsearch.training.progress import Progress
 from hpsearch.training.rows import Row, write_rows
+from hpsearch.training.sources import Source
 from hpsearch.trials.settings import TrainSettings
 
-SLICE_KEYS = {"train": "train_split", "validation": "val_split", "holdout": "holdout_split"}
-MAX_UNUSABLE = 0.1  # fraction of the rows; more of them mean a mistake, not a few bad files
-NAMED = 5  # of the unusable rows, in a message
-REASON_CHARACTERS = 120  # of a library's words on one of them
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A row whose picture can be opened: where it is to be read again, a digest of its pixels, and its size in them."""
-
-    sample: Sample
-    picture: str
-    size: tuple[int, int]
-
-    @property
-    def document(self) -> str | None:
-        """The document it is a part of."""
-        return self.sample.document
+_SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 
 
 @dataclass(frozen=True)
 class Data:
-    """Rows by split, and what was noticed on the way."""
+    """Rows by split, what was noticed on the way, and the commit of a dataset on the Hub."""
 
     rows: Mapping[str, Sequence[Checked]]
     warnings: tuple[str, ...]
+    revision: str | None = None
 
     def write(self, folder: Path) -> str:
         """Write each split's rows into ``folder``; a digest of every row's picture and text, by split."""
@@ -62,120 +47,88 @@ def _digested(rows: Sequence[Checked], digest: hashlib._Hash) -> Iterator[Row]:
         yield row
 
 
-def find_data(input_data: str | None) -> Path:
-    """Where the data is.
-
-    Raises:
-        UsageError: no data is named, or nothing is there.
-    """
-    if input_data is None:
-        raise UsageError("a fine-tune needs rows of image and text, but input_data is not set", "set input_data")
-    source = asset_path(input_data) if input_data.startswith(PREFIX) else Path(input_data).expanduser().absolute()
-    if not source.exists():
-        raise UsageError(f"input_data must be a file or folder, but {source} does not exist", "mend input_data")
-    return source
-
-
-def gather(source: Path, settings: TrainSettings, progress: Progress) -> Data:
-    """Read, slice, open and deal out the rows.
+def gather(source: Source, settings: TrainSettings, folder: Path, progress: Progress) -> Data:
+    """Read, choose, open and deal out the rows. Those that are left out are listed in ``folder``, and what their
+    pictures are read from may be in its ``SCRATCH``.
 
     Raises:
         UsageError: a split is missing or ends up empty, or too many rows are unusable.
     """
     progress.phase("read")
-    splits = read_splits(source)
-    wanted = {name: getattr(settings, key) for name, key in SLICE_KEYS.items()}
-    chosen = {name: _slice(splits, name, text, source) for name, text in wanted.items() if text is not None}
-    opened = _Opener(sum(map(len, chosen.values())), progress)
-    checked = {name: opened.usable(samples) for name, samples in chosen.items()}
-    opened.refuse_too_many()
-    if settings.holdout_split is None:
-        checked["validation"], checked["holdout"] = hold_out(checked["validation"], settings.holdout_fraction)
-    division = separate(Division(checked["train"], checked["validation"], checked["holdout"], opened.warnings()))
-    rows = {name: getattr(division, name) for name in SPLITS}
-    _refuse_empty(rows, wanted)
-    return Data(rows, (*division.warnings, *_shared_sources(division)))
+    read = source.read(folder / SCRATCH, progress)
+    choice = choose(read.splits, {side: getattr(settings, key) for side, key in SLICE_KEYS.items()}, source.name)
+    progress.phase("open the pictures", fraction=0.0)
+    opener = Opener(sum(map(len, choice.rows.values())), progress)
+    checked = {side: opener.usable(samples, side) for side, samples in choice.rows.items()}
+    write_left_out(folder, opener.left_out())
+    opener.refuse_too_many(left_out_file(folder))
+    division = _dealt(checked, settings)
+    rows = {split: getattr(division, split) for split in SPLITS}
+    _refuse_empty(rows, settings)
+    left_out = (*opener.left_out(), *map(_told, division.parted))
+    write_left_out(folder, left_out)
+    warnings = (
+        *opener.warnings(),
+        *division.warnings,
+        *([f"all {len(left_out)} rows left out are listed in {left_out_file(folder)}"] if left_out else []),
+        *_idle(settings, choice),
+        *_asked(division, settings),
+        *_shared_sources(division),
+    )
+    return Data(rows, warnings, read.revision)
 
 
-def _slice(splits: Mapping[str, Sequence[Sample]], name: str, text: str, source: Path) -> list[Sample]:
-    wanted, key = Slice.parse(text), SLICE_KEYS[name]
-    if wanted.split not in splits:
-        example = f"--set '{key}={sorted(splits)[0]}[90%:]'"
-        raise UsageError(
-            f"{key} must name a split of the data, but is {text!r}, and {source} has {', '.join(sorted(splits))}",
-            f"take a part of one of these, as by {example}, or add a file of that name",
-        )
-    samples = splits[wanted.split]
-    return [samples[index] for index in wanted.rows(len(samples))]
+def _dealt(checked: Mapping[str, Sequence[Checked]], settings: TrainSettings) -> Division[Checked]:
+    """All three sides; those that were not chosen are drawn: validation from train, the holdout from validation."""
+    sides = dict(checked)
+    if "validation" not in sides:
+        sides["train"], sides["validation"] = hold_out(sides["train"], settings.val_ratio)
+    if "holdout" not in sides:
+        sides["validation"], sides["holdout"] = hold_out(sides["validation"], settings.holdout_fraction)
+    return separate(Division(sides["train"], sides["validation"], sides["holdout"]))
 
 
-class _Opener:
-    """Opens each picture once, and remembers which rows cannot be used and why."""
-
-    def __init__(self, total: int, progress: Progress) -> None:
-        self._bad: dict[str, str] = {}
-        self._known: dict[str, Checked] = {}
-        self._total = total
-        self._progress = progress
-
-    def usable(self, samples: Sequence[Sample]) -> list[Checked]:
-        """The rows that can be used."""
-        return [checked for sample in samples if (checked := self._check(sample)) is not None]
-
-    def refuse_too_many(self) -> None:
-        """Refuse data of which more than a tenth cannot be used."""
-        if len(self._bad) > MAX_UNUSABLE * max(len(self._bad) + len(self._known), 1):
-            raise UsageError(
-                f"at most {MAX_UNUSABLE:.0%} of the rows may be unusable, but {len(self._bad)} of "
-                f"{len(self._bad) + len(self._known)} are: {self._named()}",
-                "mend these rows or their pictures' paths, which are relative to the file that names them",
-            )
-
-    def warnings(self) -> tuple[str, ...]:
-        """What to say of the rows left out."""
-        return (f"{len(self._bad)} rows left out: {self._named()}",) if self._bad else ()
-
-    def _check(self, sample: Sample) -> Checked | None:
-        if sample.id in self._known:
-            return self._known[sample.id]
-        self._progress.show(fraction=(len(self._known) + len(self._bad)) / max(self._total, 1))
-        try:
-            self._known[sample.id] = _open(sample)
-        except Exception as error:  # noqa: BLE001 - Pillow raises many kinds for a broken file
-            self._bad[sample.id] = _reason(error, sample)
-            return None
-        return self._known[sample.id]
-
-    def _named(self) -> str:
-        named = [f"{row} ({why})" for row, why in list(self._bad.items())[:NAMED]]
-        return ", ".join(named) + (f" and {len(self._bad) - NAMED} more" if len(self._bad) > NAMED else "")
+def _told(parted: Parted[Checked]) -> LeftOut:
+    return LeftOut(parted.row.sample.id, parted.side, parted.reason)
 
 
-def _reason(error: Exception, sample: Sample) -> str:
-    """Why a row cannot be used. A file's whole path is named: its end is what tells."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}"
-    if type(error).__name__ == "UnidentifiedImageError":  # Pillow names an object in memory
-        return "not a picture that can be read" + (f": {sample.image}" if isinstance(sample.image, Path) else "")
-    return (str(error) or type(error).__name__)[:REASON_CHARACTERS]
-
-
-def _open(sample: Sample) -> Checked:
-    if not sample.text.strip():
-        raise ValueError("its text is empty")
-    picture = open_image(sample.read())
-    digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-    return Checked(sample, digest, picture.size)
-
-
-def _refuse_empty(rows: Mapping[str, Sequence[Checked]], wanted: Mapping[str, str | None]) -> None:
+def _refuse_empty(rows: Mapping[str, Sequence[Checked]], settings: TrainSettings) -> None:
     for name in SPLITS:
         if not rows[name]:
-            slices = ", ".join(f"{key} {text!r}" for key, text in wanted.items() if text is not None)
+            keys = (*SLICE_KEYS.values(), "val_ratio", "holdout_fraction")
+            given = ", ".join(f"{key} {value!r}" for key in keys if (value := getattr(settings, key)) is not None)
             raise UsageError(
-                f"train, validation and holdout must each have rows, but {name} has none (slices: {slices})",
-                "widen the slices, or add rows",
+                f"train, validation and holdout must each have rows, but {name} has none ({given})",
+                "widen the slices or fractions, or add rows of other documents",
             )
+
+
+def _idle(settings: TrainSettings, choice: Choice[Sample]) -> Iterator[str]:
+    """What was given, in data or settings, and does nothing."""
+    for split in choice.unused:
+        yield f"the split {split} of the data is not used" + (
+            f'; with "holdout_split": "{split}" the best trial is judged on it'
+            if settings.holdout_split is None
+            else ""
+        )
+    drawn = "validation" not in choice.rows
+    if settings.val_split is None and not drawn and settings.val_ratio != TrainSettings().val_ratio:
+        yield f"val_ratio {settings.val_ratio} does nothing: trials are judged by the data's validation split"
+    samples = (sample for side in choice.rows.values() for sample in side)
+    if settings.image_root is not None and not any(isinstance(sample.image, Path) for sample in samples):
+        yield "image_root does nothing: no row names its picture by a path"
+
+
+def _asked(division: Division[Checked], settings: TrainSettings) -> Iterator[str]:
+    """A word on questions that the rows have of their own."""
+    rows = [checked.sample for side in SPLITS for checked in getattr(division, side)]
+    asking = [row for row in rows if row.asked not in ("", settings.instruction)]
+    if asking:
+        example = asking[0].asked[:_SHOWN_CHARACTERS]
+        yield (
+            f"the questions in {len(asking)} rows are not used (as in {asking[0].id}: {example!r}): every picture is "
+            "asked the instruction; to use one of them, set instruction"
+        )
 
 
 def _shared_sources(division: Division[Checked]) -> list[str]:

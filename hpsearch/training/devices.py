@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib.util
 import os
 import resource
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import torch
 
 from hpsearch.errors import UsageError
+from hpsearch.training.machine import Machine, precision_on
 
 
 def choose_device() -> str:
@@ -17,21 +20,28 @@ def choose_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def this_machine() -> Machine:
+    """What trials run on here."""
+    device = choose_device()
+    if device == "cpu":
+        return Machine(device, True, _has("bitsandbytes"))
+    memory = int(torch.cuda.get_device_properties(0).total_memory)
+    return Machine(device, torch.cuda.is_bf16_supported(including_emulation=False), _has("bitsandbytes"), memory)
+
+
 def choose_precision(setting: str, device: str) -> str:
-    """The number format for a setting: "auto" is bf16 on a GPU that computes in it, else fp32.
+    """The number format for a setting: see ``precision_on``.
 
     Raises:
         UsageError: bf16 was asked for on a GPU that cannot compute in it.
     """
-    fit = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
-    if setting == "bf16" and not fit:
+    machine = this_machine()
+    if setting == "bf16" and not machine.bf16:
         raise UsageError(
             f"precision bf16 needs a GPU that computes in it, but {torch.cuda.get_device_name()} does not",
             'set "precision" to "fp32" or "auto"',
         )
-    if setting != "auto":
-        return setting
-    return "bf16" if device == "cuda" and fit else "fp32"
+    return precision_on(setting, machine)
 
 
 def set_threads(setting: int, device: str) -> None:
@@ -61,9 +71,20 @@ def memory_bytes(device: str) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def free_memory() -> None:
+    """Give back what nothing refers to any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def peak_memory_bytes(device: str) -> int:
     """The most memory used so far: the device's, or on a CPU this process's."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, kilobytes elsewhere
+
+
+def _has(library: str) -> bool:
+    return importlib.util.find_spec(library) is not None

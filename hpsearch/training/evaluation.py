@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,35 +12,65 @@ import torch
 
 from hpsearch.ocr.metrics import Edits, character_edits, total, word_edits
 from hpsearch.training.backends import Loaded
+from hpsearch.training.circles import CircleGuard
+from hpsearch.training.devices import free_memory
 from hpsearch.training.examination import IGNORED, Batch, Examination
+from hpsearch.training.faults import is_out_of_memory
 from hpsearch.training.rows import Row
 from hpsearch.trials.settings import TrainSettings
+
+DEFAULT_NEW_TOKENS = 1024  # where prepare has not said how long the longest answer is
+SPARE_TOKENS = 16  # beside twice the longest answer of a batch: beyond that generation has lost its way
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One row's reference and generated text, and the edits between them."""
+    """One row's reference, the generated text and the edits between them; the teacher-forced ``loss`` summed over the
+    reference's ``tokens``, in nats. ``repeats``: generation was cut because it went round in circles. The prediction is
+    None where nothing was generated."""
 
     row: str
     reference: str
-    prediction: str
+    prediction: str | None
     characters: Edits
     words: Edits
+    loss: float
+    tokens: int
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What an evaluation found: micro-averaged CER and WER of generated text, and the mean teacher-forced loss of the
-    answers' tokens in nats."""
+    """What an evaluation found, row by row."""
 
-    cer: float
-    wer: float
-    loss: float
     judged: tuple[Judged, ...]
 
+    @property
+    def cer(self) -> float:
+        """Micro-averaged character error rate of the generated text."""
+        return total(one.characters for one in self.judged).rate
+
+    @property
+    def wer(self) -> float:
+        """Micro-averaged word error rate of the generated text."""
+        return total(one.words for one in self.judged).rate
+
+    @property
+    def loss(self) -> float:
+        """Mean teacher-forced loss of the answers' tokens, in nats."""
+        return math.fsum(one.loss for one in self.judged) / max(sum(one.tokens for one in self.judged), 1)
+
     def metrics(self, prefix: str) -> dict[str, float]:
-        """The three figures, named ``<prefix>_cer`` and so on."""
-        return {f"{prefix}_cer": self.cer, f"{prefix}_wer": self.wer, f"{prefix}_loss": self.loss}
+        """The figures, named ``<prefix>_cer`` and so on: those of generated text only where some was generated."""
+        found = {f"{prefix}_loss": self.loss}
+        if any(one.prediction is not None for one in self.judged):
+            repeats = sum(one.repeats for one in self.judged) / len(self.judged)
+            found |= {f"{prefix}_cer": self.cer, f"{prefix}_wer": self.wer, f"{prefix}_repeats": repeats}
+        return found
+
+    def of(self, rows: Collection[str]) -> Scores:
+        """The scores of some of the rows, by their ids."""
+        return Scores(tuple(one for one in self.judged if one.row in rows))
 
 
 def _unseen(judged: Judged, done: float) -> None:
@@ -53,42 +84,69 @@ def evaluate(
     return examine(loaded, Examination(loaded.processor, rows, settings), seen)
 
 
-@torch.no_grad()
 def examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None] = _unseen) -> Scores:
-    """Judge the model; ``seen`` is told of one row of each batch, and of the fraction of the rows that is done.
+    """Judge the model; ``seen`` is told of one row of each batch, and of the fraction of the rows that is done. Where
+    memory runs out, batches are halved, and stay so.
 
     The model must be in inference mode. No random numbers are drawn: decoding is greedy.
     """
-    settings, count = examination.settings, len(examination.rows)
+    while (scores := _attempt(loaded, examination, seen)) is None:
+        free_memory()
+        size = examination.halve()
+        print(f"out of memory while judging: {size} rows at once from here on")
+    return scores
+
+
+def _attempt(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None]) -> Scores | None:
+    """One attempt at all rows; None where memory ran out and smaller batches are left to try."""
+    try:
+        return _examine(loaded, examination, seen)
+    except Exception as error:
+        if examination.batch_size == 1 or not is_out_of_memory(error):
+            raise
+        return None
+
+
+@torch.no_grad()
+def _examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None]) -> Scores:
     judged: dict[int, Judged] = {}
-    loss_sum, tokens = 0.0, 0
     for batch in examination:
         with _computing(loaded):
-            texts = _generate(loaded, batch, settings.max_new_tokens)
-            batch_loss, batch_tokens = _answer_loss(loaded, batch)
-        for number, row, text in zip(batch.numbers, batch.rows, texts, strict=True):
-            judged[number] = _judge(row, text, settings.text_normalization)
-        loss_sum, tokens = loss_sum + batch_loss, tokens + batch_tokens
-        seen(judged[batch.numbers[0]], len(judged) / count)
-    in_order = tuple(judged[number] for number in range(count))
-    cer, wer = total(one.characters for one in in_order).rate, total(one.words for one in in_order).rate
-    return Scores(cer, wer, loss_sum / max(tokens, 1), in_order)
+            found = _judge_batch(loaded, batch, examination.settings)
+        judged |= dict(zip(batch.numbers, found, strict=True))
+        seen(found[0], len(judged) / len(examination.rows))
+    return Scores(tuple(judged[number] for number in range(len(examination.rows))))
+
+
+def _judge_batch(loaded: Loaded, batch: Batch, settings: TrainSettings) -> list[Judged]:
+    losses, counts = _answer_losses(loaded, batch)
+    count = len(batch.rows)
+    texts, repeats = (
+        _generate(loaded, batch, settings) if settings.compute_cer_wer else ([None] * count, [False] * count)
+    )
+    normalization = settings.text_normalization
+    return [
+        _judge(row, text, normalization, loss, tokens, circles)
+        for row, text, loss, tokens, circles in zip(batch.rows, texts, losses, counts, repeats, strict=True)
+    ]
 
 
 def _computing(loaded: Loaded) -> AbstractContextManager[Any]:
-    if loaded.precision == "bf16":
-        return torch.autocast(loaded.device, dtype=torch.bfloat16)
-    return nullcontext()
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(loaded.precision)
+    return nullcontext() if dtype is None else torch.autocast(loaded.device, dtype=dtype)
 
 
-def _generate(loaded: Loaded, batch: Batch, max_new_tokens: int) -> list[str]:
+def _generate(loaded: Loaded, batch: Batch, settings: TrainSettings) -> tuple[list[str], list[bool]]:
+    """The rows' generated texts, and which of them went round in circles."""
     inputs = _on_device(batch.inputs, loaded.device)
-    tokens = loaded.model.generate(**inputs, generation_config=_greedy(loaded.model, max_new_tokens))
+    limit = min(settings.max_new_tokens or DEFAULT_NEW_TOKENS, 2 * batch.labels.shape[1] + SPARE_TOKENS)
+    guard = CircleGuard(inputs["input_ids"].shape[1], loaded.model.generation_config.pad_token_id)
+    tokens = loaded.model.generate(**inputs, generation_config=greedy(loaded.model, limit), stopping_criteria=[guard])
     new = tokens[:, inputs["input_ids"].shape[1] :]
-    return list(loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True))
+    return list(loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)), guard.caught(len(batch.rows))
 
 
-def _greedy(model: Any, max_new_tokens: int) -> Any:
+def greedy(model: Any, max_new_tokens: int) -> Any:
     """Greedy decoding, whatever sampling the model's own configuration asks for."""
     from transformers import GenerationConfig
 
@@ -104,8 +162,8 @@ def _greedy(model: Any, max_new_tokens: int) -> Any:
     )
 
 
-def _answer_loss(loaded: Loaded, batch: Batch) -> tuple[float, int]:
-    """The summed cross entropy of the rows' right answers after their questions, and the number of their tokens.
+def _answer_losses(loaded: Loaded, batch: Batch) -> tuple[list[float], list[int]]:
+    """For each row, the summed cross entropy of its right answer after its question, and the number of its tokens.
 
     Only the logits of the answers are computed: with a vocabulary of 262,000 those of whole pages would not fit.
     """
@@ -114,10 +172,8 @@ def _answer_loss(loaded: Loaded, batch: Batch) -> tuple[float, int]:
     inputs = _on_device(_joined(batch), loaded.device)
     outputs = loaded.model(**inputs, logits_to_keep=width + 1, use_cache=False)
     logits = outputs.logits[:, -(width + 1) : -1].float()
-    loss = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED
-    )
-    return float(loss), int((labels != IGNORED).sum())
+    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
+    return losses.sum(dim=1).tolist(), (labels != IGNORED).sum(dim=1).tolist()
 
 
 def _joined(batch: Batch) -> dict[str, Any]:
@@ -136,6 +192,7 @@ def _on_device(tensors: Any, device: str) -> dict[str, Any]:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
-def _judge(row: Row, prediction: str, normalization: str) -> Judged:
-    characters = character_edits(row.text, prediction, normalization)
-    return Judged(row.id, row.text, prediction, characters, word_edits(row.text, prediction, normalization))
+def _judge(row: Row, prediction: str | None, normalization: str, loss: float, tokens: int, repeats: bool) -> Judged:
+    text = prediction or ""
+    characters, words = character_edits(row.text, text, normalization), word_edits(row.text, text, normalization)
+    return Judged(row.id, row.text, prediction, characters, words, loss, tokens, repeats)

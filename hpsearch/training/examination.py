@@ -46,17 +46,25 @@ class Examination:
     def __init__(self, processor: Any, rows: Sequence[Row], settings: TrainSettings) -> None:
         self.rows = rows
         self.settings = settings
+        self.batch_size = settings.eval_batch_size
         self._processor = processor
-        self._chat = Chat(processor, settings.instruction)
+        self._chat = Chat(processor, settings.instruction or "")
         self._kept: dict[int, Batch] = {}
         self._kept_bytes = 0
 
     def __iter__(self) -> Iterator[Batch]:
         lengths = self.rows.text_lengths() if isinstance(self.rows, RowFile) else [len(row.text) for row in self.rows]
         order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
-        size = self.settings.eval_batch_size
+        size = self.batch_size
         for start in range(0, len(order), size):
             yield self._kept.get(start) or self._make(start, order[start : start + size])
+
+    def halve(self) -> int:
+        """Halve the batches from here on; the number of rows in one."""
+        self.batch_size = max(self.batch_size // 2, 1)
+        self._kept.clear()
+        self._kept_bytes = 0
+        return self.batch_size
 
     def _make(self, start: int, numbers: Sequence[int]) -> Batch:
         rows = [self.rows[number] for number in numbers]

@@ -1,23 +1,36 @@
-"""The model families that can be tuned, as data: how each is loaded, adapted and computed. Imports no torch.
+"""The model families that can be tuned, as data: how each is loaded, sized, prompted and adapted. No torch.
 
-Adding a family is one entry here and one in ``tiny.py``; the contract tests then run over it.
+Adding a family is one entry here and one in ``tiny.py``; the contract tests then run over it. What is known of one
+model of a family (Chandra, Gemma 3 12B) is a profile, in ``profiles.py``.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from hpsearch.errors import UsageError
 
-# Linear layers of the language model and of the vision tower, in the layouts of Qwen-VL and Gemma 3 (also with the
-# additional "vision_model." of older checkpoints). A plain list of leaf names would hit Gemma 3's vision tower too.
-LANGUAGE_LINEARS = r".*\blanguage_model\..*\.(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-VISION_LINEARS = (
-    r".*\b(?:visual|vision_tower)\..*\b(?:blocks|layers)\.\d+\..*\."
-    r"(?:qkv|proj|q_proj|k_proj|v_proj|out_proj|fc1|fc2|linear_fc1|linear_fc2|gate_proj|up_proj|down_proj)"
-)
+# Names of linear layers by tower, in the layouts of Qwen-VL and Gemma 3 (also with the additional "vision_model." of
+# older checkpoints). A plain list of leaf names would hit Gemma 3's vision tower too.
+LANGUAGE = r".*\blanguage_model\..*\."
+VISION = r".*\b(?:visual|vision_tower)\..*\b(?:blocks|layers)\.\d+\..*\."
+MERGER = r".*\b(?:visual\.merger|visual\.deepstack_merger_list\.\d+)\.(?:linear_fc1|linear_fc2)"
+
+TRANSCRIBE = "Transcribe all text in this image exactly as it is written."
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A part of the model whose linear layers are adapted or not: the beginning of their names, as a regular
+    expression, and their last parts by what they do."""
+
+    prefix: str
+    attention: tuple[str, ...]
+    mlp: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -25,7 +38,11 @@ class Family:
     """One model family.
 
     ``model_types`` are the values of config.json's model_type that belong to it. The classes are names in transformers.
-    ``language_lora`` and ``vision_lora`` are regular expressions that a module's full name must match entirely.
+    ``language`` and ``vision`` are its towers; ``merger`` a regular expression of the linear layers between them, empty
+    where there are none. ``sizing``: "area" where a picture keeps its shape and its tokens grow with its pixels,
+    "fixed" where every picture is made one square of so many tokens; ``crops``: the processor can show crops beside it.
+    ``special_tokens``: by the configuration's key, the processor's attribute that names the token of that id.
+    ``instruction`` is asked where neither the settings nor a profile say what.
     ``video_processor`` says that its processor class demands a video processor, which needs torchvision.
     ``unquantized`` are the parts that stay in 16 bits when the rest is loaded in 4.
     ``precisions`` are the number formats that train without overflow (fp16 gives NaN in Gemma 3, transformers#39972).
@@ -35,8 +52,13 @@ class Family:
     model_types: tuple[str, ...]
     model_class: str
     processor_class: str
-    language_lora: str = LANGUAGE_LINEARS
-    vision_lora: str = VISION_LINEARS
+    sizing: Literal["area", "fixed"]
+    instruction: str
+    crops: bool = False
+    language: Tower = Tower(LANGUAGE, ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj"))
+    vision: Tower = field(kw_only=True)
+    merger: str = ""
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
     video_processor: bool = False
     unquantized: tuple[str, ...] = ("lm_head",)
     precisions: tuple[str, ...] = ("fp32", "bf16")
@@ -48,6 +70,15 @@ FAMILIES: dict[str, Family] = {
         model_types=("gemma3",),
         model_class="Gemma3ForConditionalGeneration",
         processor_class="Gemma3Processor",
+        sizing="fixed",
+        crops=True,
+        instruction="請給我 OCR 結果",  # "please give me the OCR result": the Gemma users' default until now
+        vision=Tower(VISION, ("q_proj", "k_proj", "v_proj", "out_proj"), ("fc1", "fc2")),
+        special_tokens={
+            "image_token_index": "image_token",
+            "boi_token_index": "boi_token",
+            "eoi_token_index": "eoi_token",
+        },
         unquantized=("vision_tower", "multi_modal_projector", "lm_head"),
     ),
     "qwen3_vl": Family(
@@ -55,8 +86,18 @@ FAMILIES: dict[str, Family] = {
         model_types=("qwen3_vl",),
         model_class="Qwen3VLForConditionalGeneration",
         processor_class="Qwen3VLProcessor",
+        sizing="area",
+        instruction=TRANSCRIBE,
+        vision=Tower(VISION, ("qkv", "proj"), ("linear_fc1", "linear_fc2")),
+        merger=MERGER,
+        special_tokens={
+            "image_token_id": "image_token",
+            "vision_start_token_id": "vision_start_token",
+            "vision_end_token_id": "vision_end_token",
+        },
         video_processor=True,
         unquantized=("visual", "lm_head"),
+        precisions=("fp32", "bf16", "fp16"),
     ),
 }
 

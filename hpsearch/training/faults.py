@@ -38,5 +38,11 @@ def classify(error: BaseException) -> Fault | None:
     return None
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that memory ran out, the device's or the host's."""
+    fault = classify(error)
+    return fault is not None and fault.cause in (Cause.CUDA_OOM, Cause.HOST_OOM)
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

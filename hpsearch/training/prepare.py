@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training import checks
 from hpsearch.training.backends import choose_backend
-from hpsearch.training.data import Data, find_data, gather
-from hpsearch.training.families import Family, find_family
+from hpsearch.training.base_model import BaseModel, find_base
+from hpsearch.training.data import Data, gather
 from hpsearch.training.models import find_model, model_fingerprint
-from hpsearch.training.prepared import FILE_NAME, SPLITS, Prepared, open_rows, row_file
+from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
 from hpsearch.training.progress import Progress
+from hpsearch.training.sources import Source, find_source
 from hpsearch.training.stamp import stamp_of
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
 from hpsearch.trials.settings import TrainSettings
 
-# The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
-FEW_ROWS = 20
+PREFLIGHT_FILE = "preflight.json"
 
 
 def prepare(job: Job) -> None:
@@ -32,20 +35,33 @@ def prepare(job: Job) -> None:
         UsageError: the data, the model or a setting is refused.
         Fault: the base does not give finite numbers.
     """
-    progress = Progress("check")
-    folder = Path(job.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    progress, folder = Progress("check"), _folder(job)
     candidates = list(checks.candidates(job.settings, job.searched))
-    settings = candidates[0]
-    source = find_data(settings.input_data)
-    stamp = stamp_of(settings, job.searched, source)
+    source = find_source(candidates[0])
+    stamp = stamp_of(candidates[0], job.searched, source)
     found = _earlier(folder, stamp)
     if found is None:
         (folder / FILE_NAME).unlink(missing_ok=True)
-        found = _prepare(_Task(folder, candidates, stamp, progress), source)
+        found = _prepare(_Task(folder, candidates, stamp, progress, job.resolved), source)
         found.write(folder)
     progress.phase("ready", fraction=1.0)
     sdk.finish(**found.base)
+
+
+def preflight(job: Job) -> None:
+    """Check everything that can be checked before a weight is loaded, and write what was found to preflight.json.
+
+    Raises:
+        UsageError: the data, the model or a setting is refused.
+    """
+    progress, folder = Progress("check"), _folder(job)
+    candidates = list(checks.candidates(job.settings, job.searched))
+    task = _Task(folder, candidates, "", progress, {})
+    base = find_base(task.settings, progress, weights=False)
+    data = gather(find_source(task.settings), task.settings, folder, progress)
+    flown = _fly(task, base, data)
+    (folder / PREFLIGHT_FILE).write_text(json.dumps(asdict(flown), ensure_ascii=False), encoding="utf-8")
+    sdk.finish(rows=sum(map(len, data.rows.values())))
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,17 @@ class _Task:
     candidates: Sequence[TrainSettings]  # the first is what the base is measured with
     stamp: str
     progress: Progress
+    resolved: Mapping[str, Any]  # what an earlier run of the study came to, which stands
+
+    @property
+    def settings(self) -> TrainSettings:
+        return self.candidates[0]
+
+
+def _folder(job: Job) -> Path:
+    folder = Path(job.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _earlier(folder: Path, stamp: str) -> Prepared | None:
@@ -66,66 +93,55 @@ def _earlier(folder: Path, stamp: str) -> Prepared | None:
     return found if there and found.stamp == stamp else None
 
 
-def _prepare(task: _Task, source: Path) -> Prepared:
-    settings = task.candidates[0]
-    model = find_model(settings.model_name, settings.model_revision, task.progress)
-    family = find_family(settings.family, model)
-    data = gather(source, settings, task.progress)
-    return _measure(task, model, family, data, data.write(task.folder))
+def _prepare(task: _Task, source: Source) -> Prepared:
+    """First all that needs no weights, then the weights."""
+    base = find_base(task.settings, task.progress, weights=False)
+    try:
+        data = gather(source, task.settings, task.folder, task.progress)
+        flown = _fly(task, base, data)
+        fingerprint = data.write(task.folder)
+    finally:
+        shutil.rmtree(task.folder / SCRATCH, ignore_errors=True)
+    model = find_model(task.settings.model_name, task.settings.model_revision, task.progress)
+    return _measure(task, BaseModel(model, base.family, base.profile), data, flown, fingerprint)
 
 
-def _measure(task: _Task, model: Path, family: Family, data: Data, fingerprint: str) -> Prepared:
-    """What needs torch: the machine, the rows' lengths in tokens, the LoRA targets, and the untuned base's scores."""
-    from hpsearch.training.inspection import Inspection
+def _fly(task: _Task, base: BaseModel, data: Data) -> Any:
+    task.progress.phase("load the libraries")
+    from hpsearch.training.devices import this_machine
+    from hpsearch.training.preflight import fly
 
-    task.progress.phase("load")
-    settings = task.candidates[0]
-    backend, reason = choose_backend(settings.backend)
-    inspection = Inspection(backend, family, model, settings, task.progress)
-    for candidate in task.candidates:
-        checks.check_settings(candidate, family, inspection.machine)
-    shapes = [(checked.sample.text, checked.size) for split in SPLITS for checked in data.rows[split]]
-    tokens = inspection.longest(shapes, sorted({candidate.instruction for candidate in task.candidates}))
-    for candidate in task.candidates:
-        checks.check_length(candidate, tokens["longest"])
-    inspection.load()
-    modules = inspection.lora_modules(task.candidates)
-    base = inspection.base_scores(
-        {"eval": open_rows(task.folder, "validation"), "holdout": open_rows(task.folder, "holdout")}
+    return fly(base, data, task.candidates, this_machine(), task.folder, task.progress)
+
+
+def _measure(task: _Task, base: BaseModel, data: Data, flown: Any, fingerprint: str) -> Prepared:
+    """What needs the weights, and all of it put together."""
+    from hpsearch.training.measuring import Task, measure
+
+    backend, reason = choose_backend(task.settings.backend)
+    rows = {split: len(data.rows[split]) for split in SPLITS}
+    measured = measure(
+        Task(backend, base, task.settings, task.folder, flown.figures, rows, task.resolved), task.progress
     )
     return Prepared(
         stamp=task.stamp,
         fingerprint=fingerprint,
-        model_fingerprint=model_fingerprint(model),
-        model_path=str(model),
-        family=family.name,
+        model_fingerprint=model_fingerprint(base.folder),
+        model_path=str(base.folder),
+        family=base.family.name,
+        profile=base.profile.name if base.profile else None,
         backend=backend,
         backend_reason=reason,
-        rows={split: len(data.rows[split]) for split in SPLITS},
-        tokens=tokens,
-        lora_modules=modules,
-        base=base,
-        device=inspection.loaded.device,
-        precision=inspection.loaded.precision,
+        rows=rows,
+        figures=dict(flown.figures),
+        lines=[*map(list, flown.lines), ["judging", measured.judging]],
+        resolved=measured.resolved,
+        base=measured.base,
+        samples=measured.samples,
+        device=measured.device,
+        precision=measured.precision,
         versions=library_versions(),
-        settings=settings.model_dump(),
-        warnings=[*data.warnings, *_few_rows(data), *_answer_warnings(task.candidates, tokens)],
+        settings=task.settings.model_dump(),
+        data_revision=data.revision,
+        warnings=[*data.warnings, *flown.warnings, *measured.warnings],
     )
-
-
-def _few_rows(data: Data) -> list[str]:
-    return [
-        f"{split} has only {len(data.rows[split])} rows: differences between trials will mostly be chance"
-        for split in ("validation", "holdout")
-        if len(data.rows[split]) < FEW_ROWS
-    ]
-
-
-def _answer_warnings(candidates: Sequence[TrainSettings], tokens: Mapping[str, int]) -> list[str]:
-    limit = min(candidate.max_new_tokens for candidate in candidates)
-    if limit >= tokens["longest_answer"]:
-        return []
-    return [
-        f"max_new_tokens is {limit}, but the longest answer has {tokens['longest_answer']} tokens: "
-        "what is generated for the longest rows will be cut, and counted as errors"
-    ]

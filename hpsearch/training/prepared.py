@@ -4,38 +4,48 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import UsageError
-from hpsearch.training.rows import RowFile
+from hpsearch.ocr.splits import pick
+from hpsearch.training.rows import Row, RowFile
 from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings
 
 SPLITS = ("train", "validation", "holdout")
 FILE_NAME = "prepared.json"
+SCRATCH = "scratch"  # a folder in the prepared one while it is made
+_SIZING = ("longest_edge", "max_pixels", "pan_and_scan", "instruction")  # what rows' tokens depend on
 
 
 @dataclass(frozen=True)
 class Prepared:
     """prepared.json. ``stamp`` is a digest of all that went in: while it stays the same, so does the result.
-    ``tokens`` has "longest" (a whole row) and "longest_answer". ``base`` are the untuned model's scores."""
+    ``figures`` and ``lines`` are the preflight's; ``resolved`` what settings left open came to (the prompt, how many
+    rows are judged on), for all trials of the study. ``base`` are the untuned model's scores, ``samples`` some of its
+    answers. ``data_revision`` is the commit of a dataset on the Hub."""
 
     stamp: str
     fingerprint: str
     model_fingerprint: str
     model_path: str
     family: str
+    profile: str | None
     backend: str
     backend_reason: str
     rows: dict[str, int]
-    tokens: dict[str, int]
-    lora_modules: dict[str, int]
+    figures: dict[str, Any]
+    lines: list[list[str]]
+    resolved: dict[str, Any]
     base: dict[str, float]
+    samples: list[dict[str, Any]]
     device: str
     precision: str
     versions: dict[str, str]
     settings: dict[str, Any]
+    data_revision: str | None = None
     warnings: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
@@ -76,16 +86,18 @@ class Prepared:
                     f"{name} must be {self.settings[name]!r}, which the data was prepared with, but is {value!r}",
                     "run the prepare job again with these settings",
                 )
-        if self.tokens["longest"] > settings.max_seq_length:
-            raise UsageError(too_long(self.tokens["longest"], settings.max_seq_length), TOO_LONG_REMEDY)
+        longest = self.figures["tokens"]["longest"]
+        sized_alike = all(getattr(settings, name) == self.settings[name] for name in _SIZING)
+        if sized_alike and longest > settings.max_seq_length:
+            raise UsageError(
+                f"every row must fit in max_seq_length={settings.max_seq_length} tokens, but the longest has {longest}",
+                "raise max_seq_length, make the pictures smaller, or leave the longest rows out",
+            )
 
-
-TOO_LONG_REMEDY = "raise max_seq_length, make the pictures smaller, or leave the longest rows out"
-
-
-def too_long(longest: int, limit: int) -> str:
-    """The rule that the longest row breaks."""
-    return f"every row must fit in max_seq_length, but the longest has {longest} tokens and max_seq_length is {limit}"
+    def resolved_in(self, settings: TrainSettings) -> TrainSettings:
+        """The settings with what they leave open as prepare resolved it."""
+        open_ones = {name: value for name, value in self.resolved.items() if getattr(settings, name) is None}
+        return settings.model_copy(update=open_ones)
 
 
 def row_file(folder: Path, split: str) -> Path:
@@ -96,3 +108,11 @@ def row_file(folder: Path, split: str) -> Path:
 def open_rows(folder: Path, split: str) -> RowFile:
     """A split's rows, mapped into memory."""
     return RowFile(row_file(folder, split))
+
+
+def drawn(folder: Path, split: str, count: int | None) -> Sequence[Row]:
+    """So many rows of a split, always the same ones, and with more of them the same and others; all for None."""
+    rows = open_rows(folder, split)
+    if count is None or count >= len(rows):
+        return rows
+    return [rows[index] for index in pick(rows.ids(), count)]

@@ -14,6 +14,8 @@ from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.training.families import Family
+from hpsearch.training.sizing import size_pictures
+from hpsearch.trials.settings import TrainSettings
 
 
 def has_torchvision() -> bool:
@@ -46,6 +48,19 @@ def processor_class(family: Family) -> Any:
     return type(cls.__name__, (cls,), {"get_attributes": classmethod(lambda _: list(parts)), "__doc__": cls.__doc__})
 
 
-def load_processor(family: Family, folder: Path) -> Any:
-    """Read the processor saved in ``folder``."""
-    return processor_class(family).from_pretrained(str(folder))
+def load_processor(family: Family, folder: Path, settings: TrainSettings) -> Any:
+    """Read the processor saved in ``folder``, and set the size of pictures that the settings ask for."""
+    cls = processor_class(family)
+    processor = (_cropping(cls) if settings.pan_and_scan else cls).from_pretrained(str(folder))
+    size_pictures(processor, family, settings)
+    return processor
+
+
+def _cropping(cls: Any) -> Any:
+    """A processor class of the same name that shows crops: Gemma 3's asks for none at each call, whatever its own
+    configuration says."""
+
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        return cls.__call__(self, *args, **{"do_pan_and_scan": True, **options})
+
+    return type(cls.__name__, (cls,), {"__call__": call, "__doc__": cls.__doc__})

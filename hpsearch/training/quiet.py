@@ -6,6 +6,7 @@ import warnings
 
 # Each with the library whose own code gives it; none is about what a user can change.
 _KNOWN_WARNINGS = (
+    (r"`label_smoothing_factor` is deprecated", FutureWarning),  # in trl 2, which the ranges of hpsearch leave out
     (r"`is_gradient_checkpointing` is deprecated", FutureWarning),  # peft asks transformers by the old name
     (r"`torch\.jit\.script_method` is deprecated", DeprecationWarning),  # torch's own modules, at import
     (r"`torch\.jit\.script` is deprecated", DeprecationWarning),

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
-from hpsearch.ocr.splits import pick
+from hpsearch.training.attempts import Trained, train
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
-from hpsearch.training.callbacks import Judge, TrialCallback, figures
-from hpsearch.training.chat import Chat
+from hpsearch.training.callbacks import figures
+from hpsearch.training.checkpoints import FOLDER, find_checkpoint, fingerprint
 from hpsearch.training.devices import choose_device, peak_memory_bytes, set_seeds, set_threads
-from hpsearch.training.evaluation import Scores
+from hpsearch.training.evaluation import Judged, Scores
 from hpsearch.training.families import FAMILIES
-from hpsearch.training.prepared import Prepared, open_rows
+from hpsearch.training.judging import Judge
+from hpsearch.training.prepared import Prepared, drawn
 from hpsearch.training.progress import Progress
-from hpsearch.training.rows import Row, training_rows
+from hpsearch.training.rows import Row
+from hpsearch.training.tracking import Tracker, tracker_of
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
 from hpsearch.trials.settings import TrainSettings
@@ -30,25 +36,32 @@ def run_trial(job: Job) -> None:
     """Run a trial, or a fine-tune outside a search: the same thing. Reports its evaluations and its final metrics.
 
     Raises:
-        UsageError: the settings cannot be honoured here.
-        Fault: the training diverged.
+        UsageError: the settings cannot be honoured here, or the checkpoint to go on from is of another fine-tune.
+        Fault: the training diverged, or memory ran out whatever was given up for it.
     """
-    settings = TrainSettings.model_validate(job.settings)
     progress = Progress("load")
     folder, output = _prepared_dir(job), Path(job.output_dir)
     prepared = Prepared.read(folder)
+    settings = prepared.resolved_in(TrainSettings.model_validate(job.settings))
     prepared.check(settings)
     _write_json(output / "config.json", settings.model_dump())
     _write_json(output / "versions.json", library_versions())
     set_threads(settings.cpu_threads, choose_device())
     backend = BACKENDS[prepared.backend]()
+    mine = fingerprint(settings, prepared)
+    checkpoint = find_checkpoint(settings.resume_from_checkpoint, output / FOLDER, mine)
+    tracker = tracker_of(settings.report_to, job)
     judge = Judge(backend, load_adapted(backend, prepared, settings), settings, progress)
     _introduce(job, prepared, judge.loaded)
-    callback = _train(judge, folder, output)
-    if callback.pruned:
+    trial = _Trial(job, folder, output, settings, prepared, judge, tracker)
+    trained = train(judge, folder, output / FOLDER, evaluation_subset(folder, settings), tracker, mine, checkpoint)
+    if trained.pruned:
         print("pruned: no final evaluation, nothing saved")
     else:
-        _finish(judge, callback, folder, output, settings, prepared)
+        trial.finish(trained)
+    tracker.close()
+    if job.kind == "trial":
+        shutil.rmtree(output / FOLDER, ignore_errors=True)
 
 
 def load_adapted(backend: Backend, prepared: Prepared, settings: TrainSettings) -> Loaded:
@@ -72,10 +85,14 @@ def _introduce(job: Job, prepared: Prepared, loaded: Loaded) -> None:
     print(f"rows: {rows}")
 
 
-def evaluation_subset(folder: Path, settings: TrainSettings) -> list[Row]:
+def evaluation_subset(folder: Path, settings: TrainSettings) -> Sequence[Row]:
     """The validation rows of the evaluations on the way: few, and the same in every trial of a study."""
-    rows = open_rows(folder, "validation")
-    return [rows[index] for index in pick(rows.ids(), settings.eval_samples)]
+    return drawn(folder, "validation", settings.eval_samples)
+
+
+def final_rows(folder: Path, split: str, settings: TrainSettings) -> Sequence[Row]:
+    """The rows of a split that the trained model is judged on."""
+    return drawn(folder, split, settings.final_samples)
 
 
 def _prepared_dir(job: Job) -> Path:
@@ -84,29 +101,61 @@ def _prepared_dir(job: Job) -> Path:
     return Path(job.prepared_dir)
 
 
-def _train(judge: Judge, folder: Path, output: Path) -> TrialCallback:
-    settings = judge.settings
-    callback = TrialCallback(judge, evaluation_subset(folder, settings))
-    rows = training_rows(open_rows(folder, "train").table, Chat(judge.loaded.processor, settings.instruction))
-    trainer = judge.backend.trainer(judge.loaded, rows, settings, output, [callback])
-    trainer.train()
-    return callback
+@dataclass(frozen=True)
+class _Trial:
+    """A fine-tune whose training is over."""
+
+    job: Job
+    folder: Path
+    output: Path
+    settings: TrainSettings
+    prepared: Prepared
+    judge: Judge
+    tracker: Tracker
+
+    def finish(self, trained: Trained) -> None:
+        """Judge the trained model on the validation and holdout sets, save it, and report."""
+        speed = trained.speed
+        self.judge.progress.phase("final evaluation", fraction=1.0)
+        scores = {prefix: self._judge(split) for prefix, split in FINAL_SETS.items()}
+        write_predictions(self.output / "predictions.jsonl", scores)
+        self.judge.progress.phase("save")
+        adapter = self.output / "adapter"
+        self.judge.backend.save(self.judge.loaded, adapter, _base_name(self.settings, self.prepared))
+        _write_json(adapter / "hpsearch.json", _card(self.job, self.settings, self.prepared))
+        metrics = {name: value for prefix, score in scores.items() for name, value in score.metrics(prefix).items()}
+        peak = peak_memory_bytes(self.judge.loaded.device)
+        print(f"final: {figures(metrics)}; adapter in {adapter}")
+        _show_sample(self.prepared, scores["eval"].judged)
+        self.tracker.log(trained.steps, {f"final_{name}": value for name, value in metrics.items()})
+        sdk.finish(**metrics, **speed, **trained.figures(), eval_seconds=self.judge.seconds, peak_memory_bytes=peak)
+
+    def _judge(self, split: str) -> Scores:
+        return self.judge.judge(self.judge.examination(final_rows(self.folder, split, self.settings)))
 
 
-def _finish(
-    judge: Judge, callback: TrialCallback, folder: Path, output: Path, settings: TrainSettings, prepared: Prepared
-) -> None:
-    """Judge the trained model on the whole validation and holdout sets, save it, and report."""
-    speed = callback.speed.figures(judge.seconds)
-    judge.progress.phase("final evaluation", fraction=1.0)
-    scores = {prefix: judge.judge(judge.examination(open_rows(folder, split))) for prefix, split in FINAL_SETS.items()}
-    write_predictions(output / "predictions.jsonl", scores)
-    judge.progress.phase("save")
-    judge.backend.save(judge.loaded, output / "adapter", _base_name(settings, prepared))
-    metrics = {name: value for prefix, score in scores.items() for name, value in score.metrics(prefix).items()}
-    peak = peak_memory_bytes(judge.loaded.device)
-    print(f"final: {figures(metrics)}; adapter in {output / 'adapter'}")
-    sdk.finish(**metrics, **speed, eval_seconds=judge.seconds, peak_memory_bytes=peak)
+def _show_sample(prepared: Prepared, judged: tuple[Judged, ...]) -> None:
+    """Show in the log what the untuned base read of a page, and what is read of it now."""
+    after = {one.row: one.prediction for one in judged if one.prediction is not None}
+    for sample in prepared.samples:
+        if sample["id"] in after:
+            print(f"sample {sample['id']}: {sample['reference']!r}")
+            print(f"  before: {sample['prediction']!r}")
+            print(f"  after:  {after[sample['id']]!r}")
+            return
+
+
+def _card(job: Job, settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
+    """What whoever loads the adapter must know beside it: how pictures were sized, and what the model was asked."""
+    return {
+        "study": job.study,
+        "trial": job.number,
+        "family": prepared.family,
+        "profile": prepared.profile,
+        "base": _base_name(settings, prepared),
+        "settings": settings.model_dump(),
+        "versions": library_versions(),
+    }
 
 
 def _base_name(settings: TrainSettings, prepared: Prepared) -> str:
@@ -125,7 +174,7 @@ def write_predictions(path: Path, scores: dict[str, Scores]) -> None:
                     "id": one.row,
                     "reference": one.reference,
                     "prediction": one.prediction,
-                    "cer": one.characters.rate,
+                    "cer": None if one.prediction is None else one.characters.rate,
                 }
                 target.write(json.dumps(line, ensure_ascii=False) + "\n")
 

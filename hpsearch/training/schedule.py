@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from math import ceil
+
+from hpsearch.training.batches import batching_of
+from hpsearch.trials.settings import TrainSettings
+
+
+def steps_of(settings: TrainSettings, rows: int) -> int:
+    """Optimiser steps of a fine-tune on so many rows, as transformers' trainer counts them: the last step of an epoch
+    may have fewer rows."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    batching = batching_of(settings)
+    passes = ceil(rows / batching.micro)
+    return max(1, ceil(settings.num_train_epochs * max(1, ceil(passes / batching.accumulation))))
+
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:
     """The optimiser step after which each evaluation k = 1..evaluations comes: the first at or past k/evaluations of
@@ -10,14 +25,17 @@ def evaluation_steps(steps: int, evaluations: int) -> list[int]:
 
 
 class EvaluationSchedule:
-    """Says which evaluations are due as the steps go by."""
+    """Says which evaluations are due as the steps go by: those of ``settings`` in a training of so many steps, without
+    those that an earlier part of it made, up to and with step ``done``."""
 
-    def __init__(self, steps: int, evaluations: int) -> None:
-        self._steps = evaluation_steps(steps, evaluations)
-        self._reported = 0
+    def __init__(self, steps: int, settings: TrainSettings, done: int = 0) -> None:
+        every, stride = settings.eval_steps, settings.eval_stride or 1
+        planned = list(range(every, steps + 1, every)) if every else evaluation_steps(steps, settings.evaluations)
+        self._steps = {k: at for k, at in enumerate(planned, start=1) if k % stride == 0 or k == len(planned)}
+        self._given_out = max((k for k, at in self._steps.items() if at <= done), default=0)
 
     def due(self, step: int) -> list[int]:
         """Numbers of the evaluations that are due after ``step`` and were not yet given out."""
-        numbers = [k for k, at in enumerate(self._steps, start=1) if k > self._reported and at <= step]
-        self._reported = numbers[-1] if numbers else self._reported
+        numbers = [k for k, at in self._steps.items() if k > self._given_out and at <= step]
+        self._given_out = numbers[-1] if numbers else self._given_out
         return numbers

@@ -10,36 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX, asset_path
-from hpsearch.ocr.samples import data_files, read_splits
 from hpsearch.training.models import model_files
+from hpsearch.training.sources import Source
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.settings import TrainSettings
 
-FORMAT = 1  # of the prepared folder
+FORMAT = 2  # of the prepared folder
 _IRRELEVANT = {"seed"}  # rows, limits and base scores do not depend on it
 
 
-def stamp_of(settings: TrainSettings, searched: Mapping[str, Sequence[Any]], source: Path) -> str:
-    """The digest. Files count by name, size and time of change; a Hub model by its name, as it is fetched once."""
+def stamp_of(settings: TrainSettings, searched: Mapping[str, Sequence[Any]], source: Source) -> str:
+    """The digest. Files count by name, size and time of change; what is on the Hub by name, subset and revision, as
+    it is fetched once.
+
+    Raises:
+        UsageError: the data cannot be read.
+    """
     parts = {
         "format": FORMAT,
         "settings": {name: value for name, value in settings.model_dump().items() if name not in _IRRELEVANT},
         "searched": {name: list(values) for name, values in searched.items()},
         "versions": library_versions(),
         "gpu": Path("/dev/nvidiactl").exists() and os.environ.get("CUDA_VISIBLE_DEVICES", "all"),
-        "data": sorted(map(_mark, _files_of_data(source))),
+        "data": sorted(map(_mark, source.files())),
         "model": sorted(map(_mark, _files_of_model(settings.model_name))),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _files_of_data(source: Path) -> Iterator[Path]:
-    """The files with rows, and the pictures they name."""
-    for path in data_files(source):
-        yield path
-        if path.suffix != ".parquet":
-            samples = (sample for split in read_splits(path).values() for sample in split)
-            yield from (sample.image for sample in samples if isinstance(sample.image, Path))
 
 
 def _files_of_model(name: str) -> Iterator[Path]:

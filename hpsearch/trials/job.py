@@ -46,11 +46,11 @@ class BadLine(ValueError):
 class Job:
     """One piece of work behind the door.
 
-    ``id`` names the job and its processes; ``kind`` is "prepare", "trial" or "train". ``command`` is the argv of the
-    program, never a shell string. ``output_dir`` is where the program writes; the supervisor keeps its own files
-    (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``steps`` is the number of the
-    last step that the program will report, None where that is not known. ``environment`` is the whole environment of
-    the program. Limits are in seconds; None means no limit.
+    ``id`` names the job and its processes; ``kind`` is "preflight", "prepare", "trial" or "train". ``command`` is the
+    argv of the program, never a shell string. ``output_dir`` is where the program writes; the supervisor keeps its own
+    files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``steps`` is the number
+    of the last step that the program will report, None where that is not known. ``environment`` is the whole
+    environment of the program. Limits are in seconds; None means no limit.
     """
 
     id: str
@@ -69,6 +69,7 @@ class Job:
     steps: int | None = None
     prepared_dir: str | None = None  # what the prepare job left for the others
     searched: dict[str, list[Any]] = field(default_factory=dict)  # prepare: each searched setting's extremes or choices
+    resolved: dict[str, Any] = field(default_factory=dict)  # prepare: what open settings came to when the study began
     timeout_s: float | None = None
     stall_s: float | None = None
     log_limit_bytes: int = 50 * 1024 * 1024

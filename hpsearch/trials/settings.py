@@ -11,9 +11,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# The Gemma users' default instruction ("please give me the OCR result"); studies for other documents name their own.
-DEFAULT_INSTRUCTION = "請給我 OCR 結果"
-
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -34,31 +31,111 @@ class TrainSettings(BaseModel):
     family: Literal["auto", "gemma3", "qwen3_vl"] = Field(
         "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
     )
+    profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra"] = Field(
+        "auto",
+        description="What is known of one model: its prompt, and the configuration it should have. auto goes by "
+        "model_name; none: only what is known of its family.",
+    )
+    skip_verification: bool = Field(
+        False, description="Do not compare the model's configuration with what its family and profile expect."
+    )
     backend: Literal["auto", "hf"] = Field(
         "auto", description="Training backend: hf is transformers + trl + peft. auto picks it and says why."
     )
-    load_in_4bit: bool = Field(False, description="Load the base in 4 bits (nf4, bitsandbytes). Needs a CUDA GPU.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Number format of the computation. auto: bf16 where the device computes in it, else fp32."
+    load_in_4bit: bool = Field(False, description="Load the base in 4 bits (bitsandbytes). Needs a CUDA GPU.")
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = Field(
+        "nf4", description="The 4-bit number format (arXiv:2305.14314 recommends nf4); read with load_in_4bit."
+    )
+    bnb_4bit_use_double_quant: bool = Field(
+        True, description="Quantise the quantisation's constants too: 0.4 bits per weight less; read with load_in_4bit."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        description="Number format of the computation. auto: bf16 where a GPU computes in it, else fp32. fp16 is "
+        "refused for families in which it overflows (gemma3), and on a CPU.",
     )
 
     # Data
     input_data: str | None = Field(
         None,
-        description="Rows of image and text: a .json or .jsonl file (image_path, ocr_text), a .parquet file, a folder "
-        "of them named by split, or asset:NAME for data that ships with hpsearch. Relative to the definition's file.",
+        description="Rows of image and text: a .json, .jsonl or .parquet file, a folder of them named by split, a "
+        "dataset saved by Hugging Face datasets, a clone of a dataset's repository, a dataset on the Hub "
+        "(hub:owner/name, or owner/name where no such path is), or asset:NAME for data that ships with hpsearch. "
+        "Relative to the definition's file.",
     )
-    train_split: str = Field(
-        "train[:90%]", description="Rows to train on, as a slice: train, train[:90%], train[:200]."
+    dataset_subset: str | None = Field(
+        None, min_length=1, description="Subset (configuration) of a dataset repository, for one that has several."
     )
-    val_split: str = Field("train[90%:]", description="Rows to judge trials by, as a slice.")
+    dataset_revision: str | None = Field(
+        None,
+        min_length=1,
+        description="Commit, tag or branch of a dataset on the Hub; None: its newest when the study is prepared.",
+    )
+    image_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column with the picture; None: image_path, image or images, whichever there is.",
+    )
+    text_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column with the text to be read; None: ocr_text, text or texts, whichever there is.",
+    )
+    document_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column with the document that a row is a part of; None: document, if there is one.",
+    )
+    image_root: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder that relative paths of pictures lead from; None: that of the file that has them. Relative "
+        "to the definition's file.",
+    )
+    train_split: str | None = Field(
+        None,
+        description="Rows to train on, as a slice: train, train[:90%], train[:200]. None: what the other slices leave "
+        "of the split train. Never a test split.",
+    )
+    val_split: str | None = Field(
+        None,
+        description="Rows to judge trials by, as a slice. None: the split validation (or val, valid, dev), if there is "
+        "one, else val_ratio of the training rows. Never a test split.",
+    )
+    val_ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.1,
+        description="Fraction of the training rows drawn to judge trials by, where the data have no validation split "
+        "and val_split is not given. A document is never parted.",
+    )
     holdout_split: str | None = Field(
-        None, description="Rows never searched on, as a slice. None: holdout_fraction of the validation rows."
+        None,
+        description="Rows never searched on, as a slice, such as test. None: holdout_fraction of the validation rows.",
     )
     holdout_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         0.3, description="Fraction of the validation rows held out of the search, where holdout_split is not given."
     )
-    instruction: str = Field(DEFAULT_INSTRUCTION, description="What the model is asked, beside each image.")
+    instruction: str | None = Field(
+        None, description="What the model is asked, beside each image; None: the prompt of its profile or family."
+    )
+    longest_edge: int | None = Field(
+        None,
+        ge=28,
+        le=32_768,
+        description="Resolution as the edge of a square, in pixels: a picture of more than longest_edge x longest_edge "
+        "pixels is shrunk to that area, its shape kept. It decides max_pixels. For families that take any size "
+        "(qwen3_vl).",
+    )
+    max_pixels: int | None = Field(
+        None,
+        ge=28 * 28,
+        description="Largest area of a picture in pixels; larger ones are shrunk to it. None: the model's own. For "
+        "families that take any size (qwen3_vl).",
+    )
+    pan_and_scan: bool = Field(
+        False,
+        description="Show crops of oblong pictures beside the whole, each at the model's fixed size and number of "
+        "tokens. For gemma3, which sees any picture as one square.",
+    )
     max_seq_length: int = Field(
         8192,
         ge=1,
@@ -68,11 +145,22 @@ class TrainSettings(BaseModel):
     # LoRA
     lora_r: int = Field(16, ge=1, le=4096, description="LoRA rank.")
     lora_alpha: float = Field(16, gt=0, description="LoRA scale: the update is multiplied by lora_alpha / lora_r.")
+    lora_alpha_ratio: float | None = Field(
+        None,
+        gt=0,
+        le=64,
+        description="lora_alpha as a multiple of lora_r, so that searching r does not change the scale.",
+    )
     lora_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="Dropout before the LoRA matrices.")
     use_rslora: bool = Field(False, description="Scale by lora_alpha / sqrt(lora_r) instead (arXiv:2312.03732).")
     use_dora: bool = Field(False, description="Weight-decomposed LoRA (arXiv:2402.09353).")
     finetune_vision_layers: bool = Field(False, description="Adapt the vision tower's linear layers.")
     finetune_language_layers: bool = Field(True, description="Adapt the language model's linear layers.")
+    finetune_merger_layers: bool = Field(
+        False, description="Adapt the layers between the towers (qwen3_vl's merger; gemma3 has no linear ones)."
+    )
+    finetune_attention_modules: bool = Field(True, description="In each adapted tower, the attention's projections.")
+    finetune_mlp_modules: bool = Field(True, description="In each adapted tower, the feed-forward projections.")
 
     # Optimisation
     learning_rate: float = Field(2e-4, gt=0, le=10, description="Peak learning rate.")
@@ -80,7 +168,15 @@ class TrainSettings(BaseModel):
         3, gt=0, description="Passes over the training rows; ignored where max_steps is set."
     )
     max_steps: int | None = Field(None, ge=1, description="Optimiser steps; None: from num_train_epochs.")
-    per_device_train_batch_size: int = Field(1, ge=1, description="Rows per forward pass on one device.")
+    effective_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Rows per optimiser step: what to search. The rows per forward pass are derived, at most "
+        "per_device_train_batch_size, and less where memory asks for it. It decides gradient_accumulation_steps.",
+    )
+    per_device_train_batch_size: int = Field(
+        1, ge=1, description="Rows per forward pass on one device; halved as often as memory asks for it."
+    )
     gradient_accumulation_steps: int = Field(
         4, ge=1, description="Forward passes per optimiser step; the effective batch is this times the batch size."
     )
@@ -92,20 +188,84 @@ class TrainSettings(BaseModel):
         description="How the learning rate goes on after the warm-up: falls to 0 along a cosine or a line, or stays "
         "(constant and constant_with_warmup are the same here: neither ignores the warm-up).",
     )
-    optim: Literal["adamw_torch", "adamw_8bit"] = Field("adamw_torch", description="Optimiser; adamw_8bit needs a GPU.")
+    optim: Literal["adamw_torch", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = Field(
+        "adamw_torch", description="Optimiser; those in 8 bits need a GPU and bitsandbytes."
+    )
+    label_smoothing_factor: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0,
+        description="Label smoothing of the training loss (arXiv:1512.00567). Above 0 the whole logits are computed, "
+        "which takes memory.",
+    )
     max_grad_norm: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Gradient clipping norm; 0: none.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
     seed: int = Field(3407, ge=0, le=2**32 - 1, description="Random seed; in a study, each trial's is derived from it.")
 
     # Evaluation
     evaluations: int = Field(20, ge=1, le=10_000, description="Evaluations at equal fractions of the training.")
-    eval_samples: int = Field(32, ge=1, description="Rows of the small fixed subset used at each evaluation.")
-    eval_batch_size: int = Field(8, ge=1, description="Rows generated at once in an evaluation.")
-    max_new_tokens: int = Field(1024, ge=1, description="Limit in tokens for a generated answer.")
+    eval_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Evaluate every so many steps instead; trials of different lengths then compare at the same step.",
+    )
+    eval_stride: int | None = Field(
+        None,
+        ge=1,
+        description="Make only every so many-th of the evaluations; None: sized by measurement so that the evaluations "
+        "on the way take about a tenth of a trial.",
+    )
+    eval_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Rows of the fixed subset used at each evaluation; None: sized by measurement so that all of them "
+        "together take about a tenth of a trial (16 to 64).",
+    )
+    final_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Rows of validation, and of the holdout, that the trained model is judged on; None: sized by "
+        "measurement so that judging stays within 15 % of a trial (all of them, or at least 64).",
+    )
+    eval_batch_size: int = Field(8, ge=1, description="Rows generated at once; halved as often as memory asks for it.")
+    max_new_tokens: int | None = Field(
+        None, ge=1, description="Limit in tokens for a generated answer; None: that of the longest answer and a half."
+    )
+    compute_cer_wer: bool = Field(
+        True, description="Generate text and measure CER and WER; without it only eval_loss is measured."
+    )
+    skip_pre_eval: bool = Field(False, description="Do not measure the untuned base.")
+    early_stopping_patience: int = Field(
+        0,
+        ge=0,
+        description="Stop after so many evaluations in a row without improvement of metric_for_best_model; 0: never.",
+    )
+    early_stopping_threshold: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="Smallest change that counts as an improvement."
+    )
+    metric_for_best_model: Literal["eval_cer", "eval_wer", "eval_loss"] = Field(
+        "eval_cer", description="What early stopping and load_best_model_at_end go by; lower is better."
+    )
+    load_best_model_at_end: bool = Field(
+        False, description="Judge and save the weights of the best evaluation, instead of the last ones."
+    )
     text_normalization: Literal["none", "nfc", "whitespace"] = Field(
         "nfc",
         description="What is done to both texts before CER and WER: none; nfc: Unicode NFC; whitespace: NFC, runs of "
         "white space to one space, ends stripped.",
+    )
+
+    # Records
+    logging_steps: int = Field(
+        10, ge=1, description="Steps between two lines of the log, and between two points of report_to."
+    )
+    report_to: Literal["none", "tensorboard", "wandb"] = Field(
+        "none", description="Where curves are sent beside hpsearch's own report; runs are grouped by study."
+    )
+    save_steps: int = Field(
+        0, ge=0, description="Steps between two checkpoints to go on from; 0: none. A finished trial's are deleted."
+    )
+    save_total_limit: int = Field(3, ge=1, description="Checkpoints kept of one fine-tune: the newest.")
+    resume_from_checkpoint: str | None = Field(
+        None, description="Go on from a checkpoint: its folder, or latest for the newest in the output folder."
     )
 
     # Machine
@@ -120,10 +280,19 @@ FIXED_BY_PREPARE = (
     "model_revision",
     "family",
     "input_data",
+    "dataset_subset",
+    "dataset_revision",
+    "image_column",
+    "text_column",
+    "document_column",
+    "image_root",
     "train_split",
     "val_split",
+    "val_ratio",
     "holdout_split",
     "holdout_fraction",
+    "profile",
+    "skip_verification",
 )
 
 # Settings that a study cannot search, and why.
@@ -132,8 +301,18 @@ UNSEARCHABLE = {
     "backend": "all trials of a study run on one backend",
     "text_normalization": "trials would be judged by different rules",
     "max_new_tokens": "trials would be judged by different rules",
+    "compute_cer_wer": "trials would be judged by different rules",
     "eval_samples": "trials would be compared on different rows",
+    "final_samples": "trials would be compared on different rows",
     "evaluations": "trials would be compared at different points of their training",
+    "eval_stride": "trials would be compared at different points of their training",
+    "eval_steps": "trials would be compared at different points of their training",
+    "skip_pre_eval": "the base is measured once for all trials",
+    "resume_from_checkpoint": "a checkpoint belongs to one configuration",
+    "report_to": "it changes no result",
+    "logging_steps": "it changes no result",
+    "save_steps": "it changes no result",
+    "save_total_limit": "it changes no result",
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpsearch.analysis.report import SECTIONS, verdict
+from hpsearch.analysis.report import SECTIONS, verdict, versions
 from hpsearch.analysis.service import AnalysisResult, analyze_study
 from hpsearch.analysis.summary import summarize
 from hpsearch.study import attributes as attrs
@@ -49,6 +49,14 @@ def test_it_opens_with_base_default_and_best(study: optuna.Study, study_dir: Pat
     assert places == sorted(places)
     for words in ("searched CER", "held out", "0.9140", "0.9210", "better than default", "searched: "):
         assert words in text[: places[-1]], words
+
+
+def test_it_names_what_decided_the_results(study: optuna.Study) -> None:
+    study.set_user_attr(attrs.PREPARED, PREPARED | {"data_revision": "0123abc"})
+    told = dict(versions(summarize(study)))
+    assert told["data"] == "asset:digits"
+    assert told["data revision"] == "0123abc"
+    assert told["rows"] == "320 train, 64 validation, 64 holdout"
 
 
 def test_the_verdict_says_when_the_gain_does_not_hold(study: optuna.Study) -> None:

@@ -133,9 +133,9 @@ class TestRefusals:
                 "write true or false, such as false",
             ),
             (
-                {"optim": "sgd"},
-                '"optim" must be "adamw_torch" or "adamw_8bit", but is "sgd" (s.json#/optim); '
-                'write one of "adamw_torch", "adamw_8bit", such as "adamw_torch"',
+                {"bnb_4bit_quant_type": "int4"},
+                '"bnb_4bit_quant_type" must be "nf4" or "fp4", but is "int4" (s.json#/bnb_4bit_quant_type); '
+                'write one of "nf4", "fp4", such as "nf4"',
             ),
             (
                 {"learning_rate": 0, "search_space": {"lora_r": {"type": "int", "low": 1, "high": 2}}},
@@ -163,9 +163,9 @@ class TestRefusals:
                 'write "type": "int" with "log": true',
             ),
             (
-                {"search_space": {"optim": {"type": "categorical", "choices": ["adamw_torch", "adam"]}}},
-                '"optim" must be "adamw_torch" or "adamw_8bit", but is "adam" (s.json#/search_space/optim/choices/1); '
-                'write one of "adamw_torch", "adamw_8bit", such as "adamw_torch"',
+                {"search_space": {"bnb_4bit_quant_type": {"type": "categorical", "choices": ["nf4", "int4"]}}},
+                '"bnb_4bit_quant_type" must be "nf4" or "fp4", but is "int4" '
+                '(s.json#/search_space/bnb_4bit_quant_type/choices/1); write one of "nf4", "fp4", such as "nf4"',
             ),
             (
                 {"search_space": {"learning_rate": RATE}, "learning_rate": 1e-4},
@@ -188,14 +188,19 @@ class TestRefusals:
                 "(s.json#/search_space/warmup_ratio); delete one of them",
             ),
             (
+                {"val_split": "train[90%:]", "val_ratio": 0.2},
+                '"val_split" decides alone, but "val_ratio" is given too and would do nothing '
+                "(s.json#/val_ratio); delete one of them",
+            ),
+            (
                 {"holdout_split": "test", "holdout_fraction": 0.2},
                 '"holdout_split" decides alone, but "holdout_fraction" is given too and would do nothing '
                 "(s.json#/holdout_fraction); delete one of them",
             ),
             (
                 {"finetune_language_layers": False},
-                "something must be adapted, but finetune_vision_layers and finetune_language_layers are both false "
-                "(s.json#/finetune_language_layers); set one of them to true",
+                "something must be adapted, but finetune_vision_layers, finetune_language_layers, "
+                "finetune_merger_layers are all false (s.json#/finetune_merger_layers); set one of them to true",
             ),
             (
                 {"search_space": {}},
@@ -267,7 +272,12 @@ class TestRefusals:
         ("values", "place"),
         [
             ({"val_split": "train[90:"}, "/val_split"),
+            ({"val_split": "test"}, "/val_split"),
+            ({"train_split": "Test[:10]"}, "/train_split"),
             ({"input_data": "asset:nothing"}, "/input_data"),
+            ({"input_data": "hub:a/b/c"}, "/input_data"),
+            ({"image_column": ""}, "/image_column"),
+            ({"val_ratio": 1.0}, "/val_ratio"),
         ],
     )
     def test_slices_and_assets_are_refused_early(self, values: dict[str, Any], place: str) -> None:
@@ -543,6 +553,8 @@ class TestIdentity:
     def test_the_data_may_move_because_its_fingerprint_tells_what_it_is(self) -> None:
         here, there = (StudyDefinition.from_flat({"input_data": path}) for path in ("/here/rows.json", "/there/rows"))
         assert diff_identity(here.identity(), there.identity()) == []
+        moved = StudyDefinition.from_flat({"input_data": "/there/rows", "image_root": "/there"})
+        assert diff_identity(here.identity(), moved.identity()) == []
         own = PROGRAM["settings"]
         one, other = (
             StudyDefinition.from_flat(PROGRAM | {"settings": {**own, "input_data": path}}) for path in ("/a", "/b")
@@ -638,7 +650,7 @@ class TestWarnings:
             ),
             (
                 {"search_space": {"learning_rate": RATE, "finetune_language_layers": BOTH}},
-                "finetune_vision_layers and finetune_language_layers may both be false: "
+                "finetune_vision_layers, finetune_language_layers, finetune_merger_layers may all be false: "
                 "such trials adapt nothing and end as invalid; fix one",
             ),
             ({"max_steps": 12}, "max_steps=12 is fewer than the 20 evaluations a trial should make"),

@@ -376,7 +376,25 @@ class TestPaths:
         assert load(space="d/space.json", input_data="rows.json").settings["input_data"] == str(folder / "rows.json")
         assert load(sets=["input_data=x/../rows.json"]).settings["input_data"] == str(folder / "rows.json")
 
-    @pytest.mark.parametrize("name", ["asset:digits/data", "/data/rows.json"])
+    def test_data_on_the_hub_are_marked_and_a_mistyped_path_is_none(self, folder: Path) -> None:
+        Path("d/scans").mkdir(parents=True)
+        config = write("d/c.json", {"input_data": "unsloth/LaTeX_OCR"})
+        assert load_definition("s", config).settings["input_data"] == "hub:unsloth/LaTeX_OCR"
+        config = write("d/c.json", {"input_data": "scans/pgae"})
+        assert load_definition("s", config).settings["input_data"] == str(folder / "d/scans/pgae")
+        page = "https://huggingface.co/datasets/unsloth/LaTeX_OCR"
+        assert load({"input_data": page}).settings["input_data"] == "hub:unsloth/LaTeX_OCR"
+        assert load({"input_data": "hub:scans/pgae"}).settings["input_data"] == "hub:scans/pgae"
+        assert "a dataset on the Hub is written hub:owner/name, but 'hub:a b' is not" in refusal(
+            {"input_data": "hub:a b"}
+        )
+
+    def test_pictures_lead_from_a_folder_relative_to_the_file(self, folder: Path) -> None:
+        config = write("d/c.json", {"image_root": "scans"})
+        assert load_definition("s", config).settings["image_root"] == str(folder / "d" / "scans")
+        assert load({"image_root": "~/scans"}).settings["image_root"] == "~/scans"
+
+    @pytest.mark.parametrize("name", ["asset:digits/data", "/data/rows.json", "hub:owner/name", "~/rows.json"])
     def test_assets_and_absolute_paths_stay(self, name: str) -> None:
         assert load({"input_data": name}).settings["input_data"] == name
 

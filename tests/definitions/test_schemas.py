@@ -82,7 +82,7 @@ class TestSchemas:
             {"lerning_rate": 1},
             {"learning_rate": "1e-4"},
             {"learning_rate": 20},
-            {"optim": "sgd"},
+            {"optim": "adam"},
             {"pruner": {"type": "nne"}},
             {"search_space": {"learning_rate": {"type": "normal", "low": 1, "high": 2}}},
             {"search_space": {"learning_rate": {"type": "uniform", "low": 1}}},

@@ -77,8 +77,9 @@ def test_gemma_has_its_users_defaults() -> None:
         "instruction": "請給我 OCR 結果",
         "load_in_4bit": True,
         "max_seq_length": 8192,
-        "train_split": "train[:90%]",
-        "val_split": "train[90%:]",
+        "train_split": None,  # all that the data have to learn from
+        "val_split": None,  # an existing validation split, else a tenth of the rows
+        "val_ratio": 0.1,
         "finetune_vision_layers": False,
         "finetune_language_layers": True,
         "per_device_train_batch_size": 1,

@@ -194,18 +194,21 @@ def test_settings_that_this_machine_cannot_honour_are_red(doctor: Doctor) -> Non
 
 
 def test_data_that_is_not_there_is_red(tmp_path: Path) -> None:
-    def look_at(data: Path | None) -> Finding:
-        given = {} if data is None else {"input_data": str(data)}
+    def look_at(data: Path | str | None) -> Finding:
+        given: dict[str, Any] = {} if data is None else {"input_data": str(data)}
         definition = load_definition("gemma-ocr", options=given)
         (found,) = study.data(Patient(RunOptions(), Driver(), definition=definition))
         return found
 
     found = look_at(tmp_path / "pages.json")
     assert (found.level, found.text) == (Level.RED, f"{tmp_path / 'pages.json'} does not exist")
-    assert "holds no .json" in look_at(tmp_path).text
+    assert look_at(tmp_path).text == f"{tmp_path} is empty"
+    assert look_at("hub:owner/pages").level is Level.OK
+    (tmp_path / "saved" / "train").mkdir(parents=True)
+    assert "of another form" in look_at(tmp_path / "saved").text
     assert look_at(None).remedy == "name your rows with --input-data FILE"
-    (tmp_path / "train.json").mkdir()
-    assert "train.json cannot be read: Is a directory" in look_at(tmp_path).text
+    (tmp_path / "broken" / "train.json").mkdir(parents=True)
+    assert "train.json cannot be read: Is a directory" in look_at(tmp_path / "broken").text
 
 
 def storage(**options: Any) -> Finding:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hpsearch.errors import UsageError
+from hpsearch.ocr.columns import Layout
 from hpsearch.ocr.samples import Sample, data_files, read_splits
 
 
@@ -47,6 +48,8 @@ def test_a_parquet_file_holds_pictures_as_bytes_or_as_hugging_face_stores_them(t
     nested = write_parquet(tmp_path / "nested.parquet", image=[{"bytes": b"y", "path": None}], text=["2"])
     assert read_splits(plain)["train"] == [Sample("plain.parquet#0", b"x", "1", sources=("3", "4"))]
     assert read_splits(nested)["train"][0].image == b"y"
+    other = write_parquet(tmp_path / "other.parquet", image=[b"x", b"y"], text=["1", "2"], sources=["web", "web"])
+    assert [sample.sources for sample in read_splits(other)["train"]] == [(), ()]
 
 
 def test_a_folder_is_read_by_split(tmp_path: Path) -> None:
@@ -68,14 +71,30 @@ def test_a_row_without_text_is_kept_for_whoever_opens_it(tmp_path: Path) -> None
     assert read_splits(path)["train"][0].text == ""
 
 
+def test_each_row_says_its_own_columns_unless_they_are_named(tmp_path: Path) -> None:
+    rows = [{"image": "a.png", "text": "1"}, {"image_path": "b.png", "ocr_text": "2"}, {"images": [], "texts": []}]
+    samples = read_splits(write_json(tmp_path / "rows.json", rows))["train"]
+    assert [sample.image for sample in samples[:2]] == [tmp_path / "a.png", tmp_path / "b.png"]
+    assert samples[2].fault == "it has 0 turns, and only rows with exactly one are used"
+    with pytest.raises(
+        UsageError, match=r"image_column must name a column of the data, but is .image., and rows.json#1"
+    ):
+        read_splits(tmp_path / "rows.json", Layout(image_column="image"))
+    both = write_json(tmp_path / "both.json", [{"image": "a.png", "image_path": "b.png", "text": "1"}])
+    with pytest.raises(UsageError, match=r"image_column must be given .* both.json#0 has image_path and image; set"):
+        read_splits(both)
+    (sample,) = read_splits(both, Layout(image_column="image", image_root=tmp_path / "scans"))["train"]
+    assert sample.image == tmp_path / "scans" / "a.png"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "rule"),
     [
         ("rows.json", "{", "must be JSON"),
         ("rows.json", '{"a": 1}', "must hold a list of rows"),
         ("rows.json", "[1]", "a row must be an object, but rows.json#0"),
-        ("rows.json", '[{"image": "a.png"}]', "must have ocr_text or text, but rows.json#0 has only image"),
-        ("rows.json", '[{"text": "a"}]', "must have image_path or image"),
+        ("rows.json", '[{"image": "a.png"}]', "must have ocr_text, text or texts, but rows.json#0 has only image"),
+        ("rows.json", '[{"text": "a"}]', "must have image_path, image or images"),
         ("rows.json", '[{"image": 5, "text": "a"}]', "picture must be a path"),
         ("rows.json", '[{"image": "a.png", "text": 5}]', "text must be a string"),
         ("rows.jsonl", '{"image": "a.png", "text": "a"}\n{', "line 2 is not"),

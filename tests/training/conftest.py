@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the libraries' known warnings about themselves pass, as the program behind the door does."""
     ignore_known_warnings()
     for ignored in (
+        "ignore:`label_smoothing_factor` is deprecated:FutureWarning",
         "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
         "ignore:`torch.jit.script:DeprecationWarning",
     ):
@@ -111,6 +112,8 @@ class Door:
             "gradient_accumulation_steps": 1,
             "evaluations": 2,
             "eval_samples": 3,
+            "eval_stride": 1,
+            "final_samples": 256,
             "max_new_tokens": 4,
         }
 

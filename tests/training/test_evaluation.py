@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hpsearch.training.backends import BACKENDS, Loaded
+from hpsearch.training.batches import Batching
 from hpsearch.training.chat import Chat
 from hpsearch.training.evaluation import evaluate
 from hpsearch.training.families import FAMILIES
@@ -38,7 +39,7 @@ def settings(**changes: Any) -> TrainSettings:
 def collated(loaded: Loaded, rows: list[Row], folder: Path) -> Any:
     """A batch as the trainer makes it."""
     dataset = training_rows(table_of(rows), Chat(loaded.processor, "Read."))
-    trainer = BACKENDS["hf"]().trainer(loaded, dataset, settings(), folder, [])
+    trainer = BACKENDS["hf"]().trainer(loaded, dataset, settings(), Batching(1, 1), folder, [])
     return trainer.data_collator([dataset[number] for number in range(len(rows))])
 
 

@@ -12,17 +12,19 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
-from hpsearch.training.arguments import lora_targets
-from hpsearch.training.families import FAMILIES, find_family
-from hpsearch.training.inspection import trainable_modules
+from hpsearch.training.arguments import lora_options, lora_targets
+from hpsearch.training.base_model import known_base
+from hpsearch.training.families import FAMILIES, Family, find_family
+from hpsearch.training.outline import outline_of, tower_of
 from hpsearch.training.processors import load_processor, processor_class
+from hpsearch.training.profiles import PROFILES, find_profile
 from hpsearch.training.tiny import build_tiny
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import FAMILY_NAMES
 
 # Linear layers of the tiny models (two layers in each tower) that LoRA is meant to adapt.
 LINEARS = {"gemma3": (14, 12), "qwen3_vl": (14, 8)}
-# Linear layers that belong to neither.
+# Linear layers that belong to neither: of these the merger's are adapted where that is asked for.
 OTHERS = {"gemma3": {"lm_head"}, "qwen3_vl": {"lm_head", "merger", "deepstack_merger_list"}}
 
 FAKE_TORCHVISION = """
@@ -41,6 +43,11 @@ except UsageError as error:
 
 def test_every_family_is_tested() -> None:
     assert set(FAMILY_NAMES) == set(FAMILIES) == set(LINEARS)
+
+
+def trainable_modules(settings: TrainSettings, family: Family, names: list[str]) -> list[str]:
+    """Which of the modules' names the settings would adapt."""
+    return [name for name in names if re.fullmatch(lora_targets(settings, family), name)]
 
 
 def linears(family_name: str) -> list[str]:
@@ -66,6 +73,79 @@ def test_lora_finds_each_tower_and_nothing_else(family_name: str) -> None:
     }
     rest = set(names) - set(towers["language"]) - set(towers["vision"])
     assert all(any(part in OTHERS[family_name] for part in name.split(".")) for name in rest), rest
+
+
+def test_the_outline_is_that_of_the_real_model(tiny_bases: dict[str, Path], family_name: str) -> None:
+    base = known_base(tiny_bases[family_name], family_name, None)
+    outline, model = outline_of(base), build_tiny(family_name).model
+    assert sum(outline.parameters.values()) == sum(value.numel() for value in model.parameters())
+    assert {one.name for one in outline.linears} == set(linears(family_name))
+    everything = TrainSettings(finetune_vision_layers=True, finetune_merger_layers=bool(base.family.merger), lora_r=4)
+    from peft import LoraConfig, get_peft_model
+
+    adapted = outline.adapted(everything, base.family)
+    tuned = get_peft_model(model, LoraConfig(**lora_options(everything, base.family)))
+    assert sum(tower["trainable"] for tower in adapted.values()) == tuned.get_nb_trainable_parameters()[0]
+    for tower, found in adapted.items():
+        names = [name for name in tuned.base_model.targeted_module_names if tower_of(name, base.family) == tower]
+        assert len(names) == found["modules"] > 0
+
+
+def test_every_linear_layer_is_of_a_kind(family_name: str) -> None:
+    family, names = FAMILIES[family_name], linears(family_name)
+    both = {"finetune_vision_layers": True}
+    attention = set(trainable_modules(TrainSettings(finetune_mlp_modules=False, **both), family, names))
+    mlp = set(trainable_modules(TrainSettings(finetune_attention_modules=False, **both), family, names))
+    assert attention
+    assert mlp
+    assert not attention & mlp
+    assert attention | mlp == set(trainable_modules(TrainSettings(**both), family, names))
+
+
+def test_a_sound_model_has_no_differences_and_wrong_ids_are_named(
+    tiny_bases: dict[str, Path], family_name: str, tmp_path: Path
+) -> None:
+    family = FAMILIES[family_name]
+    assert known_base(tiny_bases[family_name], family_name, None).differences() == []
+    for path in tiny_bases[family_name].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    key = next(iter(family.special_tokens))
+    (tmp_path / "config.json").write_text(json.dumps(config | {key: 77}))
+    (told,) = known_base(tmp_path, family_name, None).differences()
+    assert str(told) == f"{key} is 77, expected {config[key]}"
+
+
+def test_a_profile_lists_where_a_model_is_another(tiny_bases: dict[str, Path]) -> None:
+    told = [str(each) for each in known_base(tiny_bases["qwen3_vl"], "qwen3_vl", "chandra").differences()]
+    assert "vision_config.patch_size is 8, expected 16" in told
+    assert "text_config.hidden_size is 96, expected 4096" in told
+    assert not [each for each in told if "spatial_merge_size" in each or "model_type" in each]
+
+
+def test_profiles_agree_with_the_defaults_of_transformers() -> None:
+    from transformers import Gemma3Config, Qwen3VLConfig
+
+    for profile in PROFILES.values():
+        config = {"gemma3": Gemma3Config, "qwen3_vl": Qwen3VLConfig}[profile.family]()
+        known = {"boi_token_index", "eoi_token_index", "mm_tokens_per_image", "image_token_id", "vision_start_token_id"}
+        for key in known & set(profile.expected):
+            assert profile.expected[key] == getattr(config, key), key
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [
+        ("google/gemma-3-12b-it", "gemma-3-12b"),
+        ("/models/google--gemma-3-12b-it", "gemma-3-12b"),
+        ("/models/gemma-3-4b-it/", "gemma-3-4b"),
+        ("google/gemma-3-27b-it", None),
+        ("someone/gemma-3-12b-it-tuned", None),
+    ],
+)
+def test_a_profile_is_found_by_the_models_name(name: str, profile: str | None) -> None:
+    found = find_profile("auto", name, FAMILIES["gemma3"])
+    assert (found.name if found else None) == profile
 
 
 def test_older_checkpoints_names_are_found_too() -> None:
@@ -94,12 +174,12 @@ def test_unknown_families_are_refused_with_the_known_ones(tmp_path: Path) -> Non
 
 def test_a_processor_is_read_as_it_was_written(tiny_bases: dict[str, Path], family_name: str, tmp_path: Path) -> None:
     family = FAMILIES[family_name]
-    processor = load_processor(family, tiny_bases[family_name])
+    processor = load_processor(family, tiny_bases[family_name], TrainSettings())
     assert type(processor).__name__ == family.processor_class
     processor.save_pretrained(tmp_path)
     for name in ("processor_config.json", "chat_template.jinja"):
         assert (tmp_path / name).read_bytes() == (tiny_bases[family_name] / name).read_bytes()
-    again = load_processor(family, tmp_path)
+    again = load_processor(family, tmp_path, TrainSettings())
     assert again.tokenizer("a b").input_ids == processor.tokenizer("a b").input_ids
 
 

@@ -48,18 +48,19 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     assert found.family == family_name
     assert found.rows == {split: len(words) for split, words in WORDS.items()}
     assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
-    assert found.base.keys() == {"eval_cer", "eval_wer", "eval_loss", "holdout_cer", "holdout_wer", "holdout_loss"}
-    assert found.tokens["longest"] == found.tokens["longest_question"] + found.tokens["longest_answer"]
-    assert (
-        found.lora_modules
-        == {"gemma3": {"language": 14, "vision": 12}, "qwen3_vl": {"language": 14, "vision": 8}}[family_name]
-    )
+    assert found.base.keys() == {
+        f"{split}_{what}" for split in ("eval", "holdout") for what in ("cer", "wer", "loss", "repeats")
+    }
+    tokens = found.figures["tokens"]
+    assert tokens["longest"] == tokens["longest_question"] + tokens["longest_answer"]
+    assert {tower: lora["modules"] for tower, lora in found.figures["lora"].items()} == {"language": 14}
+    assert [sample["reference"] for sample in found.samples] == WORDS["validation"][:3]
     assert found.device in ("cpu", "cuda")
     assert found.warnings == [
-        "validation has only 5 rows: differences between trials will mostly be chance",
-        "holdout has only 3 rows: differences between trials will mostly be chance",
         "max_new_tokens is 4, but the longest answer has 5 tokens: "
         "what is generated for the longest rows will be cut, and counted as errors",
+        "validation has only 5 rows: differences between trials will mostly be chance",
+        "holdout has only 3 rows: differences between trials will mostly be chance",
     ]
 
 
@@ -149,7 +150,8 @@ def test_a_few_unusable_rows_are_left_out_by_name(door: Door, tmp_path: Path) ->
         input_data=str(path), train_split="train[:50%]", val_split="train[50%:]", holdout_split=None
     )
     assert door.prepare(settings) == 0
-    (warning,) = [warning for warning in Prepared.read(tmp_path / "prepare").warnings if "left out" in warning]
+    warning, listed = [text for text in Prepared.read(tmp_path / "prepare").warnings if "left out" in text]
+    assert listed == f"all 2 rows left out are listed in {tmp_path}/prepare/left_out.jsonl"
     assert warning.startswith("2 rows left out: rows.json#20 (")
     assert "gone.png" in warning
     assert "rows.json#21 (its text is empty)" in warning
@@ -176,11 +178,23 @@ def test_many_unusable_rows_are_refused(door: Door, tmp_path: Path) -> None:
         ({"input_data": None}, {}, "input_data is not set"),
         ({"input_data": "/nowhere/rows.json"}, {}, "/nowhere/rows.json does not exist"),
         ({"val_split": "dev"}, {"learning_rate": [1e-4, 1e-3]}, ""),
-        ({"val_split": "test"}, {}, "val_split must name a split of the data, but is 'test'"),
+        ({"val_split": "test"}, {}, "val_split: a test split is neither learned from nor searched on"),
+        ({"train_split": "Testing[:5]"}, {}, "train_split: a test split is neither learned from nor searched on"),
+        ({"val_split": "other"}, {}, "val_split must name a split of the data, but names 'other'"),
+        (
+            {"image_column": "scan"},
+            {},
+            "image_column must name a column of the data, but is 'scan', and holdout.parquet#0 has",
+        ),
+        ({"text_column": "words"}, {}, "holdout.parquet#0 has image, text; set text_column to one of these"),
+        ({"document_column": "book"}, {}, "document_column must name a column of the data"),
+        ({"image_root": "/nowhere"}, {}, "image_root must be a folder, but /nowhere is none"),
+        ({"dataset_subset": "small"}, {}, "dataset_subset must name one of the subsets of"),
+        ({"dataset_revision": "main"}, {}, "dataset_revision goes with a dataset on the Hub, but input_data"),
         ({"train_split": "train[:0]"}, {}, "train has none"),
         ({"train_split": "train[:x]"}, {}, "a slice must be written like"),
-        ({"max_seq_length": 20}, {}, "every row must fit in max_seq_length, but the longest has"),
-        ({}, {"max_seq_length": [20, 100]}, "max_seq_length is 20"),
+        ({"max_seq_length": 20}, {}, "every row must fit in max_seq_length=20 tokens, but 20 of 20 do not: train.par"),
+        ({}, {"max_seq_length": [20, 100]}, "max_seq_length=20"),
         ({}, {"instruction": ["Read.", "Read " * 30]}, "every row must fit in max_seq_length"),
         ({"load_in_4bit": True}, {}, "load_in_4bit needs a CUDA GPU"),
         ({}, {"load_in_4bit": [False, True]}, "load_in_4bit needs a CUDA GPU"),

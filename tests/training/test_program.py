@@ -104,7 +104,9 @@ def test_prepared_json_is_what_the_door_promises(prepared: dict[str, Door]) -> N
         "backend",
         "rows",
         "base",
-        "tokens",
+        "figures",
+        "lines",
+        "resolved",
         "versions",
     }
     assert promised | {"device", "warnings"} <= found.keys()

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers.training_args import OptimizerNames
 
 from hpsearch.errors import UsageError
 from hpsearch.training.arguments import lora_options, training_options, warmup
 from hpsearch.training.backends import BACKENDS, choose_backend
+from hpsearch.training.backends.hf import four_bits
+from hpsearch.training.base_model import known_base
+from hpsearch.training.batches import Batching, batching_of
+from hpsearch.training.best import Best
+from hpsearch.training.budget import Pace, afford
 from hpsearch.training.chat import Chat
-from hpsearch.training.checks import Machine, candidates, check_length, check_settings
+from hpsearch.training.checks import TRACKERS, candidates, check_settings
 from hpsearch.training.data import gather
 from hpsearch.training.devices import set_threads
 from hpsearch.training.evaluation import evaluate
 from hpsearch.training.families import FAMILIES, find_family
+from hpsearch.training.lengths import Lengths, Measure, Shape, refuse_too_long
+from hpsearch.training.machine import Machine
 from hpsearch.training.models import find_model
+from hpsearch.training.outline import outline_of
+from hpsearch.training.prepared import Prepared
+from hpsearch.training.profiles import PROFILES, find_profile
 from hpsearch.training.progress import Progress
-from hpsearch.training.recipe import evaluation_subset, load_adapted
+from hpsearch.training.recipe import evaluation_subset, final_rows, load_adapted
 from hpsearch.training.rows import training_rows
 from hpsearch.training.schedule import EvaluationSchedule
+from hpsearch.training.sources import find_source
 from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
-from tests.training.conftest import Door, at
+from tests.training.conftest import Door, at, picture
+from tests.training.data_sets import SUBSETS, repository
 
 QWEN = FAMILIES["qwen3_vl"]
+DRAWN: dict[str, Any] = {"train_split": None, "val_split": None, "holdout_split": None}  # rows by themselves
 CPU = Machine(device="cpu", bf16=True, bitsandbytes=True)
 
 
@@ -49,13 +67,13 @@ class Bench:
 
     def trainer(self, **changes: Any) -> Any:
         """The trainer over an adapted model, before its first step."""
-        from hpsearch.training.prepared import Prepared, open_rows
+        from hpsearch.training.prepared import open_rows
 
         settings, prepared = self.settings(**changes), self.door.folder / "prepare"
         backend = BACKENDS["hf"]()
         loaded = load_adapted(backend, Prepared.read(prepared), settings)
         rows = training_rows(open_rows(prepared, "train").table, Chat(loaded.processor, settings.instruction))
-        return backend.trainer(loaded, rows, settings, self._folder, [])
+        return backend.trainer(loaded, rows, settings, batching_of(settings), self._folder, [])
 
     def scaling(self, **changes: Any) -> float:
         """What the product of the LoRA matrices is multiplied by."""
@@ -64,9 +82,27 @@ class Bench:
         (found,) = {scaling["default"] for scaling in scalings if isinstance(scaling, dict)}
         return float(found)
 
+    def picture_tokens(self, size: tuple[int, int], family: str = "qwen3_vl", **changes: Any) -> int:
+        """How many tokens a picture of this size adds to a row."""
+        base = known_base(self.door.bases[family], family, None)
+        lengths = Measure(base, [Shape("row", "x", size)], lambda _: None).lengths(self.settings(**changes))
+        return lengths.pictures[0]
+
+    def adapted(self, **changes: Any) -> list[str]:
+        """Full names of the adapted modules, in both towers."""
+        model = self.trainer(finetune_vision_layers=True, **changes).model
+        return list(model.base_model.targeted_module_names)
+
+    def checkpoints(self, name: str, **changes: Any) -> list[str]:
+        """The checkpoints that a fine-tune of four steps leaves."""
+        job = self.door.job("train", self.door.settings(**changes), name)
+        assert self.door.run(job) == 0, self.door.lines
+        return sorted(path.name for path in (Path(job.output_dir) / "checkpoints").iterdir())
+
     def rows(self, **changes: Any) -> dict[str, int]:
         """How many rows each side gets."""
-        data = gather(self.door.words, self.settings(**changes), Progress("test"))
+        settings = self.settings(**changes)
+        data = gather(find_source(settings), settings, self._folder, Progress("test"))
         return {split: len(rows) for split, rows in data.rows.items()}
 
     def rates(self, **changes: Any) -> list[float]:
@@ -94,13 +130,21 @@ def refused(settings: TrainSettings, machine: Machine = CPU) -> str:
     return refusal.value.what
 
 
-SHOWN: dict[str, Callable[[Bench], None]] = {}
+def printed(door: Door, job: Any) -> list[str]:
+    """The lines that a job prints."""
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) as out:
+        assert door.run(job) == 0, door.lines
+        out.flush()
+        return out.buffer.getvalue().decode().splitlines()
 
 
-def shows(name: str) -> Callable[[Callable[[Bench], None]], Callable[[Bench], None]]:
-    """Register where a setting shows."""
+SHOWN: dict[str, Callable[..., None]] = {}
 
-    def keep(look: Callable[[Bench], None]) -> Callable[[Bench], None]:
+
+def shows(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register where a setting shows. A look takes a bench, and an empty folder where it wants one."""
+
+    def keep(look: Callable[..., None]) -> Callable[..., None]:
         SHOWN[name] = look
         return look
 
@@ -112,8 +156,9 @@ def test_every_setting_has_its_place_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(setting_names()))
-def test_a_setting_shows(bench: Bench, name: str) -> None:
-    SHOWN[name](bench)
+def test_a_setting_shows(bench: Bench, tmp_path: Path, name: str) -> None:
+    look = SHOWN[name]
+    look(bench, tmp_path) if len(signature(look).parameters) > 1 else look(bench)
 
 
 @shows("model_name")
@@ -160,9 +205,240 @@ def _(bench: Bench) -> None:
     )
 
 
+@shows("profile")
+def _(bench: Bench) -> None:
+    assert find_profile("auto", "datalab-to/chandra", QWEN) is find_profile("chandra", "my-model", QWEN)
+    assert find_profile("none", "datalab-to/chandra", QWEN) is None
+    with pytest.raises(UsageError, match="must be of the model's family, qwen3_vl, but 'gemma-3-4b' is of gemma3"):
+        find_profile("gemma-3-4b", "my-model", QWEN)
+    assert set(PROFILES) == set(TrainSettings.model_json_schema()["properties"]["profile"]["enum"]) - {"auto", "none"}
+
+
+@shows("skip_verification")
+def _(bench: Bench) -> None:
+    changes = {"profile": "chandra", "max_seq_length": 100}
+    for skips in (False, True):
+        folder = f"verify-{skips}"
+        settings = bench.door.settings(**changes, skip_verification=skips)
+        assert bench.door.run(bench.door.job("preflight", settings, folder)) == 0
+        found = json.loads((bench.door.folder / folder / "preflight.json").read_text())
+        assert skips is not any("patch_size is 8, expected 16" in text for text in found["warnings"])
+
+
+@shows("bnb_4bit_quant_type")
+def _(bench: Bench) -> None:
+    assert four_bits(QWEN, bench.settings(bnb_4bit_quant_type="fp4"), "bf16").bnb_4bit_quant_type == "fp4"
+
+
+@shows("bnb_4bit_use_double_quant")
+def _(bench: Bench) -> None:
+    for wanted in (True, False):
+        config = four_bits(QWEN, bench.settings(bnb_4bit_use_double_quant=wanted), "bf16")
+        assert config.bnb_4bit_use_double_quant is wanted
+
+
+@shows("longest_edge")
+def _(bench: Bench) -> None:
+    assert bench.picture_tokens((160, 160), longest_edge=80) == 25
+    assert bench.picture_tokens((160, 160), longest_edge=160) == 100
+
+
+@shows("max_pixels")
+def _(bench: Bench) -> None:
+    assert bench.picture_tokens((160, 160), max_pixels=80 * 80) == 25
+    with pytest.raises(UsageError, match="max_pixels needs a family that takes pictures of any size, but gemma3"):
+        check_settings(bench.settings(max_pixels=10_000), FAMILIES["gemma3"], CPU)
+
+
+@shows("pan_and_scan")
+def _(bench: Bench) -> None:
+    assert bench.picture_tokens((1200, 400), "gemma3", pan_and_scan=True) > 4 * 25
+    assert bench.picture_tokens((1200, 400), "gemma3") < 2 * 25
+    assert "pan_and_scan needs a family whose processor shows crops" in refused(bench.settings(pan_and_scan=True))
+
+
+@shows("lora_alpha_ratio")
+def _(bench: Bench) -> None:
+    assert [bench.lora(lora_r=r, lora_alpha_ratio=2.0).lora_alpha for r in (4, 8)] == [8, 16]
+
+
+@shows("finetune_merger_layers")
+def _(bench: Bench) -> None:
+    names = bench.adapted(finetune_merger_layers=True)
+    assert sum(".merger." in name or ".deepstack_merger_list." in name for name in names) == 4
+    outline = outline_of(known_base(bench.door.bases["gemma3"], "gemma3", None))
+    with pytest.raises(UsageError, match="between the towers, but gemma3 has none"):
+        outline.adapted(bench.settings(finetune_merger_layers=True), FAMILIES["gemma3"])
+
+
+@shows("finetune_attention_modules")
+def _(bench: Bench) -> None:
+    leaves = {name.rpartition(".")[2] for name in bench.adapted(finetune_mlp_modules=False)}
+    assert leaves == {"q_proj", "k_proj", "v_proj", "o_proj", "qkv", "proj"}
+
+
+@shows("finetune_mlp_modules")
+def _(bench: Bench) -> None:
+    leaves = {name.rpartition(".")[2] for name in bench.adapted(finetune_attention_modules=False)}
+    assert leaves == {"gate_proj", "up_proj", "down_proj", "linear_fc1", "linear_fc2"}
+
+
+@shows("effective_batch_size")
+def _(bench: Bench) -> None:
+    for effective, most, expected in ((12, 5, (4, 3)), (7, 4, (1, 7)), (8, 16, (8, 1))):
+        settings = bench.settings(effective_batch_size=effective, per_device_train_batch_size=most)
+        assert batching_of(settings) == Batching(*expected)
+
+
+@shows("label_smoothing_factor")
+def _(bench: Bench) -> None:
+    def first_loss(factor: float) -> float:
+        trainer = bench.trainer(label_smoothing_factor=factor, max_steps=1, learning_rate=1e-9)
+        trainer.train()
+        return float(trainer.state.log_history[0]["loss"])
+
+    # The smoothed loss mixes in the mean of all classes' losses, far above the right one's only where that is learned.
+    assert first_loss(0.5) != pytest.approx(first_loss(0.0), rel=1e-3)
+
+
+@shows("compute_cer_wer")
+def _(bench: Bench) -> None:
+    scores, _ = judge(bench, compute_cer_wer=False)
+    assert scores.metrics("eval").keys() == {"eval_loss"}
+    assert scores.loss == pytest.approx(judge(bench)[0].loss)
+
+
+@shows("skip_pre_eval")
+def _(bench: Bench) -> None:
+    job = bench.door.job("prepare", bench.door.settings(skip_pre_eval=True), "unmeasured")
+    assert bench.door.run(job) == 0
+    assert Prepared.read(Path(job.output_dir)).base == {}
+
+
+def stops_after(values: list[float], **changes: Any) -> int:
+    """The number of evaluations with these values that are made, of all of them at most."""
+    best = Best(TrainSettings(**changes))
+    for number, value in enumerate(values, start=1):
+        best.take(number, {"eval_cer": value, "eval_loss": -value}, torch.nn.Linear(1, 1))
+        if best.waited_enough:
+            return number
+    return len(values)
+
+
+@shows("early_stopping_patience")
+def _(bench: Bench) -> None:
+    assert stops_after([0.5, 0.4, 0.4, 0.6, 0.3], early_stopping_patience=2) == 4
+    assert stops_after([0.5, 0.4, 0.4, 0.6, 0.3]) == 5
+
+
+@shows("early_stopping_threshold")
+def _(bench: Bench) -> None:
+    assert stops_after([0.5, 0.45, 0.41], early_stopping_patience=2, early_stopping_threshold=0.1) == 3
+
+
+@shows("metric_for_best_model")
+def _(bench: Bench) -> None:
+    falling = [0.5, 0.4, 0.3]
+    assert stops_after(falling, early_stopping_patience=1, metric_for_best_model="eval_loss") == 2
+
+
+@shows("load_best_model_at_end")
+def _(bench: Bench) -> None:
+    for keeps in (True, False):
+        model = torch.nn.Linear(1, 1)
+        best = Best(TrainSettings(load_best_model_at_end=keeps))
+        best.take(1, {"eval_cer": 0.1}, model)
+        before = model.weight.item()
+        model.weight.data += 1
+        best.take(2, {"eval_cer": 0.2}, model)
+        assert best.restore(model, 2) is keeps
+        assert model.weight.item() == pytest.approx(before if keeps else before + 1)
+
+
+@shows("logging_steps")
+def _(bench: Bench) -> None:
+    job = bench.door.job("trial", bench.door.settings(logging_steps=2), "logging")
+    log = printed(bench.door, job)
+    assert [line.split(":")[0] for line in log if line.startswith("step ")] == ["step 2 of 4", "step 4 of 4"]
+
+
+@shows("report_to")
+def _(bench: Bench) -> None:
+    assert set(TRACKERS) == set(TrainSettings.model_json_schema()["properties"]["report_to"]["enum"]) - {"none"}
+
+
+@shows("save_steps")
+def _(bench: Bench) -> None:
+    assert bench.checkpoints("save", save_steps=2) == ["checkpoint-2", "checkpoint-4"]
+
+
+@shows("save_total_limit")
+def _(bench: Bench) -> None:
+    assert bench.checkpoints("limit", save_steps=1, save_total_limit=2) == ["checkpoint-3", "checkpoint-4"]
+
+
+@shows("resume_from_checkpoint")
+def _(bench: Bench) -> None:
+    job = bench.door.job("trial", bench.door.settings(resume_from_checkpoint="/nowhere"), "nowhere")
+    assert bench.door.run(job) == 2
+    assert "must name a checkpoint's folder or be 'latest', but /nowhere" in bench.door.said("message")[0]
+
+
 @shows("input_data")
 def _(bench: Bench) -> None:
     assert bench.rows() == {"train": 12, "validation": 5, "holdout": 3}
+
+
+@shows("dataset_subset")
+def _(bench: Bench, tmp_path: Path) -> None:
+    source = repository(tmp_path / "data", card=SUBSETS)
+    assert bench.rows(**DRAWN, input_data=str(source), dataset_subset="many")["train"] == 12
+
+
+@shows("dataset_revision")
+def _(bench: Bench) -> None:
+    settings = bench.settings(input_data="hub:owner/name", dataset_revision="v2")
+    assert find_source(settings).revision == "v2"
+    with pytest.raises(UsageError, match="dataset_revision goes with a dataset on the Hub"):
+        bench.rows(dataset_revision="v2")
+
+
+def named_otherwise(folder: Path, **columns: Sequence[Any]) -> Path:
+    """A JSON file of twenty pictures beside it, with columns besides or instead of image and text."""
+    for number in range(20):
+        (folder / f"{number}.png").write_bytes(picture(f"w{number}"))
+    table: dict[str, Any] = {"image": [f"{n}.png" for n in range(20)], "text": [f"w{n}" for n in range(20)], **columns}
+    rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    path = folder / "rows.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
+@shows("image_column")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path, image=[5] * 20, scan=[f"{number}.png" for number in range(20)])
+    assert sum(bench.rows(**DRAWN, input_data=str(path), image_column="scan").values()) == 20
+
+
+@shows("text_column")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path, text=[5] * 20, words=["a"] * 20)
+    assert sum(bench.rows(**DRAWN, input_data=str(path), text_column="words").values()) == 20
+
+
+@shows("document_column")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path, book=[number // 5 for number in range(20)])
+    rows = bench.rows(**DRAWN, input_data=str(path), document_column="book", val_ratio=0.5, holdout_fraction=0.5)
+    assert rows == {"train": 10, "validation": 5, "holdout": 5}
+
+
+@shows("image_root")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    moved = path.rename(tmp_path / "elsewhere" / "rows.json")
+    assert sum(bench.rows(**DRAWN, input_data=str(moved), image_root=str(tmp_path)).values()) == 20
 
 
 @shows("train_split")
@@ -173,6 +449,14 @@ def _(bench: Bench) -> None:
 @shows("val_split")
 def _(bench: Bench) -> None:
     assert bench.rows(val_split="validation[1:]")["validation"] == 4
+
+
+@shows("val_ratio")
+def _(bench: Bench, tmp_path: Path) -> None:
+    path = named_otherwise(tmp_path)
+    for ratio, judged in ((0.2, 4), (0.5, 10)):
+        rows = bench.rows(**DRAWN, input_data=str(path), val_ratio=ratio)
+        assert rows["validation"] + rows["holdout"] == judged
 
 
 @shows("holdout_split")
@@ -194,9 +478,12 @@ def _(bench: Bench) -> None:
 
 @shows("max_seq_length")
 def _(bench: Bench) -> None:
-    check_length(bench.settings(max_seq_length=50), 50)
-    with pytest.raises(UsageError, match="the longest has 51 tokens and max_seq_length is 50; raise max_seq_length"):
-        check_length(bench.settings(max_seq_length=50), 51)
+    rows = Lengths([Shape("a", "x", (1, 1)), Shape("b", "y", (1, 1))], [40, 45], [30, 35], [5, 6])
+    refuse_too_long(rows, 51)
+    with pytest.raises(
+        UsageError, match=r"max_seq_length=50 tokens, but 1 of 2 do not: b \(51\); of the longest, 35 are"
+    ):
+        refuse_too_long(rows, 50)
     assert bench.trainer(max_seq_length=90).args.max_length is None
 
 
@@ -242,7 +529,9 @@ def _(bench: Bench) -> None:
 @shows("finetune_language_layers")
 def _(bench: Bench) -> None:
     assert towers(bench.trainer(finetune_language_layers=False, finetune_vision_layers=True)) == {"visual"}
-    assert "something must be adapted" in refused(bench.settings(finetune_language_layers=False))
+    outline = outline_of(known_base(bench.door.bases["qwen3_vl"], "qwen3_vl", None))
+    with pytest.raises(UsageError, match="something must be adapted"):
+        outline.adapted(bench.settings(finetune_language_layers=False), QWEN)
 
 
 @shows("learning_rate")
@@ -311,7 +600,13 @@ def _(bench: Bench) -> None:
 def _(bench: Bench) -> None:
     assert isinstance(bench.trainer().create_optimizer(), torch.optim.AdamW)
     assert "optim adamw_8bit needs a CUDA GPU" in refused(bench.settings(optim="adamw_8bit"))
-    assert training_options(bench.settings(optim="adamw_8bit"), "cuda", "bf16")["optim"] == "adamw_bnb_8bit"
+    gpu = training_options(bench.settings(optim="adamw_8bit"), Batching(1, 1), "cuda", "bf16")
+    assert gpu["optim"] == "adamw_bnb_8bit"
+    assert type(bench.trainer(optim="sgd").create_optimizer()).__name__ == "SGD"
+    assert type(bench.trainer(optim="adafactor").create_optimizer()).__name__ == "Adafactor"
+    known = {value.value for value in OptimizerNames}
+    for name in TrainSettings.model_json_schema()["properties"]["optim"]["enum"]:
+        assert training_options(bench.settings(optim=name), Batching(1, 1), "cpu", "fp32")["optim"] in known
 
 
 @shows("max_grad_norm")
@@ -349,13 +644,33 @@ def _(bench: Bench) -> None:
 
 @shows("evaluations")
 def _(bench: Bench) -> None:
-    schedule = EvaluationSchedule(10, 4)
+    schedule = EvaluationSchedule(10, bench.settings(evaluations=4))
     assert [schedule.due(step) for step in range(1, 11)] == [[], [], [1], [], [2], [], [], [3], [], [4]]
 
 
 @shows("eval_samples")
 def _(bench: Bench) -> None:
     assert len(evaluation_subset(bench.door.folder / "prepare", bench.settings(eval_samples=2))) == 2
+    pace = Pace(step_s=1.0, batch_s=0.0, row_s=0.1, batch_size=8)
+    open_ones = bench.settings(eval_samples=None, final_samples=None, evaluations=10)
+    assert afford(open_ones, pace, 200, {"validation": 50, "holdout": 50}).rows == 19
+
+
+@shows("eval_stride")
+def _(bench: Bench) -> None:
+    schedule = EvaluationSchedule(10, bench.settings(evaluations=5, eval_stride=2))
+    assert [schedule.due(step) for step in range(1, 11)] == [[], [], [], [2], [], [], [], [4], [], [5]]
+
+
+@shows("eval_steps")
+def _(bench: Bench) -> None:
+    schedule = EvaluationSchedule(10, bench.settings(eval_steps=4))
+    assert [schedule.due(step) for step in range(1, 11)] == [[], [], [], [1], [], [], [], [2], [], []]
+
+
+@shows("final_samples")
+def _(bench: Bench) -> None:
+    assert len(final_rows(bench.door.folder / "prepare", "holdout", bench.settings(final_samples=2))) == 2
 
 
 def judge(bench: Bench, **changes: Any) -> tuple[Any, list[float]]:

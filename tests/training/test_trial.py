@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hpsearch.training.backends import BACKENDS
+from hpsearch.training.batches import batching_of
 from hpsearch.training.chat import Chat
 from hpsearch.training.families import FAMILIES
 from hpsearch.training.prepared import Prepared, open_rows
@@ -18,10 +19,12 @@ from hpsearch.training.recipe import evaluation_subset, load_adapted
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import WORDS, Door, at
 
-STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "loss", "learning_rate", "epoch"}
+STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}
 FINAL_METRICS = {
-    *("eval_cer", "eval_wer", "eval_loss", "holdout_cer", "holdout_wer", "holdout_loss"),
+    *("eval_cer", "eval_wer", "eval_loss", "eval_repeats"),
+    *("holdout_cer", "holdout_wer", "holdout_loss", "holdout_repeats"),
     *("train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"),
+    *("steps", "best_step", "micro_batch_size", "activations_recomputed", "oom_backoffs"),
 }
 MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}
 
@@ -94,7 +97,7 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     loaded = load_adapted(backend, Prepared.read(folder), settings)
     before = {name: parameter.clone() for name, parameter in loaded.model.named_parameters()}
     rows = training_rows(open_rows(folder, "train").table, Chat(loaded.processor, settings.instruction))
-    backend.trainer(loaded, rows, settings, tmp_path, []).train()
+    backend.trainer(loaded, rows, settings, batching_of(settings), tmp_path, []).train()
     changed = {name for name, parameter in loaded.model.named_parameters() if not torch.equal(parameter, before[name])}
     assert changed
     assert all("lora_" in name for name in changed)

@@ -124,6 +124,7 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     """Train a tiny model of ``family`` to read printed digits, save it in half precision, and return its CER."""
     from hpsearch.training.backends import Loaded
     from hpsearch.training.backends.hf import HfBackend
+    from hpsearch.training.batches import batching_of
     from hpsearch.training.chat import Chat
     from hpsearch.training.devices import set_seeds, set_threads
     from hpsearch.training.evaluation import evaluate
@@ -145,9 +146,8 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     chance = _chance(SEED)
     lines = _printed_rows(steps * 16, chance, rising=True)
     backend = HfBackend()
-    trainer = backend.trainer(
-        loaded, training_rows(_table(lines), Chat(tiny.processor, INSTRUCTION)), settings, folder, []
-    )
+    rows = training_rows(_table(lines), Chat(tiny.processor, INSTRUCTION))
+    trainer = backend.trainer(loaded, rows, settings, batching_of(settings), folder, [])
     trainer.train()
     backend.to_inference(loaded)
     scores = evaluate(loaded, _printed_rows(64, _chance(SEED + 1)), settings)

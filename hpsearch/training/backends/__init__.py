@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from hpsearch.training.batches import Batching
 from hpsearch.training.families import Family
 from hpsearch.trials.settings import TrainSettings
 
@@ -37,9 +38,15 @@ class Backend(Protocol):
         """Wrap the model with the LoRA matrices that the settings ask for."""
 
     def trainer(
-        self, loaded: Loaded, rows: Any, settings: TrainSettings, folder: Path, callbacks: Sequence[Any]
+        self,
+        loaded: Loaded,
+        rows: Any,
+        settings: TrainSettings,
+        batching: Batching,
+        folder: Path,
+        callbacks: Sequence[Any],
     ) -> Any:
-        """A transformers Trainer over prompt/completion rows; ``folder`` is where it may write."""
+        """A transformers Trainer over prompt/completion rows; ``folder`` is where checkpoints go."""
 
     def to_inference(self, loaded: Loaded) -> None:
         """Make the model ready to generate."""

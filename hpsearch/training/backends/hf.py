@@ -11,6 +11,7 @@ import torch
 
 from hpsearch.training.arguments import lora_options, training_options
 from hpsearch.training.backends import Loaded
+from hpsearch.training.batches import Batching
 from hpsearch.training.devices import choose_device, choose_precision
 from hpsearch.training.families import Family
 from hpsearch.training.imports import without
@@ -18,7 +19,7 @@ from hpsearch.training.processors import has_torchvision, load_processor
 from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class HfBackend:
@@ -36,12 +37,12 @@ class HfBackend:
         precision = choose_precision(settings.precision, device)
         options: dict[str, Any] = {"dtype": _DTYPES[precision]}
         if settings.load_in_4bit:
-            options["quantization_config"] = _four_bits(family, precision)
+            options["quantization_config"] = four_bits(family, settings, precision)
         if device == "cuda":
             options["device_map"] = {"": 0}
         model_class = getattr(transformers, family.model_class)
         model = model_class.from_pretrained(str(folder), local_files_only=True, **options)
-        return Loaded(model, load_processor(family, folder), device, precision)
+        return Loaded(model, load_processor(family, folder, settings), device, precision)
 
     def adapt(self, loaded: Loaded, family: Family, settings: TrainSettings) -> None:
         """Wrap the model with LoRA by peft."""
@@ -52,13 +53,19 @@ class HfBackend:
         loaded.model = get_peft_model(loaded.model, LoraConfig(**lora_options(settings, family)))
 
     def trainer(
-        self, loaded: Loaded, rows: Any, settings: TrainSettings, folder: Path, callbacks: Sequence[Any]
+        self,
+        loaded: Loaded,
+        rows: Any,
+        settings: TrainSettings,
+        batching: Batching,
+        folder: Path,
+        callbacks: Sequence[Any],
     ) -> Any:
         """trl's SFTTrainer, silent: what it would print goes out through the callbacks."""
         from transformers import PrinterCallback
         from trl import SFTConfig, SFTTrainer
 
-        options = training_options(settings, loaded.device, loaded.precision)
+        options = training_options(settings, batching, loaded.device, loaded.precision)
         trainer = SFTTrainer(
             model=loaded.model,
             args=SFTConfig(output_dir=str(folder), **_current_names(options, SFTConfig)),
@@ -101,14 +108,14 @@ def _current_names(options: dict[str, Any], config: Any) -> dict[str, Any]:
     return {new[name] if new[name] in known else name: value for name, value in options.items()}
 
 
-def _four_bits(family: Family, precision: str) -> Any:
-    """nf4 with double quantisation (arXiv:2305.14314); the vision parts and the head stay in 16 bits."""
+def four_bits(family: Family, settings: TrainSettings, precision: str) -> Any:
+    """Quantisation as in arXiv:2305.14314; the vision parts and the head stay in 16 bits."""
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
         load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
+        bnb_4bit_quant_type=settings.bnb_4bit_quant_type,
+        bnb_4bit_use_double_quant=settings.bnb_4bit_use_double_quant,
         bnb_4bit_compute_dtype=_DTYPES[precision],
         llm_int8_skip_modules=list(family.unquantized),
     )

@@ -44,9 +44,9 @@ def settings(question: Question) -> Iterator[Finding]:
 def _machine() -> Any:
     import torch
 
-    from hpsearch.training.checks import Machine
     from hpsearch.training.devices import choose_device
     from hpsearch.training.doctor.installed import is_importable
+    from hpsearch.training.machine import Machine
 
     device = choose_device()
     bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)

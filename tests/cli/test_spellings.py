@@ -1,0 +1,59 @@
+"""Options of `hpsearch train` that are known by other names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from hpsearch.cli import app
+from hpsearch.cli.spellings import SPELLINGS, spelled
+from hpsearch.errors import UsageError
+from hpsearch.trials.settings import setting_names
+from tests.conftest import CommandLine
+
+
+def given(*words: str) -> dict[str, object]:
+    """The settings that `hpsearch train` takes from these words."""
+    train = app.get_command(click.Context(app), "train")
+    assert train is not None
+    arguments = train.make_context("train", [*words, "--output-dir", "out"]).params
+    return spelled({name: value for name, value in arguments.items() if name not in ("config", "output_dir")})
+
+
+def test_each_spelling_names_a_setting_and_is_no_setting_itself() -> None:
+    assert {each.setting for each in SPELLINGS} <= setting_names()
+    assert not {each.option.removeprefix("--").replace("-", "_") for each in SPELLINGS} & setting_names()
+
+
+def test_data_by_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org" / "local").mkdir(parents=True)
+    assert given() == {}
+    assert given("--dataset_dir", "org/pages") == {"input_data": str(tmp_path / "org/pages")}
+    assert given("--dataset_name", "org/pages") == {"input_data": "hub:org/pages"}
+    assert given("--dataset-name=hub:org/pages") == {"input_data": "hub:org/pages"}
+    assert given("--dataset_name", "org/local") == {"input_data": "org/local"}
+    assert given("--dataset_split", "train[:10]", "--lora_r=4") == {"train_split": "train[:10]", "lora_r": 4}
+    words = ("--dataset_subset", "few", "--image_column", "scan", "--text_column", "words", "--val_ratio", "0.2")
+    assert given(*words) == {"dataset_subset": "few", "image_column": "scan", "text_column": "words", "val_ratio": 0.2}
+
+
+@pytest.mark.parametrize("first", ["--dataset-dir", "--input-data"])
+def test_two_spellings_at_once_are_refused(first: str) -> None:
+    with pytest.raises(UsageError, match=f"but {first} and --dataset-name both give input_data; leave one of them out"):
+        given(first, "a", "--dataset-name", "b/c")
+
+
+def test_the_command_refuses_before_anything_is_written(command_line: CommandLine, tmp_path: Path) -> None:
+    both = command_line("train", "--dataset_dir", "a", "--dataset_name", "b/c", "--output_dir", "out")
+    assert both.returncode == 2
+    assert "--dataset-dir and --dataset-name both give input_data" in both.stderr
+    test = command_line("train", "--dataset_dir", "a", "--dataset_split", "test", "--output_dir", "out")
+    assert test.returncode == 2
+    assert "a test split is neither learned from nor searched on" in test.stderr
+    assert not list(tmp_path.iterdir())
+    typo = command_line("train", "--dataset_dir", "pgaes", "--model-name", "asset:digits/qwen3_vl", "--output-dir", "o")
+    assert typo.returncode == 2
+    assert f"input_data must be a file or folder, but {tmp_path}/pgaes does not exist" in typo.stderr

@@ -1,0 +1,105 @@
+"""Pictures' sizes and tokens: with the numbers of the real Qwen3-VL and Gemma 3 processors, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.errors import UsageError
+from hpsearch.training.base_model import known_base
+from hpsearch.training.families import FAMILIES
+from hpsearch.training.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable
+from hpsearch.training.processors import load_processor
+from hpsearch.trials.settings import TrainSettings
+
+PAGE = (2048, 2896)
+
+
+@pytest.fixture(scope="module")
+def full_size(tiny_bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The tiny models with image processors of the real models' numbers."""
+    folders = {}
+    for family, folder in tiny_bases.items():
+        processor = load_processor(FAMILIES[family], folder, TrainSettings())
+        images = processor.image_processor
+        if family == "qwen3_vl":
+            images.patch_size, images.merge_size = 16, 2
+            images.size = type(images.size)(shortest_edge=65_536, longest_edge=16_777_216)
+        else:
+            images.size = type(images.size)(height=896, width=896)
+            processor.image_seq_length = 256
+        folders[family] = tmp_path_factory.mktemp(f"full-{family}")
+        for path in folder.iterdir():
+            (folders[family] / path.name).write_bytes(path.read_bytes())
+        processor.save_pretrained(folders[family])
+    return folders
+
+
+def lengths(folder: Path, family: str, shapes: list[Shape], **changes: Any) -> Lengths:
+    settings = TrainSettings(instruction="Read.", **changes)
+    return Measure(known_base(folder, family, None), shapes, lambda _: None).lengths(settings)
+
+
+def page_tokens(folder: Path, family: str, **changes: Any) -> int:
+    return lengths(folder, family, [Shape("page", "x", PAGE)], **changes).pictures[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokens"),
+    [
+        ({}, 5760),  # the model's own limit does not touch the page: 64 x 90 tokens of 32 pixels
+        ({"longest_edge": 2048}, 4028),
+        ({"max_pixels": 2048 * 2048}, 4028),
+        ({"longest_edge": 1024}, 988),
+        ({"max_pixels": 2048}, 1),  # an edge read as an area
+    ],
+)
+def test_tokens_of_a_page_in_qwen3_vl(full_size: dict[str, Path], changes: dict[str, Any], tokens: int) -> None:
+    assert page_tokens(full_size["qwen3_vl"], "qwen3_vl", **changes) == tokens
+
+
+def test_gemma_makes_one_square_of_any_page_and_crops_only_where_asked(full_size: dict[str, Path]) -> None:
+    whole = page_tokens(full_size["gemma3"], "gemma3")
+    assert 256 <= whole < 270  # with the marks around them
+    assert page_tokens(full_size["gemma3"], "gemma3", pan_and_scan=True) > 3 * 256
+
+
+def test_the_size_is_kept_with_the_processor_for_whoever_serves_the_model(
+    full_size: dict[str, Path], tmp_path: Path
+) -> None:
+    family = FAMILIES["qwen3_vl"]
+    load_processor(family, full_size["qwen3_vl"], TrainSettings(longest_edge=1024)).save_pretrained(tmp_path)
+    again = load_processor(family, tmp_path, TrainSettings())
+    assert again.image_processor.size["longest_edge"] == 1024 * 1024
+
+
+def test_an_edge_read_as_an_area_is_refused_before_anything_is_trained(full_size: dict[str, Path]) -> None:
+    page = Shape("page", "a line of sixty characters, as there are on the page " * 20, PAGE)
+    shrunk = lengths(full_size["qwen3_vl"], "qwen3_vl", [page], max_pixels=2048)
+    with pytest.raises(UsageError) as refusal:
+        refuse_unreadable(shrunk, TrainSettings(max_pixels=2048))
+    assert "one of 2048x2896 pixels becomes 1 visual tokens for 1062 tokens of text" in refusal.value.what
+    assert refusal.value.remedy.startswith("max_pixels is an area: for an edge of 2048 pixels set longest_edge")
+    assert refuse_unreadable(lengths(full_size["qwen3_vl"], "qwen3_vl", [page]), TrainSettings()) == []
+
+
+def test_a_limit_below_the_pictures_tokens_is_refused_with_what_takes_them(full_size: dict[str, Path]) -> None:
+    found = lengths(full_size["qwen3_vl"], "qwen3_vl", [Shape("page", "x" * 100, PAGE)], longest_edge=2048)
+    with pytest.raises(UsageError) as refusal:
+        refuse_too_long(found, 2048)
+    assert "of the longest, 4028 are its picture's and 102 its answer's" in refusal.value.what
+    assert refusal.value.remedy.startswith(f"set max_seq_length to {max(found.rows)} or more")
+
+
+def test_a_picture_the_processor_cannot_take_is_named(full_size: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match="the model must take every picture, but strip has 4100x20 pixels"):
+        lengths(full_size["qwen3_vl"], "qwen3_vl", [Shape("strip", "x", (4100, 20))])
+
+
+def test_each_size_is_processed_once(full_size: dict[str, Path]) -> None:
+    shapes = [Shape(str(number), "x" * number, (320, 320)) for number in range(1, 40)]
+    found = lengths(full_size["qwen3_vl"], "qwen3_vl", shapes)
+    assert set(found.pictures) == {100}
+    assert found.answers == [number + 2 for number in range(1, 40)]
