@@ -49,7 +49,9 @@ def modules_of(*rooms: str) -> list[str]:
     return sorted(name for name in names if name.count(".") and name.split(".")[1] in rooms and name != MAKER)
 
 
-@pytest.mark.parametrize("module", ["hpsearch.sdk", "hpsearch.trials.job", "hpsearch.trials.causes"])
+@pytest.mark.parametrize(
+    "module", ["hpsearch.sdk", "hpsearch.trials.job", "hpsearch.trials.causes", "hpsearch.trials.diagnosis"]
+)
 def test_the_door_and_the_sdk_load_the_standard_library_alone(module: str) -> None:
     foreign = packages(loaded_by(module)) - sys.stdlib_module_names - {"hpsearch"}
     assert not foreign
@@ -61,7 +63,7 @@ def test_the_command_line_starts_without_torch_and_without_optuna() -> None:
 
 
 def test_no_module_of_the_searching_side_loads_the_training_side() -> None:
-    rooms = ("cli", "analysis", "study", "definitions", "trials", "ocr", "sdk", "errors", "assets")
+    rooms = ("cli", "doctor", "analysis", "study", "definitions", "trials", "ocr", "sdk", "errors", "assets")
     loaded = loaded_by(*modules_of(*rooms))
     assert "hpsearch.study" in loaded
     assert not packages(loaded) & TRAINING_PACKAGES
@@ -76,7 +78,7 @@ def test_no_module_of_the_training_side_loads_the_searching_side() -> None:
     loaded = loaded_by(*modules_of("training"))
     assert "torch" in loaded
     assert not packages(loaded) & SEARCHING_PACKAGES
-    rooms = tuple(f"hpsearch.{room}" for room in ("cli", "analysis", "study", "definitions"))
+    rooms = tuple(f"hpsearch.{room}" for room in ("cli", "doctor", "analysis", "study", "definitions"))
     assert not [name for name in loaded if name.startswith(rooms)]
 
 
@@ -102,6 +104,7 @@ BREACHES = {
     "training-definitions": ("training/__init__.py", "import hpsearch.definitions.names", "The training side"),
     "study-analysis": ("study/attributes.py", "import hpsearch.analysis", "One direction"),
     "errors-trials": ("errors.py", "import hpsearch.trials.job", "One direction"),
+    "doctor-torch": ("doctor/driver.py", "import torch", "The searching side"),
     "unlisted": ("helpers.py", "", "One direction"),
     "maker": ("study/attributes.py", f"import {MAKER}", "Nothing imports the program"),
 }

@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "hpsearch.cli.train:train",
     "ocr": "hpsearch.cli.ocr:ocr",
     "setup-trainer": "hpsearch.cli.setup_trainer:setup_trainer",
+    "doctor": "hpsearch.cli.doctor:doctor",
 }
 
 EPILOG = """\b

@@ -78,7 +78,8 @@ class Hub(BaseHTTPRequestHandler):
             listed = [self._entry(path) for path in asked if path.exists()]
         else:
             files = [self._entry(path)["path"] for path in sorted(self.folder.rglob("*")) if path.is_file()]
-            listed = {"id": "tiny/open", "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
+            siblings = [{"rfilename": name, "size": (self.folder / name).stat().st_size} for name in files]
+            listed = {"id": "tiny/open", "sha": COMMIT, "siblings": siblings}
         self._send(json.dumps(listed).encode(), body, {"Content-Type": "application/json"})
 
     def _entry(self, path: Path) -> dict[str, Any]:

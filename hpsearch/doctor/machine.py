@@ -1,0 +1,188 @@
+"""What the machine itself has: driver, GPUs, memory, disk, a browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hpsearch.doctor.driver import Gpu, Holder
+from hpsearch.doctor.patient import Patient
+from hpsearch.doctor.sizes import GB, shown, studies_bytes, weights_bytes
+from hpsearch.trials.diagnosis import Finding, ok, red, warning
+
+# torch's oldest CUDA 12 wheels need this driver (docs.nvidia.com/cuda/cuda-toolkit-release-notes).
+OLDEST_DRIVER, OLDEST_CUDA = "525", 12
+BUSY_SHARE = 0.1  # of a GPU's memory in use, from which it is worth a warning
+LITTLE_DISK = 2 * GB  # beside what the study itself needs
+LITTLE_MEMORY = 4 * GB  # what the libraries, the rows and one process more take
+BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome", "microsoft-edge")
+
+
+def driver(patient: Patient) -> Iterator[Finding]:
+    """The NVIDIA driver, and the CUDA version it supports."""
+    found = patient.driver
+    if not found.gpus:
+        yield _without_gpus(patient)
+        return
+    cuda = f", supports CUDA {found.cuda}" if found.cuda else ", does not say which CUDA it supports"
+    text = f"NVIDIA {found.version or 'of an unknown version'}{cuda} (by {found.source})"
+    major = found.cuda.partition(".")[0]
+    if major.isdigit() and int(major) < OLDEST_CUDA:
+        yield red("driver", f"{text}: too old for torch", f"update the NVIDIA driver to {OLDEST_DRIVER} or newer")
+    else:
+        yield ok("driver", text)
+
+
+def _without_gpus(patient: Patient) -> Finding:
+    found = patient.driver
+    again = "then try: nvidia-smi"
+    if found.problem:
+        text = found.problem + (f" (driver {found.version})" if found.version else "")
+        if not found.version and not found.cards:  # tools without a GPU, as in many images
+            return warning("driver", f"{text}; no GPU is seen either: fine-tunes run on the CPU")
+        return red(
+            "driver", text, f"reboot, or install the driver again; in a container start it with --gpus all; {again}"
+        )
+    if found.version:
+        text = f"NVIDIA {found.version} is loaded, but no GPU can be reached"
+        return red("driver", text, f"in a container, start it with --gpus all; else reboot; {again}")
+    if found.cards:
+        text = f"{found.cards} NVIDIA GPU{'s' if found.cards > 1 else ''} on the PCI bus, but no driver"
+        return red("driver", text, f"install the NVIDIA driver, {again}")
+    return ok("driver", "no NVIDIA GPU: fine-tunes run on the CPU, which suits tiny models only")
+
+
+def gpus(patient: Patient) -> Iterator[Finding]:
+    """Each GPU's memory, who holds it, and whether the study's model can fit."""
+    need = weights_bytes(patient)
+    largest = max((gpu.total for gpu in patient.driver.gpus), default=0)
+    for number, gpu in enumerate(patient.driver.gpus):
+        check = f"gpu {number}"
+        text = f"{gpu.name}, {shown(gpu.free)} of {shown(gpu.total)} free{_held(gpu)}"
+        if need > largest:
+            text += f"; the model's weights alone need about {shown(need)}"
+            yield red(check, text, _smaller(patient))
+        elif need > gpu.free:
+            text += f"; the model's weights alone need about {shown(need)}"
+            yield red(check, text, _other_gpu(gpu, patient, need))
+        elif gpu.total - gpu.free > BUSY_SHARE * gpu.total:
+            yield warning(check, text, "end what holds it: a trial may run out of memory that fits alone")
+        else:
+            yield ok(check, text)
+
+
+def _smaller(patient: Patient) -> str:
+    if patient.values("load_in_4bit") == [False]:
+        return "--set load_in_4bit=true, or a smaller model, or a larger GPU"
+    return "take a smaller model (--model-name), or a larger GPU"
+
+
+def _other_gpu(gpu: Gpu, patient: Patient, need: float) -> str:
+    ends = ", ".join(f"kill {holder.pid}" for holder in gpu.holders if holder.pid) or "end what holds it"
+    better = [str(number) for number, each in enumerate(patient.driver.gpus) if each.free > need]
+    return f"{ends}" + (f", or take another GPU: export CUDA_VISIBLE_DEVICES={better[0]}" if better else "")
+
+
+def _held(gpu: Gpu) -> str:
+    if gpu.holders:
+        return f", held by {', '.join(map(_holder, gpu.holders[:4]))}" + (" and others" if len(gpu.holders) > 4 else "")
+    if gpu.total - gpu.free > BUSY_SHARE * gpu.total:
+        return ", held by processes that cannot be seen from here"
+    return ""
+
+
+def _holder(holder: Holder) -> str:
+    name = f" {Path(holder.name).name}" if holder.name else ""
+    return f"pid {holder.pid}{name}" + (f" ({shown(holder.used)})" if holder.used is not None else "")
+
+
+def memory(patient: Patient) -> Iterator[Finding]:
+    """The host's memory."""
+    try:
+        available, total = read_memory(Path("/proc/meminfo"))
+    except (OSError, ValueError, KeyError):
+        return
+    limit = _container_limit()
+    text = f"{shown(available)} of {shown(total)} available" + (f", limited to {shown(limit)}" if limit < total else "")
+    usable = min(available, limit)
+    need = 0.0 if patient.driver.gpus else 2 * weights_bytes(patient)  # on a CPU, fp32
+    if need > usable:
+        text += f"; the model's weights alone need about {shown(need)} on a CPU"
+        yield red("memory", text, "take a smaller model (--model-name), or a machine with more memory")
+    elif usable < LITTLE_MEMORY:
+        yield warning("memory", text, "end other programs: a fine-tune may be killed for memory")
+    else:
+        yield ok("memory", text)
+
+
+def read_memory(meminfo: Path) -> tuple[int, int]:
+    """Available and total memory in bytes, by /proc/meminfo.
+
+    Raises:
+        OSError, KeyError, ValueError: it does not say.
+    """
+    lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines() if ":" in line)
+    available, total = (int(lines[name].split()[0]) * 1024 for name in ("MemAvailable", "MemTotal"))
+    return available, total
+
+
+def _container_limit() -> float:
+    """The memory limit of this process's control group, in bytes."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return float(Path(path).read_text(encoding="ascii"))  # "max" is no number: no limit
+        except (OSError, ValueError):
+            continue
+    return float("inf")
+
+
+def disk(patient: Patient) -> Iterator[Finding]:
+    """Room for what the study keeps, and for the model that is still to be downloaded."""
+    places = [("disk", patient.options.base_output_dir, studies_bytes(patient), "the folder of studies")]
+    if "hub_cache" in patient.facts:
+        download = float(patient.facts.get("to_download", 0))
+        places.append(("hub cache", Path(patient.facts["hub_cache"]), download, "the Hub's cache"))
+    for check, folder, need, what in places:
+        yield _room(check, folder, need, what)
+
+
+def _room(check: str, folder: Path, need: float, what: str) -> Finding:
+    place = nearest(folder)
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        return red(
+            check, f"{folder} cannot be looked at: {error.strerror}", "make it readable, or choose another folder"
+        )
+    text = f"{shown(free)} free for {what} ({folder})" + (f", about {shown(need)} needed" if need else "")
+    variable = "export HF_HUB_CACHE=FOLDER" if check == "hub cache" else "--base-output-dir FOLDER"
+    if free < need:
+        return red(check, text, f"make room, or choose another disk: {variable}")
+    if free < need + LITTLE_DISK:
+        return warning(check, text, f"make room, or choose another disk: {variable}")
+    return ok(check, text)
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    place = folder.expanduser().absolute()
+    return next(each for each in (place, *place.parents) if each.exists())
+
+
+def browser(patient: Patient) -> Iterator[Finding]:
+    """What figures as PNG need; everything else goes without it."""
+    without = "the report has its figures, but not as PNG files"
+    if importlib.util.find_spec("kaleido") is None:
+        yield warning("browser", f"kaleido is not installed: {without}", "pip install 'hpsearch[png]'")
+    elif _browser() is None:
+        yield warning("browser", f"no Chromium or Chrome is found: {without}", "apt-get install chromium")
+    else:
+        yield ok("browser", f"{_browser()}, for figures as PNG")
+
+
+def _browser(names: Sequence[str] = BROWSERS) -> str | None:
+    named = os.environ.get("BROWSER_PATH")  # kaleido's own
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, names)), None)

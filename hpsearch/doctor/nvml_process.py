@@ -1,0 +1,77 @@
+"""Asks the NVIDIA driver's management library and prints its answer as JSON. Run as a program, in a process of its own.
+
+The functions and structures are those of NVIDIA's NVML API reference (docs.nvidia.com/deploy/nvml-api).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from typing import Any
+
+_TEXT_BYTES = 96
+_MOST_PROCESSES = 256
+_NOT_SAID = 2**64 - 1  # memory of a process that the driver does not tell
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
+
+
+class _Process(ctypes.Structure):
+    _fields_ = (
+        ("pid", ctypes.c_uint),
+        ("used", ctypes.c_ulonglong),
+        ("gpu_instance", ctypes.c_uint),
+        ("compute_instance", ctypes.c_uint),
+    )
+
+
+def main() -> None:
+    """Print what the library says."""
+    try:
+        library = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        print(json.dumps({}))
+        return
+    code = library.nvmlInit_v2()
+    if code:
+        library.nvmlErrorString.restype = ctypes.c_char_p
+        said = (library.nvmlErrorString(code) or b"").decode(errors="replace")
+        print(json.dumps({"problem": f"the driver's library cannot start: {said or code}"}))
+        return
+    print(json.dumps(_answer(library)))
+
+
+def _answer(library: Any) -> dict[str, Any]:
+    cuda, count = ctypes.c_int(0), ctypes.c_uint(0)
+    library.nvmlSystemGetCudaDriverVersion_v2(ctypes.byref(cuda))
+    library.nvmlDeviceGetCount_v2(ctypes.byref(count))
+    version = ctypes.create_string_buffer(_TEXT_BYTES)
+    library.nvmlSystemGetDriverVersion(version, _TEXT_BYTES)
+    return {
+        "version": version.value.decode(errors="replace"),
+        "cuda": f"{cuda.value // 1000}.{cuda.value % 1000 // 10}" if cuda.value else "",
+        "gpus": [_device(library, number) for number in range(count.value)],
+    }
+
+
+def _device(library: Any, number: int) -> dict[str, Any]:
+    device, memory, name = ctypes.c_void_p(), _Memory(), ctypes.create_string_buffer(_TEXT_BYTES)
+    library.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(device))
+    library.nvmlDeviceGetName(device, name, _TEXT_BYTES)
+    library.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory))
+    shown = name.value.decode(errors="replace")
+    return {"name": shown, "total": memory.total, "free": memory.free, "holders": _holders(library, device)}
+
+
+def _holders(library: Any, device: Any) -> list[tuple[int, int | None]]:
+    processes, count = (_Process * _MOST_PROCESSES)(), ctypes.c_uint(_MOST_PROCESSES)
+    if library.nvmlDeviceGetComputeRunningProcesses_v3(device, ctypes.byref(count), processes):
+        return []
+    found = processes[: count.value]
+    return [(each.pid, None if each.used == _NOT_SAID else each.used) for each in found]
+
+
+if __name__ == "__main__":
+    main()
