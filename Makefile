@@ -33,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing hpsearch, its training side and its tests into $(VENV); some minutes the first time"
 	@if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear $(VENV); fi
 	$(BIN)/python -m pip install --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png]" --group dev
+	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png,tracking]" --group dev
 	@touch $@
 
 demo: $(READY) ## Search LoRA fine-tunes of a tiny model on handwritten digits: real trials, minutes, no GPU

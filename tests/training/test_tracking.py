@@ -1,0 +1,73 @@
+"""Curves are sent where report_to says: read back from what the trackers' own libraries wrote."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.jobs import JobMaker
+from tests.training.conftest import Door, at
+
+
+def needs(library: str) -> pytest.MarkDecorator:
+    missing = importlib.util.find_spec(library) is None
+    return pytest.mark.skipif(missing, reason=f"needs {library}: pip install 'hpsearch[tracking]'")
+
+
+@needs("tensorboard")
+def test_tensorboard_has_a_run_for_each_trial_in_the_studys_folder(prepared: dict[str, Door]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    door = at(prepared["qwen3_vl"])
+    settings = door.settings(report_to="tensorboard", logging_steps=2)
+    assert door.run(door.job("trial", settings, "trial_7")) == 0, door.lines
+    events = EventAccumulator(str(door.folder / "tensorboard" / "trial_7"))
+    events.Reload()
+    curve = [(point.step, point.value) for point in events.Scalars("eval_cer")]
+    assert curve == [(2 * line["step"], pytest.approx(line["eval_cer"])) for line in door.reports()]
+    assert [point.step for point in events.Scalars("loss")] == [2, 4]
+    (last,) = events.Scalars("final_holdout_cer")
+    assert last.value == pytest.approx(door.final()["holdout_cer"])
+
+
+@needs("wandb")
+def test_wandb_has_a_run_named_by_trial_in_the_studys_group(
+    prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    import wandb
+
+    init = wandb.init
+
+    def looking_on(**options: Any) -> Any:
+        seen["run"] = init(**options)
+        return seen["run"]
+
+    monkeypatch.setattr(wandb, "init", looking_on)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    door = at(prepared["qwen3_vl"])
+    settings = door.settings(report_to="wandb", logging_steps=2)
+    assert door.run(door.job("trial", settings, "trial_8")) == 0, door.lines
+    run = seen["run"]
+    assert (run.group, run.name) == ("words", "trial_8")
+    assert dict(run.config)["lora_r"] == settings["lora_r"]
+    (written,) = (door.folder / "trial_8").rglob("*.wandb")
+    content = written.read_bytes()
+    for name in ("eval_cer", "loss", "learning_rate", "final_holdout_cer", "words", "trial_8"):
+        assert name.encode() in content, name
+
+
+def test_the_key_is_passed_only_where_it_is_used(tmp_path: Path) -> None:
+    def environment(report_to: str) -> dict[str, str]:
+        definition = StudyDefinition.from_flat({"input_data": "x.json", "report_to": report_to})
+        source = {"WANDB_API_KEY": "secret", "WANDB_PROJECT": "pages"}
+        return JobMaker(definition, StudyFolders(tmp_path, "s"), source).trial(0, 0, 1, {}).environment
+
+    assert environment("wandb").items() >= {"WANDB_API_KEY": "secret", "WANDB_PROJECT": "pages"}.items()
+    assert not {name for name in environment("none") if name.startswith("WANDB")}
