@@ -21,9 +21,9 @@ from hpsearch.study.view import View, silent
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job, Outcome, encode_values
+from hpsearch.trials.names import RESULT_FILES, TRAIN_RESULTS_FILE
 
 _MARKER = ".train"  # in a folder that a fine-tune may overwrite
-_RESULTS = ("config.json", "versions.json", "predictions.jsonl", "train_results.json")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def train_once(
             if info:
                 show_prepared(view, info)
             if not interruption.requested:
-                _clear(output_dir)
+                if definition.command:  # the built-in training does so itself, once it has refused what it refuses
+                    _clear(output_dir)
                 settings = definition.trial_settings({}, definition.seed)
                 job = jobs.train(output_dir, closed(settings, info["resolved"]) if info else settings)
                 outcome = run_job(job, runner, interruption, view)
@@ -101,7 +102,7 @@ def _take_folder(folder: Path) -> None:
 def _clear(folder: Path) -> None:
     """Take away what an earlier fine-tune left, so that nothing of it stands beside what this one writes."""
     shutil.rmtree(folder / "adapter", ignore_errors=True)
-    for name in _RESULTS:
+    for name in (*RESULT_FILES, "config.json", "versions.json"):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -120,4 +121,4 @@ def _write_results(output_dir: Path, settings: Mapping[str, Any], outcome: Outco
         "duration_s": round(outcome.duration_s, 3),
         "versions": versions_of_trial(output_dir),
     }
-    write_json(output_dir / "train_results.json", results)
+    write_json(output_dir / TRAIN_RESULTS_FILE, results)

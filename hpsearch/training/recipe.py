@@ -26,6 +26,7 @@ from hpsearch.training.rows import Row
 from hpsearch.training.tracking import Tracker, tracker_of
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
+from hpsearch.trials.names import RESULT_FILES
 from hpsearch.trials.settings import TrainSettings
 
 # Final sets by the prefix of their metrics.
@@ -44,12 +45,13 @@ def run_trial(job: Job) -> None:
     prepared = Prepared.read(folder)
     settings = prepared.resolved_in(TrainSettings.model_validate(job.settings))
     prepared.check(settings)
-    _write_json(output / "config.json", settings.model_dump())
-    _write_json(output / "versions.json", library_versions())
     set_threads(settings.cpu_threads, choose_device())
     backend = BACKENDS[prepared.backend]()
     mine = fingerprint(settings, prepared)
     checkpoint = find_checkpoint(settings.resume_from_checkpoint, output / FOLDER, mine)
+    _clear(output)
+    _write_json(output / "config.json", settings.model_dump())
+    _write_json(output / "versions.json", library_versions())
     tracker = tracker_of(settings.report_to, job)
     judge = Judge(backend, load_adapted(backend, prepared, settings), settings, progress)
     _introduce(job, prepared, judge.loaded)
@@ -60,8 +62,20 @@ def run_trial(job: Job) -> None:
     else:
         trial.finish(trained)
     tracker.close()
-    if job.kind == "trial":
-        shutil.rmtree(output / FOLDER, ignore_errors=True)
+    _tidy(output / FOLDER, job.kind)
+
+
+def _clear(output: Path) -> None:
+    """Take away what an earlier fine-tune in this folder left, so that nothing of it stands beside this one's."""
+    shutil.rmtree(output / "adapter", ignore_errors=True)
+    for name in RESULT_FILES:
+        (output / name).unlink(missing_ok=True)
+
+
+def _tidy(checkpoints: Path, kind: str) -> None:
+    """Take the checkpoints of a finished trial away, and of any fine-tune the folder where it is empty."""
+    if kind == "trial" or (checkpoints.is_dir() and not any(checkpoints.iterdir())):
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def load_adapted(backend: Backend, prepared: Prepared, settings: TrainSettings) -> Loaded:

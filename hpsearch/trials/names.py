@@ -18,3 +18,7 @@ OUTCOME_FILE = "outcome.json"  # how the job ended; there once every process of 
 REPORT_FIFO = "report.fifo"  # lives as long as the job
 ANSWER_FILE = "answer.json"  # the answer to the latest step; lives as long as the job
 RANK0_SUFFIX = ".rank0"  # of the answer file's name: what rank 0 made of the answer, for the other ranks
+
+# What a fine-tune outside a search ends with, beside its adapter.
+TRAIN_RESULTS_FILE = "train_results.json"
+RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
