@@ -9,6 +9,7 @@ import pytest
 
 from hpsearch.cli import app
 from hpsearch.cli.spellings import SPELLINGS, spelled
+from hpsearch.definitions.loading import load_settings
 from hpsearch.errors import UsageError
 from hpsearch.trials.settings import setting_names
 from tests.conftest import CommandLine
@@ -19,7 +20,8 @@ def given(*words: str) -> dict[str, object]:
     train = app.get_command(click.Context(app), "train")
     assert train is not None
     arguments = train.make_context("train", [*words, "--output-dir", "out"]).params
-    return spelled({name: value for name, value in arguments.items() if name not in ("config", "output_dir")})
+    known = {*setting_names(), *(each.parameter for each in SPELLINGS)}
+    return spelled({name: value for name, value in arguments.items() if name in known})
 
 
 def test_each_spelling_names_a_setting_and_is_no_setting_itself() -> None:
@@ -38,6 +40,30 @@ def test_data_by_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert given("--dataset_split", "train[:10]", "--lora_r=4") == {"train_split": "train[:10]", "lora_r": 4}
     words = ("--dataset_subset", "few", "--image_column", "scan", "--text_column", "words", "--val_ratio", "0.2")
     assert given(*words) == {"dataset_subset": "few", "image_column": "scan", "text_column": "words", "val_ratio": 0.2}
+
+
+def test_model_and_training_by_other_names() -> None:
+    assert given("--model_id", "a/b", "--num_epochs", "3") == {"model_name": "a/b", "num_train_epochs": 3.0}
+    assert given("--ocr_instruction", "Read.") == {"instruction": "Read."}
+    assert given("--no_4bit", "--no_cer_wer") == {"load_in_4bit": False, "compute_cer_wer": False}
+    assert given("--finetune_vision") == {"finetune_vision_layers": True}
+    assert given("--no_finetune_vision") == {"finetune_vision_layers": False}
+    with pytest.raises(UsageError, match="--finetune-vision and --no-finetune-vision both give"):
+        given("--finetune_vision", "--no_finetune_vision")
+
+
+def test_a_fine_tune_begins_with_a_studys_default_configuration(command_line: CommandLine) -> None:
+    missing = command_line("train", "--study", "chandra-oc", "--output_dir", "out")
+    assert missing.returncode == 2
+    assert 'no definition is named "chandra-oc"; did you mean "chandra-ocr"?' in missing.stderr
+    asks = command_line("train", "--study", "chandra-ocr", "--output_dir", "out")
+    assert (asks.returncode, "input_data is not given" in asks.stderr) == (2, True)
+
+
+def test_what_is_given_wins_over_the_studys_default() -> None:
+    settings = load_settings(None, {"max_steps": 500, "lora_r": 64}, study="chandra-ocr").settings
+    assert settings.items() >= {"max_steps": 500, "lora_r": 64, "learning_rate": 2e-4, "warmup_steps": 50}.items()
+    assert "num_train_epochs" not in settings
 
 
 @pytest.mark.parametrize("first", ["--dataset-dir", "--input-data"])

@@ -17,7 +17,8 @@ from tests.e2e.conftest import Runner, alive, trials
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
 )
-SHORT = [word for setting in ("num_train_epochs=0.3", "evaluations=3", "eval_samples=8") for word in ("--set", setting)]
+BRIEF = ("num_train_epochs=0.3", "evaluations=3", "eval_stride=1", "eval_samples=8")
+SHORT = [word for setting in BRIEF for word in ("--set", setting)]
 
 
 def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(

@@ -86,7 +86,9 @@ def test_what_goes_round_in_circles_is_read_once_more(
 
     monkeypatch.setattr(reader.loaded.model, "generate", turning)
     head = reader.loaded.model.get_output_embeddings()
-    monkeypatch.setattr(head, "forward", lambda hidden: torch.eye(head.out_features)[20].expand(*hidden.shape[:2], -1))
+    monkeypatch.setattr(
+        head, "forward", lambda hidden: 1000 * torch.eye(head.out_features)[20].expand(*hidden.shape[:2], -1)
+    )
     (text,) = reader.read([reading.picture_of(picture("yak"))])
     assert len(text) >= SPAN
     assert asked[1:] == [reading.RETRY_TEMPERATURE]
