@@ -13,12 +13,16 @@ from gpu.remains import GIB, look_again, memory_back
 from gpu.shapes import SHAPES
 from gpu.table import Row
 from gpu.work import ANSWER_TOKENS, FULL, LARGE_BATCH, NARROW, TINY, Load, Plan, Ready, build, make_ready, trial
+from hpsearch.training.budget import Pace, afford
+from hpsearch.training.schedule import steps_of
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Event
+from hpsearch.trials.job import Event, Outcome
+from hpsearch.trials.settings import TrainSettings
 
-TYPICAL_ROWS, TYPICAL_EPOCHS = 1000, 3  # of the study for which the share of the evaluations is reckoned
-DEFAULT_EVALUATIONS, DEFAULT_SAMPLES = 20, 32
+# The study for which the share of judging is reckoned.
+TYPICAL, TYPICAL_EPOCHS = {"train": 1000, "validation": 100, "holdout": 40}, 3
+DEFAULT_EVALUATIONS = 20
 
 
 def tiny(bench: Bench, plan: Plan) -> Iterator[Row]:
@@ -137,21 +141,45 @@ def _judging(shape: str, name: str, found: Mapping[str, float], load: Load) -> I
         f"{each:.2f} s",
         f"at most; reckoned for {ANSWER_TOKENS} tokens from {load.generated}",
     )
-    judging = DEFAULT_EVALUATIONS * DEFAULT_SAMPLES * each
-    share = judging / (judging + TYPICAL_ROWS * TYPICAL_EPOCHS / found["it_per_s"])
-    remark = f"at most: {DEFAULT_EVALUATIONS} of {DEFAULT_SAMPLES} rows, {TYPICAL_EPOCHS} epochs of {TYPICAL_ROWS}"
-    yield Row(shape, f"{name}: share of the evaluations", f"{share:.0%}", remark)
+    settings = TrainSettings(gradient_accumulation_steps=1, num_train_epochs=TYPICAL_EPOCHS)
+    sized = afford(
+        settings,
+        Pace(1 / found["it_per_s"], 0.0, each, settings.eval_batch_size),
+        steps_of(settings, TYPICAL["train"]),
+        TYPICAL,
+    )
+    remark = (
+        f"at most, of {TYPICAL_EPOCHS} epochs of {TYPICAL['train']} rows: {sized.rows} rows at every {sized.stride}. "
+        f"evaluation, {sized.final} of each set at the end"
+    )
+    yield Row(shape, f"{name}: share of judging, as sized", f"{sized.share:.0%}", remark)
 
 
 def _too_large(bench: Bench, shape: str, name: str, ready: Ready) -> Iterator[Row]:
-    """A batch that no GPU holds: what the trial ends as, and whether its memory comes back."""
+    """A batch that no GPU holds: how far the trial backs off, what it ends as, and whether its memory comes back."""
     before = memory_in_use(bench)
-    large = ready.with_settings(per_device_train_batch_size=LARGE_BATCH, gradient_checkpointing=False)
+    large = ready.with_settings(
+        effective_batch_size=LARGE_BATCH,
+        per_device_train_batch_size=LARGE_BATCH,
+        gradient_checkpointing=False,
+        max_steps=1,
+    )
     outcome = trial(bench, large, "large").outcome
-    expected = {Cause.CUDA_OOM: "cuda_oom", Cause.OK: "ok: it fitted, or was made smaller"}
-    verdict = expected.get(outcome.cause, f"{outcome.cause.value} (cuda_oom expected)")
-    yield Row(shape, f"{name}: batch of {LARGE_BATCH}", verdict, outcome.message[:160])
+    yield Row(shape, f"{name}: batch of {LARGE_BATCH}", _backed_off(outcome), outcome.message[:160])
     yield Row(shape, f"{name}: memory after it", *look_again(bench, before, outcome.cause.value))
+
+
+def _backed_off(outcome: Outcome) -> str:
+    """What a batch too large was made into."""
+    if outcome.cause is Cause.CUDA_OOM:
+        return "cuda_oom, whatever was given up"
+    if outcome.cause is not Cause.OK:
+        return f"{outcome.cause.value} (ok or cuda_oom expected)"
+    found = outcome.metrics
+    if not found["oom_backoffs"]:
+        return "ok: it fitted"
+    recomputed = ", activations recomputed" if found["activations_recomputed"] else ""
+    return f"ok after {found['oom_backoffs']:.0f} back-offs: {found['micro_batch_size']:.0f} rows in a pass{recomputed}"
 
 
 @dataclass(frozen=True)

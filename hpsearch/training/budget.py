@@ -14,7 +14,7 @@ MOST, JUDGING, ON_THE_WAY = 0.15, 0.13, 2 / 3
 # With fewer rows on the way a curve is mostly chance; more than 64 tell a pruner little more.
 FINAL_SETS = ("validation", "holdout")
 EVAL_ROWS = (16, 64)
-FINAL_ROWS = (64, 256)  # of each set at the end
+FINAL_ROWS = (32, 256)  # of each set at the end
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ class TrainSettings(BaseModel):
         None,
         ge=1,
         description="Rows of validation, and of the holdout, that the trained model is judged on; None: sized by "
-        "measurement so that judging stays within 15 % of a trial (all of them, or at least 64).",
+        "measurement so that judging stays within 15 % of a trial (32 to 256 of each).",
     )
     eval_batch_size: int = Field(8, ge=1, description="Rows generated at once; halved as often as memory asks for it.")
     max_new_tokens: int | None = Field(

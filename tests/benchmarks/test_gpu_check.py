@@ -49,7 +49,7 @@ def test_without_cuda_the_rest_is_measured_and_what_is_left_out_is_told(tmp_path
     found = rows(done)
     for what in ("start", "load", "step", "judging a row"):
         assert found[f"hf, 32 bits: {what}"].endswith(" s"), done.stdout
-    assert found["hf, 32 bits: share of the evaluations"].endswith("%")
+    assert found["hf, 32 bits: share of judging, as sized"].endswith("%")
     assert found["qwen3_vl-tiny-hf: share of the evaluations"].endswith("%")
     assert found["unsloth"] == "skipped"
     assert found["the host, at once"] == "cuda_oom"
