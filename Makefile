@@ -19,7 +19,7 @@ CAPS_LOCK := hpsearch/assets/trainers/unsloth.txt
 READY := $(VENV)/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check caps fix bases golden clean
+.PHONY: help install demo test check caps fix bases golden clean
 
 help: ## Show this list
 	@echo "hpsearch: make TARGET (the first one to need it makes the environment in $(VENV))"
@@ -35,6 +35,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png,tracking]" --group dev
 	@touch $@
+
+install: $(READY) ## Make the environment, for a GPU machine too, and say how to use it
+	@echo "installed: $(BIN)/hpsearch (or, after '. $(BIN)/activate', hpsearch alone)"
 
 demo: $(READY) ## Search LoRA fine-tunes of a tiny model on handwritten digits: real trials, minutes, no GPU
 	$(BIN)/hpsearch run --study digits-ocr --n-trials $(N_TRIALS)
