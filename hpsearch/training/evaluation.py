@@ -172,9 +172,12 @@ def _answer_losses(loaded: Loaded, batch: Batch) -> tuple[list[float], list[int]
     width = labels.shape[1]
     inputs = _on_device(_joined(batch), loaded.device)
     outputs = loaded.model(**inputs, logits_to_keep=width + 1, use_cache=False)
-    logits = outputs.logits[:, -(width + 1) : -1].float()
-    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
-    return losses.sum(dim=1).tolist(), (labels != IGNORED).sum(dim=1).tolist()
+    logits = outputs.logits[:, -(width + 1) : -1]
+    losses = [  # a row at a time, since in 32 bits those of a batch of pages would take many gigabytes
+        float(torch.nn.functional.cross_entropy(row.float(), answer, reduction="sum", ignore_index=IGNORED))
+        for row, answer in zip(logits, labels, strict=True)
+    ]
+    return losses, (labels != IGNORED).sum(dim=1).tolist()
 
 
 def _joined(batch: Batch) -> dict[str, Any]:

@@ -21,18 +21,25 @@ _OPTIMIZER = {"adamw_torch": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2, "adafact
 @dataclass(frozen=True)
 class Footprint:
     """Bytes: of the ``weights`` on the device, of what is ``trained`` with its gradients and optimiser, of the
-    ``logits`` of one pass (in training with label smoothing, else in judging), and of one saved ``adapter``."""
+    ``logits`` of one pass (in training with label smoothing, else in judging) and of one that has a single row, and of
+    one saved ``adapter``."""
 
     weights: int
     trained: int
     logits: int
+    logits_of_one: int
     adapter: int
     batching: Batching
 
     @property
-    def least(self) -> int:
-        """What a trial takes on its device before any activation."""
+    def usual(self) -> int:
+        """What a trial takes on its device before any activation, with the batches that the settings ask for."""
         return self.weights + self.trained + self.logits
+
+    @property
+    def least(self) -> int:
+        """The same with batches of one row, as small as they are made where memory runs out."""
+        return self.weights + self.trained + self.logits_of_one
 
 
 def footprint(settings: TrainSettings, outline: Outline, lengths: Lengths, trainable: int, precision: str) -> Footprint:
@@ -41,7 +48,8 @@ def footprint(settings: TrainSettings, outline: Outline, lengths: Lengths, train
     return Footprint(
         weights=_weights(settings, outline, precision),
         trained=trainable * (_TRAINED + _OPTIMIZER[settings.optim]),
-        logits=_logits(settings, outline, lengths, batching),
+        logits=_logits(settings, outline, lengths, precision, settings.eval_batch_size, batching.micro),
+        logits_of_one=_logits(settings, outline, lengths, precision, 1, 1),
         adapter=trainable * _BYTES["fp32"],
         batching=batching,
     )
@@ -55,11 +63,16 @@ def _weights(settings: TrainSettings, outline: Outline, precision: str) -> int:
     return round(outline.quantizable * bits / 8) + (total - outline.quantizable) * _BYTES[precision]
 
 
-def _logits(settings: TrainSettings, outline: Outline, lengths: Lengths, batching: Batching) -> int:
-    """In 32 bits, and once more while the loss is taken. The training loss builds none unless labels are smoothed."""
-    judged = settings.eval_batch_size * max(lengths.answers)
-    trained = batching.micro * max(lengths.rows) if settings.label_smoothing_factor > 0 else 0
-    return max(judged, trained) * outline.vocabulary * _BYTES["fp32"] * 2
+def _logits(
+    settings: TrainSettings, outline: Outline, lengths: Lengths, precision: str, judged: int, trained: int
+) -> int:
+    """In judging those of the answers as the model computes them, and of one row in 32 bits, twice, while its loss is
+    taken. The training loss builds none unless labels are smoothed: then whole rows in 32 bits, twice."""
+    one = max(lengths.answers) * outline.vocabulary
+    judging = judged * one * _BYTES[precision] + 2 * one * _BYTES["fp32"]
+    if settings.label_smoothing_factor == 0:
+        return judging
+    return max(judging, 2 * trained * max(lengths.rows) * outline.vocabulary * _BYTES["fp32"])
 
 
 def gigabytes(count: float) -> str:

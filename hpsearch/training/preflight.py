@@ -91,8 +91,9 @@ class _View:
         least, there = self.footprint().least, self.machine.memory_bytes
         if there and least > there:
             raise UsageError(
-                f"model, LoRA and logits must fit in the device's {gigabytes(there)}, but take {gigabytes(least)}",
-                "use load_in_4bit, a smaller model, a smaller eval_batch_size or an 8-bit optimiser",
+                f"model, LoRA and the logits of one row must fit in the device's {gigabytes(there)}, "
+                f"but take {gigabytes(least)}",
+                "use load_in_4bit, a smaller model or an 8-bit optimiser, or leave the longest answers out",
             )
         limit, longest = self.settings.max_new_tokens, max(self.lengths.answers)
         if limit is not None and limit < longest:
@@ -149,7 +150,7 @@ class _View:
         yield "steps", f"{steps_of(self.settings, train_rows)} steps a trial"
         yield (
             "memory",
-            f"at least {gigabytes(taken.least)}: weights {gigabytes(taken.weights)}, LoRA and optimiser "
+            f"at least {gigabytes(taken.usual)}: weights {gigabytes(taken.weights)}, LoRA and optimiser "
             f"{gigabytes(taken.trained)}, logits {gigabytes(taken.logits)}; activations come on top"
             + (f"; the device has {gigabytes(there)}" if there else ""),
         )

@@ -1,4 +1,4 @@
-"""docs/coming-from-other-tools.md names what there is: options, settings, Python names, files; it leaves nothing out."""
+"""docs/coming-from-other-tools.md names what there is: options, settings, Python names, files, and leaves nothing out."""
 
 from __future__ import annotations
 
