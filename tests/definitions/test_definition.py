@@ -659,6 +659,9 @@ class TestWarnings:
     def test_warnings_of_a_search(self, change: dict[str, Any], warning: str) -> None:
         assert advice(StudyDefinition.from_flat(change)) == [warning]
 
+    def test_evaluations_by_steps_are_not_counted(self) -> None:
+        assert advice(StudyDefinition.from_flat({"max_steps": 12, "eval_steps": 3})) == []
+
     @pytest.mark.parametrize(
         ("n_trials", "warning"),
         [
