@@ -62,6 +62,23 @@ def test_a_broken_off_training_goes_on_bit_by_bit(whole: tuple[Door, dict[str, A
     assert same_weights(adapter(door, "again"), adapter(door, "whole"))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_steps": 5, "save_steps": 5},  # in the middle of an epoch
+        {"learning_rate": 1e-9, "early_stopping_patience": 1, "early_stopping_threshold": 0.1, "save_steps": 4},
+    ],
+)
+def test_a_training_that_was_over_takes_no_further_step(prepared: dict[str, Door], changes: dict[str, Any]) -> None:
+    door = at(prepared["qwen3_vl"])
+    assert train(door, "qwen3_vl", "over", **changes) == 0
+    first, weights = figures(door), adapter(door, "over")
+    assert train(door, "qwen3_vl", "over", resume_from_checkpoint="latest", **changes) == 0
+    assert door.reports() == []
+    assert figures(door) == first
+    assert same_weights(adapter(door, "over"), weights)
+
+
 def test_latest_without_a_checkpoint_begins_at_the_start(prepared: dict[str, Door]) -> None:
     door = at(prepared["qwen3_vl"])
     assert train(door, "qwen3_vl", "none-yet", resume_from_checkpoint="latest") == 0
