@@ -83,6 +83,7 @@ def train(
             raise error from None
         print(f"out of memory with {batching}: begins anew with {smaller}")
         batching, checkpoint, backoffs = smaller, None, backoffs + 1
+        course.losses.clear()
         judge.progress.phase("begin anew for want of memory", fraction=0.0)
         _begin_anew(judge, fresh)
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -90,7 +90,8 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
             return
         loss = float(logs["loss"])
         require_finite(f"the training loss at step {state.global_step}", loss)
-        self._course.losses.append(loss)
+        if state.global_step > self._course.evaluated:  # else its loss was told before it was begun anew
+            self._course.losses.append(loss)
         self.speed.steps += 1
         self.speed.tokens = float(logs.get("num_tokens", 0.0))
         self._show(state, loss, logs)

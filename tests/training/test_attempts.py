@@ -178,14 +178,16 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
 ) -> None:
     batch = {"effective_batch_size": 4, "per_device_train_batch_size": 4, "save_steps": 2}
     assert train(scarce, "gemma3", "backed-off", **batch) == 0, scarce.lines
-    told, backed_off = [line["step"] for line in scarce.reports()], figures(scarce)
-    assert told == [1, 2, 3], "an evaluation was told twice, or not at all"
+    told, backed_off = scarce.reports(), figures(scarce)
+    assert [line["step"] for line in told] == [1, 2, 3], "an evaluation was told twice, or not at all"
     assert (backed_off["micro_batch_size"], backed_off["oom_backoffs"]) == (1, 2)
     kept = json.loads((scarce.folder / "backed-off" / "checkpoints" / "checkpoint-6" / "hpsearch.json").read_text())
     assert kept["batching"] == {"micro": 1, "accumulation": 4, "checkpointing": False}
     monkeypatch.setattr(Scarce, "most", 4)
     assert train(scarce, "gemma3", "direct", **(batch | {"per_device_train_batch_size": 1})) == 0
     direct = figures(scarce)
+    losses = [pytest.approx(line["loss"], rel=1e-3) for line in scarce.reports()]
+    assert [line["loss"] for line in told] == losses, "losses of a training that was begun anew were counted"
     assert {**backed_off, "oom_backoffs": 0} == direct
     assert same_weights(adapter(scarce, "backed-off"), adapter(scarce, "direct"))
 
