@@ -155,10 +155,6 @@ class _View:
         )
 
 
-def _once(texts: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
-
-
 def _row_lines(rows: Mapping[str, int], data: Data) -> Iterator[tuple[str, str]]:
     yield "rows", ", ".join(f"{count} {split}" for split, count in rows.items())
 
