@@ -94,6 +94,8 @@ def load_reader(model: str | Path, **settings: Any) -> Reader:
     adapter = folder if (folder / "adapter_config.json").is_file() else None
     card = _card(folder)
     known = {name: card[name] for name in (*_ALIKE, *_SIZES) if name in card}
+    if "max_pixels" in settings:
+        known.pop("longest_edge", None)  # which would decide alone
     wanted = TrainSettings(**{**known, "model_name": _base_name(adapter, str(model)), **settings})
     base = find_base(wanted, Progress("load"))
     backend = HfBackend()

@@ -43,6 +43,11 @@ def test_a_tuned_model_reads_as_it_was_judged(tuned: tuple[Door, Path]) -> None:
         assert read == predictions(door)[word]
 
 
+def test_a_size_that_is_asked_for_wins_over_the_trained_one(tuned: tuple[Door, Path]) -> None:
+    for size in ({"max_pixels": 1600}, {"longest_edge": 40}):
+        assert hpsearch.load_model(tuned[1], **size).processor.image_processor.size["longest_edge"] == 1600
+
+
 def test_pictures_may_be_paths_bytes_or_in_memory(tuned: tuple[Door, Path], tmp_path: Path) -> None:
     model = hpsearch.load_model(tuned[1]).model
     path = tmp_path / "yak.png"
