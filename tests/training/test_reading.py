@@ -103,6 +103,14 @@ def test_differences_from_a_profile_are_listed(door: Door) -> None:
     assert {"vision_config.patch_size", "text_config.hidden_size"} <= {each.place for each in told}
 
 
+@pytest.mark.parametrize("content", ["{}", "no JSON", "[]"])
+def test_an_adapter_that_names_no_base_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(content)
+    for asked in (hpsearch.verify_config, hpsearch.load_model):
+        with pytest.raises(UsageError, match="must name its base_model_name_or_path"):
+            asked(tmp_path)
+
+
 def test_the_package_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
         _ = hpsearch.load_modle  # type: ignore[attr-defined]
