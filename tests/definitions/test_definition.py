@@ -689,6 +689,19 @@ class TestWarnings:
         assert "n_warmup_steps=10" in warning
 
 
+class TestResumed:
+    """A checkpoint is one fine-tune's."""
+
+    def test_a_study_names_none(self) -> None:
+        with pytest.raises(UsageError, match="goes on with one fine-tune, but a study has many"):
+            StudyDefinition.from_flat({"resume_from_checkpoint": "latest"})
+        assert StudyDefinition.from_flat({"resume_from_checkpoint": None}).settings["resume_from_checkpoint"] is None
+
+    def test_a_fine_tune_may(self) -> None:
+        definition = StudyDefinition.from_flat({"resume_from_checkpoint": "latest"}, searching=False)
+        assert definition.settings["resume_from_checkpoint"] == "latest"
+
+
 class TestMissing:
     """What has to be given before a study can run."""
 
