@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,17 @@ def test_the_command_reads_pictures_in_order(tuned: tuple[Door, Path], tmp_path:
     assert [Path(row["image_path"]).name for row in rows] == names
     assert [row["ocr_text"] for row in rows] == [predictions(door)[word] for word in WORDS["validation"]]
     assert "ocr: read 100%" in done.stderr
+
+
+def test_the_log_that_a_failure_names_is_there(tuned: tuple[Door, Path], tmp_path: Path) -> None:
+    shutil.copytree(tuned[1], tmp_path / "broken")
+    (tmp_path / "broken" / "adapter_model.safetensors").write_bytes(b"no tensors")
+    (tmp_path / "yak.png").write_bytes(picture("yak"))
+    done = command("yak.png", "--model", "broken", folder=tmp_path)
+    assert done.returncode == 4, done.stderr
+    (log,) = (Path(line.split("log: ")[1]) for line in done.stderr.splitlines() if "log: " in line)
+    assert "safetensors" in log.read_text()
+    shutil.rmtree(log.parent)
 
 
 def test_the_command_refuses_before_it_reads(tuned: tuple[Door, Path], tmp_path: Path) -> None:
