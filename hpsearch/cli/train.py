@@ -82,7 +82,7 @@ def train(
     definition = load_settings(config, spelled(given), study=study)
     with watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
-    if verbose:
+    if verbose and summary.metrics:  # else it may have been stopped before it began
         click.echo((output_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace"), nl=False)
     for name, value in sorted(summary.metrics.items()):
         untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""

@@ -133,7 +133,6 @@ def _rest(definition: StudyDefinition) -> Iterator[str]:
     for group in ADAPTED:
         if all(_may_be_false(definition, name) for name in group) and set(group) & set(definition.search_space):
             yield f"{', '.join(group)} may all be false: such trials adapt nothing and end as invalid; fix one"
-    steps = definition.settings.get("max_steps")
-    if steps is not None and steps < definition.settings["evaluations"]:
-        evaluations = definition.settings["evaluations"]
+    steps, evaluations = definition.settings.get("max_steps"), definition.settings.get("evaluations")
+    if steps is not None and evaluations is not None and steps < evaluations:  # eval_steps leaves evaluations out
         yield f"max_steps={steps} is fewer than the {evaluations} evaluations a trial should make"

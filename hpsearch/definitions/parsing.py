@@ -83,7 +83,7 @@ def examine(values: Mapping[str, Any], *, searching: bool = True) -> Parsed:
     parsed.problems += double_keys(values)
     if values.get("command") is None:
         _read_settings(values, parsed)
-        parsed.problems += _unmeasured(values, parsed) if searching else []
+        parsed.problems += [*_unmeasured(values, parsed), *_resumed(values)] if searching else []
     else:
         _read_command_settings(values, parsed)
     if parsed.fields is not None and parsed.fields.search_mode == "grid" and not parsed.problems:
@@ -98,6 +98,14 @@ def _unmeasured(values: Mapping[str, Any], parsed: Parsed) -> list[Problem]:
         return []
     rule = f"the objective {show(metric)} is measured on generated text, but compute_cer_wer is false"
     return [Problem(("compute_cer_wer",), rule, 'delete it, or search for "eval_loss"')]
+
+
+def _resumed(values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a checkpoint that every trial of a study would go on from."""
+    if values.get("resume_from_checkpoint") is None:
+        return []
+    rule = '"resume_from_checkpoint" goes on with one fine-tune, but a study has many: each trial begins anew'
+    return [Problem(("resume_from_checkpoint",), rule, "delete it; a study goes on with `hpsearch resume`")]
 
 
 def double_keys(values: Mapping[str, Any]) -> list[Problem]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.options import RunOptions
-from hpsearch.study.preparing import failure, run_job
+from hpsearch.study.preparing import failure, passing_folder, run_job
 from hpsearch.study.resolving import planned_target, resolve
 from hpsearch.study.view import View, silent
 from hpsearch.trials.causes import Cause
@@ -59,23 +57,12 @@ def check_study(options: RunOptions, view: View = silent) -> Checked:
     ]
     if definition.command is not None:
         return Checked(resolved.study, [("program", definition.command[0])], warnings)
-    with _folder() as folder, Interruption() as interruption:
+    with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         found = _fly(jobs.preflight(folder), options.executor, interruption, view)
         if found is None:
             return Checked(resolved.study, [], [], interruption.exit_code)
     warnings += [*found["warnings"], *room_for(definition, found["figures"], folders.root)]
     return Checked(resolved.study, [(what, text) for what, text in found["lines"]], warnings)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder that goes when the check is over, unless a message names a list that is in it."""
-    folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
-    try:
-        yield folder
-    finally:
-        if not (folder / LEFT_OUT_FILE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fly(job: Job, executor: str, interruption: Interruption, view: View) -> dict[str, Any] | None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +68,22 @@ def prepare(
         raise failure(job, outcome)
     info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
     return info
+
+
+@contextmanager
+def passing_folder(*kept: str) -> Iterator[Path]:
+    """A folder for a job that leaves nothing. It goes when that is over, unless a message names something in it: the
+    log of a job that failed, or a file of one of these names."""
+    folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
+    failed = False
+    try:
+        yield folder
+    except JobFailed:
+        failed = True
+        raise
+    finally:
+        if not failed and not any((folder / name).exists() for name in kept):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def show_prepared(view: View, info: dict[str, Any]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpsearch.study.interruption import Interruption
-from hpsearch.study.preparing import failure, run_job
+from hpsearch.study.preparing import failure, passing_folder, run_job
 from hpsearch.study.trainer import Trainer, named_python
 from hpsearch.study.view import Happening, View
 from hpsearch.trials.causes import Cause
@@ -36,15 +35,15 @@ def read_pictures(
     """
     runner = EXECUTORS[executor](1)
     try:
-        with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder, Interruption() as interruption:
+        with passing_folder() as folder, Interruption() as interruption:
             interruption.wake = runner.wake
-            texts = _Texts(Path(folder) / TEXTS_FILE, take)
+            texts = _Texts(folder / TEXTS_FILE, take)
 
             def seen(happening: Happening) -> None:
                 texts.pass_on()
                 view(happening)
 
-            job = _job(images, model, options, folder)
+            job = _job(images, model, options, str(folder))
             outcome = run_job(job, runner, interruption, seen)
             texts.pass_on()
             if interruption.requested:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hpsearch.training.batches import Batching, batching_of
 from hpsearch.training.best import Best
-from hpsearch.training.callbacks import Course, TrialCallback
+from hpsearch.training.callbacks import AlreadyOver, Course, TrialCallback
 from hpsearch.training.chat import Chat
 from hpsearch.training.checkpoints import BEST_FILE, read_state
 from hpsearch.training.devices import free_memory, set_seeds
@@ -82,6 +83,7 @@ def train(
             raise error from None
         print(f"out of memory with {batching}: begins anew with {smaller}")
         batching, checkpoint, backoffs = smaller, None, backoffs + 1
+        course.losses.clear()
         judge.progress.phase("begin anew for want of memory", fraction=0.0)
         _begin_anew(judge, fresh)
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -136,7 +138,8 @@ class _Attempt:
             open_rows(self.folder, "train").table, Chat(judge.loaded.processor, settings.instruction or "")
         )
         trainer = judge.backend.trainer(judge.loaded, rows, settings, self.batching, self.checkpoints, [callback])
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with suppress(AlreadyOver):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         steps = int(trainer.state.global_step)
         restored = not callback.pruned and self.course.best.restore(judge.loaded.model, steps)
         best_step = self.course.best.step if restored else steps

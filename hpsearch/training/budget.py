@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from hpsearch.training.schedule import planned
 from hpsearch.trials.settings import TrainSettings
 
 # The part of a trial's time that judging may take; what is aimed at, as a short measurement is not exact; and of that
@@ -60,7 +61,7 @@ def afford(settings: TrainSettings, pace: Pace, steps: int, there: Mapping[str, 
     training = steps * pace.step_s
     budget = training * JUDGING / (1 - JUDGING)
     stride, rows = _on_the_way(settings, pace, steps, there["validation"], budget * ON_THE_WAY)
-    on_the_way = _evaluations(settings, steps) // stride * pace.judging(rows)
+    on_the_way = _made(settings, steps, stride) * pace.judging(rows)
     final = settings.final_samples or pace.affordable((budget - on_the_way) / len(FINAL_SETS), FINAL_ROWS)
     judged = on_the_way + sum(pace.judging(min(final, there[split])) for split in FINAL_SETS)
     return Judging(stride, rows, final, judged / (judged + training))
@@ -79,21 +80,22 @@ def share_warning(judging: Judging) -> list[str]:
 def _on_the_way(settings: TrainSettings, pace: Pace, steps: int, there: int, budget: float) -> tuple[int, int]:
     """Stride and rows of the evaluations on the way: as many evaluations as fit with the fewest rows that tell
     anything, and then as many rows as fit."""
-    evaluations, stride, rows = _evaluations(settings, steps), 1, 0
-    for stride in _strides(settings, evaluations):
-        seconds = budget / (evaluations // stride)
+    stride, rows = 1, 0
+    for stride in _strides(settings):
+        seconds = budget / max(_made(settings, steps, stride), 1)
         rows = min(settings.eval_samples or pace.affordable(seconds, EVAL_ROWS), there)
         if pace.judging(rows) <= seconds:
             break
     return stride, rows
 
 
-def _evaluations(settings: TrainSettings, steps: int) -> int:
-    return max(steps // settings.eval_steps if settings.eval_steps else min(settings.evaluations, steps), 1)
+def _made(settings: TrainSettings, steps: int, stride: int) -> int:
+    """How often a trial is judged on the way: evaluations that fall on one step are made once."""
+    return len(set(planned(steps, settings.model_copy(update={"eval_stride": stride})).values()))
 
 
-def _strides(settings: TrainSettings, evaluations: int) -> list[int]:
+def _strides(settings: TrainSettings) -> list[int]:
     """Strides that reach the last evaluation and leave at least two."""
     if settings.eval_stride is not None or settings.eval_steps is not None:
         return [settings.eval_stride or 1]
-    return [stride for stride in range(1, evaluations // 2 + 1) if evaluations % stride == 0] or [1]
+    return [stride for stride in range(1, settings.evaluations // 2 + 1) if settings.evaluations % stride == 0] or [1]

@@ -50,6 +50,10 @@ class Course:
         return {"evaluated": self.evaluated, "losses": self.losses, "best": self.best.state()[0]}
 
 
+class AlreadyOver(Exception):
+    """A checkpoint is of the last step that a training takes: it has the weights, and nothing is left to do."""
+
+
 class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types
     """Watches one fine-tune. The trainer logs every step, so ``on_log`` comes once a step, with its loss. ``kept`` is
     what every checkpoint says of the fine-tune it belongs to."""
@@ -64,7 +68,13 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         self._schedule = EvaluationSchedule(1, judge.settings)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Plan the evaluations, now that the number of steps is known."""
+        """Plan the evaluations, now that the number of steps is known.
+
+        Raises:
+            AlreadyOver: nothing is left; the trainer would take one more step.
+        """
+        if state.global_step >= state.max_steps or self._course.best.waited_enough:
+            raise AlreadyOver
         self._schedule = EvaluationSchedule(state.max_steps, self._judge.settings, self._course.evaluated)
         self.speed = Speed(judged_before=self._judge.seconds)
         self._judge.progress.phase("train", fraction=0.0)
@@ -80,7 +90,8 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
             return
         loss = float(logs["loss"])
         require_finite(f"the training loss at step {state.global_step}", loss)
-        self._course.losses.append(loss)
+        if state.global_step > self._course.evaluated:  # else its loss was told before it was begun anew
+            self._course.losses.append(loss)
         self.speed.steps += 1
         self.speed.tokens = float(logs.get("num_tokens", 0.0))
         self._show(state, loss, logs)

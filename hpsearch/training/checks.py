@@ -20,16 +20,16 @@ TRACKERS = {"wandb": ("wandb",), "tensorboard": ("tensorboard",)}
 
 
 def candidates(settings: Mapping[str, Any], searched: Mapping[str, Sequence[Any]]) -> Iterator[TrainSettings]:
-    """The settings as they are, and once for each searched value, the other searched settings at their first.
+    """The settings as they are, and once for each other value of a searched one, the rest as they are.
 
     Raises:
         UsageError: a setting has a value it cannot have.
     """
-    base = {**settings, **{name: values[0] for name, values in searched.items() if values}}
-    yield _parse(base)
+    yield _parse(settings)
     for name, values in searched.items():
-        for value in values[1:]:
-            yield _parse({**base, name: value})
+        for value in values:
+            if value != settings.get(name):
+                yield _parse({**settings, name: value})
 
 
 def check_settings(settings: TrainSettings, family: Family, machine: Machine) -> None:

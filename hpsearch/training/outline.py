@@ -63,9 +63,6 @@ class Outline:
             for tower, linears in found.items()
         }
 
-    def _matching(self, pattern: str) -> list[Linear]:
-        return [one for one in self.linears if re.fullmatch(pattern, one.name)]
-
 
 def outline_of(base: BaseModel) -> Outline:
     """Build the model's modules without memory for weights, from its configuration alone."""

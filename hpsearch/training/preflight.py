@@ -20,7 +20,7 @@ from hpsearch.training.models import bytes_to_download
 from hpsearch.training.outline import Outline, outline_of
 from hpsearch.training.prepared import SPLITS
 from hpsearch.training.progress import Progress
-from hpsearch.training.schedule import steps_of
+from hpsearch.training.schedule import planned, steps_of
 from hpsearch.trials.settings import TrainSettings
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
@@ -31,8 +31,8 @@ SPARE_BYTES = 1 << 30  # that a download must leave free
 @dataclass(frozen=True)
 class Preflight:
     """``lines`` are facts for people as (what, text); ``figures`` for programs: tokens by name, LoRA by tower,
-    ``steps`` of the shortest and longest trial, ``evaluations`` of the shortest, bytes. ``warnings`` are what may be
-    meant otherwise."""
+    ``steps`` of the shortest and longest trial, the fewest ``evaluations`` (the number of the last), bytes.
+    ``warnings`` are what may be meant otherwise."""
 
     lines: Sequence[tuple[str, str]]
     figures: Mapping[str, Any]
@@ -96,7 +96,7 @@ class _View:
                 "use load_in_4bit, a smaller model or an 8-bit optimiser, or leave the longest answers out",
             )
         limit, longest = self.settings.max_new_tokens, max(self.lengths.answers)
-        if limit is not None and limit < longest:
+        if self.settings.compute_cer_wer and limit is not None and limit < longest:
             warnings.append(
                 f"max_new_tokens is {limit}, but the longest answer has {longest} tokens: "
                 "what is generated for the longest rows will be cut, and counted as errors"
@@ -156,10 +156,6 @@ class _View:
         )
 
 
-def _once(texts: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
-
-
 def _row_lines(rows: Mapping[str, int], data: Data) -> Iterator[tuple[str, str]]:
     yield "rows", ", ".join(f"{count} {split}" for split, count in rows.items())
 
@@ -172,8 +168,8 @@ def _range_lines(views: Sequence[_View], train_rows: int) -> Iterator[tuple[str,
 
 def _steps(views: Sequence[_View], train_rows: int) -> dict[str, Any]:
     steps = [steps_of(view.settings, train_rows) for view in views]
-    every, wanted = views[0].settings.eval_steps, views[0].settings.evaluations
-    return {"steps": [min(steps), max(steps)], "evaluations": min(steps) // every if every else min(wanted, min(steps))}
+    last = [max(planned(count, view.settings), default=0) for count, view in zip(steps, views, strict=True)]
+    return {"steps": [min(steps), max(steps)], "evaluations": min(last)}
 
 
 def _pictures(lengths: Lengths) -> str:
@@ -192,13 +188,13 @@ def _few(rows: Mapping[str, int]) -> Iterator[str]:
 def _short(views: Sequence[_View], rows: Mapping[str, int]) -> Iterator[str]:
     for view in views:
         effective, steps = batching_of(view.settings).effective, steps_of(view.settings, rows["train"])
+        made = planned(steps, view.settings)
         if effective > rows["train"]:
             yield f"the effective batch is {effective}, but train has only {rows['train']} rows: use a smaller one"
-        elif view.settings.eval_steps and view.settings.eval_steps > steps:
+        elif not made:
             yield f"eval_steps={view.settings.eval_steps}, but a trial of {steps} steps ends before: no evaluation"
-        elif not view.settings.eval_steps and steps < view.settings.evaluations:
-            wanted = view.settings.evaluations
-            yield f"a trial has only {steps} steps for its {wanted} evaluations: some of them will be the same"
+        elif len(set(made.values())) < len(made):
+            yield f"a trial has only {steps} steps for its {len(made)} evaluations: some of them will be the same"
 
 
 def _differences(base: BaseModel, settings: TrainSettings) -> Iterator[str]:

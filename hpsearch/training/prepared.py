@@ -87,7 +87,8 @@ class Prepared:
                     "run the prepare job again with these settings",
                 )
         longest = self.figures["tokens"]["longest"]
-        sized_alike = all(getattr(settings, name) == self.settings[name] for name in _SIZING)
+        own = self.resolved_in(TrainSettings.model_validate(self.settings))
+        sized_alike = all(getattr(self.resolved_in(settings), name) == getattr(own, name) for name in _SIZING)
         if sized_alike and longest > settings.max_seq_length:
             raise UsageError(
                 f"every row must fit in max_seq_length={settings.max_seq_length} tokens, but the longest has {longest}",

@@ -94,6 +94,8 @@ def load_reader(model: str | Path, **settings: Any) -> Reader:
     adapter = folder if (folder / "adapter_config.json").is_file() else None
     card = _card(folder)
     known = {name: card[name] for name in (*_ALIKE, *_SIZES) if name in card}
+    if "max_pixels" in settings:
+        known.pop("longest_edge", None)  # which would decide alone
     wanted = TrainSettings(**{**known, "model_name": _base_name(adapter, str(model)), **settings})
     base = find_base(wanted, Progress("load"))
     backend = HfBackend()
@@ -186,7 +188,14 @@ def batches(pictures: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 def _base_name(adapter: Path | None, model: str) -> str:
     if adapter is None:
         return model
-    return str(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
+    path = adapter / "adapter_config.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"an adapter's adapter_config.json must name its base_model_name_or_path, but {path} does not",
+            "name an adapter's folder as it was saved, or a model",
+        ) from error
 
 
 def _card(folder: Path) -> dict[str, Any]:

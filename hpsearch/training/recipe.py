@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,16 +53,15 @@ def run_trial(job: Job) -> None:
     _clear(output)
     _write_json(output / "config.json", settings.model_dump())
     _write_json(output / "versions.json", library_versions())
-    tracker = tracker_of(settings.report_to, job)
-    judge = Judge(backend, load_adapted(backend, prepared, settings), settings, progress)
-    _introduce(job, prepared, judge.loaded)
-    trial = _Trial(job, folder, output, settings, prepared, judge, tracker)
-    trained = train(judge, folder, output / FOLDER, evaluation_subset(folder, settings), tracker, mine, checkpoint)
-    if trained.pruned:
-        print("pruned: no final evaluation, nothing saved")
-    else:
-        trial.finish(trained)
-    tracker.close()
+    with closing(tracker_of(settings.report_to, job)) as tracker:  # the points before a failure are wanted most
+        judge = Judge(backend, load_adapted(backend, prepared, settings), settings, progress)
+        _introduce(job, prepared, judge.loaded)
+        trial = _Trial(job, folder, output, settings, prepared, judge, tracker)
+        trained = train(judge, folder, output / FOLDER, evaluation_subset(folder, settings), tracker, mine, checkpoint)
+        if trained.pruned:
+            print("pruned: no final evaluation, nothing saved")
+        else:
+            trial.finish(trained)
     _tidy(output / FOLDER, job.kind)
 
 

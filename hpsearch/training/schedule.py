@@ -24,14 +24,20 @@ def evaluation_steps(steps: int, evaluations: int) -> list[int]:
     return [-(-k * steps // evaluations) for k in range(1, evaluations + 1)]
 
 
+def planned(steps: int, settings: TrainSettings) -> dict[int, int]:
+    """The evaluations of a training of so many steps: by number, the step after which each comes. The last is always
+    among them."""
+    every, stride = settings.eval_steps, settings.eval_stride or 1
+    found = list(range(every, steps + 1, every)) if every else evaluation_steps(steps, settings.evaluations)
+    return {k: at for k, at in enumerate(found, start=1) if k % stride == 0 or k == len(found)}
+
+
 class EvaluationSchedule:
     """Says which evaluations are due as the steps go by: those of ``settings`` in a training of so many steps, without
     those that an earlier part of it made, up to and with step ``done``."""
 
     def __init__(self, steps: int, settings: TrainSettings, done: int = 0) -> None:
-        every, stride = settings.eval_steps, settings.eval_stride or 1
-        planned = list(range(every, steps + 1, every)) if every else evaluation_steps(steps, settings.evaluations)
-        self._steps = {k: at for k, at in enumerate(planned, start=1) if k % stride == 0 or k == len(planned)}
+        self._steps = planned(steps, settings)
         self._given_out = max((k for k, at in self._steps.items() if at <= done), default=0)
 
     def due(self, step: int) -> list[int]:

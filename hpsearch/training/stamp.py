@@ -16,7 +16,8 @@ from hpsearch.training.versions import library_versions
 from hpsearch.trials.settings import TrainSettings
 
 FORMAT = 2  # of the prepared folder
-_IRRELEVANT = {"seed"}  # rows, limits and base scores do not depend on it
+# Rows, limits, base scores and measurements do not depend on these: a fine-tune that is gone on with keeps its own.
+_IRRELEVANT = {"seed", "resume_from_checkpoint", "save_steps", "save_total_limit", "logging_steps"}
 
 
 def stamp_of(settings: TrainSettings, searched: Mapping[str, Sequence[Any]], source: Source) -> str:

@@ -659,6 +659,9 @@ class TestWarnings:
     def test_warnings_of_a_search(self, change: dict[str, Any], warning: str) -> None:
         assert advice(StudyDefinition.from_flat(change)) == [warning]
 
+    def test_evaluations_by_steps_are_not_counted(self) -> None:
+        assert advice(StudyDefinition.from_flat({"max_steps": 12, "eval_steps": 3})) == []
+
     @pytest.mark.parametrize(
         ("n_trials", "warning"),
         [
@@ -684,6 +687,19 @@ class TestWarnings:
         assert advice(StudyDefinition.from_flat({"pruner": "none", "evaluations": 5, "n_trials": 2})) == []
         (warning,) = advice(StudyDefinition.from_flat({"pruner": "hyperband", "evaluations": 5, "n_trials": 2}))
         assert "n_warmup_steps=10" in warning
+
+
+class TestResumed:
+    """A checkpoint is one fine-tune's."""
+
+    def test_a_study_names_none(self) -> None:
+        with pytest.raises(UsageError, match="goes on with one fine-tune, but a study has many"):
+            StudyDefinition.from_flat({"resume_from_checkpoint": "latest"})
+        assert StudyDefinition.from_flat({"resume_from_checkpoint": None}).settings["resume_from_checkpoint"] is None
+
+    def test_a_fine_tune_may(self) -> None:
+        definition = StudyDefinition.from_flat({"resume_from_checkpoint": "latest"}, searching=False)
+        assert definition.settings["resume_from_checkpoint"] == "latest"
 
 
 class TestMissing:

@@ -1,4 +1,4 @@
-"""docs/coming-from-other-tools.md names what there is: options, settings, Python names, files, and leaves nothing out."""
+"""docs/coming-from-other-tools.md names what there is: options, settings, Python names and files."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
     ),
     "pictures that are not there": (lose, {}, 2, "at most 10% of the rows may be unusable, but 5 of 24 are"),
     "columns of other names": (rename, {}, 2, "has only file, label"),
-    "a pruner that can never stop a trial": (nothing, {"max_steps": 3}, 0, "pruner can never stop a trial"),
+    "a pruner that can never stop a trial": (nothing, {"eval_steps": 12}, 0, "pruner can never stop a trial"),
     "an effective batch of more rows than there are": (
         nothing,
         {"effective_batch_size": 64, "per_device_train_batch_size": 8},
@@ -105,6 +105,9 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
     "answers that are cut": (nothing, {"max_new_tokens": 5}, 0, "what is generated for the longest rows will be cut"),
     "a disk too small for what is kept": (nothing, {"keep_adapters": 10**9}, 2, "must fit on the disk"),
 }
+
+
+LOSS = {"metric": "eval_loss", "direction": "minimize"}
 
 
 def check(folder: Path, **keys: Any) -> subprocess.CompletedProcess[str]:
@@ -180,3 +183,14 @@ def test_nothing_named_is_said_so(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def test_evaluations_are_counted_as_the_pruner_counts_them(tmp_path: Path) -> None:
+    """Twenty evaluations on three steps are numbered to 20: the pruner may stop at the fifth, in the first step."""
+    write_pages(tmp_path)
+    few = check(tmp_path, max_steps=3).stdout
+    assert "a trial has only 3 steps for its 20 evaluations: some of them will be the same" in few
+    assert "can never stop a trial" not in few
+    wide = check(tmp_path, max_steps=3, eval_stride=10, compute_cer_wer=False, max_new_tokens=1, objective=LOSS).stdout
+    assert "some of them will be the same" not in wide
+    assert "what is generated" not in wide

@@ -62,6 +62,23 @@ def test_a_broken_off_training_goes_on_bit_by_bit(whole: tuple[Door, dict[str, A
     assert same_weights(adapter(door, "again"), adapter(door, "whole"))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_steps": 5, "save_steps": 5},  # in the middle of an epoch
+        {"learning_rate": 1e-9, "early_stopping_patience": 1, "early_stopping_threshold": 0.1, "save_steps": 4},
+    ],
+)
+def test_a_training_that_was_over_takes_no_further_step(prepared: dict[str, Door], changes: dict[str, Any]) -> None:
+    door = at(prepared["qwen3_vl"])
+    assert train(door, "qwen3_vl", "over", **changes) == 0
+    first, weights = figures(door), adapter(door, "over")
+    assert train(door, "qwen3_vl", "over", resume_from_checkpoint="latest", **changes) == 0
+    assert door.reports() == []
+    assert figures(door) == first
+    assert same_weights(adapter(door, "over"), weights)
+
+
 def test_latest_without_a_checkpoint_begins_at_the_start(prepared: dict[str, Door]) -> None:
     door = at(prepared["qwen3_vl"])
     assert train(door, "qwen3_vl", "none-yet", resume_from_checkpoint="latest") == 0
@@ -161,14 +178,16 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
 ) -> None:
     batch = {"effective_batch_size": 4, "per_device_train_batch_size": 4, "save_steps": 2}
     assert train(scarce, "gemma3", "backed-off", **batch) == 0, scarce.lines
-    told, backed_off = [line["step"] for line in scarce.reports()], figures(scarce)
-    assert told == [1, 2, 3], "an evaluation was told twice, or not at all"
+    told, backed_off = scarce.reports(), figures(scarce)
+    assert [line["step"] for line in told] == [1, 2, 3], "an evaluation was told twice, or not at all"
     assert (backed_off["micro_batch_size"], backed_off["oom_backoffs"]) == (1, 2)
     kept = json.loads((scarce.folder / "backed-off" / "checkpoints" / "checkpoint-6" / "hpsearch.json").read_text())
     assert kept["batching"] == {"micro": 1, "accumulation": 4, "checkpointing": False}
     monkeypatch.setattr(Scarce, "most", 4)
     assert train(scarce, "gemma3", "direct", **(batch | {"per_device_train_batch_size": 1})) == 0
     direct = figures(scarce)
+    losses = [pytest.approx(line["loss"], rel=1e-3) for line in scarce.reports()]
+    assert [line["loss"] for line in told] == losses, "losses of a training that was begun anew were counted"
     assert {**backed_off, "oom_backoffs": 0} == direct
     assert same_weights(adapter(scarce, "backed-off"), adapter(scarce, "direct"))
 

@@ -61,3 +61,24 @@ def test_a_batch_and_its_rows_are_told_apart() -> None:
     assert pace.judging(20) == pytest.approx(3 * 0.5 + 20 * 0.02)
     assert pace_of(1.0, 8, {1: 0.5}).judging(8) == pytest.approx(0.5)
     assert pace_of(1.0, 8, {2: 0.6, 8: 0.5}).row_s == 0.0
+
+
+@pytest.mark.parametrize("steps", [1, 4, 100])
+def test_a_stride_beyond_the_evaluations_leaves_the_last(steps: int) -> None:
+    found = afford(settings(eval_stride=50, final_samples=64), Pace(1.0, 0.0, 0.1, 8), steps, THERE)
+    assert found.stride == 50
+    judged = 0.1 * (found.rows + 2 * 64)
+    assert found.share == pytest.approx(judged / (judged + steps))
+
+
+def test_evaluations_that_fall_on_one_step_are_counted_once() -> None:
+    slow = Pace(1.0, 1.0, 1.0, 8)
+    found = afford(settings(evaluations=20), slow, 6, THERE)
+    assert found.stride == 10
+    judged = 2 * slow.judging(found.rows) + 2 * slow.judging(found.final)
+    assert found.share == pytest.approx(judged / (judged + 6))
+
+
+def test_a_training_that_ends_before_its_first_evaluation_is_judged_at_its_end_alone() -> None:
+    found = afford(settings(eval_steps=500, final_samples=64), Pace(1.0, 0.0, 0.1, 8), 100, THERE)
+    assert found.share == pytest.approx(12.8 / 112.8)

@@ -70,7 +70,8 @@ def test_it_is_not_repeated_while_nothing_changes_and_then_needs_no_torch(door: 
     assert door.run(job) == 0
     folder = Path(job.output_dir)
     before = (folder / "prepared.json").read_bytes()
-    (folder / "job.json").write_text(door.job("prepare", settings | {"seed": 99}).to_json())
+    again = {"seed": 99, "resume_from_checkpoint": "latest", "save_steps": 5, "save_total_limit": 1, "logging_steps": 1}
+    (folder / "job.json").write_text(door.job("prepare", settings | again).to_json())
     environment = {**os.environ, "HPSEARCH_JOB": str(folder / "job.json"), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", LISTS_TORCH], env=environment, capture_output=True, text=True, check=True, timeout=120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,11 @@ def test_a_tuned_model_reads_as_it_was_judged(tuned: tuple[Door, Path]) -> None:
     for word in (*WORDS["validation"], *WORDS["holdout"]):
         read = hpsearch.run_ocr(picture(word), model=model, tokenizer=tokenizer, processor=processor)
         assert read == predictions(door)[word]
+
+
+def test_a_size_that_is_asked_for_wins_over_the_trained_one(tuned: tuple[Door, Path]) -> None:
+    for size in ({"max_pixels": 1600}, {"longest_edge": 40}):
+        assert hpsearch.load_model(tuned[1], **size).processor.image_processor.size["longest_edge"] == 1600
 
 
 def test_pictures_may_be_paths_bytes_or_in_memory(tuned: tuple[Door, Path], tmp_path: Path) -> None:
@@ -100,6 +106,14 @@ def test_differences_from_a_profile_are_listed(door: Door) -> None:
     assert {"vision_config.patch_size", "text_config.hidden_size"} <= {each.place for each in told}
 
 
+@pytest.mark.parametrize("content", ["{}", "no JSON", "[]"])
+def test_an_adapter_that_names_no_base_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(content)
+    for asked in (hpsearch.verify_config, hpsearch.load_model):
+        with pytest.raises(UsageError, match="must name its base_model_name_or_path"):
+            asked(tmp_path)
+
+
 def test_the_package_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
         _ = hpsearch.load_modle  # type: ignore[attr-defined]
@@ -123,6 +137,17 @@ def test_the_command_reads_pictures_in_order(tuned: tuple[Door, Path], tmp_path:
     assert [Path(row["image_path"]).name for row in rows] == names
     assert [row["ocr_text"] for row in rows] == [predictions(door)[word] for word in WORDS["validation"]]
     assert "ocr: read 100%" in done.stderr
+
+
+def test_the_log_that_a_failure_names_is_there(tuned: tuple[Door, Path], tmp_path: Path) -> None:
+    shutil.copytree(tuned[1], tmp_path / "broken")
+    (tmp_path / "broken" / "adapter_model.safetensors").write_bytes(b"no tensors")
+    (tmp_path / "yak.png").write_bytes(picture("yak"))
+    done = command("yak.png", "--model", "broken", folder=tmp_path)
+    assert done.returncode == 4, done.stderr
+    (log,) = (Path(line.split("log: ")[1]) for line in done.stderr.splitlines() if "log: " in line)
+    assert "safetensors" in log.read_text()
+    shutil.rmtree(log.parent)
 
 
 def test_the_command_refuses_before_it_reads(tuned: tuple[Door, Path], tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.jobs import JobMaker
+from hpsearch.training.backends.hf import HfBackend
 from tests.training.conftest import Door, at
 
 
@@ -33,6 +35,34 @@ def test_tensorboard_has_a_run_for_each_trial_in_the_studys_folder(prepared: dic
     assert [point.step for point in events.Scalars("loss")] == [2, 4]
     (last,) = events.Scalars("final_holdout_cer")
     assert last.value == pytest.approx(door.final()["holdout_cer"])
+
+
+@needs("tensorboard")
+def test_a_training_that_fails_leaves_the_points_before(
+    prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    def full(*_: Any) -> None:
+        torch.empty(2**50)
+
+    closed: list[str] = []
+    close = SummaryWriter.close
+
+    def closing(writer: SummaryWriter) -> None:
+        close(writer)
+        closed.append(writer.log_dir)
+
+    door = at(prepared["qwen3_vl"])
+    monkeypatch.setattr(HfBackend, "save", full)
+    monkeypatch.setattr(SummaryWriter, "close", closing)  # the program ends without what Python does at its end
+    settings = door.settings(report_to="tensorboard", logging_steps=2)
+    assert door.run(door.job("trial", settings, "trial_9")) == 1
+    events = EventAccumulator(str(door.folder / "tensorboard" / "trial_9"))
+    events.Reload()
+    assert [point.step for point in events.Scalars("loss")] == [2, 4]
+    assert closed == [str(door.folder / "tensorboard" / "trial_9")]
 
 
 @needs("wandb")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from hpsearch.errors import UsageError
 from hpsearch.training.backends import BACKENDS
 from hpsearch.training.batches import batching_of
 from hpsearch.training.chat import Chat
@@ -218,6 +220,15 @@ def test_settings_that_the_folder_was_not_prepared_for_are_refused(prepared: dic
     assert "train_split must be 'train'" in door.said("message")[0]
     assert door.run(door.job("trial", door.settings(max_seq_length=20), "short")) == 2
     assert "every row must fit in max_seq_length" in door.said("message")[0]
+
+
+def test_rows_that_do_not_fit_are_refused_where_the_prompt_was_left_open_too(prepared: dict[str, Door]) -> None:
+    found = Prepared.read(prepared["qwen3_vl"].folder / "prepare")
+    left_open = replace(found, settings={**found.settings, "instruction": None}, resolved={"instruction": "Read."})
+    short = TrainSettings.model_validate({**left_open.settings, "max_seq_length": 20})
+    with pytest.raises(UsageError, match="every row must fit in max_seq_length=20"):
+        left_open.check(left_open.resolved_in(short))
+    left_open.check(left_open.resolved_in(short.model_copy(update={"instruction": "Read it."})))  # of other lengths
 
 
 def test_a_trial_without_a_prepared_folder_is_refused(door: Door) -> None:
