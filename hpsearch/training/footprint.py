@@ -21,7 +21,8 @@ _OPTIMIZER = {"adamw_torch": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2, "adafact
 @dataclass(frozen=True)
 class Footprint:
     """Bytes: of the ``weights`` on the device, of what is ``trained`` with its gradients and optimiser, of the
-    ``logits`` of one pass (in training with label smoothing, else in judging), and of one saved ``adapter``."""
+    ``logits`` of the longest row (in training with label smoothing, else in judging), and of one saved ``adapter``.
+    Of one row, because passes and batches are halved as often as memory asks for it."""
 
     weights: int
     trained: int
@@ -41,7 +42,7 @@ def footprint(settings: TrainSettings, outline: Outline, lengths: Lengths, train
     return Footprint(
         weights=_weights(settings, outline, precision),
         trained=trainable * (_TRAINED + _OPTIMIZER[settings.optim]),
-        logits=_logits(settings, outline, lengths, batching),
+        logits=_logits(settings, outline, lengths),
         adapter=trainable * _BYTES["fp32"],
         batching=batching,
     )
@@ -55,11 +56,10 @@ def _weights(settings: TrainSettings, outline: Outline, precision: str) -> int:
     return round(outline.quantizable * bits / 8) + (total - outline.quantizable) * _BYTES[precision]
 
 
-def _logits(settings: TrainSettings, outline: Outline, lengths: Lengths, batching: Batching) -> int:
+def _logits(settings: TrainSettings, outline: Outline, lengths: Lengths) -> int:
     """In 32 bits, and once more while the loss is taken. The training loss builds none unless labels are smoothed."""
-    judged = settings.eval_batch_size * max(lengths.answers)
-    trained = batching.micro * max(lengths.rows) if settings.label_smoothing_factor > 0 else 0
-    return max(judged, trained) * outline.vocabulary * _BYTES["fp32"] * 2
+    tokens = max(lengths.rows if settings.label_smoothing_factor > 0 else lengths.answers)
+    return tokens * outline.vocabulary * _BYTES["fp32"] * 2
 
 
 def gigabytes(count: float) -> str:

@@ -92,7 +92,7 @@ class _View:
         if there and least > there:
             raise UsageError(
                 f"model, LoRA and logits must fit in the device's {gigabytes(there)}, but take {gigabytes(least)}",
-                "use load_in_4bit, a smaller model, a smaller eval_batch_size or an 8-bit optimiser",
+                "use load_in_4bit, a smaller model, a smaller lora_r or an 8-bit optimiser",
             )
         limit, longest = self.settings.max_new_tokens, max(self.lengths.answers)
         if self.settings.compute_cer_wer and limit is not None and limit < longest:
@@ -150,7 +150,7 @@ class _View:
         yield (
             "memory",
             f"at least {gigabytes(taken.least)}: weights {gigabytes(taken.weights)}, LoRA and optimiser "
-            f"{gigabytes(taken.trained)}, logits {gigabytes(taken.logits)}; activations come on top"
+            f"{gigabytes(taken.trained)}, logits {gigabytes(taken.logits)} a row; activations come on top"
             + (f"; the device has {gigabytes(there)}" if there else ""),
         )
 
