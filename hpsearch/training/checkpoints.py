@@ -26,10 +26,15 @@ _FREE = frozenset(
     )
 )  # fmt: skip
 
+# Measured anew in each folder where the settings leave them open; they matter where an evaluation decides what is kept.
+_MEASURED = frozenset(("eval_stride", "eval_samples"))
+
 
 def fingerprint(settings: TrainSettings, prepared: Prepared) -> dict[str, str]:
     """What a checkpoint hangs on, by name: data, base model, and a digest of each setting's value."""
-    values = {name: value for name, value in settings.model_dump().items() if name not in _FREE}
+    decides = settings.load_best_model_at_end or settings.early_stopping_patience > 0
+    free = _FREE if decides else _FREE | _MEASURED
+    values = {name: value for name, value in settings.model_dump().items() if name not in free}
     return {"data": prepared.fingerprint, "base model": prepared.model_fingerprint} | {
         name: json.dumps(value, ensure_ascii=False) for name, value in values.items()
     }

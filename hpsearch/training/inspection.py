@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from transformers import TrainerCallback
@@ -85,7 +86,8 @@ class Inspection:
         few = self._settings.model_copy(update={"max_steps": PROBE_STEPS, "save_steps": 0})
         chat = Chat(self.loaded.processor, few.instruction or "")
         rows = training_rows(open_rows(folder, "train").table, chat)
-        self._backend.trainer(self.loaded, rows, few, batching, folder / "probe", [clock]).train()
+        with TemporaryDirectory(prefix="probe-", dir=folder) as probe:
+            self._backend.trainer(self.loaded, rows, few, batching, Path(probe), [clock]).train()
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]  # transformers has no types

@@ -27,7 +27,7 @@ from hpsearch.trials.settings import TrainSettings
 CARD = "hpsearch.json"  # beside an adapter: how pictures were sized, and what was asked
 NEW_TOKENS = 2048  # where the card does not say how long answers may be
 # Of the second attempt at a page that went round in circles; also what Chandra's users have read with until now.
-RETRY_TEMPERATURE = 0.3
+RETRY_TEMPERATURE, RETRY_SEED = 0.3, 0
 _ALIKE = ("load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "precision")
 _SIZES = ("longest_edge", "max_pixels", "pan_and_scan", "instruction", "max_new_tokens")
 
@@ -54,7 +54,9 @@ class Reader:
         texts, circles = self._generate(pictures, instruction, temperature)
         if temperature == 0.0 and any(circles):
             again = [picture for picture, turning in zip(pictures, circles, strict=True) if turning]
-            second = iter(self._generate(again, instruction, RETRY_TEMPERATURE)[0])
+            with torch.random.fork_rng():
+                torch.manual_seed(RETRY_SEED)  # so that reading repeats
+                second = iter(self._generate(again, instruction, RETRY_TEMPERATURE)[0])
             texts = [next(second) if turning else text for text, turning in zip(texts, circles, strict=True)]
         return texts
 

@@ -255,3 +255,13 @@ def test_a_search_goes_on_where_nobody_reads_its_output(tmp_path: Path, start: S
     (tmp_path / "go").touch()
     assert runner.process.wait(timeout=120) == 0
     assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2
+
+
+def test_a_fine_tune_that_is_stopped_before_it_began_has_no_log_to_print(tmp_path: Path, start: Start) -> None:
+    data = ("--model-name", "asset:digits/qwen3_vl", "--input-data", "asset:digits/data")
+    runner = start("train", *data, "--output-dir", "out", "-v")
+    runner.wait_for("prepare: ")
+    runner.send(signal.SIGINT)
+    ended, output = runner.end()
+    assert ended == 130, output
+    assert output.endswith("stopped\n")

@@ -79,6 +79,16 @@ def test_a_training_that_was_over_takes_no_further_step(prepared: dict[str, Door
     assert same_weights(adapter(door, "over"), weights)
 
 
+def test_how_often_it_is_judged_is_free_unless_that_decides_what_is_kept(prepared: dict[str, Door]) -> None:
+    door = at(prepared["qwen3_vl"])
+    other = {"resume_from_checkpoint": "latest", "eval_samples": 2, "eval_stride": 2}
+    assert train(door, "qwen3_vl", "judged", save_steps=4) == 0
+    assert train(door, "qwen3_vl", "judged", save_steps=4, **other) == 0
+    assert train(door, "qwen3_vl", "judged", save_steps=4, load_best_model_at_end=True) == 0
+    assert train(door, "qwen3_vl", "judged", save_steps=4, load_best_model_at_end=True, **other) == 2
+    assert "eval_stride was 1, now 2; eval_samples was 3, now 2" in door.said("message")[0]
+
+
 def test_latest_without_a_checkpoint_begins_at_the_start(prepared: dict[str, Door]) -> None:
     door = at(prepared["qwen3_vl"])
     assert train(door, "qwen3_vl", "none-yet", resume_from_checkpoint="latest") == 0

@@ -80,6 +80,14 @@ def test_it_is_not_repeated_while_nothing_changes_and_then_needs_no_torch(door: 
     assert (folder / "prepared.json").read_bytes() == before
 
 
+def test_what_is_measured_leaves_nothing_else(door: Door) -> None:
+    settings = door.settings(eval_samples=None, eval_stride=None, final_samples=None)
+    assert door.prepare(settings) == 0
+    found = Prepared.read(door.folder / "prepare")
+    assert found.resolved.keys() == {"eval_samples", "eval_stride", "final_samples"}
+    assert [path for path in (door.folder / "prepare").iterdir() if path.is_dir()] == []
+
+
 def test_it_is_repeated_when_the_data_change(door: Door, tmp_path: Path) -> None:
     own = write_words(tmp_path / "own")
     settings = door.settings(input_data=str(own))

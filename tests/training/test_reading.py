@@ -98,6 +98,7 @@ def test_what_goes_round_in_circles_is_read_once_more(
     (text,) = reader.read([reading.picture_of(picture("yak"))])
     assert len(text) >= SPAN
     assert asked[1:] == [reading.RETRY_TEMPERATURE]
+    assert reader.read([reading.picture_of(picture("yak"))]) == [text]
 
 
 def test_differences_from_a_profile_are_listed(door: Door) -> None:
