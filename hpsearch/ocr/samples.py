@@ -90,7 +90,9 @@ def _read_json(path: Path) -> Iterator[Any]:
     try:
         rows = json.loads(path.read_text(encoding=_ENCODING))
     except ValueError as error:
-        raise UsageError(f"{path} must be JSON in UTF-8, but is not: {error}", "mend it, or name another file") from error
+        raise UsageError(
+            f"{path} must be JSON in UTF-8, but is not: {error}", "mend it, or name another file"
+        ) from error
     if not isinstance(rows, list):
         raise UsageError(
             f"a .json file of data must hold a list of rows, but {path} holds one {type(rows).__name__}",

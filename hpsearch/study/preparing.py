@@ -72,8 +72,8 @@ def prepare(
 
 @contextmanager
 def passing_folder(*kept: str) -> Iterator[Path]:
-    """A folder for a job that leaves nothing. It goes when that is over, unless a message names something in it: the log
-    of a job that failed, or a file of one of these names."""
+    """A folder for a job that leaves nothing. It goes when that is over, unless a message names something in it: the
+    log of a job that failed, or a file of one of these names."""
     folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
     failed = False
     try:

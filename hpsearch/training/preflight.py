@@ -31,8 +31,8 @@ SPARE_BYTES = 1 << 30  # that a download must leave free
 @dataclass(frozen=True)
 class Preflight:
     """``lines`` are facts for people as (what, text); ``figures`` for programs: tokens by name, LoRA by tower,
-    ``steps`` of the shortest and longest trial, the fewest ``evaluations`` (the number of the last), bytes. ``warnings``
-    are what may be meant otherwise."""
+    ``steps`` of the shortest and longest trial, the fewest ``evaluations`` (the number of the last), bytes.
+    ``warnings`` are what may be meant otherwise."""
 
     lines: Sequence[tuple[str, str]]
     figures: Mapping[str, Any]
