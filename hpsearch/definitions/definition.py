@@ -18,7 +18,8 @@ from hpsearch.definitions.setting_rules import complete, defaults, without_idle
 from hpsearch.definitions.space import default_grid_point, default_point, grid_size
 from hpsearch.trials.settings import TrainSettings
 
-PLACES_OF_DATA = ("input_data", "image_root")  # files may move; what they hold shows in a fingerprint
+# Files may move: what they hold shows in a fingerprint. Records change no result.
+FREE_TO_CHANGE = ("input_data", "image_root", "report_to", "logging_steps", "save_steps", "save_total_limit")
 
 
 class StudyDefinition(StudyFields):
@@ -142,8 +143,8 @@ class StudyDefinition(StudyFields):
         return ""
 
     def _settings_of_identity(self) -> dict[str, Any]:
-        """The fixed settings, without where the data is."""
-        return {name: value for name, value in self.settings.items() if self.command or name not in PLACES_OF_DATA}
+        """The fixed settings, without those that may change under a study."""
+        return {name: value for name, value in self.settings.items() if self.command or name not in FREE_TO_CHANGE}
 
     def _start(self) -> dict[str, Any]:
         return default_point(self.search_space, {} if self.command else defaults())

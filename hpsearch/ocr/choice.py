@@ -66,6 +66,10 @@ def _numbers(splits: Mapping[str, Sequence[T]], side: str, wanted: Slice, where:
 
 
 def _refuse_no_train(splits: Mapping[str, Sequence[T]], wanted: Mapping[str, Slice], where: str) -> None:
+    if splits.get("train") is not None and not splits["train"]:
+        raise UsageError(
+            f"train must have rows, but the split train of {where} is empty", "write rows of image and text"
+        )
     if "train" in splits:
         named = ", ".join(SLICE_KEYS[side] for side in wanted)
         raise UsageError(f"train must have rows, but {named} leaves none of the split train", "set train_split")

@@ -14,6 +14,7 @@ from hpsearch.ocr.columns import SOURCES_COLUMN, Found, Layout
 from hpsearch.ocr.slices import split_name
 
 AS_FOUND = Layout()
+_ENCODING = "utf-8-sig"  # Windows' editors begin with a byte order mark
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ def _read_file(path: Path, layout: Layout) -> Iterator[Sample]:
 
 def _read_json(path: Path) -> Iterator[Any]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding=_ENCODING))
     except ValueError as error:
-        raise UsageError(f"{path} must be JSON, but is not: {error}", "mend it, or name another file") from error
+        raise UsageError(
+            f"{path} must be JSON in UTF-8, but is not: {error}", "mend it, or name another file"
+        ) from error
     if not isinstance(rows, list):
         raise UsageError(
             f"a .json file of data must hold a list of rows, but {path} holds one {type(rows).__name__}",
@@ -99,15 +102,16 @@ def _read_json(path: Path) -> Iterator[Any]:
 
 
 def _read_json_lines(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                yield json.loads(line)
+                yield json.loads(line.decode(_ENCODING))
             except ValueError as error:
                 raise UsageError(
-                    f"each line of {path} must be a JSON object, but line {number} is not: {error}", "mend that line"
+                    f"each line of {path} must be a JSON object in UTF-8, but line {number} is not: {error}",
+                    "mend that line",
                 ) from error
 
 

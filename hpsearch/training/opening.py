@@ -94,6 +94,8 @@ def _open(sample: Sample) -> Checked:
         raise Unusable(sample.fault)
     if not sample.text.strip():
         raise Unusable("its text is empty")
+    if any("\ud800" <= character <= "\udfff" for character in sample.text):
+        raise Unusable("its text has half a surrogate pair, which is no character")
     picture = open_image(sample.read())
     digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
     return Checked(sample, digest, picture.size)

@@ -28,7 +28,7 @@ CARD = "hpsearch.json"  # beside an adapter: how pictures were sized, and what w
 NEW_TOKENS = 2048  # where the card does not say how long answers may be
 # Of the second attempt at a page that went round in circles; also what Chandra's users have read with until now.
 RETRY_TEMPERATURE, RETRY_SEED = 0.3, 0
-_ALIKE = ("load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "precision")
+_BASE = ("model_revision", "load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "precision")
 _SIZES = ("longest_edge", "max_pixels", "pan_and_scan", "instruction", "max_new_tokens")
 
 
@@ -95,7 +95,7 @@ def load_reader(model: str | Path, **settings: Any) -> Reader:
     folder = Path(model).expanduser()
     adapter = folder if (folder / "adapter_config.json").is_file() else None
     card = _card(folder)
-    known = {name: card[name] for name in (*_ALIKE, *_SIZES) if name in card}
+    known = {name: card[name] for name in (*_BASE, *_SIZES) if name in card}
     if "max_pixels" in settings:
         known.pop("longest_edge", None)  # which would decide alone
     wanted = TrainSettings(**{**known, "model_name": _base_name(adapter, str(model)), **settings})

@@ -238,7 +238,8 @@ class TrainSettings(BaseModel):
     early_stopping_patience: int = Field(
         0,
         ge=0,
-        description="Stop after so many evaluations in a row without improvement of metric_for_best_model; 0: never.",
+        description="Stop after so many evaluations in a row without improvement of metric_for_best_model, and keep "
+        "the best one's weights; 0: never.",
     )
     early_stopping_threshold: Annotated[float, Field(ge=0.0)] = Field(
         0.0, description="Smallest change that counts as an improvement."

@@ -553,6 +553,8 @@ class TestIdentity:
     def test_the_data_may_move_because_its_fingerprint_tells_what_it_is(self) -> None:
         here, there = (StudyDefinition.from_flat({"input_data": path}) for path in ("/here/rows.json", "/there/rows"))
         assert diff_identity(here.identity(), there.identity()) == []
+        recorded = StudyDefinition.from_flat({"input_data": "/here/rows.json", "report_to": "wandb", "save_steps": 50})
+        assert diff_identity(here.identity(), recorded.identity()) == []
         moved = StudyDefinition.from_flat({"input_data": "/there/rows", "image_root": "/there"})
         assert diff_identity(here.identity(), moved.identity()) == []
         own = PROGRAM["settings"]

@@ -62,7 +62,7 @@ def test_a_refused_checkpoint_loses_nothing_of_an_earlier_fine_tune(tmp_path: Pa
     refused = command_line(*words, "--resume_from_checkpoint", "latest", "--lora_r", "4")
     assert refused.returncode == 2
     assert "lora_r was 8, now 4" in refused.stderr
-    results = [path for path in kept if path.name not in ("outcome.json", "metrics.jsonl", "job.json")]
+    results = [path for path in kept if path.name not in ("outcome.json", "metrics.jsonl", "job.json", "prepared.json")]
     assert {"adapter_model.safetensors", "train_results.json", "predictions.jsonl", "config.json"} <= {
         path.name for path in results
     }

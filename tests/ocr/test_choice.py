@@ -66,3 +66,8 @@ def test_what_cannot_be_chosen_is_refused(splits: str, slices: dict[str, Any], w
         chosen({name: ROWS[name] for name in splits.split()}, **slices)
     assert what in refusal.value.what
     assert remedy in refusal.value.remedy
+
+
+def test_data_without_rows_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"but the split train of rows\.json is empty"):
+        choose({"train": []}, {}, "rows.json")

@@ -35,6 +35,14 @@ def test_a_json_file_names_pictures_relative_to_itself(tmp_path: Path) -> None:
     assert sample.read() == b"picture"
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.json", "[{}]"), ("a.jsonl", "{}")])
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, name: str, content: str) -> None:
+    row = '{"image_path": "a.png", "ocr_text": "অ"}'
+    (tmp_path / name).write_text(content.replace("{}", row), encoding="utf-8-sig")
+    (sample,) = read_splits(tmp_path / name)["train"]
+    assert sample.text == "অ"
+
+
 def test_json_lines_may_have_empty_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"image": "a", "text": "1"}\n\n{"image": "b", "text": "2", "document": 7}\n', encoding="utf-8")
@@ -108,6 +116,13 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, conte
     with pytest.raises(UsageError, match=rule) as refusal:
         read_splits(path)
     assert refusal.value.remedy
+
+
+@pytest.mark.parametrize(("name", "rule"), [("rows.json", "must be JSON in UTF-8"), ("rows.jsonl", "line 1 is not")])
+def test_another_encoding_is_refused_by_name(tmp_path: Path, name: str, rule: str) -> None:
+    (tmp_path / name).write_text('[{"image": "a.png", "text": "é"}]', encoding="latin-1")
+    with pytest.raises(UsageError, match=rule):
+        read_splits(tmp_path / name)
 
 
 def test_a_missing_file_and_a_folder_without_data_are_refused(tmp_path: Path) -> None:

@@ -115,6 +115,14 @@ def test_an_adapter_that_names_no_base_is_refused(tmp_path: Path, content: str) 
             asked(tmp_path)
 
 
+def test_the_base_is_read_at_the_revision_that_was_tuned(door: Door, tmp_path: Path) -> None:
+    base = str(door.bases["qwen3_vl"])
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    (tmp_path / "hpsearch.json").write_text(json.dumps({"settings": {"model_revision": "v2"}}))
+    with pytest.raises(UsageError, match="model_revision names a revision of a Hub model"):  # so it was asked for
+        hpsearch.load_model(tmp_path)
+
+
 def test_the_package_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
         _ = hpsearch.load_modle  # type: ignore[attr-defined]

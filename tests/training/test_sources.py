@@ -233,9 +233,10 @@ def test_every_row_left_out_is_listed_with_its_reason(gathering: Gathering, tmp_
     rows = [{"image": f"w{number}.png", "text": f"w{number}", "document": f"d{number}"} for number in range(100)]
     for number, row in enumerate(rows):
         (tmp_path / row["image"]).write_bytes(picture(row["text"]) if number not in (1, 2, 3) else b"broken")
-    for number in range(10, 16):
+    for number in range(10, 15):
         (tmp_path / f"w{number}.png").unlink()
     rows[20]["text"] = " "
+    rows[21]["text"] = "\ud83d"
     rows[30]["document"] = "d95"
     (tmp_path / "w40.png").write_bytes(picture("w99"))
     path = tmp_path / "rows.json"
@@ -245,8 +246,9 @@ def test_every_row_left_out_is_listed_with_its_reason(gathering: Gathering, tmp_
     found = {row: (side, reason) for row, side, reason in gathering.left_out()}
     assert len(found) == len(gathering.left_out()) == 12
     assert found["rows.json#2"] == ("train", f"not a picture that can be read: {tmp_path}/w2.png")
-    assert found["rows.json#15"] == ("train", f"No such file or directory: {tmp_path}/w15.png")
+    assert found["rows.json#14"] == ("train", f"No such file or directory: {tmp_path}/w14.png")
     assert found["rows.json#20"] == ("train", "its text is empty")
+    assert found["rows.json#21"] == ("train", "its text has half a surrogate pair, which is no character")
     assert found["rows.json#30"] == ("train", "their document is also in validation or the holdout set")
     assert found["rows.json#40"] == ("train", "their picture is also in validation or the holdout set")
     assert f"all 12 rows left out are listed in {gathering.folder}/left_out.jsonl" in gathering.warnings
