@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from hpsearch.definitions.advice import advice
+from hpsearch.definitions.loading import load_definition
+from hpsearch.errors import UsageError
+from hpsearch.study.preflight import room_for
+from tests.training.conftest import Door
+
 LINES = 24
 
 
@@ -110,7 +116,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
 LOSS = {"metric": "eval_loss", "direction": "minimize"}
 
 
-def check(folder: Path, **keys: Any) -> subprocess.CompletedProcess[str]:
+def write_definition(folder: Path, **keys: Any) -> Path:
     definition = {
         "model_name": QWEN,
         "input_data": "pages.json",
@@ -121,11 +127,33 @@ def check(folder: Path, **keys: Any) -> subprocess.CompletedProcess[str]:
         "search_space": {"learning_rate": {"type": "loguniform", "low": 1e-4, "high": 1e-2}},
         **keys,
     }
-    (folder / "mine.json").write_text(json.dumps(definition))
+    path = folder / "mine.json"
+    path.write_text(json.dumps(definition))
+    return path
+
+
+def check(folder: Path, **keys: Any) -> subprocess.CompletedProcess[str]:
+    """Check a study by the user's command."""
+    write_definition(folder, **keys)
     return subprocess.run(
         [sys.executable, "-m", "hpsearch", "validate", "--study", "mine", "--config", "mine.json"],
         cwd=folder, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
+
+
+def told(door: Door, **keys: Any) -> tuple[int, list[str]]:
+    """Exit code and what the command would say, from the same steps in this process: definition, advice, job, disk."""
+    try:
+        definition = load_definition("mine", config=write_definition(door.folder, **keys))
+        job = door.job("preflight", definition.trial_settings({}, 0), searched=definition.searched_values())
+        code = door.run(job)
+        if code != 0:
+            return code, list(door.said("message"))
+        found = json.loads((door.folder / "preflight/preflight.json").read_text())
+        room = room_for(definition, found["figures"], door.folder)
+        return 0, [*advice(definition), *found["warnings"], *room]
+    except UsageError as error:
+        return error.exit_code, [str(error)]
 
 
 def test_a_sound_study_is_told_what_its_trials_would_be(tmp_path: Path) -> None:
@@ -147,16 +175,24 @@ def test_a_sound_study_is_told_what_its_trials_would_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_planted_mistake_is_named(tmp_path: Path, mistake: str) -> None:
+def test_a_planted_mistake_is_named(door: Door, mistake: str) -> None:
+    plant, keys, code, said = MISTAKES[mistake]
+    write_pages(door.folder)
+    plant(door.folder)
+    found, lines = told(door, **keys)
+    assert found == code, lines
+    assert any(said in line for line in lines), lines
+
+
+@pytest.mark.parametrize("mistake", ["a page on two sides", "a length below the picture's tokens"])
+def test_the_command_names_it_on_a_line_of_its_own(tmp_path: Path, mistake: str) -> None:
     plant, keys, code, said = MISTAKES[mistake]
     write_pages(tmp_path)
     plant(tmp_path)
     done = check(tmp_path, **keys)
     assert done.returncode == code, done.stdout + done.stderr
-    told = [line for line in (done.stdout + done.stderr).splitlines() if said in line]
-    assert told, done.stdout + done.stderr
-    assert told[0].startswith("warning: " if code == 0 else "hpsearch: error[2]: ")
-    assert ";" in told[0] or ":" in told[0].removeprefix("warning: ").removeprefix("hpsearch: error[2]: ")
+    (line,) = [line for line in (done.stdout + done.stderr).splitlines() if said in line]
+    assert line.startswith("warning: " if code == 0 else "hpsearch: error[2]: ")
 
 
 def test_run_refuses_the_same_before_it_makes_a_trial(tmp_path: Path) -> None:
