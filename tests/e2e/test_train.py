@@ -59,23 +59,11 @@ def test_a_fine_tune_that_is_broken_off_goes_on_bit_by_bit(
     assert {name: (tmp_path / "tuned" / name).read_bytes() for name in names} == whole
 
 
-def test_a_refused_checkpoint_loses_nothing_of_an_earlier_fine_tune(tmp_path: Path, command_line: CommandLine) -> None:
+def test_what_was_trained_reads_as_it_was_judged_and_a_refusal_loses_nothing_of_it(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
     words = ["train", "--study", "digits-ocr", *WORDS, "--output_dir", "tuned"]
-    assert command_line(*words).returncode == 0
-    kept = {path: path.read_bytes() for path in (tmp_path / "tuned").glob("[acpt]*/*") if path.is_file()}
-    kept |= {path: path.read_bytes() for path in (tmp_path / "tuned").glob("*.json*") if path.name != "job.json"}
-    refused = command_line(*words, "--resume_from_checkpoint", "latest", "--lora_r", "4")
-    assert refused.returncode == 2
-    assert "lora_r was 8, now 4" in refused.stderr
-    results = [path for path in kept if path.name not in ("outcome.json", "metrics.jsonl", "job.json", "prepared.json")]
-    assert {"adapter_model.safetensors", "train_results.json", "predictions.jsonl", "config.json"} <= {
-        path.name for path in results
-    }
-    assert [path.name for path in results if not path.exists() or path.read_bytes() != kept[path]] == []
-
-
-def test_what_was_trained_reads_as_it_was_judged(tmp_path: Path, command_line: CommandLine) -> None:
-    done = command_line("train", "--study", "digits-ocr", *WORDS, "--verbose", "--output_dir", "tuned")
+    done = command_line(*words, "--verbose")
     assert done.returncode == 0, done.stderr
     assert "step 10 of 40: loss" in done.stdout, "--verbose prints the log"
     assert "eval_cer: " in done.stdout
@@ -84,6 +72,13 @@ def test_what_was_trained_reads_as_it_was_judged(tmp_path: Path, command_line: C
     _write_picture(tmp_path, row["id"])
     read = command_line("ocr", "line.png", "--model", "tuned/adapter")
     assert (read.returncode, read.stdout.strip()) == (0, row["prediction"].strip())
+
+    names = ("adapter/adapter_model.safetensors", "predictions.jsonl", "train_results.json", "config.json")
+    kept = {name: (tmp_path / "tuned" / name).read_bytes() for name in names}
+    refused = command_line(*words, "--resume_from_checkpoint", "latest", "--lora_r", "4")
+    assert refused.returncode == 2
+    assert "lora_r was 8, now 4" in refused.stderr
+    assert {name: (tmp_path / "tuned" / name).read_bytes() for name in names} == kept
 
 
 def _write_picture(folder: Path, row: str) -> None:
