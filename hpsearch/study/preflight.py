@@ -23,8 +23,8 @@ from hpsearch.study.view import View, silent
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job
+from hpsearch.trials.names import LEFT_OUT_FILE, PREFLIGHT_FILE
 
-PREFLIGHT_FILE, LEFT_OUT_FILE = "preflight.json", "left_out.jsonl"  # that the job leaves in its folder
 SPARE_BYTES = 1 << 30  # a study leaves so much of the disk free
 CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
 

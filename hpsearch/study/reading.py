@@ -16,8 +16,8 @@ from hpsearch.trials.causes import Cause
 from hpsearch.trials.environment import build_environment
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job
+from hpsearch.trials.names import TEXTS_FILE
 
-TEXTS_FILE = "texts.jsonl"  # that the job leaves in its folder
 Taker = Callable[[dict[str, str]], None]
 
 

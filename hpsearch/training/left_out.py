@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-LEFT_OUT_FILE = "left_out.jsonl"
+from hpsearch.trials.names import LEFT_OUT_FILE
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _texts(task: Task) -> dict[str, Any]:
 def _sizes(
     task: Task, settings: TrainSettings, inspection: Inspection, rows: Sequence[Row]
 ) -> tuple[dict[str, int], list[str]]:
-    """How many rows are judged on, and what to say of it. Nothing is timed where the settings say both."""
+    """How many rows are judged on, and what to say of it. Nothing is timed where the settings say all."""
     given = {name: getattr(settings, name) for name in ("eval_stride", "eval_samples", "final_samples")}
     if all(given.values()):
         return given, []

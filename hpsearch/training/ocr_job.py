@@ -9,8 +9,8 @@ from hpsearch import sdk
 from hpsearch.training.progress import Progress
 from hpsearch.training.reading import batches, load_reader, picture_of
 from hpsearch.trials.job import Job
+from hpsearch.trials.names import TEXTS_FILE
 
-TEXTS_FILE = "texts.jsonl"
 _OWN = ("images", "model", "batch_size", "temperature")  # keys of the job's settings that are not a fine-tune's
 
 

@@ -23,9 +23,8 @@ from hpsearch.training.sources import Source, find_source
 from hpsearch.training.stamp import stamp_of
 from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
+from hpsearch.trials.names import PREFLIGHT_FILE
 from hpsearch.trials.settings import TrainSettings
-
-PREFLIGHT_FILE = "preflight.json"
 
 
 def prepare(job: Job) -> None:

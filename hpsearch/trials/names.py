@@ -22,3 +22,8 @@ RANK0_SUFFIX = ".rank0"  # of the answer file's name: what rank 0 made of the an
 # What a fine-tune outside a search ends with, beside its adapter.
 TRAIN_RESULTS_FILE = "train_results.json"
 RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
+
+# What jobs of other kinds leave in their folders for the searching side.
+PREFLIGHT_FILE = "preflight.json"
+LEFT_OUT_FILE = "left_out.jsonl"
+TEXTS_FILE = "texts.jsonl"

@@ -6,8 +6,9 @@ import contextlib
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
-from inspect import signature
+from inspect import getsource, signature
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def test_every_setting_has_its_place_here() -> None:
 @pytest.mark.parametrize("name", sorted(setting_names()))
 def test_a_setting_shows(bench: Bench, tmp_path: Path, name: str) -> None:
     look = SHOWN[name]
+    assert re.search(r"\b(assert|pytest\.raises)\b", getsource(look)), f"the look at {name} checks nothing"
     look(bench, tmp_path) if len(signature(look).parameters) > 1 else look(bench)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from hpsearch.training.doctor.installed import Misfit, asked_by, is_importable, misfits, version_of
@@ -22,6 +21,9 @@ _CAPPED = {
     "torchvision",
     "unsloth-zoo",
 }
+
+# Into this environment it would put older versions of all the others.
+_ANOTHER = "`hpsearch setup-trainer --name unsloth` makes an environment that fits, and says how to use it"
 
 
 def packages(question: Question) -> Iterator[Finding]:
@@ -98,8 +100,8 @@ def unsloth(question: Question) -> Iterator[Finding]:
     found = version_of("unsloth")
     if found is None:
         text = "not installed: the hf backend (transformers + trl + peft) trains"
-        remedy = f"{question.pip} install 'unsloth>=2026.10' 'unsloth_zoo>=2026.10' torchvision"
-        yield red("unsloth", "the study names it, but it is not installed", remedy) if named else ok("unsloth", text)
+        missing = "the study names it, but it is not installed"
+        yield red("unsloth", missing, _ANOTHER) if named else ok("unsloth", text)
         return
     wrong = [
         *_conflicts("unsloth", _CAPPED),
@@ -108,9 +110,8 @@ def unsloth(question: Question) -> Iterator[Finding]:
     if not wrong:
         yield ok("unsloth", f"{found}, and the versions beside it are within its caps")
         return
-    wanted = " ".join(sorted({shlex.quote(f"{misfit.name}{misfit.wanted}") for misfit in wrong}))
-    text, remedy = f"{found} does not take {_listed(wrong)}", f"{question.pip} install {wanted}"
-    yield red("unsloth", text, remedy) if named else warning("unsloth", f"{text}: the hf backend trains", remedy)
+    text = f"{found} does not take {_listed(wrong)}"
+    yield red("unsloth", text, _ANOTHER) if named else warning("unsloth", f"{text}: the hf backend trains", _ANOTHER)
 
 
 def _conflicts(package: str, names: Sequence[str] | set[str]) -> list[Misfit]:
