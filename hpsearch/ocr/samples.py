@@ -153,7 +153,6 @@ class SampleMaker:
         if not isinstance(row, Mapping):
             raise UsageError(f"a row must be an object, but {where} is {row!r:.60}", "write one object for each row")
         found = self._columns(row, where)
-        document = row[found.document] if found.document else None
         sources = row.get(SOURCES_COLUMN)
         picture, answer, fault = image or b"", Answer(""), ""
         try:
@@ -165,7 +164,7 @@ class SampleMaker:
             id=where,
             image=picture,
             text=answer.text,
-            document=None if document is None else str(document),
+            document=_document(row[found.document]) if found.document else None,
             sources=tuple(map(str, sources)) if isinstance(sources, list) else (),  # other data may mean other things
             asked=answer.asked,
             fault=fault,
@@ -178,3 +177,9 @@ class SampleMaker:
         if names not in self._found:  # most files have one kind of rows
             self._found[names] = self._layout.find(names, where)
         return self._found[names]
+
+
+def _document(value: Any) -> str | None:
+    """A document's name; None for an empty cell, which tables also write as NaN."""
+    empty = value is None or value != value or not str(value).strip()  # only NaN differs from itself
+    return None if empty else str(value)

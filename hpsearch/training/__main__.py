@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
-from hpsearch.training.faults import classify
+from hpsearch.training.machine.faults import Fault, available_bytes, classify
+from hpsearch.training.machine.imports import importing
 from hpsearch.training.quiet import ignore_known_warnings
+from hpsearch.training.ready import set_environment
+from hpsearch.trials.causes import Cause
 from hpsearch.trials.job import Job
 
 
@@ -24,7 +28,7 @@ def main() -> int:
         print("hpsearch.training is started by hpsearch, with HPSEARCH_JOB in its environment", file=sys.stderr)
         return 2
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the log shows a line as it is written
-    _set_environment(job.kind)
+    set_environment(job.kind)
     ignore_known_warnings()
     try:
         _do(job)
@@ -37,9 +41,18 @@ def main() -> int:
         if fault is None:
             raise
         traceback.print_exc()
+        _say_what_it_had(fault)
         sdk.fault(fault.cause.value, fault.message)
         return 1
     return 0
+
+
+def _say_what_it_had(fault: Fault) -> None:
+    """Report how much memory of the device there was where it ran out: another process may have held the rest."""
+    with suppress(RuntimeError):  # a device that failed answers nothing any more
+        had = available_bytes() if fault.cause is Cause.CUDA_OOM else 0
+        if had:
+            sdk.finish(device_memory_bytes=had)
 
 
 def _do(job: Job) -> None:
@@ -51,41 +64,33 @@ def _do(job: Job) -> None:
         from hpsearch.training.prepare import preflight
 
         preflight(job)
-    elif job.kind == "ocr":
-        from hpsearch.training.ocr_job import read_pictures
+    elif job.kind == "survey":
+        from hpsearch.training.survey import survey
 
+        survey(job)
+    elif job.kind == "ocr":
+        with importing():
+            from hpsearch.training.ocr_job import read_pictures
         read_pictures(job)
     elif job.kind in ("trial", "train"):
-        _start_backend(job)
-        from hpsearch.training.recipe import run_trial
-
+        with importing():
+            _start_backend(job)
+            from hpsearch.training.recipe import run_trial
         run_trial(job)
     else:
         raise UsageError(
-            f"a job's kind must be preflight, prepare, trial, train or ocr, but is {job.kind!r}", "mend the job"
+            f"a job's kind must be survey, preflight, prepare, trial, train or ocr, but is {job.kind!r}", "mend the job"
         )
 
 
 def _start_backend(job: Job) -> None:
     """Import first what the backend wants to be first; a job without a prepared folder is refused by the recipe."""
     from hpsearch.training.backends.starting import start_backend
-    from hpsearch.training.prepared import Prepared
+    from hpsearch.training.data.prepared import Prepared
 
     if job.prepared_dir is not None:
         folder = Path(job.prepared_dir)
         start_backend(Prepared.read(folder).backend, folder)
-
-
-def _set_environment(kind: str) -> None:
-    """Switches that the libraries read when they are imported."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads do not survive a fork
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same sums every time, says NVIDIA
-    if "LOCAL_RANK" not in os.environ:  # without a launcher a trial has one GPU: the trainer refuses several
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
-    if kind not in ("prepare", "preflight", "ocr"):  # what a trial needs was made ready before
-        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def end() -> None:

@@ -11,17 +11,19 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
-from hpsearch.training import checks
 from hpsearch.training.backends.choice import check_backend, choose_backend
 from hpsearch.training.backends.starting import start_backend
-from hpsearch.training.base_model import BaseModel, find_base
-from hpsearch.training.data import Data, gather
-from hpsearch.training.models import find_model, model_fingerprint
-from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
+from hpsearch.training.checks.settings import candidate_settings
+from hpsearch.training.checks.trackers import check_tracker
+from hpsearch.training.data.dealing import Data, gather
+from hpsearch.training.data.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
+from hpsearch.training.data.sources import Source, find_source
+from hpsearch.training.machine.imports import importing
+from hpsearch.training.machine.versions import library_versions
+from hpsearch.training.models.base_model import BaseModel, find_base
+from hpsearch.training.models.files import commit_of, find_model, model_fingerprint
 from hpsearch.training.progress import Progress
-from hpsearch.training.sources import Source, find_source
 from hpsearch.training.stamp import stamp_of
-from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import PREFLIGHT_FILE
 from hpsearch.trials.settings import TrainSettings
@@ -36,13 +38,17 @@ def prepare(job: Job) -> None:
         Fault: the base does not give finite numbers.
     """
     progress, folder = Progress("check"), _folder(job)
-    candidates = list(checks.candidates(job.settings, job.searched))
+    candidates = list(candidate_settings(job.settings, job.variations))
+    check_tracker(candidates[0].report_to)  # not in the stamp: it may change under a study
     source = find_source(candidates[0])
-    stamp = stamp_of(candidates[0], job.searched, source)
+    stamp = stamp_of(candidates, source)
     found = _earlier(folder, stamp)
     if found is None:
+        sizes = _earlier_sizes(folder) if candidates[0].resume_from_checkpoint else {}
         (folder / FILE_NAME).unlink(missing_ok=True)
-        found = _prepare(_Task(folder, candidates, stamp, progress, job.resolved), source)
+        pinned = {"model_revision": job.settings.get("model_revision") or job.resolved.get("model_revision")}
+        candidates = [one.model_copy(update=pinned) for one in candidates]
+        found = _prepare(_Task(folder, candidates, stamp, progress, job.resolved or sizes, len(job.gpus)), source)
         found.write(folder)
     progress.phase("ready", fraction=1.0)
     sdk.finish(**found.base)
@@ -55,10 +61,10 @@ def preflight(job: Job) -> None:
         UsageError: the data, the model or a setting is refused.
     """
     progress, folder = Progress("check"), _folder(job)
-    candidates = list(checks.candidates(job.settings, job.searched))
+    candidates = list(candidate_settings(job.settings, job.variations))
     task = _Task(folder, candidates, "", progress, {})
     base = find_base(task.settings, progress, weights=False)
-    data = gather(find_source(task.settings), task.settings, folder, progress)
+    data = gather(find_source(task.settings), task.settings, base.family, folder, progress)
     _choose(task)
     flown = _fly(task, base, data)
     found = asdict(flown) | {"warnings": [*data.warnings, *flown.warnings]}
@@ -73,6 +79,7 @@ class _Task:
     stamp: str
     progress: Progress
     resolved: Mapping[str, Any]  # what an earlier run of the study came to, which stands
+    gpus: int = 1  # of each trial
 
     @property
     def settings(self) -> TrainSettings:
@@ -95,19 +102,31 @@ def _earlier(folder: Path, stamp: str) -> Prepared | None:
     return found if there and found.stamp == stamp else None
 
 
+def _earlier_sizes(folder: Path) -> dict[str, Any]:
+    """How many rows an earlier job chose to judge on: measured again they would differ, and a fine-tune that goes on
+    from a checkpoint must not."""
+    try:
+        resolved = Prepared.read(folder).resolved
+    except UsageError:
+        return {}
+    return {name: resolved[name] for name in ("eval_stride", "eval_samples", "final_samples") if name in resolved}
+
+
 def _prepare(task: _Task, source: Source) -> Prepared:
     """First all that needs no weights, then the weights."""
     base = find_base(task.settings, task.progress, weights=False)
     try:
-        data = gather(source, task.settings, task.folder, task.progress)
+        data = gather(source, task.settings, base.family, task.folder, task.progress)
         task.progress.phase("load the libraries")
-        backend = _choose(task)
-        start_backend(backend[0], task.folder)  # before anything imports transformers
+        with importing():
+            backend = _choose(task)
+            start_backend(backend[0], task.folder)  # before anything imports transformers
         flown = _fly(task, base, data)
         fingerprint = data.write(task.folder)
     finally:
         shutil.rmtree(task.folder / SCRATCH, ignore_errors=True)
-    model = find_model(task.settings.model_name, task.settings.model_revision, task.progress)
+    revision = commit_of(base.folder) or task.settings.model_revision
+    model = find_model(task.settings.model_name, revision, task.progress)
     return _measure(task, BaseModel(model, base.family, base.profile), data, flown, fingerprint, backend)
 
 
@@ -117,7 +136,7 @@ def _choose(task: _Task) -> tuple[str, str]:
     Raises:
         UsageError: it cannot work here, or does not honour what a trial would ask of it.
     """
-    backend, reason = choose_backend(task.settings.backend, task.candidates)
+    backend, reason = choose_backend(task.settings.backend, task.candidates, gpus=task.gpus)
     for candidate in task.candidates:
         check_backend(backend, candidate)
     return backend, reason
@@ -125,17 +144,24 @@ def _choose(task: _Task) -> tuple[str, str]:
 
 def _fly(task: _Task, base: BaseModel, data: Data) -> Any:
     task.progress.phase("load the libraries")
-    from hpsearch.training.devices import this_machine
-    from hpsearch.training.preflight import fly
+    with importing():
+        from hpsearch.training.checks.preflight import fly
+        from hpsearch.training.machine.devices import this_machine
 
     return fly(base, data, task.candidates, this_machine(), task.folder, task.progress)
+
+
+def _pinned(settings: TrainSettings, model: Path) -> dict[str, str]:
+    """The commit of a model from the Hub, so that no trial and nobody who reads with it gets another one."""
+    commit = commit_of(model) if settings.model_revision is None else None
+    return {"model_revision": commit} if commit else {}
 
 
 def _measure(
     task: _Task, base: BaseModel, data: Data, flown: Any, fingerprint: str, chosen: tuple[str, str]
 ) -> Prepared:
     """What needs the weights, and all of it put together."""
-    from hpsearch.training.measuring import Task, measure
+    from hpsearch.training.judging.measuring import Task, measure
 
     backend, reason = chosen
     rows = {split: len(data.rows[split]) for split in SPLITS}
@@ -154,7 +180,7 @@ def _measure(
         rows=rows,
         figures=dict(flown.figures),
         lines=[*map(list, flown.lines), ["judging", measured.judging]],
-        resolved=measured.resolved,
+        resolved=measured.resolved | _pinned(task.settings, base.folder),
         base=measured.base,
         samples=measured.samples,
         device=measured.device,

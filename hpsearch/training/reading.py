@@ -15,12 +15,15 @@ from PIL import Image
 from hpsearch.errors import UsageError
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.base_model import BaseModel, find_base
-from hpsearch.training.chat import Chat
-from hpsearch.training.circles import CircleGuard
-from hpsearch.training.evaluation import computing, greedy
-from hpsearch.training.pictures import open_image
-from hpsearch.training.profiles import Difference
+from hpsearch.training.data.pictures import open_image
+from hpsearch.training.judging.circles import CircleGuard, ending_tokens
+from hpsearch.training.judging.evaluation import computing, greedy
+from hpsearch.training.machine.devices import free_memory
+from hpsearch.training.machine.faults import is_out_of_memory
+from hpsearch.training.models.base_model import BaseModel, find_base
+from hpsearch.training.models.chat import Chat
+from hpsearch.training.models.files import require_safetensors
+from hpsearch.training.models.profiles import Difference
 from hpsearch.training.progress import Progress
 from hpsearch.trials.settings import TrainSettings
 
@@ -49,8 +52,19 @@ class Reader:
     max_new_tokens: int
 
     def read(self, pictures: Sequence[Any], instruction: str | None = None, temperature: float = 0.0) -> list[str]:
-        """The texts of some pictures, read together. Greedy at temperature 0; what then goes round in circles is read
-        once more, with a little chance."""
+        """The texts of some pictures, read together, or in halves where memory does not suffice for that. Greedy at
+        temperature 0; what then goes round in circles is read once more, with a little chance."""
+        try:
+            return self._read(pictures, instruction, temperature)
+        except Exception as error:
+            if len(pictures) == 1 or not is_out_of_memory(error):
+                raise
+        free_memory()  # only here, where the error's frames no longer hold tensors
+        middle = len(pictures) // 2
+        halves = (pictures[:middle], pictures[middle:])
+        return [text for half in halves for text in self.read(half, instruction, temperature)]
+
+    def _read(self, pictures: Sequence[Any], instruction: str | None, temperature: float) -> list[str]:
         texts, circles = self._generate(pictures, instruction, temperature)
         if temperature == 0.0 and any(circles):
             again = [picture for picture, turning in zip(pictures, circles, strict=True) if turning]
@@ -78,7 +92,7 @@ class Reader:
         config = greedy(self.loaded.model, self.max_new_tokens)
         if temperature > 0:
             config.do_sample, config.temperature = True, temperature
-        guard = CircleGuard(start, config.pad_token_id)
+        guard = CircleGuard(start, ending_tokens(config))
         with computing(self.loaded):
             tokens = self.loaded.model.generate(**inputs, generation_config=config, stopping_criteria=[guard])
         texts = processor.tokenizer.batch_decode(tokens[:, start:], skip_special_tokens=True)
@@ -105,6 +119,7 @@ def load_reader(model: str | Path, **settings: Any) -> Reader:
     if adapter is not None:
         from peft import PeftModel
 
+        require_safetensors(adapter)
         loaded = replace(loaded, model=PeftModel.from_pretrained(loaded.model, str(adapter)))
     backend.to_inference(loaded)
     return Reader(loaded, wanted.instruction or base.prompt, wanted.max_new_tokens or NEW_TOKENS)

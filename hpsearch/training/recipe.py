@@ -13,25 +13,24 @@ from typing import Any
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
-from hpsearch.training.attempts import Trained, train
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
-from hpsearch.training.callbacks import figures
-from hpsearch.training.checkpoints import FOLDER, find_checkpoint, fingerprint
-from hpsearch.training.devices import choose_device, peak_memory_bytes, set_seeds, set_threads
-from hpsearch.training.evaluation import Judged, Scores
-from hpsearch.training.families import FAMILIES
-from hpsearch.training.judging import Judge
-from hpsearch.training.prepared import Prepared, drawn
+from hpsearch.training.data.prepared import Prepared, drawn
+from hpsearch.training.data.rows import Row
+from hpsearch.training.judging.evaluation import Judged, Scores
+from hpsearch.training.judging.judge import Judge
+from hpsearch.training.learning.attempts import Trained, train
+from hpsearch.training.learning.callbacks import figures
+from hpsearch.training.learning.checkpoints import FOLDER, find_checkpoint, fingerprint, own_checkpoint
+from hpsearch.training.learning.tracking import Tracking
+from hpsearch.training.machine.devices import choose_device, free_memory, peak_memory_bytes, set_seeds, set_threads
+from hpsearch.training.machine.ranks import is_first, join_ranks, ranks
+from hpsearch.training.machine.versions import library_versions
+from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.plan.budget import FINAL_SETS
 from hpsearch.training.progress import Progress
-from hpsearch.training.rows import Row
-from hpsearch.training.tracking import Tracker, tracker_of
-from hpsearch.training.versions import library_versions
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import RESULT_FILES
 from hpsearch.trials.settings import TrainSettings
-
-# Final sets by the prefix of their metrics.
-FINAL_SETS = {"eval": "validation", "holdout": "holdout"}
 
 
 def run_trial(job: Job) -> None:
@@ -48,21 +47,37 @@ def run_trial(job: Job) -> None:
     prepared.check(settings)
     set_threads(settings.cpu_threads, choose_device())
     backend = BACKENDS[prepared.backend]()
+    _require_one_gpu_of(prepared.backend)
+    join_ranks()
     mine = fingerprint(settings, prepared)
-    checkpoint = find_checkpoint(settings.resume_from_checkpoint, output / FOLDER, mine)
-    _clear(output)
-    _write_json(output / "config.json", settings.model_dump())
-    _write_json(output / "versions.json", library_versions())
-    with closing(tracker_of(settings.report_to, job)) as tracker:  # the points before a failure are wanted most
+    checkpoints = Path(job.checkpoint_dir or output / FOLDER)
+    checkpoint = find_checkpoint(settings.resume_from_checkpoint, checkpoints, mine)
+    if job.attempt > 1:
+        checkpoint = checkpoint or own_checkpoint(checkpoints, mine)
+    if is_first():
+        _clear(output)
+        _write_json(output / "config.json", settings.model_dump())
+        _write_json(output / "versions.json", library_versions())
+    report_to = settings.report_to if is_first() else "none"
+    with closing(Tracking(report_to, job)) as tracker:  # the points before a failure are wanted most
         judge = Judge(backend, load_adapted(backend, prepared, settings), settings, progress)
         _introduce(job, prepared, judge.loaded)
         trial = _Trial(job, folder, output, settings, prepared, judge, tracker)
-        trained = train(judge, folder, output / FOLDER, evaluation_subset(folder, settings), tracker, mine, checkpoint)
+        trained = train(judge, folder, checkpoints, evaluation_subset(folder, settings), tracker, mine, checkpoint)
         if trained.pruned:
             print("pruned: no final evaluation, nothing saved")
         else:
             trial.finish(trained)
-    _tidy(output / FOLDER, job.kind)
+    if is_first():
+        _tidy(checkpoints, asked_for=job.kind != "trial" and bool(settings.save_steps))
+
+
+def _require_one_gpu_of(backend: str) -> None:
+    if ranks() > 1 and backend != "hf":
+        raise UsageError(
+            f"the backend {backend} trains on one GPU, but this trial has {ranks()}",
+            'leave --gpus-per-trial out, or begin a study with "backend": "hf"',
+        )
 
 
 def _clear(output: Path) -> None:
@@ -72,9 +87,9 @@ def _clear(output: Path) -> None:
         (output / name).unlink(missing_ok=True)
 
 
-def _tidy(checkpoints: Path, kind: str) -> None:
-    """Take the checkpoints of a finished trial away, and of any fine-tune the folder where it is empty."""
-    if kind == "trial" or (checkpoints.is_dir() and not any(checkpoints.iterdir())):
+def _tidy(checkpoints: Path, *, asked_for: bool) -> None:
+    """Take the checkpoints of a fine-tune that is over away, unless they were asked for, and the folder if empty."""
+    if not asked_for or (checkpoints.is_dir() and not any(checkpoints.iterdir())):
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
@@ -125,18 +140,22 @@ class _Trial:
     settings: TrainSettings
     prepared: Prepared
     judge: Judge
-    tracker: Tracker
+    tracker: Tracking
 
     def finish(self, trained: Trained) -> None:
-        """Judge the trained model on the validation and holdout sets, save it, and report."""
+        """Save the trained model, judge it on the validation and holdout sets, and report."""
         speed = trained.speed
+        self.judge.progress.phase("save", fraction=1.0)
+        adapter = self.output / "adapter"  # first of all: judging may fail, and hours would be lost with it
+        if is_first():
+            self.judge.backend.save(self.judge.loaded, adapter, _base_name(self.settings, self.prepared))
+            _write_json(adapter / "hpsearch.json", _card(self.job, self.settings, self.prepared))
+        free_memory()  # what the optimiser held
         self.judge.progress.phase("final evaluation", fraction=1.0)
         scores = {prefix: self._judge(split) for prefix, split in FINAL_SETS.items()}
-        write_predictions(self.output / "predictions.jsonl", scores)
-        self.judge.progress.phase("save")
-        adapter = self.output / "adapter"
-        self.judge.backend.save(self.judge.loaded, adapter, _base_name(self.settings, self.prepared))
-        _write_json(adapter / "hpsearch.json", _card(self.job, self.settings, self.prepared))
+        self.judge.progress.phase("report")
+        if is_first():
+            write_predictions(self.output / "predictions.jsonl", scores)
         metrics = {name: value for prefix, score in scores.items() for name, value in score.metrics(prefix).items()}
         peak = peak_memory_bytes(self.judge.loaded.device)
         print(f"final: {figures(metrics)}; adapter in {adapter}")

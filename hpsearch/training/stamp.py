@@ -5,36 +5,47 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from hpsearch.assets import PREFIX, asset_path
-from hpsearch.training.models import model_files
-from hpsearch.training.sources import Source
-from hpsearch.training.versions import library_versions
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.data.sources import Source
+from hpsearch.training.machine.versions import library_versions
+from hpsearch.training.models.files import model_files
+from hpsearch.trials.settings import WITHOUT_EFFECT, TrainSettings
 
 FORMAT = 2  # of the prepared folder
 # Rows, limits, base scores and measurements do not depend on these: a fine-tune that is gone on with keeps its own.
-_IRRELEVANT = {"seed", "resume_from_checkpoint", "save_steps", "save_total_limit", "logging_steps"}
+_IRRELEVANT = {"seed", "resume_from_checkpoint", *WITHOUT_EFFECT}
+_GPUS = Path("/proc/driver/nvidia/gpus")  # the driver's list, which needs no library to be read
 
 
-def stamp_of(settings: TrainSettings, searched: Mapping[str, Sequence[Any]], source: Source) -> str:
-    """The digest. Files count by name, size and time of change; what is on the Hub by name, subset and revision, as
-    it is fetched once.
+def gpus(listed: Path = _GPUS) -> list[str]:
+    """The kinds of GPU there are, none where they are hidden. Which of several alike is used makes no difference."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return []
+    lines = [line for path in listed.glob("*/information") for line in path.read_text(errors="replace").splitlines()]
+    return sorted({line.partition(":")[2].strip() for line in lines if line.startswith("Model")})
+
+
+def stamp_of(candidates: Sequence[TrainSettings], source: Source) -> str:
+    """The digest; the first of the ``candidates`` is the default configuration.
+
+    Files count by name, size and time of change; what is on the Hub by name, subset and revision, as it is fetched
+    once.
 
     Raises:
         UsageError: the data cannot be read.
     """
     parts = {
         "format": FORMAT,
-        "settings": {name: value for name, value in settings.model_dump().items() if name not in _IRRELEVANT},
-        "searched": {name: list(values) for name, values in searched.items()},
+        "settings": [
+            {name: value for name, value in one.model_dump().items() if name not in _IRRELEVANT} for one in candidates
+        ],
         "versions": library_versions(),
-        "gpu": Path("/dev/nvidiactl").exists() and os.environ.get("CUDA_VISIBLE_DEVICES", "all"),
+        "gpus": gpus(),
         "data": sorted(map(_mark, source.files())),
-        "model": sorted(map(_mark, _files_of_model(settings.model_name))),
+        "model": sorted(map(_mark, _files_of_model(candidates[0].model_name))),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -130,3 +130,10 @@ def test_a_missing_file_and_a_folder_without_data_are_refused(tmp_path: Path) ->
         read_splits(tmp_path / "rows.json")
     with pytest.raises(UsageError, match="must hold files named by split"):
         read_splits(tmp_path)
+
+
+def test_an_empty_cell_names_no_document(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    cells = ("null", '""', '" "', "NaN", "0")
+    path.write_text("".join(f'{{"image": "a", "text": "1", "document": {cell}}}\n' for cell in cells))
+    assert [sample.document for sample in read_splits(path)["train"]] == [None, None, None, None, "0"]

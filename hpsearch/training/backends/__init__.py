@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hpsearch.training.batches import Batching
-from hpsearch.training.families import Family
+from hpsearch.training.models.families import Family
+from hpsearch.training.plan.batches import Batching
 from hpsearch.trials.settings import TrainSettings
 
 
@@ -26,6 +26,19 @@ class Loaded:
     precision: str
 
 
+@dataclass(frozen=True)
+class Training:
+    """What a trainer is made for: prompt/completion ``rows``, and the ``folder`` that checkpoints go to. A pass of the
+    ``heaviest``, positions of the longest rows with the longest first, is tried before the first step."""
+
+    rows: Any
+    settings: TrainSettings
+    batching: Batching
+    folder: Path
+    callbacks: Sequence[Any] = ()
+    heaviest: Sequence[int] = ()
+
+
 class Backend(Protocol):
     """The steps of a fine-tune that depend on the libraries that do it."""
 
@@ -37,16 +50,8 @@ class Backend(Protocol):
     def adapt(self, loaded: Loaded, family: Family, settings: TrainSettings) -> None:
         """Wrap the model with the LoRA matrices that the settings ask for."""
 
-    def trainer(
-        self,
-        loaded: Loaded,
-        rows: Any,
-        settings: TrainSettings,
-        batching: Batching,
-        folder: Path,
-        callbacks: Sequence[Any],
-    ) -> Any:
-        """A transformers Trainer over prompt/completion rows; ``folder`` is where checkpoints go."""
+    def trainer(self, loaded: Loaded, training: Training) -> Any:
+        """A transformers Trainer."""
 
     def to_inference(self, loaded: Loaded) -> None:
         """Make the model ready to generate."""

@@ -30,17 +30,25 @@ class Obstacle:
     remedy: str
 
 
+_SEVERAL_GPUS = Obstacle("it trains on one GPU", 'set "backend" to "hf", or give each trial one GPU')
+
+
 def choose_backend(
-    setting: str, candidates: Sequence[TrainSettings] = (), obstacle: Callable[[], Obstacle | None] | None = None
+    setting: str,
+    candidates: Sequence[TrainSettings] = (),
+    obstacle: Callable[[], Obstacle | None] | None = None,
+    *,
+    gpus: int = 1,
 ) -> tuple[str, str]:
-    """The backend's name for a setting, and why in a few words. ``candidates`` are what trials may ask of it.
+    """The backend's name for a setting, and why in a few words. ``candidates`` are what trials may ask of it, each with
+    so many ``gpus``.
 
     Raises:
         UsageError: the setting names unsloth, which cannot work here.
     """
     if setting == "hf":
         return "hf", "the settings name it"
-    found = (obstacle or unsloth_obstacle)()
+    found = (obstacle or unsloth_obstacle)() if gpus <= 1 else _SEVERAL_GPUS
     if setting == "unsloth":
         if found is not None:
             raise UsageError(f"backend unsloth cannot work here: {found.reason}", found.remedy)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hpsearch.training.arguments import lora_options, training_options
-from hpsearch.training.backends import Loaded
-from hpsearch.training.batches import Batching
-from hpsearch.training.devices import choose_device, choose_precision
-from hpsearch.training.families import Family
-from hpsearch.training.imports import without
-from hpsearch.training.processors import has_torchvision, load_processor
+from hpsearch.training.backends import Loaded, Training
+from hpsearch.training.backends.starting import import_libraries, without_idle
+from hpsearch.training.machine.devices import choose_device, choose_precision
+from hpsearch.training.models.families import Family
+from hpsearch.training.models.processors import load_processor
+from hpsearch.training.plan.arguments import lora_options, training_options
 from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
 
@@ -29,53 +27,64 @@ class HfBackend:
 
     def load(self, family: Family, folder: Path, settings: TrainSettings) -> Loaded:
         """Read the base model in the number format it computes in, and its processor."""
+        import_libraries()
         import transformers
 
-        device = choose_device()
-        _import_libraries(device)
         hide_bars()
+        device = choose_device()
         precision = choose_precision(settings.precision, device)
         options: dict[str, Any] = {"dtype": DTYPES[precision]}
         if settings.load_in_4bit:
             options["quantization_config"] = four_bits(family, settings, precision)
         if device == "cuda":
-            options["device_map"] = {"": 0}
+            options["device_map"] = {"": torch.cuda.current_device()}
         model_class = getattr(transformers, family.model_class)
-        model = model_class.from_pretrained(str(folder), local_files_only=True, **options)
+        safe: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
+        model = model_class.from_pretrained(str(folder), **safe, **options)
         return Loaded(model, load_processor(family, folder, settings), device, precision)
 
     def adapt(self, loaded: Loaded, family: Family, settings: TrainSettings) -> None:
         """Wrap the model with LoRA by peft."""
         from peft import LoraConfig, get_peft_model
 
-        # In 4 bits too: peft's own preparation would copy embeddings and norms to 32 bits, 4 GB for Gemma 3 12B, and
-        # trl does what else it does.
-        loaded.model = get_peft_model(loaded.model, LoraConfig(**lora_options(settings, family)))
+        # In 4 bits too: peft's own preparation would copy embeddings and norms to 32 bits, 4 GB for Gemma 3 12B.
+        with without_idle():
+            loaded.model = get_peft_model(loaded.model, LoraConfig(**lora_options(settings, family)))
 
-    def trainer(
-        self,
-        loaded: Loaded,
-        rows: Any,
-        settings: TrainSettings,
-        batching: Batching,
-        folder: Path,
-        callbacks: Sequence[Any],
-    ) -> Any:
+    def trainer(self, loaded: Loaded, training: Training) -> Any:
         """trl's SFTTrainer, silent: what it would print goes out through the callbacks."""
         from transformers import PrinterCallback
         from trl import SFTConfig, SFTTrainer
 
-        options = training_options(settings, batching, loaded.device, loaded.precision)
+        from hpsearch.training.backends.heaviest import HeaviestFirst
+
+        formats = {parameter: parameter.dtype for parameter in loaded.model.parameters() if parameter.requires_grad}
+        options = training_options(training.settings, training.batching, loaded.device, loaded.precision)
         trainer = SFTTrainer(
             model=loaded.model,
-            args=SFTConfig(output_dir=str(folder), **_current_names(options, SFTConfig)),
-            train_dataset=rows,
+            args=SFTConfig(output_dir=str(training.folder), **_current_names(options, SFTConfig)),
+            train_dataset=training.rows,
             processing_class=loaded.processor,
-            data_collator=self.collator(loaded, settings),
-            callbacks=list(callbacks),
+            data_collator=self.collator(loaded, training.settings),
+            callbacks=list(training.callbacks),
         )
         trainer.remove_callback(PrinterCallback)
+        trainer.create_model_card = _no_card
+        # In 4 bits trl makes the LoRA weights bf16. Adam's second moment, which shrinks by a thousandth, then never
+        # shrinks, and most steps at rates of 1e-5 are rounded away.
+        for parameter, own in formats.items():
+            parameter.data = parameter.data.to(own)
+        # Before trl 1.16, transformers shifts labels only for the classes in its list of language models.
+        if trainer.label_smoother is not None:
+            trainer.label_smoother = partial(trainer.label_smoother, shift_labels=True)
+        self.weigh_tokens(trainer)
+        if training.heaviest:
+            trainer.add_callback(HeaviestFirst(trainer, training.heaviest[: training.batching.micro]))
         return trainer
+
+    def weigh_tokens(self, trainer: Any) -> None:
+        """Let all tokens of an effective batch weigh the same, however it is divided into passes."""
+        trainer.model_accepts_loss_kwargs = True  # trl's loss takes the count, whatever the model's class says
 
     def collator(self, loaded: Loaded, settings: TrainSettings) -> Any:
         """What makes batches of rows; None for trl's own."""
@@ -97,13 +106,8 @@ class HfBackend:
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
 
 
-def _import_libraries(device: str) -> None:
-    has_torchvision()
-    with nullcontext() if device == "cuda" else without("bitsandbytes"):
-        import peft
-        import trl
-
-        _ = peft.LoraConfig, trl.SFTTrainer  # trl imports what is asked for, and no sooner
+def _no_card(*_: Any, **__: Any) -> None:
+    """In place of the card that trl writes into each checkpoint, for which it asks wandb, hidden or not."""
 
 
 def _current_names(options: dict[str, Any], config: Any) -> dict[str, Any]:
@@ -114,7 +118,7 @@ def _current_names(options: dict[str, Any], config: Any) -> dict[str, Any]:
 
 
 def four_bits(family: Family, settings: TrainSettings, precision: str) -> Any:
-    """Quantisation as in arXiv:2305.14314; the vision parts and the head stay in 16 bits."""
+    """Quantisation as in arXiv:2305.14314, but for the vision parts and the head, which stay in 16 bits."""
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(

@@ -7,18 +7,17 @@ Written from the source of unsloth 2026.10.7 and held to its signatures by tests
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpsearch.training.arguments import lora_options
-from hpsearch.training.backends import Loaded
+from hpsearch.training.backends import Loaded, Training
 from hpsearch.training.backends.hf import DTYPES, HfBackend, four_bits
 from hpsearch.training.backends.starting import keep_caches
-from hpsearch.training.batches import Batching
-from hpsearch.training.devices import choose_device, choose_precision
-from hpsearch.training.families import Family
-from hpsearch.training.processors import load_processor
+from hpsearch.training.machine.devices import choose_device, choose_precision
+from hpsearch.training.models.families import Family
+from hpsearch.training.models.processors import load_processor
+from hpsearch.training.plan.arguments import lora_options
 from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
 
@@ -48,19 +47,14 @@ class UnslothBackend(HfBackend):
         loaded.model = FastVisionModel.get_peft_model(loaded.model, **adapting_options(settings, family))
         keep_caches()
 
-    def trainer(
-        self,
-        loaded: Loaded,
-        rows: Any,
-        settings: TrainSettings,
-        batching: Batching,
-        folder: Path,
-        callbacks: Sequence[Any],
-    ) -> Any:
+    def trainer(self, loaded: Loaded, training: Training) -> Any:
         """unsloth's SFTTrainer, which trl's is by now."""
         # Its trainer and for_training go by this, not by the trainer's arguments; batching may have turned it on since.
-        loaded.model._unsloth_gradient_checkpointing = "unsloth" if batching.checkpointing else False
-        return super().trainer(loaded, rows, settings, batching, folder, callbacks)
+        loaded.model._unsloth_gradient_checkpointing = "unsloth" if training.batching.checkpointing else False
+        return super().trainer(loaded, training)
+
+    def weigh_tokens(self, trainer: Any) -> None:
+        """unsloth counts tokens by patches of its own."""
 
     def collator(self, loaded: Loaded, settings: TrainSettings) -> Any:
         """unsloth's, which its trainer asks for."""

@@ -52,7 +52,7 @@ def _token() -> str | None:
 
 
 def _local(name: str, question: Question) -> Iterator[Finding | Fact]:
-    from hpsearch.training.models import find_model
+    from hpsearch.training.models.files import find_model
     from hpsearch.training.progress import Progress
 
     folder = find_model(name, (question.settings or {}).get("model_revision"), Progress("check"))
@@ -60,7 +60,7 @@ def _local(name: str, question: Question) -> Iterator[Finding | Fact]:
 
 
 def _folder(folder: Path, name: str, question: Question, verdict: str) -> Iterator[Finding | Fact]:
-    from hpsearch.training.families import find_family
+    from hpsearch.training.models.families import find_family
 
     family = find_family(str((question.settings or {}).get("family", "auto")), folder)
     wrong = list(folder_findings(folder))
@@ -88,7 +88,7 @@ def _in_cache(name: str, question: Question) -> Path | None:
     """The downloaded snapshot, where the newest that is known is whole."""
     from huggingface_hub import snapshot_download
 
-    from hpsearch.training.models import PATTERNS
+    from hpsearch.training.models.files import PATTERNS
 
     revision = (question.settings or {}).get("model_revision")
     try:

@@ -16,8 +16,8 @@ def settings(question: Question) -> Iterator[Finding]:
         yield warning("settings", "whether they can be honoured cannot be said without a working torch")
         return
     from hpsearch.errors import UsageError
-    from hpsearch.training import checks
-    from hpsearch.training.families import FAMILIES
+    from hpsearch.training.checks.settings import candidate_settings, check_settings
+    from hpsearch.training.models.families import FAMILIES
 
     machine = _machine()
     if question.gpus and machine.device == "cpu":
@@ -27,10 +27,10 @@ def settings(question: Question) -> Iterator[Finding]:
     refused: dict[str, str] = {}
     count = 0
     try:
-        for candidate in checks.candidates(question.settings, question.searched):
+        for candidate in candidate_settings(question.settings, question.variations):
             count += 1
             try:
-                checks.check_settings(candidate, family, machine)
+                check_settings(candidate, family, machine)
             except UsageError as error:
                 refused.setdefault(error.what, error.remedy)
     except UsageError as error:
@@ -44,9 +44,9 @@ def settings(question: Question) -> Iterator[Finding]:
 def _machine() -> Any:
     import torch
 
-    from hpsearch.training.devices import choose_device
     from hpsearch.training.doctor.installed import is_importable
-    from hpsearch.training.machine import Machine
+    from hpsearch.training.machine.devices import choose_device
+    from hpsearch.training.machine.kind import Machine
 
     device = choose_device()
     bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,0 +1,1 @@
+"""Reading with a model and scoring what it read."""

@@ -1,0 +1,1 @@
+"""One fine-tune: its attempts, checkpoints, callbacks and best weights."""

@@ -1,0 +1,1 @@
+"""The machine: device, number formats, versions, and what its faults look like."""

@@ -1,0 +1,142 @@
+"""The model families that can be tuned, as data: how each is loaded, sized, prompted and adapted. No torch.
+
+Adding a family is one entry here and one in ``tiny.py``; the contract tests then run over it. What is known of one
+model of a family (Chandra, Gemma 3 12B) is a profile, in ``profiles.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hpsearch.errors import UsageError
+
+# Names of linear layers by tower, in the layouts of Qwen-VL and Gemma 3 (also with the additional "vision_model." of
+# older checkpoints). A plain list of leaf names would hit Gemma 3's vision tower too.
+LANGUAGE = r".*\blanguage_model\..*\."
+VISION = r".*\b(?:visual|vision_tower)\..*\b(?:blocks|layers)\.\d+\..*\."
+MERGER = r".*\b(?:visual\.merger|visual\.deepstack_merger_list\.\d+)\.(?:linear_fc1|linear_fc2)"
+
+TRANSCRIBE = "Transcribe all text in this image exactly as it is written."
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A part of the model whose linear layers are adapted or not: the beginning of their names, as a regular
+    expression, and their last parts by what they do."""
+
+    prefix: str
+    attention: tuple[str, ...]
+    mlp: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One model family.
+
+    ``model_types`` are the values of config.json's model_type that belong to it. The classes are names in transformers.
+    ``language`` and ``vision`` are its towers; ``merger`` a regular expression of the linear layers between them, empty
+    where there are none. ``sizing``: "area" where a picture keeps its shape and its tokens grow with its pixels,
+    "fixed" where every picture is made one square of so many tokens; ``crops``: the processor can show crops beside it.
+    ``most_oblong``: how many times as long as wide a picture may be at most, where the processor refuses more.
+    ``special_tokens``: by the configuration's key, the processor's attribute that names the token of that id.
+    ``instruction`` is asked where neither the settings nor a profile say what.
+    ``video_processor`` says that its processor class demands a video processor, which needs torchvision.
+    ``unquantized`` are the parts that stay in 16 bits when the rest is loaded in 4: regular expressions that match a
+    module's full name from its start to a dot or its end.
+    ``precisions`` are the number formats that train without overflow (fp16 gives NaN in Gemma 3, transformers#39972).
+    """
+
+    name: str
+    model_types: tuple[str, ...]
+    model_class: str
+    processor_class: str
+    sizing: Literal["area", "fixed"]
+    instruction: str
+    crops: bool = False
+    most_oblong: float = math.inf
+    language: Tower = Tower(LANGUAGE, ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj"))
+    vision: Tower = field(kw_only=True)
+    merger: str = ""
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    video_processor: bool = False
+    unquantized: tuple[str, ...] = ("lm_head",)
+    precisions: tuple[str, ...] = ("fp32", "bf16")
+
+
+FAMILIES: dict[str, Family] = {
+    "gemma3": Family(
+        name="gemma3",
+        model_types=("gemma3",),
+        model_class="Gemma3ForConditionalGeneration",
+        processor_class="Gemma3Processor",
+        sizing="fixed",
+        crops=True,
+        instruction="請給我 OCR 結果",  # "please give me the OCR result": the Gemma users' default until now
+        vision=Tower(VISION, ("q_proj", "k_proj", "v_proj", "out_proj"), ("fc1", "fc2")),
+        special_tokens={
+            "image_token_index": "image_token",
+            "boi_token_index": "boi_token",
+            "eoi_token_index": "eoi_token",
+        },
+        unquantized=(r".*\bvision_tower", r".*\bmulti_modal_projector", "lm_head"),
+    ),
+    "qwen3_vl": Family(
+        name="qwen3_vl",
+        model_types=("qwen3_vl",),
+        model_class="Qwen3VLForConditionalGeneration",
+        processor_class="Qwen3VLProcessor",
+        sizing="area",
+        most_oblong=200,  # smart_resize of transformers' qwen2_vl
+        instruction=TRANSCRIBE,
+        vision=Tower(VISION, ("qkv", "proj"), ("linear_fc1", "linear_fc2")),
+        merger=MERGER,
+        special_tokens={
+            "image_token_id": "image_token",
+            "vision_start_token_id": "vision_start_token",
+            "vision_end_token_id": "vision_end_token",
+        },
+        video_processor=True,
+        unquantized=(r".*\bvisual", "lm_head"),
+        precisions=("fp32", "bf16", "fp16"),
+    ),
+}
+
+
+def find_family(setting: str, model_folder: Path) -> Family:
+    """The family named by ``setting``, or with "auto" the one that the model's config.json says.
+
+    Raises:
+        UsageError: no config.json, a model of no known family, or one of another family than ``setting``.
+    """
+    config = _config(model_folder)
+    found = str(config.get("model_type", ""))
+    matching = [family for family in FAMILIES.values() if found in family.model_types]
+    known = ", ".join(f"{family.name} ({', '.join(family.model_types)})" for family in FAMILIES.values())
+    if not matching:
+        own = ", and names code of its own, which is never run" if "auto_map" in config else ""
+        raise UsageError(
+            f"the model must be of a known family, but {model_folder}/config.json says model_type {found!r}{own}",
+            f"use a model of one of: {known}",
+        )
+    if setting not in ("auto", matching[0].name):
+        raise UsageError(
+            f"family {setting!r} must fit the model, but {model_folder}/config.json says model_type {found!r}",
+            f'set "family" to {matching[0].name!r} or "auto"',
+        )
+    return matching[0]
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"a model's folder must hold a readable config.json, but {path} is not: {error}",
+            "name a Hub id, or a folder written by save_pretrained, in model_name",
+        ) from error

@@ -1,0 +1,49 @@
+"""How large a picture is when the model sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpsearch.errors import UsageError
+from hpsearch.training.models.families import Family
+from hpsearch.trials.settings import TrainSettings
+
+# Transformers' Qwen-VL processors keep two areas in pixels under the names of edges: "longest_edge" is the largest,
+# "shortest_edge" the smallest. Read as edges, 2048 would leave one token of a page (transformers#42115).
+_LARGEST_AREA, _SMALLEST_AREA = "longest_edge", "shortest_edge"
+
+
+def wanted_area(settings: TrainSettings) -> int | None:
+    """The largest area in pixels that the settings ask for; None: the model's own."""
+    return settings.max_pixels if settings.longest_edge is None else settings.longest_edge**2
+
+
+def check_sizing(settings: TrainSettings, family: Family) -> None:
+    """Refuse a size that the family has no use for.
+
+    Raises:
+        UsageError: saying which.
+    """
+    if family.sizing == "fixed" and wanted_area(settings) is not None:
+        name = "max_pixels" if settings.longest_edge is None else "longest_edge"
+        more = ', or show crops beside it with "pan_and_scan": true' if family.crops else ""
+        raise UsageError(
+            f"{name} needs a family that takes pictures of any size, but {family.name} makes each one the same square",
+            f"leave {name} out{more}",
+        )
+    if settings.pan_and_scan and not family.crops:
+        raise UsageError(
+            f"pan_and_scan needs a family whose processor shows crops, but {family.name}'s does not",
+            "leave it out; give more pixels with longest_edge or max_pixels",
+        )
+
+
+def size_pictures(processor: Any, family: Family, settings: TrainSettings) -> None:
+    """Set the processor's sizes to what the settings ask for; it keeps them where it is saved, for whoever serves the
+    model."""
+    images, area = processor.image_processor, wanted_area(settings)
+    if area is not None and family.sizing == "area":
+        smallest = min(int(images.size[_SMALLEST_AREA]), area)
+        images.size = type(images.size)(**{_SMALLEST_AREA: smallest, _LARGEST_AREA: area})
+    if family.crops:
+        images.do_pan_and_scan = settings.pan_and_scan
