@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ WORDS = {
     "holdout": ["bat", "cod", "doe"],
 }
 FAMILY_NAMES = ("gemma3", "qwen3_vl")
+NO_SEARCH = "needs the searching side, which an environment of the training side alone is without"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,7 +68,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of a tiny model with random weights, for each family."""
-    from hpsearch.training.tiny import build_tiny
+    from hpsearch.training.models.tiny import build_tiny
 
     folders = {name: tmp_path_factory.mktemp(name) for name in FAMILY_NAMES}
     for name, folder in folders.items():
@@ -88,7 +89,6 @@ class Door:
     folder: Path
     bases: Mapping[str, Path]
     words: Path
-    setenv: Callable[[str, str], None]
     prune_at: int | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
 
@@ -138,12 +138,18 @@ class Door:
         output.mkdir(parents=True, exist_ok=True)
         (output / "job.json").write_text(job.to_json())
         self.lines.clear()
-        with self._listening(output):
-            return main()
+        environment = dict(os.environ)
+        try:
+            with self._listening(output):
+                return main()
+        finally:  # the program sets what its libraries read, which must not reach other tests
+            os.environ.clear()
+            os.environ.update(environment)
 
     def prepare(self, settings: Mapping[str, Any], **searched: list[Any]) -> int:
-        """Run the prepare job."""
-        return self.run(self.job("prepare", settings, searched=searched))
+        """Run the prepare job for a study that searches these values."""
+        variations = [{name: value} for name, values in searched.items() for value in values]
+        return self.run(self.job("prepare", settings, variations=variations))
 
     def said(self, key: str) -> list[Any]:
         """What a key had in each line that has it."""
@@ -181,8 +187,7 @@ class Channel:
         self._fifo.unlink(missing_ok=True)
         self._answer.unlink(missing_ok=True)
         os.mkfifo(self._fifo, 0o600)
-        for name, value in self._addresses.items():
-            self._door.setenv(name, value)
+        os.environ.update(self._addresses)
         self._writer = os.open(self._fifo, os.O_RDWR)  # keeps the channel open between lines
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
@@ -205,23 +210,10 @@ class Channel:
             new.replace(self._answer)
 
 
-@pytest.fixture(scope="session")
-def session_environment() -> Iterator[pytest.MonkeyPatch]:
-    """Environment variables that are put back at the end of the session."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "CUBLAS_WORKSPACE_CONFIG"):
-            patch.setenv(name, os.environ.get(name, "1"))
-        patch.setenv("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
-        yield patch
-
-
 @pytest.fixture
-def door(
-    tmp_path: Path, tiny_bases: dict[str, Path], words: Path, session_environment: pytest.MonkeyPatch
-) -> Iterator[Door]:
+def door(tmp_path: Path, tiny_bases: dict[str, Path], words: Path) -> Door:
     """Jobs of this test alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield Door(tmp_path, tiny_bases, words, patch.setenv)
+    return Door(tmp_path, tiny_bases, words)
 
 
 @pytest.fixture(scope="session")
@@ -229,13 +221,12 @@ def prepared(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_bases: dict[str, Path],
     words: Path,
-    session_environment: pytest.MonkeyPatch,
 ) -> dict[str, Door]:
     """For each family, a door in whose folder the prepare job has run. Make your own with ``at``."""
     doors = {}
     for name in FAMILY_NAMES:
         folder = tmp_path_factory.mktemp(f"prepared-{name}")
-        doors[name] = Door(folder, tiny_bases, words, session_environment.setenv)
+        doors[name] = Door(folder, tiny_bases, words)
         assert doors[name].prepare(doors[name].settings(name)) == 0, doors[name].lines
     return doors
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hpsearch.training.attempts import Batching
-from hpsearch.training.backends import BACKENDS
+from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.backends.hf import HfBackend
+from hpsearch.training.data.prepared import Prepared
+from hpsearch.training.learning.attempts import Batching, Trained
+from hpsearch.training.learning.checkpoints import Rhythm
+from hpsearch.trials.job import Job
+from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import Door, at
 
 MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}
@@ -62,6 +67,46 @@ def test_a_broken_off_training_goes_on_bit_by_bit(whole: tuple[Door, dict[str, A
     assert same_weights(adapter(door, "again"), adapter(door, "whole"))
 
 
+def test_a_later_attempt_goes_on_by_itself_or_begins_anew_where_it_may_not(
+    whole: tuple[Door, dict[str, Any]], family_name: str
+) -> None:
+    door, undisturbed = whole
+
+    def job(kind: str, name: str, attempt: int = 1, **changes: Any) -> Job:
+        settings = door.settings(family_name, **{**SIX, **changes})
+        return door.job(kind, settings, name, attempt=attempt, checkpoint_dir=str(door.folder / "shared"))
+
+    door.prune_at = 2
+    first = job("train", "attempt-1", save_steps=2)
+    assert door.run(first) == 0
+    door.prune_at = None
+    assert door.run(job("trial", "attempt-2", 2, lora_r=4)) == 0
+    assert [line["step"] for line in door.reports()] == [1, 2, 3], "other settings: it began anew"
+    assert not (door.folder / "shared").exists(), "and took its own away when it was done"
+    door.prune_at = 2
+    assert door.run(first) == 0
+    door.prune_at = None
+    assert door.run(job("trial", "attempt-3", 3)) == 0
+    assert [line["step"] for line in door.reports()] == [3]
+    assert figures(door) == undisturbed
+    assert same_weights(adapter(door, "attempt-3"), adapter(door, "whole"))
+
+
+def test_without_being_asked_it_saves_every_ten_minutes() -> None:
+    now = [0.0]
+
+    def due(rhythm: Rhythm) -> list[float]:
+        found = []
+        for minutes in range(1, 31):
+            now[0] = 60.0 * minutes
+            found += [minutes] if rhythm.due() else []
+        return found
+
+    for save_steps, minutes in ((None, [10, 20, 30]), (0, []), (5, [])):
+        now[0] = 0.0
+        assert due(Rhythm(TrainSettings(save_steps=save_steps), lambda: now[0])) == minutes
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -99,11 +144,15 @@ def test_latest_without_a_checkpoint_begins_at_the_start(prepared: dict[str, Doo
 def test_a_checkpoint_of_another_fine_tune_is_refused(prepared: dict[str, Door], changes: dict[str, Any]) -> None:
     door = at(prepared["qwen3_vl"])
     assert train(door, "qwen3_vl", "mine", save_steps=3) == 0
+    mine = door.folder / "mine"
+    names = ("adapter/adapter_model.safetensors", "predictions.jsonl", "config.json")
+    kept = {name: (mine / name).read_bytes() for name in names}
     assert train(door, "qwen3_vl", "mine", save_steps=3, resume_from_checkpoint="latest", **changes) == 2
     (name,) = changes
     assert "goes on from a checkpoint of its own" in door.said("message")[0]
     assert f"{name} was " in door.said("message")[0]
-    assert (door.folder / "mine" / "checkpoints" / "checkpoint-6").is_dir(), "a refusal lost the checkpoint"
+    assert (mine / "checkpoints" / "checkpoint-6").is_dir(), "a refusal lost the checkpoint"
+    assert {name: (mine / name).read_bytes() for name in names} == kept
 
 
 def test_a_checkpoint_that_was_broken_off_itself_is_passed_over(prepared: dict[str, Door]) -> None:
@@ -153,14 +202,16 @@ class Scarce(HfBackend):
     most = 1
     needs_checkpointing = False
 
-    def trainer(self, loaded: Any, rows: Any, settings: Any, batching: Batching, *rest: Any) -> Any:
+    def trainer(self, loaded: Loaded, training: Training) -> Any:
         """A trainer whose steps run out of memory where a pass has too many rows."""
-        trainer = super().trainer(loaded, rows, settings, batching, *rest)
+        trainer = super().trainer(loaded, training)
         step = trainer.training_step
 
         def training_step(model: Any, inputs: Any, *args: Any) -> Any:
             crowded = inputs["input_ids"].shape[0] > self.most
-            if trainer.state.global_step >= 3 and (crowded or self.needs_checkpointing > batching.checkpointing):
+            if trainer.state.global_step >= 3 and (
+                crowded or self.needs_checkpointing > training.batching.checkpointing
+            ):
                 torch.empty(2**50)
             return step(model, inputs, *args)
 
@@ -192,7 +243,7 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     assert [line["step"] for line in told] == [1, 2, 3], "an evaluation was told twice, or not at all"
     assert (backed_off["micro_batch_size"], backed_off["oom_backoffs"]) == (1, 2)
     kept = json.loads((scarce.folder / "backed-off" / "checkpoints" / "checkpoint-6" / "hpsearch.json").read_text())
-    assert kept["batching"] == {"micro": 1, "accumulation": 4, "checkpointing": False}
+    assert kept["batching"] == {"micro": 1, "accumulation": 4, "checkpointing": False, "ranks": 1}
     monkeypatch.setattr(Scarce, "most", 4)
     assert train(scarce, "gemma3", "direct", **(batch | {"per_device_train_batch_size": 1})) == 0
     direct = figures(scarce)
@@ -200,6 +251,45 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     assert [line["loss"] for line in told] == losses, "losses of a training that was begun anew were counted"
     assert {**backed_off, "oom_backoffs": 0} == direct
     assert same_weights(adapter(scarce, "backed-off"), adapter(scarce, "direct"))
+
+
+def test_memory_runs_out_for_the_longest_rows_before_the_first_step(
+    prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, family_name: str
+) -> None:
+    door = at(prepared[family_name])
+    batch = {"effective_batch_size": 4, "per_device_train_batch_size": 4}
+    found = Prepared.read(door.folder / "prepare").figures
+    steps: list[tuple[int, tuple[int, ...]]] = []
+    trainer = HfBackend.trainer
+
+    def untried(backend: Any, loaded: Loaded, training: Training) -> Any:
+        return trainer(backend, loaded, replace(training, heaviest=()))
+
+    monkeypatch.setattr(HfBackend, "trainer", untried)
+    assert train(door, family_name, "untried", **batch) == 0
+    without = figures(door)
+
+    def watched(backend: Any, loaded: Loaded, training: Training) -> Any:
+        made = trainer(backend, loaded, training)
+        step = made.training_step
+
+        def training_step(model: Any, inputs: Any, *args: Any) -> Any:
+            steps.append((made.state.global_step, tuple(inputs["input_ids"].shape)))
+            if len(steps) == 1:
+                torch.empty(2**50)
+            return step(model, inputs, *args)
+
+        made.training_step = training_step
+        return made
+
+    monkeypatch.setattr(HfBackend, "trainer", watched)
+    assert train(door, family_name, "probed", **batch) == 0
+    assert steps[0] == (0, (4, found["tokens"]["longest"]))
+    assert (figures(door)["oom_backoffs"], figures(door)["micro_batch_size"]) == (1, 2)
+    monkeypatch.setattr(HfBackend, "trainer", trainer)
+    assert train(door, family_name, "tried", **batch) == 0
+    assert figures(door) == without
+    assert same_weights(adapter(door, "tried"), adapter(door, "untried")), "the pass that was tried left something"
 
 
 def test_recomputed_activations_come_last_and_then_it_is_out_of_memory(
@@ -217,7 +307,7 @@ def test_recomputed_activations_come_last_and_then_it_is_out_of_memory(
 def test_out_of_memory_while_judging_halves_the_batches(
     prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hpsearch.training import evaluation
+    from hpsearch.training.judging import evaluation
 
     judge = evaluation._judge_batch
 
@@ -234,6 +324,12 @@ def test_out_of_memory_while_judging_halves_the_batches(
     found = figures(door)
     assert "out of memory while judging: 2 rows at once from here on" in capsys.readouterr().out
     assert found == {name: pytest.approx(value, rel=1e-4) for name, value in expected.items()}
+
+
+def test_what_the_smallest_passes_take_is_reported_where_it_is_known() -> None:
+    trained = Trained(False, {}, 1, 1, Batching(1, 4, True), 0, needed_bytes=5)
+    assert trained.figures()["needed_memory_bytes"] == 5
+    assert "needed_memory_bytes" not in replace(trained, needed_bytes=0).figures()
 
 
 def test_the_batching_that_is_tried_next() -> None:

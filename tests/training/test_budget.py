@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.budget import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
+from hpsearch.training.plan.budget import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
 from hpsearch.trials.settings import TrainSettings
 
 THERE = {"validation": 500, "holdout": 200}

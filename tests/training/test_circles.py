@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
-from hpsearch.training.circles import SPAN, CircleGuard, in_circles
+from hpsearch.training.judging.circles import SPAN, CircleGuard, ending_tokens, in_circles
 
 
 def caught(tokens: list[int]) -> bool:
@@ -27,10 +30,15 @@ def test_leaders_tables_and_texts_are_none() -> None:
 
 
 def test_only_the_rows_that_turn_end_and_padding_is_no_circle() -> None:
-    guard = CircleGuard(start=2, padding=0)
-    turning, reading, done = [9] * 120, list(range(1, 121)), [5, 6, *[0] * 118]
-    rows = torch.tensor([[1, 1, *row] for row in (turning, reading, done)])
-    assert guard(rows, None).tolist() == [True, False, False]
-    assert guard(rows[:, :50], None).tolist() == [False, False, False]
-    assert guard.caught(3) == [True, False, False]
-    assert CircleGuard(0, 0).caught(2) == [False, False]
+    guard = CircleGuard(start=2, ends={0, 3})
+    turning, reading, done, ended = [9] * 120, list(range(1, 121)), [5, 6, *[0] * 118], [5, 6, *[3] * 118]
+    rows = torch.tensor([[1, 1, *row] for row in (turning, reading, done, ended)])
+    assert guard(rows, None).tolist() == [True, False, False, False]
+    assert guard(rows[:, :50], None).tolist() == [False, False, False, False]
+    assert guard.caught(4) == [True, False, False, False]
+    assert CircleGuard(0, ()).caught(2) == [False, False]
+
+
+@pytest.mark.parametrize(("eos", "pad", "ends"), [(7, 0, {0, 7}), ([7, 8], None, {7, 8}), (None, 0, {0})])
+def test_rows_end_with_padding_or_any_end_mark(eos: Any, pad: int | None, ends: set[int]) -> None:
+    assert ending_tokens(SimpleNamespace(eos_token_id=eos, pad_token_id=pad)) == ends

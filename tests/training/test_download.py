@@ -7,17 +7,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hpsearch.training.data.prepared import Prepared
+from hpsearch.trials.job import JOB_VARIABLE
+from hpsearch.trials.settings import TrainSettings
+from tests.training.conftest import Door, at
 from tests.training.hub import COMMIT, TOKEN, hub_of
 
 FETCH = """
 import json, sys
 from hpsearch.errors import UsageError
-from hpsearch.training.faults import Fault
-from hpsearch.training.models import find_model, model_fingerprint
+from hpsearch.training.machine.faults import Fault
+from hpsearch.training.models.files import find_model, model_fingerprint
 from hpsearch.training.progress import Progress
 try:
     folder = find_model(sys.argv[1], sys.argv[2] or None, Progress("test"))
@@ -68,6 +73,27 @@ def test_a_model_is_fetched_once_and_read_without_the_hub_afterwards(
     requests.clear()
     assert fetcher.fetch("tiny/open", HF_HUB_OFFLINE="1") == found
     assert requests == []
+
+
+def test_all_trials_of_a_study_get_the_same_commit(
+    served: tuple[Fetcher, list[tuple[str, str | None]]], prepared: dict[str, Door]
+) -> None:
+    fetcher, requests = served
+    door = at(prepared["gemma3"])
+    settings = door.settings("gemma3", model_name="tiny/open", skip_pre_eval=True)
+    job = door.job("prepare", settings, "first")
+    Path(job.output_dir).mkdir()
+    for resolved in ({}, {"model_revision": COMMIT}):
+        requests.clear()
+        path = Path(job.output_dir) / "job.json"
+        path.write_text(replace(job, resolved=resolved).to_json())
+        (path.parent / "prepared.json").unlink(missing_ok=True)
+        environment = fetcher.environment | {JOB_VARIABLE: str(path)}
+        subprocess.run([sys.executable, "-m", "hpsearch.training"], env=environment, check=True, timeout=120)
+        found = Prepared.read(path.parent)
+        assert found.resolved["model_revision"] == COMMIT
+        assert any("/revision/main" in address for address, _ in requests) == (not resolved)
+        found.check(found.resolved_in(TrainSettings(**settings)))
 
 
 def test_the_token_comes_from_the_environment(served: tuple[Fetcher, list[tuple[str, str | None]]]) -> None:

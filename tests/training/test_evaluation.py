@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from hpsearch.training.backends import BACKENDS, Loaded
-from hpsearch.training.batches import Batching
-from hpsearch.training.chat import Chat
-from hpsearch.training.evaluation import evaluate
-from hpsearch.training.families import FAMILIES
-from hpsearch.training.rows import Row, table_of, training_rows
+from hpsearch.training.backends import BACKENDS, Loaded, Training
+from hpsearch.training.data.rows import Row, table_of, training_rows
+from hpsearch.training.judging.evaluation import evaluate
+from hpsearch.training.models.chat import Chat
+from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.plan.batches import Batching
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import picture
 
@@ -39,7 +39,7 @@ def settings(**changes: Any) -> TrainSettings:
 def collated(loaded: Loaded, rows: list[Row], folder: Path) -> Any:
     """A batch as the trainer makes it."""
     dataset = training_rows(table_of(rows), Chat(loaded.processor, "Read."))
-    trainer = BACKENDS["hf"]().trainer(loaded, dataset, settings(), Batching(1, 1), folder, [])
+    trainer = BACKENDS["hf"]().trainer(loaded, Training(dataset, settings(), Batching(1, 1), folder))
     return trainer.data_collator([dataset[number] for number in range(len(rows))])
 
 

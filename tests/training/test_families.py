@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -12,13 +13,14 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
-from hpsearch.training.arguments import lora_options, lora_targets
-from hpsearch.training.base_model import known_base
-from hpsearch.training.families import FAMILIES, Family, find_family
-from hpsearch.training.outline import outline_of, tower_of
-from hpsearch.training.processors import load_processor, processor_class
-from hpsearch.training.profiles import PROFILES, find_profile
-from hpsearch.training.tiny import build_tiny
+from hpsearch.training.backends.hf import four_bits
+from hpsearch.training.checks.outline import outline_of, tower_of
+from hpsearch.training.models.base_model import known_base
+from hpsearch.training.models.families import FAMILIES, Family, find_family
+from hpsearch.training.models.processors import load_processor, processor_class
+from hpsearch.training.models.profiles import PROFILES, find_profile
+from hpsearch.training.models.tiny import build_tiny
+from hpsearch.training.plan.arguments import lora_options, lora_targets
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import FAMILY_NAMES
 
@@ -31,8 +33,9 @@ FAKE_TORCHVISION = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from hpsearch.errors import UsageError
-from hpsearch.training.families import FAMILIES
-from hpsearch.training.processors import processor_class
+from hpsearch.training.backends.hf import four_bits
+from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.models.processors import processor_class
 try:
     cls = processor_class(FAMILIES["qwen3_vl"])
     print(cls.__module__, cls.get_attributes())
@@ -221,3 +224,29 @@ def test_torchvision_that_works_changes_nothing_and_a_broken_one_is_named(
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert said in done.stdout, done.stderr
+
+
+def test_in_four_bits_the_vision_parts_and_the_head_stay_as_they_are(
+    tiny_bases: dict[str, Path], family_name: str
+) -> None:
+    """What would be quantised of a model without memory for weights: by transformers' rule, and where bitsandbytes is
+    installed also by what is really put in its place."""
+    import transformers
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    family = FAMILIES[family_name]
+    base = known_base(tiny_bases[family_name], family_name, None)
+    with torch.device("meta"):
+        model = getattr(transformers, family.model_class)(transformers.AutoConfig.from_pretrained(str(base.folder)))
+    quantization = four_bits(family, TrainSettings(load_in_4bit=True), "bf16")
+    kept = quantization.llm_int8_skip_modules
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    found = {name: module for name, module in linear.items() if should_convert_module(name, kept)}
+    assert {tower_of(name, family) for name in found} == {"language"}
+    assert len(found) == 14
+    assert sum(one.in_features * one.out_features for one in found.values()) == outline_of(base).quantizable
+    if importlib.util.find_spec("bitsandbytes"):
+        from transformers.integrations.bitsandbytes import replace_with_bnb_linear
+
+        replace_with_bnb_linear(model, kept, quantization)
+        assert {name for name, one in model.named_modules() if type(one).__name__ == "Linear4bit"} == set(found)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 import torch
 
-from hpsearch.training.faults import Fault, classify
+from hpsearch.training.machine.faults import Fault, available_bytes, classify
 from hpsearch.trials.causes import Cause
 
 OUT_OF_MEMORY = [
@@ -20,6 +23,11 @@ OUT_OF_MEMORY = [
     RuntimeError("NCCL Error 1: unhandled cuda error (run with NCCL_DEBUG=INFO for details)"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory"),
 ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has some")
+def test_without_a_gpu_there_is_no_memory_of_one() -> None:
+    assert available_bytes() == 0
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: str(error)[:30])
@@ -40,6 +48,38 @@ def test_what_torch_really_says_when_memory_is_too_small() -> None:
 
 def test_host_memory() -> None:
     fault = classify(MemoryError())
+    assert fault is not None
+    assert fault.cause is Cause.HOST_OOM
+
+
+def test_the_hosts_allocator_is_not_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    fault = classify(caught.value)
+    assert fault is not None
+    assert fault.cause is Cause.HOST_OOM
+
+
+class Killing(torch.utils.data.Dataset[int]):
+    """Gets the process killed that reads it, as it is where memory runs out."""
+
+    def __init__(self, killed_by: signal.Signals) -> None:
+        self._killed_by = killed_by
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> int:
+        os.kill(os.getpid(), self._killed_by)
+        return index
+
+
+@pytest.mark.parametrize("killed_by", [signal.SIGKILL, signal.SIGBUS])
+def test_a_worker_killed_for_memory_is_the_hosts_memory(killed_by: signal.Signals) -> None:
+    with pytest.raises(RuntimeError, match="DataLoader worker") as caught:
+        list(torch.utils.data.DataLoader(Killing(killed_by), num_workers=1))
+    fault = classify(caught.value)
     assert fault is not None
     assert fault.cause is Cause.HOST_OOM
 

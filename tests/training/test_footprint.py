@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.training.base_model import known_base
-from hpsearch.training.data import gather
-from hpsearch.training.footprint import Footprint, footprint
-from hpsearch.training.lengths import Lengths, Shape
-from hpsearch.training.machine import Machine
-from hpsearch.training.outline import Linear, Outline
-from hpsearch.training.preflight import fly
+from hpsearch.training.checks.footprint import Footprint, footprint
+from hpsearch.training.checks.lengths import Lengths, Shape
+from hpsearch.training.checks.outline import Linear, Outline
+from hpsearch.training.checks.preflight import fly
+from hpsearch.training.data.dealing import gather
+from hpsearch.training.data.sources import find_source
+from hpsearch.training.machine.kind import Machine
+from hpsearch.training.models.base_model import known_base
 from hpsearch.training.progress import Progress
-from hpsearch.training.sources import find_source
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import Door
 
@@ -53,8 +53,8 @@ def test_the_least_is_reckoned_with_one_row_as_batches_are_halved(smoothing: flo
 
 def test_what_the_device_cannot_hold_is_refused_before_a_weight_is_loaded(door: Door) -> None:
     settings = TrainSettings(**door.settings())
-    data = gather(find_source(settings), settings, door.folder, Progress("test"))
     base = known_base(door.bases["qwen3_vl"], "qwen3_vl", None)
+    data = gather(find_source(settings), settings, base.family, door.folder, Progress("test"))
     for memory, fits in ((10**9, True), (10**6, False)):
         machine = Machine("cuda", bf16=True, bitsandbytes=True, memory_bytes=memory)
         if fits:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.prepared import Prepared, open_rows
+from hpsearch.training.data.prepared import Prepared, open_rows
 from tests.training.conftest import WORDS, Door
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, repository
 from tests.training.hub import COMMIT, TOKEN, Requests, hub_of
@@ -29,7 +29,7 @@ import json, os, sys
 from pathlib import Path
 from hpsearch.errors import UsageError
 from hpsearch.training.progress import Progress
-from hpsearch.training.sources import find_source
+from hpsearch.training.data.sources import find_source
 from hpsearch.trials.settings import TrainSettings
 try:
     rows = find_source(TrainSettings(**json.loads(sys.argv[1]))).read(Path("scratch"), Progress("test"))
@@ -92,7 +92,7 @@ def study(door: Door, tmp_path: Path) -> Iterator[Study]:
         yield Study(door, address, requests)
 
 
-def test_it_is_fetched_once_and_trials_need_no_network(study: Study) -> None:
+def test_it_is_fetched_once(study: Study) -> None:
     settings = study.settings("hub:tiny/open")
     code, _, said = study.do("prepare", settings)
     assert code == 0, said
@@ -101,9 +101,6 @@ def test_it_is_fetched_once_and_trials_need_no_network(study: Study) -> None:
     assert Prepared.read(folder).data_revision == COMMIT
     assert any("train-00000-of-00001.parquet" in path for path, _ in study.requests)
     assert study.do("prepare", settings)[:2] == (0, False)
-    assert study.requests == []
-    code, _, said = study.do("trial", settings)
-    assert code == 0, said
     assert study.requests == []
 
 

@@ -14,8 +14,11 @@ from PIL import Image, ImageDraw
 from hpsearch.definitions.advice import advice
 from hpsearch.definitions.loading import load_definition
 from hpsearch.errors import UsageError
-from hpsearch.study.preflight import room_for
-from tests.training.conftest import Door
+from tests.training.conftest import NO_SEARCH, Door
+
+pytest.importorskip("optuna", reason=NO_SEARCH)
+
+from hpsearch.study.preflight import dear, room_for
 
 LINES = 24
 
@@ -80,6 +83,22 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
         2,
         "linear layers between the towers, but gemma3 has none",
     ),
+    "LoRA where there is nothing to adapt, under a condition": (
+        nothing,
+        {
+            "model_name": GEMMA,
+            "search_space": {
+                "finetune_vision_layers": {"type": "categorical", "choices": [False, True]},
+                "finetune_merger_layers": {
+                    "type": "categorical",
+                    "choices": [False, True],
+                    "when": {"finetune_vision_layers": True},
+                },
+            },
+        },
+        2,
+        "linear layers between the towers, but gemma3 has none",
+    ),
     "half precision that overflows": (
         nothing,
         {"model_name": GEMMA, "precision": "fp16"},
@@ -107,6 +126,29 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
         {"effective_batch_size": 64, "per_device_train_batch_size": 8},
         0,
         "the effective batch is 64, but train has only",
+    ),
+    "a warm-up that never ends": (
+        nothing,
+        {"warmup_steps": 50},
+        0,
+        "a trial has 40 steps: its learning rate only rises",
+    ),
+    "rows that are never seen": (
+        nothing,
+        {"max_steps": 2, "gradient_accumulation_steps": 1, "eval_steps": 1, "pruner": "none"},
+        0,
+        "rows a trial sees 2",
+    ),
+    "a grid of weeks": (
+        nothing,
+        {
+            "max_steps": 10**6,
+            "search_mode": "grid",
+            "search_space": {"lora_r": {"type": "categorical", "choices": [4, 8]}},
+            "pruner": "none",
+        },
+        0,
+        "2 trials of 1,000,000 steps: 23 days at a step a second",
     ),
     "answers that are cut": (nothing, {"max_new_tokens": 5}, 0, "what is generated for the longest rows will be cut"),
     "a disk too small for what is kept": (nothing, {"keep_adapters": 10**9}, 2, "must fit on the disk"),
@@ -145,13 +187,14 @@ def told(door: Door, **keys: Any) -> tuple[int, list[str]]:
     """Exit code and what the command would say, from the same steps in this process: definition, advice, job, disk."""
     try:
         definition = load_definition("mine", config=write_definition(door.folder, **keys))
-        job = door.job("preflight", definition.trial_settings({}, 0), searched=definition.searched_values())
+        job = door.job("preflight", definition.trial_settings({}, 0), variations=definition.variations())
         code = door.run(job)
         if code != 0:
             return code, list(door.said("message"))
         found = json.loads((door.folder / "preflight/preflight.json").read_text())
         room = room_for(definition, found["figures"], door.folder)
-        return 0, [*advice(definition), *found["warnings"], *room]
+        target = definition.target() or definition.grid_size()
+        return 0, [*advice(definition), *found["warnings"], *room, *dear(target, found["figures"])]
     except UsageError as error:
         return error.exit_code, [str(error)]
 
@@ -197,7 +240,7 @@ def test_the_command_names_it_on_a_line_of_its_own(tmp_path: Path, mistake: str)
 
 def test_run_refuses_the_same_before_it_makes_a_trial(tmp_path: Path) -> None:
     write_pages(tmp_path)
-    assert check(tmp_path, max_pixels=784).returncode == 2
+    write_definition(tmp_path, max_pixels=784)
     done = subprocess.run(
         [sys.executable, "-m", "hpsearch", "run", "--study", "mine", "--config", "mine.json"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
@@ -221,12 +264,15 @@ def test_nothing_named_is_said_so(tmp_path: Path) -> None:
         assert said in done.stderr
 
 
-def test_evaluations_are_counted_as_the_pruner_counts_them(tmp_path: Path) -> None:
+def test_evaluations_are_counted_as_the_pruner_counts_them(door: Door) -> None:
     """Twenty evaluations on three steps are numbered to 20: the pruner may stop at the fifth, in the first step."""
-    write_pages(tmp_path)
-    few = check(tmp_path, max_steps=3).stdout
+    write_pages(door.folder)
+    few = "\n".join(told(door, max_steps=3)[1])
     assert "a trial has only 3 steps for its 20 evaluations: some of them will be the same" in few
     assert "can never stop a trial" not in few
-    wide = check(tmp_path, max_steps=3, eval_stride=10, compute_cer_wer=False, max_new_tokens=1, objective=LOSS).stdout
+    fewer = {"eval_stride": 10, "compute_cer_wer": False, "max_new_tokens": 1, "objective": LOSS}
+    code, lines = told(door, max_steps=3, **fewer)
+    wide = "\n".join(lines)
+    assert code == 0
     assert "some of them will be the same" not in wide
     assert "what is generated" not in wide

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hpsearch.training.prepared import Prepared, open_rows
+from hpsearch.training.data.prepared import Prepared, open_rows
+from hpsearch.training.stamp import gpus
 from tests.training.conftest import WORDS, Door, picture, write_words
 
 LISTS_TORCH = """
@@ -71,6 +74,7 @@ def test_it_is_not_repeated_while_nothing_changes_and_then_needs_no_torch(door: 
     folder = Path(job.output_dir)
     before = (folder / "prepared.json").read_bytes()
     again = {"seed": 99, "resume_from_checkpoint": "latest", "save_steps": 5, "save_total_limit": 1, "logging_steps": 1}
+    again |= {"dataloader_num_workers": 1}
     (folder / "job.json").write_text(door.job("prepare", settings | again).to_json())
     environment = {**os.environ, "HPSEARCH_JOB": str(folder / "job.json"), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -80,12 +84,49 @@ def test_it_is_not_repeated_while_nothing_changes_and_then_needs_no_torch(door: 
     assert (folder / "prepared.json").read_bytes() == before
 
 
-def test_what_is_measured_leaves_nothing_else(door: Door) -> None:
-    settings = door.settings(eval_samples=None, eval_stride=None, final_samples=None)
+def test_what_is_measured_leaves_nothing_else(door: Door, prepared: dict[str, Door], family_name: str) -> None:
+    open_ones = {"eval_samples": None, "eval_stride": None, "final_samples": None}
+    settings = door.settings(family_name, **open_ones, learning_rate=1.0, finetune_vision_layers=True)
     assert door.prepare(settings) == 0
     found = Prepared.read(door.folder / "prepare")
+    untuned = Prepared.read(prepared[family_name].folder / "prepare").base
+    assert found.base == {name: pytest.approx(value) for name, value in untuned.items()}, "what measuring learned shows"
     assert found.resolved.keys() == {"eval_samples", "eval_stride", "final_samples"}
     assert [path for path in (door.folder / "prepare").iterdir() if path.is_dir()] == []
+
+
+def test_measured_sizes_stay_for_a_fine_tune_that_goes_on(door: Door) -> None:
+    open_ones = {"eval_samples": None, "eval_stride": None, "final_samples": None}
+    assert door.prepare(door.settings(**open_ones)) == 0
+    path = door.folder / "prepare" / "prepared.json"
+    found = json.loads(path.read_text())
+    odd = {"eval_samples": 2, "eval_stride": 1, "final_samples": 37}
+    path.write_text(json.dumps(found | {"resolved": odd}))
+    assert door.prepare(door.settings(**open_ones, resume_from_checkpoint="latest", learning_rate=0.5)) == 0
+    assert Prepared.read(path.parent).resolved == odd
+    assert door.prepare(door.settings(**open_ones, learning_rate=0.25)) == 0
+    assert Prepared.read(path.parent).resolved["final_samples"] != 37
+
+
+def test_a_disk_too_small_for_the_rows_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = door.settings()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    assert door.prepare(settings) == 2
+    assert "a copy of all rows must fit on the disk" in refusal(door)
+
+
+def test_which_of_several_gpus_is_used_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for slot, model in (
+        ("0000:01:00.0", "NVIDIA A100"),
+        ("0000:02:00.0", "NVIDIA A100"),
+        ("0000:03:00.0", "NVIDIA L4"),
+    ):
+        (tmp_path / slot).mkdir()
+        (tmp_path / slot / "information").write_text(f"Model: \t {model}\nIRQ:   16\n")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert gpus(tmp_path) == ["NVIDIA A100", "NVIDIA L4"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus(tmp_path) == []
 
 
 def test_it_is_repeated_when_the_data_change(door: Door, tmp_path: Path) -> None:

@@ -15,16 +15,26 @@ import pytest
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors.local import LocalExecutor
 from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
+from hpsearch.trials.slots import without_gpus
 from tests.training.conftest import Door, at
 
-MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}
+# The program, and then which libraries it imported that a CPU has no use for.
+LISTS_IDLE = """
+import sys
+from hpsearch.training.__main__ import main
+code = main()
+import torch
+idle = [] if torch.cuda.is_available() else ["bitsandbytes", "wandb", "scipy", "sklearn"]
+print("imported for nothing:", [name for name in idle if name in sys.modules])
+sys.exit(code)
+"""
 
 
 class Runner:
     """Runs a job under the local executor, telling it to stop after a step if so wished."""
 
     def __init__(self) -> None:
-        self.executor = LocalExecutor(slots=1)
+        self.executor = LocalExecutor(without_gpus(1))
         self.reports: list[tuple[int, dict[str, float]]] = []
         self.phases: list[str] = []
 
@@ -51,31 +61,14 @@ def runner() -> Iterator[Runner]:
     runner.executor.close()
 
 
-def test_a_fine_tune_repeats_a_trial_exactly(runner: Runner, prepared: dict[str, Door]) -> None:
-    door = at(prepared["qwen3_vl"])
-    settings = door.settings(finetune_vision_layers=True, lora_dropout=0.1)
-    told = []
-    for name, kind in (("first", "trial"), ("again", "train")):
-        outcome = runner.run(door.job(kind, settings, name))
-        assert outcome.cause is Cause.OK, outcome.log_tail
-        told.append((runner.reports, {key: value for key, value in outcome.metrics.items() if key not in MEASURED}))
-    assert told[0] == told[1]
-    assert told[0][0]
-    first, again = (Path(door.folder / name / "predictions.jsonl").read_bytes() for name in ("first", "again"))
-    assert first == again
-    weights = [
-        (door.folder / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("first", "again")
-    ]
-    assert weights[0] == weights[1]
-    assert "Warning" not in (door.folder / "first" / "log.txt").read_text()
-
-
 def test_a_pruned_trial_ends_well(runner: Runner, prepared: dict[str, Door]) -> None:
     door = at(prepared["qwen3_vl"])
-    outcome = runner.run(door.job("trial", door.settings(), "told-to-stop"), prune_at=1)
+    job = door.job("trial", door.settings(), "told-to-stop")
+    outcome = runner.run(replace(job, command=(sys.executable, "-c", LISTS_IDLE)), prune_at=1)
     assert outcome.exit_code == 0
     assert outcome.cause is Cause.PRUNED
     assert [step for step, _ in runner.reports] == [1]
+    assert outcome.log_tail.splitlines()[-1] == "imported for nothing: []"
 
 
 def test_a_refusal_is_exit_code_2_with_its_reason(runner: Runner, door: Door) -> None:

@@ -15,9 +15,9 @@ from PIL import Image
 import hpsearch
 from hpsearch.errors import UsageError
 from hpsearch.training import reading
-from hpsearch.training.circles import SPAN
-from hpsearch.training.families import FAMILIES
-from tests.training.conftest import WORDS, Door, at, picture
+from hpsearch.training.judging.circles import SPAN
+from hpsearch.training.models.families import FAMILIES
+from tests.training.conftest import NO_SEARCH, WORDS, Door, at, picture
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,31 @@ def test_what_goes_round_in_circles_is_read_once_more(
     assert reader.read([reading.picture_of(picture("yak"))]) == [text]
 
 
+def test_pictures_too_many_for_the_memory_are_read_in_halves(
+    tuned: tuple[Door, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    reader = reading.load_reader(tuned[1])
+    pictures = [reading.picture_of(picture(word)) for word in WORDS["validation"]]
+    whole = reader.read(pictures)
+    sizes: list[int] = []
+    generate = reader.loaded.model.generate
+
+    def small(**options: Any) -> Any:
+        sizes.append(len(options["input_ids"]))
+        if sizes[-1] > 2:
+            torch.empty(2**50)
+        return generate(**options)
+
+    monkeypatch.setattr(reader.loaded.model, "generate", small)
+    assert reader.read(pictures) == whole
+    assert sizes == [5, 2, 3, 1, 2]
+    monkeypatch.setattr(reader.loaded.model, "generate", lambda **_: torch.empty(2**50))
+    with pytest.raises(RuntimeError, match="allocate"):
+        reader.read(pictures[:2])
+
+
 def test_differences_from_a_profile_are_listed(door: Door) -> None:
     assert hpsearch.verify_config(door.bases["qwen3_vl"]) == []
     told = hpsearch.verify_config(door.bases["qwen3_vl"], profile="chandra")
@@ -129,6 +154,7 @@ def test_the_package_has_no_other_names() -> None:
 
 
 def command(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("optuna", reason=NO_SEARCH)
     return subprocess.run(
         [sys.executable, "-m", "hpsearch", "ocr", *words],
         cwd=folder, capture_output=True, text=True, check=False, timeout=120,

@@ -17,31 +17,32 @@ import torch
 from transformers.training_args import OptimizerNames
 
 from hpsearch.errors import UsageError
-from hpsearch.training.arguments import lora_options, training_options, warmup
-from hpsearch.training.backends import BACKENDS
+from hpsearch.training.backends import BACKENDS, Training
 from hpsearch.training.backends.choice import Obstacle, choose_backend
 from hpsearch.training.backends.hf import four_bits
-from hpsearch.training.base_model import known_base
-from hpsearch.training.batches import Batching, batching_of
-from hpsearch.training.best import Best
-from hpsearch.training.budget import Pace, afford
-from hpsearch.training.chat import Chat
-from hpsearch.training.checks import TRACKERS, candidates, check_settings
-from hpsearch.training.data import gather
-from hpsearch.training.devices import set_threads
-from hpsearch.training.evaluation import evaluate
-from hpsearch.training.families import FAMILIES, find_family
-from hpsearch.training.lengths import Lengths, Measure, Shape, refuse_too_long
-from hpsearch.training.machine import Machine
-from hpsearch.training.models import find_model
-from hpsearch.training.outline import outline_of
-from hpsearch.training.prepared import Prepared
-from hpsearch.training.profiles import PROFILES, find_profile
+from hpsearch.training.checks.lengths import Lengths, Measure, Shape, refuse_too_long
+from hpsearch.training.checks.outline import outline_of
+from hpsearch.training.checks.settings import candidate_settings, check_settings
+from hpsearch.training.data.dealing import gather
+from hpsearch.training.data.prepared import Prepared
+from hpsearch.training.data.rows import training_rows
+from hpsearch.training.data.sources import find_source
+from hpsearch.training.judging.evaluation import evaluate
+from hpsearch.training.learning.best import Best
+from hpsearch.training.learning.tracking import TRACKERS
+from hpsearch.training.machine.devices import set_threads
+from hpsearch.training.machine.kind import Machine
+from hpsearch.training.models.base_model import known_base
+from hpsearch.training.models.chat import Chat
+from hpsearch.training.models.families import FAMILIES, find_family
+from hpsearch.training.models.files import find_model
+from hpsearch.training.models.profiles import PROFILES, find_profile
+from hpsearch.training.plan.arguments import lora_options, training_options, warmup
+from hpsearch.training.plan.batches import Batching, batching_of
+from hpsearch.training.plan.budget import Pace, afford
+from hpsearch.training.plan.schedule import EvaluationSchedule
 from hpsearch.training.progress import Progress
 from hpsearch.training.recipe import evaluation_subset, final_rows, load_adapted
-from hpsearch.training.rows import training_rows
-from hpsearch.training.schedule import EvaluationSchedule
-from hpsearch.training.sources import find_source
 from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
 from tests.training.conftest import Door, at, picture
 from tests.training.data_sets import SUBSETS, repository
@@ -69,13 +70,13 @@ class Bench:
 
     def trainer(self, **changes: Any) -> Any:
         """The trainer over an adapted model, before its first step."""
-        from hpsearch.training.prepared import open_rows
+        from hpsearch.training.data.prepared import open_rows
 
         settings, prepared = self.settings(**changes), self.door.folder / "prepare"
         backend = BACKENDS["hf"]()
         loaded = load_adapted(backend, Prepared.read(prepared), settings)
         rows = training_rows(open_rows(prepared, "train").table, Chat(loaded.processor, settings.instruction))
-        return backend.trainer(loaded, rows, settings, batching_of(settings), self._folder, [])
+        return backend.trainer(loaded, Training(rows, settings, batching_of(settings), self._folder))
 
     def scaling(self, **changes: Any) -> float:
         """What the product of the LoRA matrices is multiplied by."""
@@ -104,7 +105,7 @@ class Bench:
     def rows(self, **changes: Any) -> dict[str, int]:
         """How many rows each side gets."""
         settings = self.settings(**changes)
-        data = gather(find_source(settings), settings, self._folder, Progress("test"))
+        data = gather(find_source(settings), settings, QWEN, self._folder, Progress("test"))
         return {split: len(rows) for split, rows in data.rows.items()}
 
     def rates(self, **changes: Any) -> list[float]:
@@ -305,6 +306,7 @@ def _(bench: Bench) -> None:
 
     # The smoothed loss mixes in the mean of all classes' losses, far above the right one's only where that is learned.
     assert first_loss(0.5) != pytest.approx(first_loss(0.0), rel=1e-3)
+    assert first_loss(1e-7) == pytest.approx(first_loss(0.0), rel=1e-4), "labels stand a token beside their logits"
 
 
 @shows("compute_cer_wer")
@@ -682,7 +684,7 @@ def _(bench: Bench) -> None:
 def judge(bench: Bench, **changes: Any) -> tuple[Any, list[float]]:
     """Scores on the validation rows, and the fraction that was done after each batch."""
     from hpsearch.training.backends import Loaded
-    from hpsearch.training.prepared import open_rows
+    from hpsearch.training.data.prepared import open_rows
 
     settings = bench.settings(**changes)
     trainer = bench.trainer(**changes)
@@ -729,7 +731,13 @@ def _(bench: Bench) -> None:
     assert (two, one) == (2, 1)
 
 
-def test_each_searched_value_is_looked_at() -> None:
+@shows("dataloader_num_workers")
+def _(bench: Bench) -> None:
+    for workers in (0, 2):
+        assert bench.trainer(dataloader_num_workers=workers).get_train_dataloader().num_workers == workers
+
+
+def test_each_variation_is_looked_at() -> None:
     settings = {"lora_r": 8, "learning_rate": 1e-4, "use_dora": False}
-    seen = list(candidates(settings, {"lora_r": [4, 16], "use_dora": [False, True]}))
+    seen = list(candidate_settings(settings, [{"lora_r": 4}, {"lora_r": 16}, {"use_dora": True}]))
     assert [(one.lora_r, one.use_dora) for one in seen] == [(8, False), (4, False), (16, False), (8, True)]

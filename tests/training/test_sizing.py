@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.training.base_model import known_base
-from hpsearch.training.families import FAMILIES
-from hpsearch.training.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable
-from hpsearch.training.processors import load_processor
+from hpsearch.training.checks.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable
+from hpsearch.training.models.base_model import known_base
+from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.models.processors import load_processor
 from hpsearch.trials.settings import TrainSettings
 
 PAGE = (2048, 2896)
@@ -93,9 +93,24 @@ def test_a_limit_below_the_pictures_tokens_is_refused_with_what_takes_them(full_
     assert refusal.value.remedy.startswith(f"set max_seq_length to {max(found.rows)} or more")
 
 
-def test_a_picture_the_processor_cannot_take_is_named(full_size: dict[str, Path]) -> None:
-    with pytest.raises(UsageError, match="the model must take every picture, but strip has 4100x20 pixels"):
-        lengths(full_size["qwen3_vl"], "qwen3_vl", [Shape("strip", "x", (4100, 20))])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_known_of_oblong_pictures_is_the_processors(full_size: dict[str, Path], family: str) -> None:
+    most = FAMILIES[family].most_oblong
+    for size in ((20 * min(int(min(most, 1000)), 1000), 20), (20, 20 * int(min(most, 1000)))):
+        assert lengths(full_size[family], family, [Shape("strip", "x", size)]).pictures[0] > 0
+    if most < 1000:
+        with pytest.raises(ValueError, match="aspect ratio"):
+            lengths(full_size[family], family, [Shape("strip", "x", (int(20 * most) + 1, 20))])
+
+
+@pytest.mark.parametrize(("family", "sizing"), [("qwen3_vl", {"longest_edge": 700}), ("qwen3_vl", {}), ("gemma3", {})])
+def test_sizes_that_are_only_counted_have_the_processors_lengths(
+    full_size: dict[str, Path], family: str, sizing: dict[str, Any]
+) -> None:
+    sizes = [(640, 480), (100, 1900), (33, 47), PAGE, (1999, 61)]
+    shapes = [Shape(str(size), "x", size) for size in sizes]
+    alone = [lengths(full_size[family], family, [shape], **sizing).pictures[0] for shape in shapes]
+    assert lengths(full_size[family], family, shapes, **sizing).pictures == alone
 
 
 def test_each_size_is_processed_once(full_size: dict[str, Path]) -> None:

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.training.data import gather
-from hpsearch.training.prepared import open_rows
+from hpsearch.training.data.dealing import gather
+from hpsearch.training.data.prepared import open_rows
+from hpsearch.training.data.sources import Kind, find_source
+from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.progress import Progress
-from hpsearch.training.sources import Kind, find_source
 from hpsearch.training.stamp import stamp_of
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import WORDS, Door, picture
@@ -88,7 +89,7 @@ class Gathering:
     def texts(self, source: Path, **changes: Any) -> dict[str, list[str]]:
         """Each side's texts."""
         settings = TrainSettings(input_data=str(source), **changes)
-        data = gather(find_source(settings), settings, self.folder, Progress("test"))
+        data = gather(find_source(settings), settings, FAMILIES["qwen3_vl"], self.folder, Progress("test"))
         self.warnings = data.warnings
         return {side: [row.sample.text for row in rows] for side, rows in data.rows.items()}
 
@@ -168,6 +169,17 @@ def test_a_drawn_validation_never_parts_a_document(gathering: Gathering, tmp_pat
     assert gathering.left_out() == []
 
 
+def test_a_few_large_documents_are_enough_for_three_sides(gathering: Gathering, tmp_path: Path) -> None:
+    rows = [{"image": f"{n}.png", "text": f"w{n}", "document": f"book {n % 10}"} for n in range(60)]
+    for row in rows:
+        (tmp_path / row["image"]).write_bytes(picture(row["text"]))
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows))
+    assert {side: len(texts) for side, texts in gathering.texts(path).items()} == {
+        "train": 48, "validation": 6, "holdout": 6,
+    }  # fmt: skip
+
+
 def test_columns_may_have_any_name(gathering: Gathering, tmp_path: Path) -> None:
     def own(words: list[str]) -> dict[str, list[Any]]:
         table = simple(words)
@@ -233,12 +245,13 @@ def test_every_row_left_out_is_listed_with_its_reason(gathering: Gathering, tmp_
     rows = [{"image": f"w{number}.png", "text": f"w{number}", "document": f"d{number}"} for number in range(100)]
     for number, row in enumerate(rows):
         (tmp_path / row["image"]).write_bytes(picture(row["text"]) if number not in (1, 2, 3) else b"broken")
-    for number in range(10, 15):
+    for number in range(11, 15):
         (tmp_path / f"w{number}.png").unlink()
     rows[20]["text"] = " "
     rows[21]["text"] = "\ud83d"
     rows[30]["document"] = "d95"
     (tmp_path / "w40.png").write_bytes(picture("w99"))
+    (tmp_path / "w50.png").write_bytes(picture("w50", (2500, 10)))
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows))
     sides = gathering.texts(path, train_split="train[:80]", val_split="train[80:90]", holdout_split="train[90:]")
@@ -250,9 +263,11 @@ def test_every_row_left_out_is_listed_with_its_reason(gathering: Gathering, tmp_
     assert found["rows.json#20"] == ("train", "its text is empty")
     assert found["rows.json#21"] == ("train", "its text has half a surrogate pair, which is no character")
     assert found["rows.json#30"] == ("train", "their document is also in validation or the holdout set")
+    oblong = "its 2500x10 pixels are more oblong than 1:200, which the model refuses"
+    assert found["rows.json#50"] == ("train", oblong)
     assert found["rows.json#40"] == ("train", "their picture is also in validation or the holdout set")
     assert f"all 12 rows left out are listed in {gathering.folder}/left_out.jsonl" in gathering.warnings
-    gathering.texts(path, train_split="train[50:80]", val_split="train[80:90]", holdout_split="train[90:]")
+    gathering.texts(path, train_split="train[51:80]", val_split="train[80:90]", holdout_split="train[90:]")
     assert gathering.left_out() == []
 
 
@@ -309,7 +324,7 @@ def test_the_stamp_changes_with_the_files_and_only_then(tmp_path: Path, form: st
     settings = TrainSettings(input_data=str(source))
 
     def stamp() -> str:
-        return stamp_of(settings, {}, find_source(settings))
+        return stamp_of([settings], find_source(settings))
 
     first = stamp()
     (source / "studies").mkdir()

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.study.folders import StudyFolders
-from hpsearch.study.jobs import JobMaker
 from hpsearch.training.backends.hf import HfBackend
+from hpsearch.training.checks.trackers import without_key
 from tests.training.conftest import Door, at
 
 
@@ -93,11 +91,31 @@ def test_wandb_has_a_run_named_by_trial_in_the_studys_group(
         assert name.encode() in content, name
 
 
-def test_the_key_is_passed_only_where_it_is_used(tmp_path: Path) -> None:
-    def environment(report_to: str) -> dict[str, str]:
-        definition = StudyDefinition.from_flat({"input_data": "x.json", "report_to": report_to})
-        source = {"WANDB_API_KEY": "secret", "WANDB_PROJECT": "pages"}
-        return JobMaker(definition, StudyFolders(tmp_path, "s"), source).trial(0, 0, 1, {}).environment
+@needs("wandb")
+def test_a_service_that_cannot_be_reached_costs_no_fine_tune(
+    prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import wandb
 
-    assert environment("wandb").items() >= {"WANDB_API_KEY": "secret", "WANDB_PROJECT": "pages"}.items()
-    assert not {name for name in environment("none") if name.startswith("WANDB")}
+    def unreachable(**_: Any) -> Any:
+        raise wandb.errors.CommError("no route to host")
+
+    monkeypatch.setattr(wandb, "init", unreachable)
+    door = at(prepared["qwen3_vl"])
+    assert door.run(door.job("trial", door.settings(report_to="wandb"), "trial_10")) == 0, door.lines
+    assert "eval_cer" in door.final()
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "report_to" in line]
+    assert line == "report_to wandb failed, and nothing more is sent: CommError: no route to host"
+
+
+def test_a_key_is_looked_for_where_wandb_keeps_it(tmp_path: Path) -> None:
+    file = tmp_path / "netrc"
+    nowhere = {"NETRC": str(file)}
+    (warning,) = without_key("wandb", nowhere)
+    assert "WANDB_API_KEY" in warning
+    file.write_text("machine wandb.example.com\n  login user\n  password secret\n")
+    own = {**nowhere, "WANDB_BASE_URL": "https://wandb.example.com:8080"}
+    for environment in (own, {**nowhere, "WANDB_API_KEY": "x"}, {**nowhere, "WANDB_MODE": "offline"}):
+        assert without_key("wandb", environment) == []
+    assert without_key("wandb", nowhere) == [warning]
+    assert without_key("tensorboard", nowhere) == []

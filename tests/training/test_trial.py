@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
-from hpsearch.training.backends import BACKENDS
-from hpsearch.training.batches import batching_of
-from hpsearch.training.chat import Chat
-from hpsearch.training.families import FAMILIES
-from hpsearch.training.prepared import Prepared, open_rows
+from hpsearch.training.backends import BACKENDS, Training
+from hpsearch.training.data.prepared import Prepared, open_rows
+from hpsearch.training.data.rows import training_rows
+from hpsearch.training.judging.evaluation import evaluate
+from hpsearch.training.models.chat import Chat
+from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.plan.batches import batching_of
 from hpsearch.training.recipe import evaluation_subset, load_adapted
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import WORDS, Door, at
@@ -65,10 +67,21 @@ def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str
     assert not (output / "adapter" / "README.md").exists()
 
 
+def test_batches_that_other_processes_prepare_change_no_bit(prepared: dict[str, Door], family_name: str) -> None:
+    door = at(prepared[family_name])
+    found = []
+    for workers in (0, 2):
+        settings = door.settings(family_name, lora_dropout=0.1, dataloader_num_workers=workers)
+        job = door.job("trial", settings, f"workers-{workers}")
+        assert door.run(job) == 0, door.lines
+        output = Path(job.output_dir)
+        files = [output / "adapter" / "adapter_model.safetensors", output / "predictions.jsonl"]
+        found.append([path.read_bytes() for path in files])
+    assert found[0] == found[1]
+
+
 def test_the_saved_adapter_says_again_what_the_trial_predicted(prepared: dict[str, Door], family_name: str) -> None:
     from peft import PeftModel
-
-    from hpsearch.training.evaluation import evaluate
 
     door = at(prepared[family_name])
     settings = TrainSettings(**door.settings(family_name, max_steps=8))
@@ -90,8 +103,6 @@ def test_the_saved_adapter_says_again_what_the_trial_predicted(prepared: dict[st
 def test_only_lora_learns_and_in_every_wanted_tower(
     prepared: dict[str, Door], family_name: str, tmp_path: Path
 ) -> None:
-    from hpsearch.training.rows import training_rows
-
     door = at(prepared[family_name])
     settings = TrainSettings(**door.settings(family_name, finetune_vision_layers=True, gradient_checkpointing=True))
     folder = door.folder / "prepare"
@@ -99,13 +110,67 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     loaded = load_adapted(backend, Prepared.read(folder), settings)
     before = {name: parameter.clone() for name, parameter in loaded.model.named_parameters()}
     rows = training_rows(open_rows(folder, "train").table, Chat(loaded.processor, settings.instruction))
-    backend.trainer(loaded, rows, settings, batching_of(settings), tmp_path, []).train()
+    backend.trainer(loaded, Training(rows, settings, batching_of(settings), tmp_path)).train()
     changed = {name for name, parameter in loaded.model.named_parameters() if not torch.equal(parameter, before[name])}
     assert changed
     assert all("lora_" in name for name in changed)
     matrices = [name for name in before if "lora_B" in name]
     assert len(matrices) == {"gemma3": 14 + 12, "qwen3_vl": 14 + 8}[family_name]
     assert not [name for name in matrices if name not in changed], "some LoRA matrices got no gradient"
+
+
+def test_a_trainer_leaves_the_adapter_in_32_bits(prepared: dict[str, Door], family_name: str, tmp_path: Path) -> None:
+    """trl takes it down to bf16 where the base is in 4 bits, which this one only says of itself."""
+    door = at(prepared[family_name])
+    settings = TrainSettings(**door.settings(family_name, precision="bf16", use_dora=True))
+    backend = BACKENDS["hf"]()
+    loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
+    base = loaded.model.get_base_model()
+    base.is_loaded_in_4bit = True
+    rows = training_rows(
+        open_rows(door.folder / "prepare", "train").table, Chat(loaded.processor, settings.instruction)
+    )
+    backend.trainer(loaded, Training(rows, settings, batching_of(settings), tmp_path))
+    trained = {parameter.dtype for parameter in loaded.model.parameters() if parameter.requires_grad}
+    assert trained == {torch.float32}
+    assert {parameter.dtype for parameter in base.get_input_embeddings().parameters()} == {torch.bfloat16}
+
+
+def test_judging_goes_past_what_a_trainer_wraps_around_the_model(prepared: dict[str, Door], tmp_path: Path) -> None:
+    """accelerate's wrapper copies what the model returns to 32 bits: the logits of all rows at once."""
+    door = at(prepared["gemma3"])
+    settings = TrainSettings(**door.settings("gemma3", precision="bf16", max_steps=1))
+    backend = BACKENDS["hf"]()
+    loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
+    table = open_rows(door.folder / "prepare", "train").table
+    rows = training_rows(table, Chat(loaded.processor, settings.instruction))
+    backend.trainer(loaded, Training(rows, settings, batching_of(settings), tmp_path)).train()
+    seen: list[torch.dtype] = []
+    loaded.model.get_base_model().register_forward_hook(lambda _, __, found: seen.append(found.logits.dtype))
+    loaded.model.register_forward_hook(lambda _, __, found: seen.append(found.logits.dtype))
+    evaluate(loaded, open_rows(door.folder / "prepare", "holdout"), settings)
+    assert set(seen) == {torch.bfloat16}
+
+
+def test_tokens_weigh_the_same_however_a_batch_is_divided(
+    prepared: dict[str, Door], family_name: str, tmp_path: Path
+) -> None:
+    door = at(prepared[family_name])
+    norms = []
+    for rows_in_a_pass in (4, 1):
+        settings = TrainSettings(
+            **door.settings(family_name, max_steps=1, per_device_train_batch_size=rows_in_a_pass, max_grad_norm=1e9),
+        ).model_copy(update={"gradient_accumulation_steps": 4 // rows_in_a_pass})
+        backend = BACKENDS["hf"]()
+        loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
+        table = open_rows(door.folder / "prepare", "train").table
+        uneven = [text * (1 + 5 * (number % 2)) for number, text in enumerate(table.column("text").to_pylist())]
+        table = table.set_column(table.schema.get_field_index("text"), "text", [uneven])
+        rows = training_rows(table, Chat(loaded.processor, settings.instruction))
+        trainer = backend.trainer(loaded, Training(rows, settings, batching_of(settings), tmp_path))
+        trainer.train()
+        norms.append((trainer.state.log_history[0]["loss"], trainer.state.log_history[0]["grad_norm"]))
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
 
 def test_a_trial_in_bf16_trains_and_judges(prepared: dict[str, Door], family_name: str) -> None:
@@ -161,7 +226,7 @@ def test_evaluations_on_the_way_use_few_rows_that_do_not_depend_on_the_seed(prep
         evaluation_subset(door.folder / "prepare", TrainSettings(**door.settings(seed=seed, eval_samples=samples)))
         for seed, samples in ((1, 3), (2, 3), (1, 100))
     ]
-    assert subsets[0] == subsets[1]
+    assert list(subsets[0]) == list(subsets[1])
     assert len(subsets[0]) == 3
     assert [row.text for row in subsets[2]] == WORDS["validation"]
 
@@ -171,7 +236,7 @@ def test_a_trial_shows_its_progress(prepared: dict[str, Door]) -> None:
     assert door.run(door.job("trial", door.settings(), "progress")) == 0
     shown = door.said("progress")
     assert shown[0]["phase"] == "load"
-    assert {values["phase"] for values in shown} == {"load", "train", "final evaluation", "save"}
+    assert {values["phase"] for values in shown} == {"load", "train", "save", "final evaluation", "report"}
     last = shown[-1]
     assert last["reference"] in WORDS["holdout"]
     assert {"prediction", "loss", "it_per_s", "tokens_per_s", "memory_bytes"} <= last.keys()
