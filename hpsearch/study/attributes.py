@@ -3,8 +3,11 @@
 # Of a study
 DEFINITION = "hps:definition"  # the resolved definition, flat JSON: what `resume` uses
 TARGET = "hps:target"  # int, or None: finished trials asked for by --n-trials or --add-trials
+GPU_HOURS = "hps:gpu_hours"  # float, or None: GPU-hours its trials may spend, asked for by --gpu-hours
+WARM_START = "hps:warm_start"  # what is taken over from another study (warm_start.py)
 PREPARED = "hps:prepared"  # what the prepare job found: data fingerprint, rows, base metrics, versions
 ID = "hps:id"  # what tells a study from another one of its name; its folder holds the same
+EPOCH = "hps:epoch"  # int from 1: how many runs have held the study's lease
 WORKING_DIR = "hps:working_dir"  # absolute path: where a command's relative words lead from
 
 # Of a trial
@@ -16,5 +19,12 @@ ROOT = "hps:root"  # int: number of the trial this one repeats (itself in a firs
 ATTEMPT = "hps:attempt"  # int from 1
 RETRY_OF = "hps:retry_of"  # int: number of the trial just before it in the chain
 IS_DEFAULT = "hps:default"  # true: the study's default configuration
+CARRIED = "hps:carried"  # int: number of the other study's trial whose point this one tries
+TRY_FIRST = "hps:try_first"  # why it was tried before the sampler was asked: one of FIRST
 DURATION = "hps:duration_s"  # float, seconds the process tree lived
+GPUS = "hps:gpus"  # int from 1: GPUs of its slot; 1 for a slot that names none
 FOLDER = "hps:folder"  # the trial's folder, relative to the study's
+DEVICE = "hps:device"  # the kind of GPU and software it ran on; absent where that is not known
+NOT_TRIED = "hps:not_tried"  # true: it was sure to run out of device memory, so it was told that and never launched
+
+FIRST = ("known good", "named in try_first")

@@ -7,12 +7,21 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.crash_points import reached
 from hpsearch.definitions.names import is_study_name
 from hpsearch.errors import UsageError
+from hpsearch.study.private import make_folder
+from hpsearch.trials.folder import sync
+
+CHECKPOINTS = "checkpoints"
+MARKER = ".study"  # in a study's folder: the study's id
+_HALF_WRITTEN = re.compile(r"\..*\.json\..*\.tmp")  # what write_json writes before it renames
+_OF_A_TRIAL = re.compile(r"trial_\d+|attempt-\d+")  # folders with such files
 
 
 @dataclass(frozen=True)
@@ -55,17 +64,35 @@ class StudyFolders:
         """The folder of one attempt: the trial's own for the first, attempt-N in it for the others."""
         return self.trial(root) if attempt == 1 else self.trial(root) / f"attempt-{attempt}"
 
+    def checkpoints(self, root: int) -> Path:
+        """Where a trial's attempts leave what the next one goes on from."""
+        return self.trial(root) / CHECKPOINTS
+
+    def drop_half_written(self) -> None:
+        """Take away what a dead runner was about to give a name (``write_json``)."""
+        folders = [str(self.root)]
+        while folders:
+            folder = folders.pop()
+            for name in _names(folder):
+                if _HALF_WRITTEN.fullmatch(name):
+                    Path(folder, name).unlink(missing_ok=True)
+                elif _OF_A_TRIAL.fullmatch(name):
+                    folders.append(f"{folder}/{name}")
+
     def claim(self, study_id: str) -> None:
         """Make the folder, readable by its owner alone, for the study with this id.
 
         Raises:
             UsageError: it holds the results of another study, or cannot be made.
         """
-        marker = self.root / ".study"
+        marker = self.root / MARKER
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not marker.exists():
-                marker.write_text(study_id + "\n", encoding="utf-8")
+            make_folder(self.root)
+            if marker.is_file() and not marker.stat().st_size:  # a run died while it wrote it
+                marker.unlink()
+            # "x" goes through no link, not even through one that leads nowhere
+            with suppress(FileExistsError), marker.open("x", encoding="utf-8") as file:
+                file.write(study_id + "\n")
             owner = marker.read_text(encoding="utf-8").strip()
         except OSError as error:
             remedy = "choose another --study name or --base-output-dir"
@@ -76,10 +103,38 @@ class StudyFolders:
                 "move the folder away, or choose another --study name or --base-output-dir",
             )
 
+    @property
+    def claimed_for(self) -> str:
+        """The id of the study that the folder was claimed for, where nothing else came of that; else empty."""
+        try:
+            if [path.name for path in self.root.iterdir()] == [MARKER]:
+                return (self.root / MARKER).read_text(encoding="utf-8").strip()
+        except OSError:
+            pass
+        return ""
+
+
+def _names(folder: str) -> list[str]:
+    """What lies in a folder; nothing where there is none. Of thousands of folders, pathlib takes ten times as long."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return []
+
 
 def study_folders(base: Path, study: str) -> StudyFolders:
-    """The folders of a study under the base output directory."""
-    return StudyFolders(base / folder_name(study), study)
+    """The folders of a study under the base output directory.
+
+    Raises:
+        UsageError: a symbolic link in the study's place leads elsewhere.
+    """
+    root = base / folder_name(study)
+    if not root.resolve().is_relative_to(base.resolve()):
+        raise UsageError(
+            f"a study's folder lies in the folder of studies, but {root} leads to {root.resolve()}",
+            "move the link away, or name the folder above that one with --base-output-dir",
+        )
+    return StudyFolders(root, study)
 
 
 def folder_name(study: str) -> str:
@@ -91,16 +146,23 @@ def folder_name(study: str) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON to ``path`` in one step: a reader finds the old file or the new one, also after a power loss."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write JSON to ``path`` as ``write_text`` does."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``path`` in one step: a reader finds the old file or the new one, also after a power loss."""
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
-        file.write("\n")
+    temporary.unlink(missing_ok=True)
+    with temporary.open("x", encoding="utf-8") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    reached("file-written")
     temporary.replace(path)
-    _sync_folder(path.parent)
+    reached("file-renamed")
+    sync(str(path.parent))
 
 
 def publish_folder(staged: Path, link: Path) -> None:
@@ -114,15 +176,7 @@ def publish_folder(staged: Path, link: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(hidden.name, target_is_directory=True)
     temporary.replace(link)
-    _sync_folder(link.parent)
+    sync(str(link.parent))
     for old in link.parent.glob(f".{link.name}-*"):
         if old != hidden:
             shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,45 +1,36 @@
 """One live runner per study: whoever holds the lease knows that every RUNNING trial of a former owner is dead.
 
 On SQLite the lease is an flock on ``<database>.<study>.lock``, which the kernel gives up with its process, so no clock
-and no grace period is needed. The file's text names the owner for those who are refused.
+and no grace period is needed. The file's text names the owner for those who are refused. On PostgreSQL it is a lock of
+the server's (advisory.py).
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
-import socket
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
 
 from hpsearch.errors import StorageError, StudyOwned, UsageError
+from hpsearch.study.advisory import AdvisoryLease, live_advisory_owner
+from hpsearch.study.folders import folder_name
+from hpsearch.study.owner import Owner, owned_by
+from hpsearch.study.postgres import is_postgres
+from hpsearch.study.private import make_folder, open_private
 from hpsearch.study.storage import sqlite_path
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who holds a lease: process, machine, since when (ISO 8601, UTC), and when the process started (kernel ticks)."""
-
-    pid: int
-    host: str
-    since: str
-    start_ticks: int
-
-    @staticmethod
-    def this_process() -> Owner:
-        """The running process as an owner."""
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        return Owner(os.getpid(), socket.gethostname(), since, start_ticks(os.getpid()))
+from hpsearch.study.table_lock import NOT_WRITTEN, no_locks
 
 
 class Lease(Protocol):
     """A held lease. It is given up on leaving its ``with`` block, or with its process."""
 
     def __enter__(self) -> Lease: ...
+
+    def check(self) -> None:
+        """Make sure that it is still held. Raises StudyOwned where another process has it."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -66,13 +57,19 @@ class FileLease:
         except BlockingIOError as error:
             owner = _read_owner(self.path)
             file.close()
-            raise StudyOwned(_owned_by(owner), "wait for it, or end it with `hpsearch stop`") from error
+            raise StudyOwned(owned_by(owner), "wait for it, or end it with `hpsearch stop`") from error
+        except OSError as error:
+            file.close()
+            raise no_locks(self.path, error) from error
         file.seek(0)
         file.truncate()
         file.write(json.dumps(asdict(Owner.this_process())))
         file.flush()
         self._file = file
         return self
+
+    def check(self) -> None:
+        """Nothing to do: the kernel keeps the lock as long as the process lives."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -85,8 +82,19 @@ class FileLease:
 
 
 def lease_for(url: str, study: str) -> Lease:
-    """The lease of ``study`` in the storage at ``url``, not yet taken."""
+    """The lease of ``study`` in the storage at ``url``, not yet taken.
+
+    Raises:
+        UsageError: a study cannot be run in a storage of this kind.
+    """
+    if is_postgres(url):
+        return AdvisoryLease(url, study)
     return FileLease(lock_path(url, study))
+
+
+def can_be_run(url: str) -> bool:
+    """Whether studies can be run in a storage of this kind; others can be read."""
+    return is_postgres(url) or sqlite_path(url) is not None
 
 
 def lock_path(url: str, study: str) -> Path:
@@ -98,14 +106,16 @@ def lock_path(url: str, study: str) -> Path:
     database = sqlite_path(url)
     if database is None:
         raise UsageError(
-            "hpsearch runs studies in SQLite for now", "name a storage such as sqlite:///studies/hpsearch.db"
+            "hpsearch runs studies in SQLite or PostgreSQL", "name a storage such as sqlite:///studies/hpsearch.db"
         )
     database = database.resolve()  # one lock for one file, however its path is written
-    return database.with_name(f"{database.name}.{study}.lock")
+    return database.with_name(f"{database.name}.{folder_name(study)}.lock")
 
 
 def live_owner(url: str, study: str) -> Owner | None:
     """Who runs ``study`` now, or None."""
+    if is_postgres(url):
+        return live_advisory_owner(url, study)
     path = lock_path(url, study)
     if not path.exists():
         return None
@@ -117,23 +127,12 @@ def live_owner(url: str, study: str) -> Owner | None:
     return None
 
 
-def start_ticks(pid: int) -> int:
-    """When process ``pid`` started, in kernel ticks since boot; 0 where that cannot be read.
-
-    Together with the pid it names a process for good: pids are used again, these pairs are not.
-    """
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
 def _open_lock(path: Path) -> IO[str]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="utf-8")
+        make_folder(path.parent)
+        return open_private(path)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", "make its folder writable") from error
+        raise StorageError(f"cannot write {path}: {error.strerror}", NOT_WRITTEN) from error
 
 
 def _read_owner(path: Path) -> Owner | None:
@@ -141,9 +140,3 @@ def _read_owner(path: Path) -> Owner | None:
         return Owner(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _owned_by(owner: Owner | None) -> str:
-    if owner is None:
-        return "another runner holds this study"
-    return f"the study is owned by pid {owner.pid} on {owner.host} since {owner.since}"

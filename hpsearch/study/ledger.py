@@ -8,28 +8,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna import Study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.definitions.conditions import active
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.study import attributes as attrs
-from hpsearch.study.records import attempt_of, root_of, spent_retries
+from hpsearch.study.records import attempt_of, root_of
 from hpsearch.study.sampling import params_of, queue
+from hpsearch.study.tally import Tally
+from hpsearch.study.writer import Writer
 from hpsearch.trials.causes import VERDICTS, Again, Cause
 from hpsearch.trials.job import Outcome, encode_values
+
+# Attributes that a trial's retry has too: why its configuration is tried.
+_INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """A study, its storage and its definition."""
+    """A study, its storage and its definition. Where a ``writer`` makes the changes, ``storage`` answers before they
+    are made."""
 
     study: Study
     storage: BaseStorage
     definition: StudyDefinition
+    writer: Writer | None = None
+    _tally: Tally = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tally", Tally(self.definition.objective.direction))
+
+    @property
+    def tally(self) -> Tally:
+        """Counts over the study's trials as they are now."""
+        return self._tally.take(self.trials())
+
+    def settle(self, seconds: float | None = None) -> bool:
+        """Wait until every change is safe from this process's death; whether they are, after so many seconds at most.
+        Raises what keeps them from the storage."""
+        return self.writer is None or self.writer.settle(seconds)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Make a trial and what fills it meanwhile in one transaction."""
+        return nullcontext() if self.writer is None else self.writer.together()
+
+    def check(self) -> None:
+        """Raise what keeps changes from the storage: the lease is lost, or it stayed away too long."""
+        if self.writer is not None:
+            self.writer.check()
+
+    def notices(self) -> list[str]:
+        """What there is to say of the storage since the last call."""
+        return [] if self.writer is None else self.writer.notices()
 
     def trials(self, *states: TrialState) -> Sequence[FrozenTrial]:
         """The study's trials in order of number; only those in ``states`` where any are given."""
@@ -49,6 +85,13 @@ class Ledger:
         self.storage.set_trial_intermediate_value(self._id(number), step, value)
         return bool(self.study.pruner.prune(self.study, self.trial(number)))
 
+    def take_over_reports(self, number: int, before: int) -> None:
+        """Give a trial that went on from a checkpoint what its last attempt had reported at earlier steps."""
+        former = self.trial(number).user_attrs.get(attrs.RETRY_OF)
+        for step, value in sorted(self.trial(former).intermediate_values.items()) if former is not None else ():
+            if step < before and math.isfinite(value):
+                self.storage.set_trial_intermediate_value(self._id(number), step, value)
+
     def tell(self, number: int, outcome: Outcome) -> int | None:
         """Tell a running trial's outcome, and queue its configuration again where its cause says so.
 
@@ -64,24 +107,30 @@ class Ledger:
         self.study.tell(number, value, state=TrialState[verdict.state], skip_if_finished=True)
         return self.requeue(self.trial(number), outcome.cause)
 
+    def refuse(self, number: int, why: str) -> None:
+        """Tell a trial that is not launched, as it is sure to run out of device memory, as one that did."""
+        self.note(number, {attrs.NOT_TRIED: True})
+        self.tell(number, Outcome(Cause.CUDA_OOM, message=why))
+
     def requeue(self, trial: FrozenTrial, cause: Cause) -> int | None:
         """Queue the configuration of ``trial`` again, once, if ``cause`` asks for it and retries are left.
 
         Returns:
             Which attempt was queued, or None.
         """
-        again, root, trials = VERDICTS[cause].again, root_of(trial), self.trials()
+        again, root, tally = VERDICTS[cause].again, root_of(trial), self.tally
         params = params_of(trial)
-        if again is Again.NEVER or not set(self.definition.search_space) <= set(params):
+        searched = active(self.definition.search_space, params)
+        if again is Again.NEVER or not set(searched) <= set(params):
             return None
-        if any(other.user_attrs.get(attrs.RETRY_OF) == trial.number for other in trials):
+        if tally.is_repeated(trial.number):
             return None
-        if again is Again.LIMITED and spent_retries(trials, root) > self.definition.max_retries:
+        if again is Again.LIMITED and tally.spent_retries(root) > self.definition.max_retries:
             return None
         attempt = attempt_of(trial) + 1
         chain = {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.RETRY_OF: trial.number}
-        inherited = {key: trial.user_attrs[key] for key in (attrs.IS_DEFAULT,) if key in trial.user_attrs}
-        queue(self.study, {name: params[name] for name in self.definition.search_space}, inherited | chain)
+        inherited = {key: trial.user_attrs[key] for key in _INHERITED if key in trial.user_attrs}
+        queue(self.study, {name: params[name] for name in searched}, inherited | chain)
         return attempt
 
     def _id(self, number: int) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.study import attributes as attrs
-from hpsearch.trials.causes import VERDICTS, Again, Cause
+from hpsearch.trials.causes import Cause
 from hpsearch.trials.job import LARGEST
+
+_CAUSES = {cause.value: cause for cause in Cause}
 
 
 def cause_of(trial: FrozenTrial) -> Cause | None:
     """Why a trial ended; None while it runs, or where another program told it."""
     value = trial.user_attrs.get(attrs.OUTCOME)
-    return Cause(value) if value in {cause.value for cause in Cause} else None
+    return _CAUSES.get(value) if isinstance(value, str) else None
 
 
 def root_of(trial: FrozenTrial) -> int:
@@ -29,19 +31,13 @@ def attempt_of(trial: FrozenTrial) -> int:
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards the study's target of finished trials."""
-    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    """Whether a trial counts towards the study's target of finished trials: not one that was never launched."""
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and attrs.NOT_TRIED not in trial.user_attrs
 
 
 def finished(trials: Iterable[FrozenTrial]) -> int:
     """How many trials count towards the target."""
     return sum(counts(trial) for trial in trials)
-
-
-def spent_retries(trials: Sequence[FrozenTrial], root: int) -> int:
-    """How many attempts at a configuration ended with a cause that spends ``max_retries``."""
-    causes = [cause_of(trial) for trial in trials if root_of(trial) == root]
-    return sum(cause is not None and VERDICTS[cause].again is Again.LIMITED for cause in causes)
 
 
 def best_trial(trials: Iterable[FrozenTrial], direction: str) -> FrozenTrial | None:

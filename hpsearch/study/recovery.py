@@ -13,6 +13,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.crash_points import reached
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.ledger import Ledger, settled
@@ -21,7 +22,7 @@ from hpsearch.study.results import write_trial_results
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import Executor
 from hpsearch.trials.job import Job, Outcome
-from hpsearch.trials.names import OUTCOME_FILE
+from hpsearch.trials.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
 
 
 @dataclass
@@ -45,10 +46,14 @@ class Repairs:
 
 def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Repairs:
     """Leave no process and no RUNNING trial of a dead runner, and lose no result."""
+    reached("sweep-begun")
     repairs = Repairs(swept=executor.sweep(ledger.study.study_name))
+    reached("sweep-done")
+    folders.drop_half_written()
     for trial in ledger.trials(TrialState.RUNNING):
         outcome = _outcome_of(ledger, folders, trial)
         attempt = ledger.tell(trial.number, outcome)
+        reached("lost-told")
         _write_results(folders, outcome, ledger.trial(trial.number))
         if attempt is not None:
             repairs.requeued.append(trial.number)
@@ -63,10 +68,21 @@ def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Repair
 
 def _outcome_of(ledger: Ledger, folders: StudyFolders, trial: FrozenTrial) -> Outcome:
     launched = attrs.FOLDER in trial.user_attrs
-    stored = read_outcome(folders.attempt(root_of(trial), attempt_of(trial))) if launched else None
+    folder = folders.attempt(root_of(trial), attempt_of(trial))
+    stored = read_outcome(folder) if launched else None
     if stored is None:
-        return Outcome(Cause.LOST, message="its runner died")
+        return Outcome(Cause.LOST, message="its runner died", duration_s=_seen_s(folder) if launched else 0.0)
     return settled(stored, ledger.definition.objective.metric)
+
+
+def _seen_s(folder: Path) -> float:
+    """Seconds from a trial's launch to the last that was heard of it: the least that it took."""
+    try:
+        began = (folder / JOB_FILE).stat().st_mtime
+        heard = [(folder / name).stat().st_mtime for name in (LOG_FILE, METRICS_FILE) if (folder / name).exists()]
+    except OSError:
+        return 0.0
+    return max([0.0, *(each - began for each in heard)])
 
 
 def _write_results(folders: StudyFolders, outcome: Outcome, trial: FrozenTrial) -> None:

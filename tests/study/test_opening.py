@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
+from hpsearch.study.folders import study_folders
 from hpsearch.study.opening import open_study, settle_target
 from hpsearch.study.sampling import Planner, queue_default
 from hpsearch.study.storage import open_storage
@@ -87,3 +88,16 @@ def test_the_target_is_the_last_that_was_named(storage: BaseStorage) -> None:
     assert settle_target(open_study(storage, "a", defined(n_trials=9)), None, None) == 9
     assert settle_target(open_study(storage, "a", defined(n_trials=9)), None, 2) == 2
     assert settle_target(open_study(storage, "a", defined(n_trials=9)), None, None) == 2
+
+
+def test_a_folder_whose_claim_was_broken_off_can_be_claimed(tmp_path: Path) -> None:
+    folders = study_folders(tmp_path, "a")
+    folders.root.mkdir()
+    (folders.root / ".study").touch()  # the run died before it wrote the id
+    assert folders.claimed_for == ""
+    folders.claim("one")
+    assert folders.claimed_for == "one"
+    (folders.root / "trial_0").mkdir()
+    assert folders.claimed_for == "", "something came of it"
+    with pytest.raises(UsageError, match="holds the results of another study"):
+        folders.claim("two")

@@ -10,10 +10,14 @@ import optuna
 import pytest
 
 from hpsearch.errors import StorageError, UsageError
+from hpsearch.study import mounts
 from hpsearch.study.storage import default_url, masked, open_storage, sqlite_path, storage_errors
 
 
-def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(tmp_path: Path) -> None:
+def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "none")  # on whatever disk the tests lie
     url = default_url(tmp_path / "new" / "folder")
     storage = open_storage(url, create=True)
     optuna.create_study(study_name="a", storage=storage)
@@ -21,7 +25,7 @@ def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(tmp_path: Path) 
     assert path is not None
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    engine = storage._backend.engine  # type: ignore[attr-defined]
+    engine = storage.engine
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
@@ -39,7 +43,7 @@ def test_damage_is_named_in_one_line(tmp_path: Path, damage: object, words: str)
     url = f"sqlite:///{path}"
     storage = open_storage(url, create=True)
     optuna.create_study(study_name="a", storage=storage)
-    storage._backend.engine.dispose()  # type: ignore[attr-defined]
+    storage.engine.dispose()
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(StorageError) as caught, storage_errors(url):
         opened = open_storage(url)
