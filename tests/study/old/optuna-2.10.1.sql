@@ -1,0 +1,133 @@
+BEGIN TRANSACTION;
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "alembic_version" VALUES('v2.6.0.a');
+CREATE TABLE studies (
+	study_id INTEGER NOT NULL, 
+	study_name VARCHAR(512) NOT NULL, 
+	PRIMARY KEY (study_id)
+);
+INSERT INTO "studies" VALUES(1,'old');
+CREATE TABLE study_directions (
+	study_direction_id INTEGER NOT NULL, 
+	direction VARCHAR(8) NOT NULL, 
+	study_id INTEGER NOT NULL, 
+	objective INTEGER NOT NULL, 
+	PRIMARY KEY (study_direction_id), 
+	UNIQUE (study_id, objective), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+INSERT INTO "study_directions" VALUES(1,'MINIMIZE',1,0);
+CREATE TABLE study_system_attributes (
+	study_system_attribute_id INTEGER NOT NULL, 
+	study_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (study_system_attribute_id), 
+	UNIQUE (study_id, "key"), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+CREATE TABLE study_user_attributes (
+	study_user_attribute_id INTEGER NOT NULL, 
+	study_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (study_user_attribute_id), 
+	UNIQUE (study_id, "key"), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+INSERT INTO "study_user_attributes" VALUES(1,1,'by','"optuna 2.10.1"');
+CREATE TABLE trial_heartbeats (
+	trial_heartbeat_id INTEGER NOT NULL, 
+	trial_id INTEGER NOT NULL, 
+	heartbeat DATETIME NOT NULL, 
+	PRIMARY KEY (trial_heartbeat_id), 
+	UNIQUE (trial_id), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE trial_intermediate_values (
+	trial_intermediate_value_id INTEGER NOT NULL, 
+	trial_id INTEGER NOT NULL, 
+	step INTEGER NOT NULL, 
+	intermediate_value FLOAT NOT NULL, 
+	PRIMARY KEY (trial_intermediate_value_id), 
+	UNIQUE (trial_id, step), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+INSERT INTO "trial_intermediate_values" VALUES(1,1,1,6.8002126757933160331e-05);
+INSERT INTO "trial_intermediate_values" VALUES(2,2,1,6.50487959683730752706e-04);
+INSERT INTO "trial_intermediate_values" VALUES(3,3,1,3.53324539531920869947e-05);
+CREATE TABLE trial_params (
+	param_id INTEGER NOT NULL, 
+	trial_id INTEGER, 
+	param_name VARCHAR(512), 
+	param_value FLOAT, 
+	distribution_json TEXT, 
+	PRIMARY KEY (param_id), 
+	UNIQUE (trial_id, param_name), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+INSERT INTO "trial_params" VALUES(1,1,'learning_rate',6.8002126757933160331e-05,'{"name": "LogUniformDistribution", "attributes": {"low": 1e-05, "high": 0.001}}');
+INSERT INTO "trial_params" VALUES(2,1,'lora_r',1.0,'{"name": "CategoricalDistribution", "attributes": {"choices": [8, 16]}}');
+INSERT INTO "trial_params" VALUES(3,2,'learning_rate',6.50487959683730752706e-04,'{"name": "LogUniformDistribution", "attributes": {"low": 1e-05, "high": 0.001}}');
+INSERT INTO "trial_params" VALUES(4,2,'lora_r',0.0,'{"name": "CategoricalDistribution", "attributes": {"choices": [8, 16]}}');
+INSERT INTO "trial_params" VALUES(5,3,'learning_rate',3.53324539531920869947e-05,'{"name": "LogUniformDistribution", "attributes": {"low": 1e-05, "high": 0.001}}');
+INSERT INTO "trial_params" VALUES(6,3,'lora_r',0.0,'{"name": "CategoricalDistribution", "attributes": {"choices": [8, 16]}}');
+CREATE TABLE trial_system_attributes (
+	trial_system_attribute_id INTEGER NOT NULL, 
+	trial_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (trial_system_attribute_id), 
+	UNIQUE (trial_id, "key"), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE trial_user_attributes (
+	trial_user_attribute_id INTEGER NOT NULL, 
+	trial_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (trial_user_attribute_id), 
+	UNIQUE (trial_id, "key"), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+INSERT INTO "trial_user_attributes" VALUES(1,1,'n','0');
+INSERT INTO "trial_user_attributes" VALUES(2,2,'n','1');
+INSERT INTO "trial_user_attributes" VALUES(3,3,'n','2');
+CREATE TABLE trial_values (
+	trial_value_id INTEGER NOT NULL, 
+	trial_id INTEGER NOT NULL, 
+	objective INTEGER NOT NULL, 
+	value FLOAT NOT NULL, 
+	PRIMARY KEY (trial_value_id), 
+	UNIQUE (trial_id, objective), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+INSERT INTO "trial_values" VALUES(1,1,0,1.08803402812693056529e-03);
+INSERT INTO "trial_values" VALUES(2,2,0,5.20390367746984602165e-03);
+INSERT INTO "trial_values" VALUES(3,3,0,2.82659631625536695957e-04);
+CREATE TABLE trials (
+	trial_id INTEGER NOT NULL, 
+	number INTEGER, 
+	study_id INTEGER, 
+	state VARCHAR(8) NOT NULL, 
+	datetime_start DATETIME, 
+	datetime_complete DATETIME, 
+	PRIMARY KEY (trial_id), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+INSERT INTO "trials" VALUES(1,0,1,'COMPLETE','2026-11-21 21:06:11.556872','2026-11-21 21:06:11.679608');
+INSERT INTO "trials" VALUES(2,1,1,'COMPLETE','2026-11-21 21:06:11.710228','2026-11-21 21:06:11.799525');
+INSERT INTO "trials" VALUES(3,2,1,'COMPLETE','2026-11-21 21:06:11.822092','2026-11-21 21:06:11.923484');
+CREATE TABLE version_info (
+	version_info_id INTEGER NOT NULL, 
+	schema_version INTEGER, 
+	library_version VARCHAR(256), 
+	PRIMARY KEY (version_info_id), 
+	CHECK (version_info_id=1)
+);
+INSERT INTO "version_info" VALUES(1,12,'2.10.1');
+CREATE UNIQUE INDEX ix_studies_study_name ON studies (study_name);
+COMMIT;
