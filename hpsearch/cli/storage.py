@@ -1,0 +1,89 @@
+"""hpsearch storage copy, hpsearch storage upgrade."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hpsearch.cli.options import SETTINGS, command, storage_options, study_option, without_password
+from hpsearch.errors import UsageError
+from hpsearch.study.storage import STORAGE_VARIABLE
+
+
+@click.group(context_settings=SETTINGS)
+def storage() -> None:
+    """Move studies between storages, and upgrade what an older Optuna made."""
+
+
+@command(
+    "hpsearch storage copy --study gemma-ocr --to sqlite:////backup/searches.db",
+    "hpsearch storage copy --study gemma-ocr --from sqlite:///studies/hpsearch.db",
+    name="copy",
+)
+@study_option(required=True)
+@click.option(
+    "--from",
+    "source",
+    metavar="URL",
+    callback=without_password,
+    help="The storage that has it. [default: hpsearch.db in the folder of studies]",
+)
+@click.option(
+    "--to",
+    "target",
+    metavar="URL",
+    callback=without_password,
+    help=f"The storage that gets it. [default: what {STORAGE_VARIABLE} names]",
+)
+@click.option(
+    "--base-output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("studies"),
+    help="Folder of studies.",
+)
+def copy(study: str, source: str | None, target: str | None, base_output_dir: Path) -> int:
+    """Copy a study to another storage, trial for trial, whole or not at all.
+
+    It stays where it was, too. Go on with it in one of them only: with its folder it is the same study.
+    """
+    import os
+
+    from hpsearch.study.copying import copy_study
+    from hpsearch.study.storage import default_url, masked
+
+    target = target or os.environ.get(STORAGE_VARIABLE)
+    if not target:
+        raise UsageError(
+            "a study is copied somewhere, but --to is not given", f"name a storage, or set {STORAGE_VARIABLE}"
+        )
+    count = copy_study(study, source or default_url(base_output_dir), target)
+    click.echo(f"{study}: {count} trials copied to {masked(target)}")
+    return 0
+
+
+@command(
+    "hpsearch storage upgrade",
+    "hpsearch storage upgrade --storage sqlite:////data/searches.db",
+    name="upgrade",
+)
+@storage_options
+def upgrade(storage: str | None, base_output_dir: Path) -> int:
+    """Bring a SQLite file that an older Optuna made to the tables of this one.
+
+    A copy of the file is kept beside it; when the upgrade fails, the file is as it was.
+    """
+    from hpsearch.study.storage import default_url, masked
+    from hpsearch.study.upgrading import upgrade_storage
+
+    url = storage or default_url(base_output_dir)
+    done = upgrade_storage(url)
+    if done.copy is None:
+        click.echo(f"nothing to do: {masked(url)} has the tables of this Optuna ({done.after})")
+    else:
+        click.echo(f"{masked(url)} is upgraded from {done.before} to {done.after}; what it was is kept in {done.copy}")
+    return 0
+
+
+storage.add_command(copy)
+storage.add_command(upgrade)
