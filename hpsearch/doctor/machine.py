@@ -8,16 +8,18 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hpsearch.doctor.driver import Gpu, Holder
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.sizes import GB, shown, studies_bytes, weights_bytes
 from hpsearch.trials.diagnosis import Finding, ok, red, warning
+from hpsearch.trials.driver import Gpu, Holder
+from hpsearch.trials.settings import SHARED_MEMORY_BYTES
 
 # torch's oldest CUDA 12 wheels need this driver (docs.nvidia.com/cuda/cuda-toolkit-release-notes).
 OLDEST_DRIVER, OLDEST_CUDA = "525", 12
 BUSY_SHARE = 0.1  # of a GPU's memory in use, from which it is worth a warning
 LITTLE_DISK = 2 * GB  # beside what the study itself needs
 LITTLE_MEMORY = 4 * GB  # what the libraries, the rows and one process more take
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Docker gives a container 64 MB of it
 BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome", "microsoft-edge")
 
 
@@ -116,6 +118,19 @@ def memory(patient: Patient) -> Iterator[Finding]:
         yield warning("memory", text, "end other programs: a fine-tune may be killed for memory")
     else:
         yield ok("memory", text)
+
+
+def shared_memory(patient: Patient, shared: Path = SHARED_MEMORY) -> Iterator[Finding]:
+    """Room for the processes that prepare batches beside a GPU."""
+    if not patient.driver.gpus or not shared.is_dir():
+        return
+    free = shutil.disk_usage(shared).free
+    text = f"{shown(free)} free in {shared}"
+    if free < SHARED_MEMORY_BYTES:
+        text += f", under {shown(SHARED_MEMORY_BYTES)}: trials prepare their batches themselves, and the GPU waits"
+        yield warning("shared memory", text, "start the container with more of it: docker run --shm-size=8g")
+    else:
+        yield ok("shared memory", text)
 
 
 def read_memory(meminfo: Path) -> tuple[int, int]:

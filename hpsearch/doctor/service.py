@@ -10,7 +10,6 @@ from typing import Any
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.loading import load_definition
 from hpsearch.doctor import machine, packages, study
-from hpsearch.doctor.driver import find_driver
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.trainer import CHECKS, Answer, ask
 from hpsearch.errors import HpsearchError, StorageError
@@ -18,6 +17,7 @@ from hpsearch.study.options import RunOptions
 from hpsearch.study.resolving import resolve
 from hpsearch.study.trainer import Trainer, named_python
 from hpsearch.trials.diagnosis import Finding, Level, Question
+from hpsearch.trials.driver import find_driver
 from hpsearch.trials.environment import build_environment
 
 TIMEOUT_S = 60.0  # for one check: torch from a slow network disk takes half a minute to import
@@ -27,6 +27,7 @@ Check = Callable[[Patient], Iterable[Finding]]
 BEFORE: tuple[Check, ...] = (packages.python, packages.packages, machine.driver, machine.gpus)
 AFTER: tuple[Check, ...] = (
     machine.memory,
+    machine.shared_memory,
     machine.disk,
     study.definition,
     study.program,
@@ -84,7 +85,7 @@ def _resolved(options: RunOptions) -> tuple[str, StudyDefinition]:
 
 def _trainer(patient: Patient, environ: Mapping[str, str]) -> str:
     """The interpreter that would run the study's jobs."""
-    named = patient.definition.trainer_python if patient.definition else None
+    named = patient.definition.trainer_python if patient.definition else patient.options.trainer_python
     return Trainer(named_python(named, environ)).python
 
 
@@ -103,6 +104,7 @@ def _question(patient: Patient, python: str) -> Question:
         checks=CHECKS,
         settings=patient.settings,
         searched=searched,
+        variations=patient.definition.variations() if patient.definition else [],
         gpus=tuple(gpu.name for gpu in patient.driver.gpus),
         driver_cuda=patient.driver.cuda,
         requirements=packages.training_requirements(),

@@ -16,7 +16,9 @@ from hpsearch.errors import HpsearchError, UsageError
 from hpsearch.ocr.places import hub_id
 from hpsearch.ocr.samples import data_files
 from hpsearch.study.jobs import JobMaker, require_program
-from hpsearch.study.storage import masked, open_storage, sqlite_path
+from hpsearch.study.postgres import ask, connect, is_postgres
+from hpsearch.study.sqlite import network_warning, require_sound
+from hpsearch.study.storage import masked, open_storage, sqlite_path, storage_errors
 from hpsearch.trials.diagnosis import Finding, ok, red, warning
 
 LOCK_WAIT_S = 2.0
@@ -85,17 +87,39 @@ def storage(patient: Patient) -> Iterator[Finding]:
     url = patient.options.url
     try:
         path = sqlite_path(url)
-        if path is None:
-            open_storage(url)
-            remedy = "leave out --storage, or name sqlite:///FILE: only SQLite can be searched on"
-            yield red("storage", f"{masked(url)} can be opened, but not searched on", remedy)
-        elif not path.exists():
-            yield _can_be_made(path)
+        if is_postgres(url):
+            yield _server(url)
+        elif path is None:
+            remedy = "name sqlite:///FILE or postgresql://USER@HOST/NAME"
+            yield red("storage", f"{masked(url)} cannot be searched on", remedy)
         else:
-            open_storage(url)
-            yield _can_be_written(path)
+            yield from _file(url, path)
     except HpsearchError as error:
         yield red("storage", error.what, error.remedy or "choose another --storage")
+
+
+def _file(url: str, path: Path) -> Iterator[Finding]:
+    if shared := network_warning(path):
+        yield warning("storage", *shared)
+    if not path.exists():
+        yield _can_be_made(path)
+        return
+    with storage_errors(url):
+        require_sound(path)
+    open_storage(url)
+    yield _can_be_written(path)
+
+
+def _server(url: str) -> Finding:
+    with storage_errors(url), connect(url) as connection:
+        ((there, may_make),) = ask(
+            connection,
+            "SELECT to_regclass('studies') IS NOT NULL, has_schema_privilege(current_schema(), 'CREATE')",
+        )
+    if there or may_make:
+        return ok("storage", f"{masked(url)} {'holds studies' if there else 'is empty, and studies can be made in it'}")
+    remedy = "let its owner run: GRANT CREATE ON SCHEMA public TO your user"
+    return red("storage", f"in {masked(url)} this user may not make tables", remedy)
 
 
 def _can_be_made(path: Path) -> Finding:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from hpsearch.doctor import machine
-from hpsearch.doctor.driver import Driver, find_driver
 from hpsearch.doctor.patient import Patient
 from hpsearch.study.options import RunOptions
 from hpsearch.trials.diagnosis import Finding, Level
-from tests.doctor.conftest import Plants, smi_answer
+from hpsearch.trials.driver import Driver, find_driver
+from tests.plants import Plants, smi_answer
 
 GIB = 1024**3
 H200 = {"name": "NVIDIA H200", "total": 143771, "free": 143354}
@@ -33,6 +33,9 @@ int nvmlSystemGetDriverVersion(char *text, unsigned int size) { strncpy(text, "5
 int nvmlDeviceGetCount_v2(unsigned int *count) { *count = 2; return 0; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device) { *device = &numbers[index]; return 0; }
 int nvmlDeviceGetName(void *device, char *text, unsigned int size) { strncpy(text, "NVIDIA L4", size); return 0; }
+int nvmlDeviceGetUUID(void *device, char *text, unsigned int size) {
+  strncpy(text, *(int *)device ? "GPU-1b" : "GPU-0a", size); return 0;
+}
 int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory) {
   memory->total = 24ULL << 30; memory->free = 20ULL << 30; memory->used = 4ULL << 30; return 0;
 }

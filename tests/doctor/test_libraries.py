@@ -13,7 +13,8 @@ from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import checks
 from hpsearch.training.doctor.libraries import unsloth
 from hpsearch.trials.diagnosis import Level, Question
-from tests.doctor.conftest import Doctor, Plants, smi_answer
+from tests.doctor.conftest import Doctor
+from tests.plants import Plants, smi_answer
 
 H200 = {"name": "NVIDIA H200", "total": 143771, "free": 143354}
 

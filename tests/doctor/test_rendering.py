@@ -14,7 +14,7 @@ import pytest
 
 from hpsearch.doctor.rendering import render
 from hpsearch.trials.diagnosis import Finding, Level, ok, red, warning
-from tests.doctor.conftest import ROOT
+from tests.plants import ROOT
 
 FINDINGS = (
     ok("python", "3.11.7"),

@@ -7,9 +7,11 @@ import shutil
 import socket
 import sqlite3
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,12 +19,14 @@ import pytest
 from hpsearch.assets import asset_path
 from hpsearch.definitions.loading import load_definition
 from hpsearch.doctor import machine, study
-from hpsearch.doctor.driver import Driver, read_smi
 from hpsearch.doctor.patient import Patient
+from hpsearch.doctor.trainer import ask
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor.__main__ import _ask
 from hpsearch.trials.diagnosis import Finding, Level, Question
-from tests.doctor.conftest import Doctor, Plants, smi_answer
+from hpsearch.trials.driver import Driver, read_smi
+from tests.doctor.conftest import Doctor
+from tests.plants import Plants, smi_answer
 from tests.training.hub import TOKEN, hub_of
 
 MODEL = asset_path("digits/gemma3")
@@ -56,6 +60,15 @@ def test_a_model_that_may_be_fetched_is_ok_and_is_not_fetched(doctor: Doctor, pl
     assert not list(plants.folder.glob("hub/**/*.safetensors"))
 
 
+def of_the_hub(plants: Plants, name: str, revision: str | None = None, **environment: str) -> Finding:
+    """What the training side finds of a model, in a process of its own."""
+    question = Question(checks=("token", "model"), settings={"model_name": name, "model_revision": revision})
+    answer = ask(question, sys.executable, {**plants.environment, **environment})
+    assert answer.ended == ["token", "model"]
+    (found,) = [each for each in answer.findings if each.check == "model"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("name", "token", "text", "remedy"),
     [
@@ -71,15 +84,14 @@ def test_a_model_that_may_be_fetched_is_ok_and_is_not_fetched(doctor: Doctor, pl
     ],
 )
 def test_each_refusal_of_the_hub_has_its_own_line(
-    doctor: Doctor, hub: str, name: str, token: str, text: str, remedy: str
+    plants: Plants, hub: str, name: str, token: str, text: str, remedy: str
 ) -> None:
     environment = {"HF_TOKEN": token} if token else {}
-    report = doctor(*DEMO, "--model-name", name, HF_ENDPOINT=hub, **environment)
-    found = report.of("model")
-    assert (report.exit_code, found.level) == (2, Level.RED)
+    found = of_the_hub(plants, name, HF_ENDPOINT=hub, **environment)
+    assert found.level is Level.RED
     assert text in found.text
     assert remedy in found.remedy
-    assert not token or token not in report.output
+    assert not token or token not in found.text + found.remedy
 
 
 def test_a_token_with_access_is_used_and_never_shown(doctor: Doctor, hub: str) -> None:
@@ -89,19 +101,19 @@ def test_a_token_with_access_is_used_and_never_shown(doctor: Doctor, hub: str) -
     assert TOKEN not in report.output
 
 
-def test_a_revision_that_is_not_there_is_named(doctor: Doctor, hub: str) -> None:
-    words = ("--model-name", "tiny/open", "--set", "model_revision=no-such")
-    assert doctor(*DEMO, *words, HF_ENDPOINT=hub).of("model").text == "tiny/open has no revision 'no-such'"
+def test_a_revision_that_is_not_there_is_named(plants: Plants, hub: str) -> None:
+    found = of_the_hub(plants, "tiny/open", "no-such", HF_ENDPOINT=hub)
+    assert found.text == "tiny/open has no revision 'no-such'"
 
 
-def test_no_network_is_a_line_of_its_own(doctor: Doctor) -> None:
+def test_no_network_is_a_line_of_its_own(plants: Plants) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and nobody listens there
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        found = doctor(*DEMO, "--model-name", "tiny/open", HF_ENDPOINT=address).of("model")
+        found = of_the_hub(plants, "tiny/open", HF_ENDPOINT=address)
     assert f"the Hub at {address} cannot be asked" in found.text
     assert "connect the network" in found.remedy
-    found = doctor(*DEMO, "--model-name", "tiny/open", HF_HUB_OFFLINE="1").of("model")
+    found = of_the_hub(plants, "tiny/open", HF_HUB_OFFLINE="1")
     assert found.text == "tiny/open is not downloaded, and HF_HUB_OFFLINE forbids to fetch it"
 
 
@@ -138,9 +150,12 @@ def test_a_folder_that_lacks_something_is_red(tmp_path: Path, name: str, content
 def test_a_broken_folder_is_a_red_line_of_the_command(doctor: Doctor, tmp_path: Path) -> None:
     folder = whole_model(tmp_path / "model")
     (folder / "tokenizer.json").unlink()
-    words = ("--model-name", str(folder), "--set", "model_revision=main")
-    assert doctor(*DEMO, *words[:2]).reds() == {"model"}
-    assert "model_revision names a revision of a Hub model" in doctor(*DEMO, *words).of("model").text
+    report = doctor(*DEMO, "--model-name", str(folder))
+    assert (report.exit_code, report.reds()) == (2, {"model"})
+    settings = {"model_name": str(folder), "model_revision": "main"}
+    (found,), _ = _ask("model", Question(settings=settings))
+    assert isinstance(found, Finding)
+    assert "model_revision names a revision of a Hub model" in found.text
 
 
 def grown(folder: Path, parameters: int) -> Path:
@@ -178,6 +193,18 @@ def test_who_holds_a_gpu_is_named_and_another_one_offered() -> None:
     four_bits = load_definition("gemma-ocr")
     first, _, _ = machine.gpus(Patient(RunOptions(), driver, definition=four_bits, facts={"parameters": 12.2e9}))
     assert first.level is Level.WARNING  # 8.5 GB
+
+
+def test_too_little_shared_memory_is_told_where_a_gpu_would_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = read_smi(smi_answer({"name": "NVIDIA L4", "total": 23034, "free": 22500}))
+    for free, level in ((64 * 2**20, Level.WARNING), (8 * 2**30, Level.OK)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        (found,) = machine.shared_memory(Patient(RunOptions(), driver), tmp_path)
+        assert (found.check, found.level) == ("shared memory", level)
+    assert "--shm-size" not in found.remedy
+    assert list(machine.shared_memory(Patient(RunOptions(), Driver()), tmp_path)) == []
 
 
 def test_a_model_too_large_for_the_host_is_red(doctor: Doctor, tmp_path: Path) -> None:

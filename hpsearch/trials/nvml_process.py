@@ -57,12 +57,19 @@ def _answer(library: Any) -> dict[str, Any]:
 
 
 def _device(library: Any, number: int) -> dict[str, Any]:
-    device, memory, name = ctypes.c_void_p(), _Memory(), ctypes.create_string_buffer(_TEXT_BYTES)
+    device, memory = ctypes.c_void_p(), _Memory()
+    name, uuid = (ctypes.create_string_buffer(_TEXT_BYTES) for _ in range(2))
     library.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(device))
     library.nvmlDeviceGetName(device, name, _TEXT_BYTES)
+    library.nvmlDeviceGetUUID(device, uuid, _TEXT_BYTES)
     library.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory))
-    shown = name.value.decode(errors="replace")
-    return {"name": shown, "total": memory.total, "free": memory.free, "holders": _holders(library, device)}
+    return {
+        "name": name.value.decode(errors="replace"),
+        "uuid": uuid.value.decode(errors="replace"),
+        "total": memory.total,
+        "free": memory.free,
+        "holders": _holders(library, device),
+    }
 
 
 def _holders(library: Any, device: Any) -> list[tuple[int, int | None]]:

@@ -15,6 +15,7 @@ PROC = Path("/proc/driver/nvidia/version")
 PCI = Path("/sys/bus/pci/devices")
 NVIDIA_VENDOR = "0x10de"  # PCI vendor id
 DISPLAY_CLASS = "0x03"  # first byte of the PCI class of display controllers, 3D ones among them
+ANSWER_S = 15.0  # for a driver that works to answer, many GPUs and a busy machine included
 _MIB = 1024 * 1024
 
 
@@ -35,6 +36,12 @@ class Gpu:
     total: int
     free: int
     holders: tuple[Holder, ...] = ()
+    uuid: str = ""
+
+    @property
+    def used(self) -> int:
+        """Bytes that are taken, by whomever."""
+        return self.total - self.free
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def _gpu(node: ElementTree.Element) -> Gpu:
         Holder(int(_text(each, "pid") or 0), _text(each, "process_name"), _bytes(_text(each, "used_memory")))
         for each in node.iter("process_info")
     )
-    return Gpu(_text(node, "product_name") or "NVIDIA GPU", total, free, tuple(holders))
+    return Gpu(_text(node, "product_name") or "NVIDIA GPU", total, free, tuple(holders), _text(node, "uuid"))
 
 
 def _text(node: ElementTree.Element, path: str) -> str:
@@ -130,7 +137,7 @@ def _from_library(found: dict[str, object]) -> Driver:
     gpus = []
     for each in found.get("gpus", []):  # type: ignore[attr-defined]
         holders = tuple(Holder(pid, _program(pid), used) for pid, used in each["holders"])
-        gpus.append(Gpu(each["name"], each["total"], each["free"], holders))
+        gpus.append(Gpu(each["name"], each["total"], each["free"], holders, each["uuid"]))
     version, cuda, problem = (str(found.get(name, "")) for name in ("version", "cuda", "problem"))
     return Driver(version, cuda, tuple(gpus), "libnvidia-ml", problem)
 
