@@ -22,7 +22,10 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def visible(text: object, *, keep: str = "") -> str:
     """``text`` with control, bidirectional and unpaired surrogate characters written as ⟨U+202E⟩, save for ``keep``."""
-    return "".join(_visible_character(character, keep) for character in str(text))
+    shown = str(text)
+    if shown.isprintable():  # nearly all texts are, and of thousands of trials each character counts
+        return shown
+    return "".join(_visible_character(character, keep) for character in shown)
 
 
 def visible_lines(text: object) -> str:

@@ -83,6 +83,8 @@ class Board:
     def _take_trial(self, happening: TrialStarted | TrialReported | TrialProgress | TrialEnded) -> None:
         if isinstance(happening, TrialStarted):
             labels = ["default configuration"] * happening.is_default
+            labels += [f"point of trial {happening.carried} of the warm start"] * (happening.carried is not None)
+            labels += [happening.first] * bool(happening.first)
             labels += [f"attempt {happening.attempt} of trial {happening.root}"] * (happening.attempt > 1)
             label = ", ".join(labels)
             self.rows[happening.number] = Row(happening.number, happening.params, label, self.clock())
@@ -109,11 +111,18 @@ class Board:
         if not spent or self.run is None:
             return None
         begun = sum(min(self.clock() - row.started, median(spent)) for row in self.running)
-        return max(0.0, (self.run.target - self.finished) * median(spent) - begun)
+        left = self.run.target - self.finished
+        return max(0.0, left * median(spent) - begun) / max(1, min(self.run.slots, left))
 
     def picture(self) -> RenderableType:
         """The whole board for a terminal."""
-        return Group(self._headline(), self.table(list(self.rows.values())[-SHOWN_ROWS:]), *self._live_lines())
+        return Group(self._headline(), self.table(self._rows_to_show()), *self._live_lines())
+
+    def _rows_to_show(self) -> list[Row]:
+        """Trials that run now, and the latest of the others."""
+        others = [row for row in self.rows.values() if row.state != "running"]
+        room = max(0, SHOWN_ROWS - len(self.running))
+        return sorted([*others[len(others) - min(room, len(others)) :], *self.running], key=lambda row: row.number)
 
     def table(self, rows: list[Row]) -> Table:
         """A table of trials."""
@@ -168,6 +177,8 @@ class Board:
             head.append(f"  best {self.run.metric} {shown(self.best.value)} (trial {self.best.number})", "bold green")
         if self.base is not None:
             head.append(f"  untuned {shown(self.base)}", "dim")
+        if self.run.slots > 1:
+            head.append(f"  {self.run.slots} at once", "default")
         left = self.seconds_left()
         if left:
             head.append(f"  about {duration(left)} left", "default")
@@ -177,10 +188,11 @@ class Board:
         lines = [Text(f"  {note}", "dim") for note in self.notes]
         if self.phase:
             lines.append(Text(f"{self.phase.get('job', '')}: {_live_words(self.phase) or 'starting'}", "cyan"))
+        samples: list[Text] = []
         for row in self.running:
             lines.append(Text(f"trial {row.number}: {_live_words(row.live) or 'starting'}", "cyan"))
-            lines += _sample_lines(row.live)
-        return lines
+            samples = _sample_lines(row.live) or samples
+        return lines + samples  # of the latest trial that has any: with eight at once they would fill the screen
 
 
 def shown(value: Any) -> str:

@@ -178,7 +178,7 @@ def test_figures_hold_no_markup_of_plotly(hostile: tuple[Path, str], name: str) 
 def test_no_attack_becomes_active_in_a_browser(
     hostile: tuple[Path, str], name: str, chromium: str, tmp_path: Path
 ) -> None:
-    document = read_page(rendered(chromium, hostile[0] / name, tmp_path / "profile"))
+    document = read_page(rendered(chromium, (hostile[0] / name).as_uri(), tmp_path / "profile"))
     static = page(hostile[0], name)
     assert ("html", "data-drawn", "true") in document.attributes
     assert not [item for item in document.attributes if item[1] == "data-active"]

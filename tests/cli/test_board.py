@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from hpsearch.cli.board import Board, duration, printable
@@ -72,6 +74,25 @@ def test_the_time_left_comes_from_the_trials_that_ended() -> None:
     assert "1/4 finished" in picture
     assert "best eval_cer 0.2 (trial 0)" in picture
     assert "about 3m00s left" in picture
+
+
+def test_trials_at_once_share_the_time_left_and_none_of_them_is_hidden() -> None:
+    now = [0.0]
+    board = Board(clock=lambda: now[0])
+    board.take(replace(STARTED, target=40, slots=3))
+    for number in range(30):
+        board.take(TrialStarted(number, number, 1, {"lr": 1e-4}, False))
+        if number > 2:
+            board.take(TrialEnded(number, Outcome(Cause.OK, duration_s=60.0), "COMPLETE", 0.2, number - 2))
+    board.take(TrialProgress(1, {"reference": "48384", "prediction": "4838"}))
+    assert board.seconds_left() == 13 * 60 / 3  # three have just begun
+    picture = drawn(board)
+    assert "3 at once" in picture
+    assert [line.split()[0] for line in picture.splitlines() if "lr" not in line and line[:5].strip().isdigit()] == [
+        *("0", "1", "2"),
+        *map(str, range(21, 30)),
+    ]
+    assert picture.count("4838") == 2, "one sample"
 
 
 def test_a_failed_trial_names_its_cause() -> None:
