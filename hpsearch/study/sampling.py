@@ -9,27 +9,25 @@ and counts failed ones as visited): the next point is derived from the stored tr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hpsearch.definitions.conditions import active, in_order, is_active
+from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
 from hpsearch.definitions.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
+from hpsearch.study.informed import InformedSampler
+from hpsearch.study.known_good import next_first, why_first
+from hpsearch.study.samplers import AUTO, SAMPLERS, Wanted
 
 if TYPE_CHECKING:
     from optuna import Study
 
     from hpsearch.definitions.definition import StudyDefinition
-
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "bayesian": lambda seed: TPESampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-    "grid": lambda seed: RandomSampler(
-        seed=seed
-    ),  # grid points are queued with every value given; nothing is left to it
-}
+    from hpsearch.study.warm_start import WarmStart
 
 # What keeps a grid point from being tried (again): it is finished, running or queued.
 _TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
@@ -41,45 +39,94 @@ def derive_seed(*parts: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def trial_seed(definition: StudyDefinition, root: int) -> int:
-    """The seed of a trial, from the study's seed and its root number: a retried trial repeats itself."""
-    return derive_seed(definition.seed, "trial", root)
+def trial_seed(definition: StudyDefinition, before: int) -> int:
+    """The seed of a configuration's trials, from the study's seed and how many configurations came ``before``: a
+    retried trial repeats itself, and those after it are what they would have been without."""
+    return derive_seed(definition.seed, "trial", before)
 
 
 class Planner:
     """Asks for one trial after another in one run of a study."""
 
-    def __init__(self, study: Study, definition: StudyDefinition) -> None:
+    def __init__(self, study: Study, definition: StudyDefinition, warm_start: WarmStart | None = None) -> None:
         self._study = study
         self._definition = definition
-        self._first = len(study.get_trials(deepcopy=False))
+        self._warm_start = warm_start
+        self._points: Iterator[dict[str, Any]] | None = None
+        self._looked_at = self._configurations = 0
 
     def next_trial(self) -> Trial | None:
         """The next trial, RUNNING and with all its parameters stored; None when a grid has no point left.
 
-        Queued trials (retries, the default configuration) come first.
+        Queued trials (retries, the default configuration) come first, then what is known to be good.
         """
-        definition = self._definition
-        if definition.search_mode == "grid" and not self._has_waiting() and not self._queue_next_point():
+        if self._definition.search_mode == "grid" and not self._waiting() and not self._queue_next_point():
             return None
-        seed = derive_seed(definition.seed, "sampler", self._configurations())
-        self._study.sampler = SAMPLERS[definition.search_mode](seed)
-        return self._study.ask({name: parameter.distribution() for name, parameter in definition.search_space.items()})
+        prior = self._queue_next()
+        sampler = self._sampler()
+        self._study.sampler = InformedSampler(sampler, prior) if prior else sampler
+        return _ask(self._study, self._definition.search_space)
+
+    def _sampler(self) -> BaseSampler:
+        """A sampler for the next trial; for a queued one, to which it has nothing to add, one that learns nothing."""
+        definition, index = self._definition, self._count()
+        seed = derive_seed(definition.seed, "sampler", index)
+        queued = [params_of(trial) for trial in self._waiting()[:1]]
+        if any(set(params) >= set(active(definition.search_space, params)) for params in queued):
+            return RandomSampler(seed=seed)
+        space = {name: each.distribution() for name, each in definition.search_space.items()}
+        conditional = any(each.when for each in definition.search_space.values())
+        name = AUTO[definition.search_mode] if definition.sampler == "auto" else definition.sampler
+        return SAMPLERS[name](Wanted(space, seed, definition.seed, index, conditional))
+
+    def _queue_next(self) -> list[FrozenTrial]:
+        """Queue the point whose turn it is, if any: one of another study, or one to begin with; trials of the other
+        study that the sampler is to see."""
+        trials, warm_start = self._study.get_trials(deepcopy=False), self._warm_start
+        point = warm_start.next_point(trials, self._definition.objective.direction) if warm_start else None
+        first = next_first(self._definition, trials, known=warm_start is None)
+        if point is not None and not self._waiting():
+            queue(self._study, point.params, {attrs.CARRIED: point.trial})
+        elif first is not None and not self._waiting():
+            queue(self._study, first, {attrs.TRY_FIRST: why_first(self._definition)})
+        return warm_start.prior_trials(self._definition, trials) if warm_start else []
 
     def _queue_next_point(self) -> bool:
-        trials = self._study.get_trials(deepcopy=False)
-        failed_now = {point_key(params_of(trial)) for trial in trials[self._first :] if trial.state == TrialState.FAIL}
-        fresh = [point for point in open_points(trials, self._definition) if point_key(point) not in failed_now]
-        if fresh:
-            queue(self._study, fresh[0], {})
-        return bool(fresh)
+        """Queue the next of the points that stood open when this run began; what fails now, a later run tries again."""
+        if self._points is None:
+            self._points = iter(open_points(self._study.get_trials(deepcopy=False), self._definition))
+        point = next(self._points, None)
+        if point is not None:
+            queue(self._study, point, {})
+        return point is not None
 
-    def _has_waiting(self) -> bool:
-        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+    def _waiting(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
-    def _configurations(self) -> int:
+    def _count(self) -> int:
         """How many configurations were asked for, retries not counted."""
-        return sum(attrs.RETRY_OF not in trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
+        fresh = self._study.get_trials(deepcopy=False)[self._looked_at :]
+        self._looked_at += len(fresh)
+        self._configurations += sum(attrs.RETRY_OF not in trial.user_attrs for trial in fresh)
+        return self._configurations
+
+
+def _ask(study: Study, space: Mapping[str, Parameter]) -> Trial:
+    """A new trial with those settings alone that are active in it, each asked for after those it depends on."""
+    trial = study.ask({name: each.distribution() for name, each in space.items() if not each.when})
+    for name in in_order(space):
+        if space[name].when and is_active(space[name], trial.params):
+            _suggest(trial, name, space[name])
+    return trial
+
+
+def _suggest(trial: Trial, name: str, parameter: Parameter) -> None:
+    if isinstance(parameter, Categorical):
+        trial.suggest_categorical(name, parameter.choices)
+    elif isinstance(parameter, IntRange):
+        trial.suggest_int(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+    else:
+        trial.suggest_float(name, parameter.low, parameter.high, log=parameter.is_log)
 
 
 def queue(study: Study, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> None:

@@ -1,0 +1,128 @@
+"""Search spaces as unit cubes: where a configuration lies, and which configuration lies there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+Array = NDArray[np.float64]
+
+# An int range of so many values or fewer is a list of levels; of a longer one the steps between do not matter.
+MOST_LEVELS = 1000
+ABSENT = 0.5  # where a trial lies along a parameter it does not have
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter between 0 and 1. With ``levels``, only these values of it are there, ``places`` says where; an
+    ``unordered`` one has no distances but equal and different."""
+
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    levels: tuple[Any, ...] = ()
+    places: tuple[float, ...] = ()
+    unordered: bool = False
+    whole: bool = False
+
+    def place(self, value: Any) -> float:
+        """Where a value lies; one outside the range lies at its nearer end."""
+        if self.levels and value in self.levels:
+            return self.places[self.levels.index(value)]
+        if self.unordered or isinstance(value, str):
+            return ABSENT
+        low, high, at = (math.log(each) if self.log else each for each in (self.low, self.high, float(value)))
+        return 0.0 if high <= low else min(1.0, max(0.0, (at - low) / (high - low)))
+
+    def snapped(self, units: Array) -> Array:
+        """The nearest places at which there is a value."""
+        if not self.levels:
+            return np.clip(units, 0.0, 1.0)
+        places = np.asarray(self.places)
+        nearest: Array = places[np.abs(units[:, None] - places[None, :]).argmin(axis=1)]
+        return nearest
+
+    def value(self, unit: float) -> Any:
+        """The value at a place."""
+        if self.levels:
+            return self.levels[int(np.abs(np.asarray(self.places) - unit).argmin())]
+        if self.log:
+            found = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
+        else:
+            found = self.low + unit * (self.high - self.low)
+        found = min(self.high, max(self.low, found))
+        return round(found) if self.whole else found
+
+    def value_of_share(self, share: float) -> Any:
+        """The value below which this share of the axis lies, from 0 to below 1: levels have equal shares."""
+        return self.levels[int(share * len(self.levels))] if self.levels else self.value(share)
+
+
+def axis_of(distribution: BaseDistribution) -> Axis:
+    """The axis of one parameter. Choices that are numbers keep their order, evenly spaced, as 8, 16, 32 mean them."""
+    if isinstance(distribution, CategoricalDistribution):
+        return _choices(distribution.choices)
+    if not isinstance(distribution, (FloatDistribution, IntDistribution)):
+        raise ValueError(f"a parameter is a float, an int or one of some choices, but is {distribution}")
+    low, high, log = float(distribution.low), float(distribution.high), distribution.log
+    plain = Axis(low, high, log, whole=isinstance(distribution, IntDistribution))
+    if not distribution.step or (high - low) / distribution.step >= MOST_LEVELS:
+        return plain
+    count = round((high - low) / distribution.step) + 1
+    levels = tuple(distribution.low + index * distribution.step for index in range(count))
+    return Axis(low, high, log, levels, tuple(plain.place(level) for level in levels))
+
+
+def _choices(choices: Sequence[Any]) -> Axis:
+    count = len(choices)
+    if any(isinstance(each, bool) or not isinstance(each, (int, float)) for each in choices):
+        places = tuple((index + 0.5) / count for index in range(count))
+        return Axis(levels=tuple(choices), places=places, unordered=True)
+    levels = tuple(sorted(choices))
+    return Axis(
+        low=levels[0], high=levels[-1], levels=levels, places=tuple(i / max(1, count - 1) for i in range(count))
+    )
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A search space as the unit cube: ``names`` and ``axes`` in one order."""
+
+    names: tuple[str, ...]
+    axes: tuple[Axis, ...]
+
+    @staticmethod
+    def of(space: Mapping[str, BaseDistribution]) -> Cube:
+        """The cube of a space; parameters with one value only are left out."""
+        searched = {name: each for name, each in space.items() if not each.single()}
+        return Cube(tuple(searched), tuple(axis_of(each) for each in searched.values()))
+
+    def points(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
+        """Where configurations lie, a row for each; in the middle along what they do not have."""
+        rows = [
+            [axis.place(one[name]) if name in one else ABSENT for name, axis in zip(self.names, self.axes, strict=True)]
+            for one in configurations
+        ]
+        return np.asarray(rows, dtype=float).reshape(len(rows), len(self.names))
+
+    def snapped(self, units: Array) -> Array:
+        """The nearest points at which there is a configuration."""
+        columns = [axis.snapped(units[:, index]) for index, axis in enumerate(self.axes)]
+        return np.stack(columns, axis=1) if columns else units
+
+    def configuration(self, point: Array) -> dict[str, Any]:
+        """The configuration at a point."""
+        return {name: axis.value(float(unit)) for name, axis, unit in zip(self.names, self.axes, point, strict=True)}
+
+    def distances(self, first: Array, second: Array) -> Array:
+        """Squared distances along each axis, an array of axes, rows and columns; between what has no order 0 or 1."""
+        apart = first.T[:, :, None] - second.T[:, None, :]
+        unordered = np.asarray([axis.unordered for axis in self.axes], dtype=bool)
+        squared: Array = np.where(unordered[:, None, None], np.abs(apart) > 1e-9, apart**2)
+        return squared
