@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import Field, model_validator
 
+from hpsearch.definitions.conditions import Conditional, Scalar
 from hpsearch.definitions.problems import BrokenRules, Problem, show
 from hpsearch.definitions.values import canonical, is_number, nearest_of
 from hpsearch.errors import UsageError
@@ -16,28 +17,12 @@ from hpsearch.errors import UsageError
 if TYPE_CHECKING:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
-
 MAX_GRID_POINTS = 10_000  # of one axis and of the whole grid
 MAX_INTEGER = 2**53  # storages keep numbers as doubles: beyond this, neighbours are the same number
 _SIGNIFICANT_DIGITS = 12  # of computed grid values, so that every machine's pow() gives the same points
 
 
-class _Base(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    def _rules(self) -> Iterable[Problem]:
-        return ()
-
-    @model_validator(mode="after")
-    def _hold(self) -> _Base:
-        broken = list(self._rules())
-        if broken:
-            raise BrokenRules(broken)
-        return self
-
-
-class _Continuous(_Base):
+class _Continuous(Conditional):
     """A range of real numbers, both ends included."""
 
     low: float = Field(description="Smallest value.")
@@ -131,7 +116,7 @@ class Uniform(_Continuous):
     type: Literal["uniform"]
 
 
-class IntRange(_Base):
+class IntRange(Conditional):
     """Whole numbers low, low + step, ... high."""
 
     type: Literal["int"]
@@ -190,7 +175,7 @@ class IntRange(_Base):
             yield _outside(("default",), self.default, values)
 
 
-class Categorical(_Base):
+class Categorical(Conditional):
     """One of some values of one kind: numbers, texts, or true and false."""
 
     type: Literal["categorical"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hpsearch.definitions.commands import RESERVED, command_problems
+from hpsearch.definitions.commands import command_problems, memory_problems, name_problems
+from hpsearch.definitions.conditions import condition_problems, settled, without_otherwise
 from hpsearch.definitions.fields import (
     STUDY_KEYS,
     Objective,
@@ -17,7 +18,7 @@ from hpsearch.definitions.fields import (
     impossible_metric,
     unknown_metric,
 )
-from hpsearch.definitions.names import is_parameter_name
+from hpsearch.definitions.first import first_problems
 from hpsearch.definitions.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
 from hpsearch.definitions.problems import (
     InvalidDefinition,
@@ -32,6 +33,7 @@ from hpsearch.definitions.setting_rules import (
     DECIDED_BY,
     GENERATED,
     complete,
+    defaults,
     fixed_problems,
     searched_problems,
     together_problems,
@@ -86,9 +88,22 @@ def examine(values: Mapping[str, Any], *, searching: bool = True) -> Parsed:
         parsed.problems += [*_unmeasured(values, parsed), *_resumed(values)] if searching else []
     else:
         _read_command_settings(values, parsed)
+    if searching and not parsed.search_space and not parsed.problems:
+        parsed.problems.append(_nothing_searched(values))
+    if parsed.fields is not None:
+        parsed.problems += first_problems(parsed.fields.try_first or (), parsed.search_space)
     if parsed.fields is not None and parsed.fields.search_mode == "grid" and not parsed.problems:
         parsed.problems += _grid_problems(parsed.search_space)
     return parsed
+
+
+def _nothing_searched(values: Mapping[str, Any]) -> Problem:
+    if values.get("search_space"):
+        rule = "a study searches at least one setting, but what is fixed rules out every range of search_space"
+        return Problem(("search_space",), rule, 'correct their "when", or what they depend on')
+    rule = "a study searches at least one setting, but this one has none in search_space"
+    remedy = "give the range of one, or run what is fixed once with `hpsearch train`"
+    return Problem(("search_space",), rule, remedy)
 
 
 def _unmeasured(values: Mapping[str, Any], parsed: Parsed) -> list[Problem]:
@@ -172,10 +187,6 @@ def _read_space(values: Mapping[str, Any], parsed: Parsed, searching: bool) -> N
         parsed.problems += problems
     elif values.get("command") is None and searching:
         parsed.search_space = default_space(values)
-    if searching and not parsed.search_space and not parsed.problems:
-        rule = "a study searches at least one setting, but this one has none in search_space"
-        remedy = "give the range of one, or run what is fixed once with `hpsearch train`"
-        parsed.problems.append(Problem(("search_space",), rule, remedy))
 
 
 def default_space(values: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -210,9 +221,11 @@ def _read_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
     for name, parameter in parsed.search_space.items():
         problems += searched_problems(name, parameter) if name in setting_names() else [unknown_setting(name)]
     problems += together_problems(fixed, parsed.search_space)
-    parsed.problems += problems
+    own = {name: value for name, value in {**defaults(), **fixed}.items() if name != "seed"}  # each trial has its own
+    parsed.problems += problems + condition_problems(parsed.search_space, own)
     if not parsed.problems:
-        parsed.settings = complete(fixed, parsed.search_space)
+        parsed.search_space, ruled_out = settled(parsed.search_space, own)
+        parsed.settings = complete(fixed | ruled_out, parsed.search_space)
 
 
 def _read_command_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
@@ -222,7 +235,7 @@ def _read_command_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
         parsed.problems.append(Problem(("settings",), rule, 'write {"name": value}'))
         settings = {}
     parsed.problems += [_setting_beside_command(name) for name in values if name in setting_names() - STUDY_KEYS]
-    parsed.problems += _command_names(settings, ("settings",)) + _command_names(parsed.search_space, ("search_space",))
+    parsed.problems += name_problems(settings, ("settings",)) + name_problems(parsed.search_space, ("search_space",))
     for name, value in settings.items():
         if not isinstance(value, (str, int, float, bool, type(None))):
             rule = f"a fixed value is a text, a number, true, false or null, but {show(name)} is {show(value)}"
@@ -231,6 +244,14 @@ def _read_command_settings(values: Mapping[str, Any], parsed: Parsed) -> None:
         space = values.get("search_space")
         searched = space if isinstance(space, Mapping) else ()  # the broken ranges too: they are told of already
         parsed.problems += command_problems(parsed.fields.command, [*settings, *searched])
+        parsed.problems += condition_problems(parsed.search_space, settings)
+        parsed.problems += without_otherwise(parsed.search_space)
+        ruled_out: dict[str, Any] = {}
+        if not parsed.problems:
+            parsed.search_space, ruled_out = settled(parsed.search_space, settings)
+        left = [name for name in searched if name not in ruled_out]
+        parsed.problems += list(memory_problems(parsed.fields.memory_grows_with, parsed.search_space, left))
+        settings = {**settings, **ruled_out}
     parsed.settings = dict(settings)
 
 
@@ -247,18 +268,6 @@ def _grid_problems(space: Mapping[str, Parameter]) -> list[Problem]:
             grid_size(space)
         except UsageError as error:
             found.append(Problem(("search_space",), error.what, error.remedy))
-    return found
-
-
-def _command_names(names: Mapping[str, Any], path: tuple[str, ...]) -> list[Problem]:
-    found = []
-    for name in names:
-        if not is_parameter_name(name):
-            rule = f"a name in a command is letters, digits, '_' and '-', but is {show(name)}"
-            found.append(Problem((*path, name), rule, "rename it"))
-        elif name in RESERVED and not (name == "seed" and path == ("search_space",)):
-            remedy = 'write "seed" beside "command"' if name == "seed" else "rename it"
-            found.append(Problem((*path, name), f"{show(name)} is filled in by hpsearch itself", remedy))
     return found
 
 

@@ -113,7 +113,8 @@ class TestRefusals:
             ),
             (
                 {"type": "uniform", "low": 0, "high": 1, "stp": 2},
-                '/x/stp: "stp" of "x" is not a known key; known: default, high, low, points, type, values',
+                '/x/stp: "stp" of "x" is not a known key; known: default, high, low, '
+                "otherwise, points, type, values, when, why",
             ),
             (
                 {"type": "uniform", "low": 0, "high": 1, "valus": [0]},
