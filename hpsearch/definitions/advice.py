@@ -8,9 +8,14 @@ from pathlib import Path
 from hpsearch.definitions.commands import placeholders
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.fields import REPORTED_METRICS
-from hpsearch.definitions.parameters import LogUniform, Uniform
+from hpsearch.definitions.lora_advice import lora_advice
+from hpsearch.definitions.parameters import Uniform
+from hpsearch.definitions.problems import show
 from hpsearch.definitions.setting_rules import ADAPTED
+from hpsearch.definitions.space import space_size
 from hpsearch.errors import UsageError
+
+DEAR_POINTS = 144  # of a grid: at ten minutes a trial, a day
 
 
 def advice(definition: StudyDefinition, target: int | None = None) -> list[str]:
@@ -23,6 +28,7 @@ def advice(definition: StudyDefinition, target: int | None = None) -> list[str]:
         *_objective(definition),
         *_space(definition),
         *_rest(definition),
+        *(lora_advice(definition, target) if definition.command is None else ()),
     ]
 
 
@@ -40,15 +46,17 @@ def _size(definition: StudyDefinition, wanted: int | None) -> Iterator[str]:
         yield f"the grid has {points} points, but n_trials is {wanted}: {points - wanted} of them will not be tried"
     elif wanted > points:
         yield f"the grid has {points} points: the search ends there, before n_trials={wanted}"
+    elif points > DEAR_POINTS:
+        yield (
+            f"the grid has {points:,} points, all of them to be tried: {points / 144:.2g} days at ten minutes a trial; "
+            "use fewer values, or --search-mode bayesian with as many trials as you can pay for"
+        )
 
 
 def _points(definition: StudyDefinition) -> int | None:
     """How many different points the space has; None for infinitely many, or too many to matter."""
-    continuous = any(isinstance(parameter, (LogUniform, Uniform)) for parameter in definition.search_space.values())
-    if continuous and definition.search_mode != "grid":
-        return None
     try:
-        return definition.grid_size()
+        return space_size(definition.search_space, grid=definition.search_mode == "grid")
     except UsageError:
         return None
 
@@ -64,7 +72,7 @@ def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
         return
     if definition.steps is not None:
         yield from too_long_warmup(definition, definition.steps)
-    if pruner.type in ("median", "percentile") and target is not None and pruner.n_startup_trials >= target:
+    if pruner.type in ("curve", "median", "percentile") and target is not None and pruner.n_startup_trials >= target:
         fewer = max(1, target // 4)
         yield (
             f"the {pruner.type} pruner can never stop a trial: n_startup_trials={pruner.n_startup_trials}, "
@@ -81,14 +89,14 @@ def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
 def too_long_warmup(definition: StudyDefinition, steps: int) -> list[str]:
     """The warning that trials of so many steps end before the pruner may stop them; empty where they do not."""
     pruner = definition.pruner
-    if pruner.type == "none" or (pruner.n_warmup_steps < steps and steps > 1):
+    if pruner.type == "none" or (pruner.warmup(steps) < steps and steps > 1):
         return []
     if steps < 2:
         why = "a trial reports no more than its last step"
         return [f"the {pruner.type} pruner can never stop a trial: {why}; report more, or say --set pruner=none"]
     fifth = max(1, steps // 5)
     return [
-        f"the {pruner.type} pruner can never stop a trial: n_warmup_steps={pruner.n_warmup_steps}, but a trial has "
+        f"the {pruner.type} pruner can never stop a trial: n_warmup_steps={pruner.warmup(steps)}, but a trial has "
         f"{steps} steps; use {fifth} (--set pruner.n_warmup_steps={fifth})"
     ]
 
@@ -102,6 +110,8 @@ def _objective(definition: StudyDefinition) -> Iterator[str]:
 
 def _space(definition: StudyDefinition) -> Iterator[str]:
     for name, parameter in definition.search_space.items():
+        if len(set(map(repr, parameter.extremes()))) == 1 and definition.search_mode != "grid":
+            yield f"{show(name)} is searched, but has one value, {show(parameter.extremes()[0])}: fix it"
         if isinstance(parameter, Uniform) and _needs_log(name, parameter):
             yield (
                 f'"{name}" goes from {parameter.low:g} to {parameter.high:g} on a linear scale, '
@@ -110,8 +120,7 @@ def _space(definition: StudyDefinition) -> Iterator[str]:
 
 
 def _may_be_false(definition: StudyDefinition, name: str) -> bool:
-    parameter = definition.search_space.get(name)
-    return parameter.contains(False) if parameter is not None else definition.settings[name] is False
+    return False in definition.searched_values().get(name, [definition.settings.get(name)])
 
 
 def _needs_log(name: str, parameter: Uniform) -> bool:
