@@ -1,0 +1,124 @@
+"""The survey job: what data, model and machine are like, for drafting a study. No weight is loaded, nothing refused
+that a setting could mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, prod
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from hpsearch import sdk
+from hpsearch.errors import UsageError
+from hpsearch.training.checks.footprint import weights_bytes
+from hpsearch.training.checks.lengths import CROWDED, Lengths, Measure, Shape
+from hpsearch.training.checks.outline import Outline, outline_of
+from hpsearch.training.data.dealing import Data, gather
+from hpsearch.training.data.prepared import SPLITS
+from hpsearch.training.data.sources import find_source
+from hpsearch.training.machine.imports import importing
+from hpsearch.training.machine.kind import Machine, precision_on
+from hpsearch.training.models.base_model import BaseModel, find_base
+from hpsearch.training.progress import Progress
+from hpsearch.trials.job import Job
+from hpsearch.trials.names import SURVEY_FILE
+from hpsearch.trials.settings import TrainSettings
+from hpsearch.trials.survey import Sizing, Survey, Tower
+
+EDGES = (512, 768, 1024, 1536, 2048, 3072, 4096)  # pixels: those below the largest picture's are measured, and that
+PARTS = ("language", "vision", "merger")
+
+
+def survey(job: Job) -> None:
+    """Look at the job's data and model, and write what was found to survey.json.
+
+    Raises:
+        UsageError: the data or the model cannot be used at all.
+    """
+    progress, folder = Progress("check"), Path(job.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = TrainSettings.model_validate(job.settings)
+    base = find_base(settings, progress, weights=False)
+    data = gather(find_source(settings), settings, base.family, folder, progress)
+    progress.phase("load the libraries")
+    with importing():
+        from hpsearch.training.machine.devices import gpu_name, this_machine
+    found = _found(base, data, settings, this_machine(), gpu_name(), progress)
+    (folder / SURVEY_FILE).write_text(found.to_json(), encoding="utf-8")
+    sdk.finish(rows=sum(found.rows.values()))
+
+
+def _found(
+    base: BaseModel, data: Data, settings: TrainSettings, machine: Machine, gpu: str, progress: Progress
+) -> Survey:
+    progress.phase("measure lengths", fraction=0.0)
+    shapes = [Shape(row.sample.id, row.sample.text, row.size) for split in SPLITS for row in data.rows[split]]
+    measure = Measure(base, shapes, lambda done: progress.show(fraction=done))
+    lengths = measure.lengths(settings)
+    edge = ceil(max(prod(shape.size) for shape in shapes) ** 0.5)
+    progress.phase("check the model")
+    outline = outline_of(base)
+    precision = precision_on("auto", machine)
+    four_bit = settings.model_copy(update={"load_in_4bit": True})
+    return Survey(
+        family=base.family.name,
+        rows={split: len(data.rows[split]) for split in SPLITS},
+        edge=edge,
+        sizings=tuple(_sizings(base, measure, settings, edge)),
+        answer=round(median(lengths.answers)),
+        longest_answer=max(lengths.answers),
+        towers=dict(_towers(base, outline, settings)),
+        patches=_patches(base.config()),
+        parameters=sum(outline.parameters.values()),
+        vocabulary=outline.vocabulary,
+        weights=weights_bytes(settings.model_copy(update={"load_in_4bit": False}), outline, precision),
+        weights_4bit=weights_bytes(four_bit, outline, precision),
+        device=machine.device,
+        memory=machine.memory_bytes,
+        gpu=gpu,
+        bitsandbytes=machine.bitsandbytes,
+        warnings=data.warnings,
+    )
+
+
+def _sizings(base: BaseModel, measure: Measure, settings: TrainSettings, edge: int) -> Iterator[Sizing]:
+    """The rows' tokens at the settings' own size, and at each other one that may be worth a search."""
+    own = measure.lengths(settings)
+    yield _sizing(settings, own)
+    if base.family.sizing == "area":
+        smaller = [each for each in EDGES if each < edge]
+        for each in dict.fromkeys((*smaller, min(edge, EDGES[-1])) if smaller else ()):
+            at = settings.model_copy(update={"longest_edge": each, "max_pixels": None})
+            yield _sizing(at, measure.lengths(at))
+    elif base.family.crops and median(own.answers) > CROWDED * median(own.pictures):
+        cropped = settings.model_copy(update={"pan_and_scan": True})
+        yield _sizing(cropped, measure.lengths(cropped))
+
+
+def _sizing(settings: TrainSettings, lengths: Lengths) -> Sizing:
+    picture = round(median(lengths.pictures))
+    return Sizing(settings.longest_edge, settings.pan_and_scan, picture, max(lengths.rows))
+
+
+def _towers(base: BaseModel, outline: Outline, settings: TrainSettings) -> Iterator[tuple[str, Tower]]:
+    """The model's parts; one in which nothing matches trains nothing, which is told by its 0."""
+    config = base.config()
+    for name in PARTS:
+        wanted = {f"finetune_{part}_layers": part == name for part in PARTS} | {"lora_r": 1, "use_dora": False}
+        try:
+            (adapted,) = outline.adapted(settings.model_copy(update=wanted), base.family).values()
+        except UsageError:
+            adapted = {"trainable": 0}
+        part: dict[str, Any] = config.get("vision_config" if name == "vision" else "text_config") or {}
+        layers = int(part.get("num_hidden_layers") or part.get("depth") or 0)
+        yield name, Tower(layers, int(part.get("hidden_size") or 0), adapted["trainable"])
+
+
+def _patches(config: Any) -> int:
+    """Positions in the vision tower for each token that the language model sees of a picture."""
+    vision = config.get("vision_config") or {}
+    if "spatial_merge_size" in vision:
+        return int(vision["spatial_merge_size"]) ** 2
+    tokens = int(config.get("mm_tokens_per_image") or 1)
+    return max(1, (int(vision.get("image_size", 1)) // int(vision.get("patch_size", 1))) ** 2 // tokens)
