@@ -76,16 +76,18 @@ class Fact:
 class Question:
     """What the training side is asked to look at.
 
-    ``settings`` are those of the default configuration (None: no study is asked about) and ``searched`` the values
-    that a search may try. ``gpus`` are the GPUs that the driver shows, ``driver_cuda`` the newest CUDA version it
-    supports ("" where not known). ``requirements`` are what hpsearch's own metadata asks of the training's packages.
-    ``pip`` and ``install`` are the commands that install packages for this interpreter, and the training's. ``failed``
-    are checks that hung or died before, and ``timeout_s`` the seconds that one may take.
+    ``settings`` are those of the default configuration (None: no study is asked about), ``searched`` the values that a
+    search may try, by setting, and ``variations`` what differs in other configurations. ``gpus`` are the GPUs that the
+    driver shows, ``driver_cuda`` the newest CUDA version it supports ("" where not known). ``requirements`` are what
+    hpsearch's own metadata asks of the training's packages. ``pip`` and ``install`` are the commands that install
+    packages for this interpreter, and the training's. ``failed`` are checks that hung or died before, and ``timeout_s``
+    the seconds that one may take.
     """
 
     checks: tuple[str, ...] = ()
     settings: dict[str, Any] | None = None
     searched: dict[str, list[Any]] = field(default_factory=dict)
+    variations: list[dict[str, Any]] = field(default_factory=list)
     gpus: tuple[str, ...] = ()
     driver_cuda: str = ""
     requirements: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ def replace_file(path: str, data: bytes, *, durable: bool = False) -> None:
         remove_file(temporary)
         raise
     if durable:
-        _sync_folder(os.path.dirname(path) or ".")  # noqa: PTH120
+        sync(os.path.dirname(path) or ".")  # noqa: PTH120
 
 
 def open_new(path: str) -> int:
@@ -62,7 +62,8 @@ def _write_new(path: str, data: bytes, durable: bool) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(path: str) -> None:
+def sync(path: str) -> None:
+    """Have a file, or a folder's list of names, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

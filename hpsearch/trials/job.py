@@ -46,11 +46,14 @@ class BadLine(ValueError):
 class Job:
     """One piece of work behind the door.
 
-    ``id`` names the job and its processes; ``kind`` is preflight, prepare, trial, train or ocr. ``command`` is the
-    argv of the program, never a shell string. ``output_dir`` is where the program writes; the supervisor keeps its own
-    files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``steps`` is the number
-    of the last step that the program will report, None where that is not known. ``environment`` is the whole
-    environment of the program. Limits are in seconds; None means no limit.
+    ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train or ocr. ``command`` is
+    the argv of the program, never a shell string. ``output_dir`` is where the program writes; the supervisor keeps its
+    own files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values. ``steps`` is the
+    number of the last step that the program will report, None where that is not known. ``environment`` is the whole
+    environment of the program. Limits are in seconds; None means no limit. ``preload`` names what jobs with this Python
+    program share: modules, or functions (``module:function``) that import and do nothing else, and are given
+    ``prepared_dir``; None: the program is started by itself. Not to ``fork`` means that each such job does its imports
+    itself, though ahead of its time.
     """
 
     id: str
@@ -60,6 +63,8 @@ class Job:
     output_dir: str
     settings: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
+    preload: tuple[str, ...] | None = None
+    fork: bool = True
     working_dir: str | None = None  # where the program starts; None: where the executor is
     number: int | None = None  # Optuna's trial number
     root: int | None = None  # the trial this one is a retry of, or itself
@@ -67,12 +72,14 @@ class Job:
     seed: int = 0
     metric: str = "eval_cer"  # the objective's name
     steps: int | None = None
+    checkpoint_dir: str | None = None  # for what a later attempt at the same configuration goes on from
     prepared_dir: str | None = None  # what the prepare job left for the others
-    searched: dict[str, list[Any]] = field(default_factory=dict)  # prepare: each searched setting's extremes or choices
+    variations: list[dict[str, Any]] = field(default_factory=list)  # prepare: what other settings a trial may have
     resolved: dict[str, Any] = field(default_factory=dict)  # prepare: what open settings came to when the study began
     timeout_s: float | None = None
     stall_s: float | None = None
     log_limit_bytes: int = 50 * 1024 * 1024
+    gpus: tuple[int, ...] = ()  # those that its slot has, as nvidia-smi numbers them; none: what its program finds
 
     def to_json(self) -> str:
         """The job as one JSON object (``command`` as a list)."""
@@ -89,7 +96,9 @@ class Job:
         if not isinstance(fields, dict):
             raise ValueError("a job is a JSON object")
         try:
-            return Job(**{**fields, "command": tuple(fields["command"])})
+            preload = fields.get("preload")
+            lists = {"command": tuple(fields["command"]), "gpus": tuple(fields.get("gpus", ()))}
+            return Job(**{**fields, **lists, "preload": None if preload is None else tuple(preload)})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a job: {error}") from error
 
@@ -162,7 +171,14 @@ class Finished:
     outcome: Outcome
 
 
-Event = Report | Progress | Finished
+@dataclass(frozen=True)
+class Notice:
+    """Something about the executor itself that a person should know."""
+
+    text: str
+
+
+Event = Report | Progress | Finished | Notice
 
 
 @dataclass(frozen=True)

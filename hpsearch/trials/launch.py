@@ -15,6 +15,13 @@ import time
 
 from hpsearch.trials import folder, names
 
+TYPE_CHECKING = False  # typing itself takes 20 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # Starts a program with a command, an environment and a pipe for what it prints; its pid.
+    Spawn = Callable[["Program", list[str], dict[bytes, bytes], int], int]
+
 _PIPE_BYTES = 1024 * 1024  # the most that an ordinary user may ask for (/proc/sys/fs/pipe-max-size)
 
 
@@ -32,17 +39,29 @@ class Program:
         self.metrics = -1  # metrics.jsonl
         self.error = ""
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Everything this side has open for the program."""
+        return (self.output, self.report, self.report_keeper, self.log, self.metrics)
+
     def path(self, name: str) -> str:
         """Where a file of the job's folder is."""
         return os.path.join(self.output_dir, name)  # noqa: PTH118 - pathlib takes 30 ms to import
 
 
-def start_program(command: list[str], output_dir: str, job_json: bytes) -> Program:
-    """Lay out the job's folder and start its program in this working directory, with this process's environment."""
+def start_program(
+    command: list[str],
+    output_dir: str,
+    job_json: bytes,
+    spawn: Spawn | None = None,
+    more: dict[str, str] | None = None,
+) -> Program:
+    """Lay out the job's folder and start its program in this working directory, with this process's environment and
+    ``more``; by ``spawn``, where it is not simply executed."""
     program = Program(output_dir)
     try:
         _lay_out(program, job_json)
-        _spawn(program, command)
+        _start(program, command, spawn or execute, more or {})
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         program.error = f"cannot start {command[0]!r}: {reason}"
@@ -61,28 +80,33 @@ def _lay_out(program: Program, job_json: bytes) -> None:
     program.report_keeper = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
 
 
-def _spawn(program: Program, command: list[str]) -> None:
-    environment = _environment(program)
+def _start(program: Program, command: list[str], spawn: Spawn, more: dict[str, str]) -> None:
+    environment = _environment(program, more)
     program.output, output = os.pipe()
     os.set_blocking(program.output, False)
     _widen(output)
     try:
         program.began = time.monotonic()
-        program.pid = os.posix_spawn(
-            _find(command[0], environment.get(b"PATH", b"")),
-            command,
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, output, 1),
-                (os.POSIX_SPAWN_DUP2, output, 2),
-            ],
-            setpgroup=0,
-            setsigmask=[],
-            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-        )
+        program.pid = spawn(program, command, environment, output)
     finally:
         os.close(output)
+
+
+def execute(_program: Program, command: list[str], environment: dict[bytes, bytes], output: int) -> int:
+    """Start a program as a process of its own."""
+    return os.posix_spawn(
+        _find(command[0], environment.get(b"PATH", b"")),
+        command,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setpgroup=0,
+        setsigmask=[],
+        setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+    )
 
 
 def _widen(pipe: int) -> None:
@@ -92,9 +116,10 @@ def _widen(pipe: int) -> None:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def _environment(program: Program) -> dict[bytes, bytes]:
+def _environment(program: Program, more: dict[str, str]) -> dict[bytes, bytes]:
     own = _environment_at_start()
-    tag = own.pop(names.SUPERVISES_VARIABLE.encode(), b"")
+    tag = own.pop(names.SUPERVISES_VARIABLE.encode(), b"").rstrip()
+    own |= {os.fsencode(name): os.fsencode(value) for name, value in more.items()}
     channel = {
         names.JOB_VARIABLE: program.path(names.JOB_FILE),
         names.REPORT_VARIABLE: program.path(names.REPORT_FIFO),

@@ -126,7 +126,7 @@ def _value(pid: int, variable: str) -> str | None:
     except OSError:
         return None  # it ended, or belongs to another user
     _, found, rest = environment.partition(f"\0{variable}=".encode())
-    return os.fsdecode(rest.partition(b"\0")[0]) if found else None
+    return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if found else None  # a starter keeps room for longer tags
 
 
 def _start_time(pid: int) -> int:

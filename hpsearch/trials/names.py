@@ -25,5 +25,6 @@ RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
 
 # What jobs of other kinds leave in their folders for the searching side.
 PREFLIGHT_FILE = "preflight.json"
+SURVEY_FILE = "survey.json"
 LEFT_OUT_FILE = "left_out.jsonl"
 TEXTS_FILE = "texts.jsonl"

@@ -263,8 +263,11 @@ class TrainSettings(BaseModel):
     report_to: Literal["none", "tensorboard", "wandb"] = Field(
         "none", description="Where curves are sent beside hpsearch's own report; runs are grouped by study."
     )
-    save_steps: int = Field(
-        0, ge=0, description="Steps between two checkpoints to go on from; 0: none. A finished trial's are deleted."
+    save_steps: int | None = Field(
+        None,
+        ge=0,
+        description="Steps between two checkpoints to go on from; 0: none; null: at the first evaluation after every "
+        "ten minutes, deleted when the fine-tune is done. A finished trial's always are.",
     )
     save_total_limit: int = Field(3, ge=1, description="Checkpoints kept of one fine-tune: the newest.")
     resume_from_checkpoint: str | None = Field(
@@ -275,7 +278,16 @@ class TrainSettings(BaseModel):
     cpu_threads: int = Field(
         0, ge=0, description="CPU threads of one trial; 0: one on a CPU-only machine, else torch's."
     )
+    dataloader_num_workers: int | None = Field(
+        None,
+        ge=0,
+        description="Processes that prepare the next batches while a trial computes; not given: none on a CPU, up to 4 "
+        "on a GPU where /dev/shm has room.",
+    )
 
+
+# What must be free of /dev/shm for workers to hand batches over: four of them, each some 100 MB a page at 4 megapixels.
+SHARED_MEMORY_BYTES = 2e9
 
 # By what the rows and the model are made ready, once for all trials of a study.
 FIXED_BY_PREPARE = (
@@ -298,6 +310,9 @@ FIXED_BY_PREPARE = (
     "skip_verification",
 )
 
+# What changes no result: they may change under a study, and before a fine-tune goes on.
+WITHOUT_EFFECT = ("report_to", "logging_steps", "save_steps", "save_total_limit", "dataloader_num_workers")
+
 # Settings that a study cannot search, and why.
 UNSEARCHABLE = {
     **dict.fromkeys(FIXED_BY_PREPARE, "data and model are made ready once for all trials"),
@@ -312,10 +327,7 @@ UNSEARCHABLE = {
     "eval_steps": "trials would be compared at different points of their training",
     "skip_pre_eval": "the base is measured once for all trials",
     "resume_from_checkpoint": "a checkpoint belongs to one configuration",
-    "report_to": "it changes no result",
-    "logging_steps": "it changes no result",
-    "save_steps": "it changes no result",
-    "save_total_limit": "it changes no result",
+    **dict.fromkeys(WITHOUT_EFFECT, "it changes no result"),
 }
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from hpsearch.trials.launch import Spawn
+
 _CONTROL = 0
 _PATIENCE_S = 30.0  # for killed processes to vanish
 _IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGUSR1", "SIGUSR2", "SIGALRM")
@@ -32,15 +34,26 @@ _IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGUSR1", "SIG
 
 def main() -> None:
     """Supervise the job that standard input and the arguments name."""
+    output_dir, *command = sys.argv[1:]
+    supervise(output_dir, command)
+
+
+def supervise(
+    output_dir: str, command: list[str], spawn: Spawn | None = None, more: dict[str, str] | None = None
+) -> None:
+    """Supervise the job that standard input names, and end this process.
+
+    ``spawn`` starts its program where it is not simply executed, ``more`` is what its environment has beyond this
+    process's.
+    """
     sys.excepthook = _report_surprise
     for name in _IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     adopt_orphans()
-    output_dir, *command = sys.argv[1:]
     job_json, separator, early = _first_line()
     if not separator:
-        return  # the runner died before it had said what to do
-    program = start_program(command, output_dir, job_json)
+        os._exit(0)  # the runner died before it had said what to do
+    program = start_program(command, output_dir, job_json, spawn, more)
     try:
         _supervise(job_json, program, early)
     finally:

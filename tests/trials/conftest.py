@@ -15,6 +15,7 @@ import pytest
 from hpsearch.trials.executors import Executor
 from hpsearch.trials.executors.local import LocalExecutor
 from hpsearch.trials.job import Event, Finished, Job, Outcome, Report
+from hpsearch.trials.slots import without_gpus
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
@@ -70,8 +71,9 @@ def program(name: str, *arguments: str) -> tuple[str, ...]:
 class Bench:
     """Runs jobs on an executor and collects what it says."""
 
-    def __init__(self, executor: Executor, study: str, folder: Path) -> None:
+    def __init__(self, executor: Executor, study: str, folder: Path, preload: tuple[str, ...] | None = None) -> None:
         self.executor = executor
+        self.preload = preload
         self.study = study
         self.folder = folder
         self.events: list[Event] = []
@@ -84,6 +86,7 @@ class Bench:
             "settings": {},
             "metric": "cer",
             "environment": ENVIRONMENT,
+            "preload": self.preload,
         } | fields
         fields.setdefault("output_dir", str(self.folder / fields["id"]))
         return Job(study=self.study, command=tuple(command), **fields)
@@ -135,9 +138,9 @@ def study() -> Iterator[str]:
     assert processes_with(name) == [], "the test left processes behind"
 
 
-@pytest.fixture
-def bench(study: str, tmp_path: Path) -> Iterator[Bench]:
-    """A bench with two slots of the local executor."""
-    executor = LocalExecutor(slots=2)
-    yield Bench(executor, study, tmp_path)
+@pytest.fixture(params=[None, ("decimal",)], ids=["alone", "forked"])
+def bench(request: pytest.FixtureRequest, study: str, tmp_path: Path) -> Iterator[Bench]:
+    """A bench with two slots of the local executor; Python programs are started by themselves, then by a starter."""
+    executor = LocalExecutor(without_gpus(2))
+    yield Bench(executor, study, tmp_path, request.param)
     executor.close()

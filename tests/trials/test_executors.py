@@ -15,8 +15,9 @@ from hpsearch.trials.executors import EXECUTORS, Executor
 from hpsearch.trials.executors.fake import FakeExecutor
 from hpsearch.trials.executors.local import LocalExecutor
 from hpsearch.trials.job import Job, Outcome, Progress
+from hpsearch.trials.slots import without_gpus
 
-from .conftest import Bench, program
+from .conftest import Bench, processes_with, program
 
 OK = {"cer": 0.25, "wer": 0.5}
 
@@ -195,6 +196,8 @@ class ExecutorContract:
         bench.report(1)
         bench.executor.close()
         bench.executor.close()
+        assert bench.executor.free == bench.executor.slots
+        assert processes_with(bench.study) == []
 
 
 class TestLocalExecutor(ExecutorContract):
@@ -202,10 +205,18 @@ class TestLocalExecutor(ExecutorContract):
 
     @pytest.fixture
     def executor(self, study: str) -> Iterator[Executor]:  # study: looks for leftovers after this is closed
-        executor = EXECUTORS["local"](2)
+        executor = EXECUTORS["local"](without_gpus(2))
         assert isinstance(executor, LocalExecutor)
         yield executor
         executor.close()
+
+
+class TestForkedByAStarter(TestLocalExecutor):
+    """The contract, with processes that a starter forks."""
+
+    @pytest.fixture
+    def bench(self, executor: Executor, study: str, tmp_path: Path) -> Bench:
+        return Bench(executor, study, tmp_path, preload=("decimal",))
 
 
 class TestFakeExecutor(ExecutorContract):

@@ -254,7 +254,7 @@ def test_the_sdk_needs_the_standard_library_only() -> None:
 
 
 def test_a_job_survives_its_file(bench: Bench) -> None:
-    job = bench.job(("a", "b c"), settings={"x": [1, None, "七"]}, searched={"x": [1, 2]}, timeout_s=1.5)
+    job = bench.job(("a", "b c"), settings={"x": [1, None, "七"]}, variations=[{"x": 2}], timeout_s=1.5)
     assert Job.from_json(job.to_json()) == job
     for text in ("[]", "7", "{}", '{"id": "a"}', "{"):
         with pytest.raises(ValueError):

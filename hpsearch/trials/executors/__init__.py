@@ -10,12 +10,22 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hpsearch.trials.job import Event, Job
+from hpsearch.trials.slots import Slot
 
 
 class Executor(Protocol):
     """Runs jobs and says what becomes of them."""
 
-    slots: int  # how many jobs may run at once
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once; fewer where a slot's GPU has become unusable."""
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be launched now: a slot may still be waiting for its GPU's memory."""
+
+    def expect(self, job: Job) -> None:
+        """Get ready for jobs like this one, which share what ``Job.preload`` names; nothing where that cannot be."""
 
     def launch(self, job: Job) -> None:
         """Start a job. What goes wrong is said by a ``Finished`` event with cause "launch", never raised."""
@@ -45,10 +55,10 @@ class Executor(Protocol):
         """End everything that still runs and give back what the executor holds."""
 
 
-def _local(slots: int) -> Executor:
+def _local(slots: Sequence[Slot]) -> Executor:
     from hpsearch.trials.executors.local import LocalExecutor
 
-    return LocalExecutor(slots=slots)
+    return LocalExecutor(slots)
 
 
-EXECUTORS: dict[str, Callable[[int], Executor]] = {"local": _local}
+EXECUTORS: dict[str, Callable[[Sequence[Slot]], Executor]] = {"local": _local}

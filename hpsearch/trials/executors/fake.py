@@ -63,6 +63,14 @@ class FakeExecutor:
         self._jobs: dict[str, _Playing] = {}
         self._refused: list[Event] = []
 
+    @property
+    def free(self) -> int:
+        """How many jobs can be launched now. See ``Executor``."""
+        return self.slots - len(self._jobs)
+
+    def expect(self, job: Job) -> None:
+        """Nothing: a play has nothing to get ready. See ``Executor``."""
+
     def launch(self, job: Job) -> None:
         """Begin to play a job. See ``Executor``.
 

@@ -1,5 +1,7 @@
 """Jobs on this machine, each under a supervisor process of its own.
 
+A supervisor is a process started for its job, or forked from one that has done the job's imports (starters.py).
+
 A supervisor hangs on its runner by one socket. The runner's death closes it, and the supervisor ends its whole tree;
 the supervisor's death closes it too, and the executor ends what is left by the tag in its environment. The runner may
 fork (the sockets are closed in the fork), and may call ``launch``, ``answer``, ``stop`` and ``wake`` from any thread.
@@ -27,8 +29,10 @@ from typing import Any
 
 from hpsearch.trials import leftovers, names
 from hpsearch.trials.causes import Cause
+from hpsearch.trials.executors.starters import Forked, Process, Starter, Starters
 from hpsearch.trials.folder import remove_channel, replace_file
-from hpsearch.trials.job import Event, Finished, Job, Outcome, Progress, Report, decode_values
+from hpsearch.trials.job import Event, Finished, Job, Notice, Outcome, Progress, Report, decode_values
+from hpsearch.trials.slots import Slot, Slots
 
 _READ_BYTES = 256 * 1024  # at once from one supervisor
 _GOODBYE_S = 5.0  # for a supervisor to exit after it has closed its socket
@@ -51,20 +55,28 @@ class _Supervisor:
 
     job: Job
     tag: str
+    slot: Slot
     control: socket.socket
-    process: subprocess.Popen[bytes]
+    process: Process
     began: float = field(default_factory=time.monotonic)
     inbox: bytes = b""
     outbox: bytearray = field(default_factory=bytearray)
     outcome: Outcome | None = None
     surprise: str = ""
+    stopped: bool = False
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a starter has still to fork it."""
+        return isinstance(self.process, Forked) and not self.process.began
 
 
 class LocalExecutor:
-    """Runs up to ``slots`` jobs at once on this machine. Satisfies ``Executor``."""
+    """Runs a job in each of its slots on this machine. Satisfies ``Executor``."""
 
-    def __init__(self, slots: int = 1) -> None:
-        self.slots = slots
+    def __init__(self, slots: Sequence[Slot] = (Slot(),)) -> None:
+        self._slots = Slots(slots, self._note)
+        self._starters = Starters(self._watch, self._note)
         self._supervisors: dict[str, _Supervisor] = {}
         self._events: list[Event] = []
         self._lock = threading.RLock()
@@ -76,6 +88,21 @@ class LocalExecutor:
         self._closed = False
         _close_in_forks(self)
 
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once. See ``Executor``."""
+        return self._slots.usable
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be launched now. See ``Executor``."""
+        return self._slots.free
+
+    def expect(self, job: Job) -> None:
+        """Get ready for jobs like this one. See ``Executor``."""
+        with self._lock:
+            self._starters.expect(job)
+
     def launch(self, job: Job) -> None:
         """Start a job in this process's working directory. See ``Executor``.
 
@@ -85,12 +112,14 @@ class LocalExecutor:
         with self._lock:
             if job.id in self._supervisors:
                 raise ValueError(f"the ids of running jobs are unique, but {job.id!r} runs already")
-            if len(self._supervisors) >= self.slots:
+            slot = self._slots.take()
+            if slot is None:
                 self._refuse(job, f"all {self.slots} slots are taken")
                 return
             try:
-                self._start(job)
+                self._start(job, slot)
             except (OSError, ValueError) as error:  # ValueError: a NUL in an argument or a variable
+                self._slots.give_back(slot)
                 self._refuse(job, f"cannot start a supervisor: {error}")
         self.wake()
 
@@ -112,6 +141,12 @@ class LocalExecutor:
     def stop(self, job_id: str, grace_s: float) -> None:
         """Ask a job to end. See ``Executor``."""
         self._command(job_id, {"stop": {"grace_s": grace_s}})
+        with self._lock:
+            supervisor = self._supervisors.get(job_id)
+            if supervisor is not None:
+                supervisor.stopped = True
+                if supervisor.is_waited_for:
+                    supervisor.process.kill()
 
     def sweep(self, study: str) -> int:
         """End what earlier runners of the study left behind. See ``Executor``."""
@@ -119,10 +154,12 @@ class LocalExecutor:
 
     def wake(self) -> None:
         """Make ``events`` return at once, now or at its next call. May be called from a signal handler."""
+        if self._closed:
+            return  # the descriptor may be another file's by now
         try:
             os.write(self._waker, b"\0")
         except (BlockingIOError, OSError):
-            return  # it is awake already, or closed
+            return  # it is awake already
 
     def close(self) -> None:
         """End everything that still runs and give back what the executor holds. See ``Executor``."""
@@ -140,38 +177,26 @@ class LocalExecutor:
 
     # Starting
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job, slot: Slot, *, alone: bool = False) -> None:
+        """Start a job's supervisor: forked, if a starter can, unless it is to be ``alone``."""
         Path(job.output_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
         tag = leftovers.make_tag(job.study, job.id)
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                process = subprocess.Popen(
-                    (
-                        sys.executable,
-                        "-I",
-                        "-S",
-                        "-c",
-                        _START,
-                        _PACKAGE,
-                        str(Path(job.output_dir).absolute()),
-                        *job.command,
-                    ),
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    cwd=job.working_dir,
-                    env={**job.environment, names.SUPERVISES_VARIABLE: tag},
-                    start_new_session=True,
-                )
+                forked = None if alone else self._starters.fork(job, tag, slot, theirs)
+                process = forked or _execute(job, tag, slot, theirs)
             except BaseException:
                 ours.close()
                 raise
         ours.setblocking(False)
-        supervisor = _Supervisor(job, tag, ours, process)
+        supervisor = _Supervisor(job, tag, slot, ours, process)
         self._supervisors[job.id] = supervisor
         self._selector.register(ours, selectors.EVENT_READ, supervisor)
-        self._send(supervisor, replace(job, environment={}).to_json().replace("\n", ""))
+        self._send(supervisor, replace(job, environment={}, gpus=slot.gpus).to_json().replace("\n", ""))
+
+    def _watch(self, connection: socket.socket, starter: Starter) -> None:
+        self._selector.register(connection, selectors.EVENT_READ, starter)
 
     def _refuse(self, job: Job, reason: str) -> None:
         self._events.append(Finished(job.id, Outcome(Cause.LAUNCH, message=reason)))
@@ -203,6 +228,9 @@ class LocalExecutor:
         if key.fd == self._woken:
             os.read(self._woken, 4096)
             return True
+        if isinstance(key.data, Starter):
+            self._serve_starter(key.data)
+            return False
         supervisor: _Supervisor = key.data
         if self._supervisors.get(supervisor.job.id) is supervisor:
             if mask & selectors.EVENT_WRITE:
@@ -210,6 +238,11 @@ class LocalExecutor:
             if mask & selectors.EVENT_READ:
                 self._receive(supervisor)
         return False
+
+    def _serve_starter(self, starter: Starter) -> None:
+        found = starter.connection
+        if found is not None and not self._starters.serve(starter):
+            self._selector.unregister(found)
 
     def _receive(self, supervisor: _Supervisor) -> None:
         try:
@@ -233,6 +266,8 @@ class LocalExecutor:
             self._events.append(Progress(job_id, message["progress"]))
         elif "finished" in message:
             supervisor.outcome = Outcome.from_json(json.dumps(message["finished"]))
+        elif isinstance(supervisor.process, Forked) and "supervisor" in message:
+            supervisor.process.begin(message["supervisor"])
         else:
             supervisor.surprise = message["broken"]
 
@@ -242,16 +277,42 @@ class LocalExecutor:
         self._selector.unregister(supervisor.control)
         supervisor.control.close()
         del self._supervisors[supervisor.job.id]
+        if supervisor.is_waited_for and not supervisor.stopped:
+            supervisor.process.wait(_GOODBYE_S)
+            self._start_alone(supervisor)
+            return
         try:
             supervisor.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
             supervisor.process.kill()
             supervisor.process.wait()
-        outcome = supervisor.outcome or _lost(supervisor)
+        if supervisor.is_waited_for:
+            outcome = Outcome(Cause.INTERRUPTED, message="stopped before it began")
+        else:
+            outcome = supervisor.outcome or _lost(supervisor)
+        self._slots.give_back(supervisor.slot)
         self._events.append(Finished(supervisor.job.id, outcome))
 
+    def _start_alone(self, supervisor: _Supervisor) -> None:
+        """Start a job whose starter died before it came to it."""
+        try:
+            self._start(supervisor.job, supervisor.slot, alone=True)
+        except (OSError, ValueError) as error:
+            self._slots.give_back(supervisor.slot)
+            self._refuse(supervisor.job, f"cannot start a supervisor: {error}")
+
+    def _note(self, text: str) -> None:
+        """Take in what became of a slot; called by the thread that waits for it."""
+        with self._lock:
+            if text:
+                self._events.append(Notice(text))
+            self.wake()
+
     def _give_back(self) -> None:
-        self._closed = True
+        with self._lock:
+            self._closed = True
+        self._slots.close()
+        self._starters.close()
         self._selector.close()
         os.close(self._woken)
         os.close(self._waker)
@@ -259,6 +320,21 @@ class LocalExecutor:
     def _close_in_fork(self) -> None:
         for supervisor in self._supervisors.values():
             supervisor.control.close()
+        for connection in self._starters.sockets():
+            connection.close()
+
+
+def _execute(job: Job, tag: str, slot: Slot, control: socket.socket) -> subprocess.Popen[bytes]:
+    """A supervisor, started by itself."""
+    return subprocess.Popen(
+        (sys.executable, "-I", "-S", "-c", _START, _PACKAGE, str(Path(job.output_dir).absolute()), *job.command),
+        stdin=control.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=job.working_dir,
+        env={**job.environment, **slot.environment, names.SUPERVISES_VARIABLE: tag},
+        start_new_session=True,
+    )
 
 
 def _lost(supervisor: _Supervisor) -> Outcome:
@@ -279,7 +355,9 @@ def _lost(supervisor: _Supervisor) -> Outcome:
     return outcome
 
 
-def _how(code: int) -> str:
+def _how(code: int | None) -> str:
+    if code is None:
+        return "is gone"
     return f"exited with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
 
 

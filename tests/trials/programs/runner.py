@@ -9,11 +9,12 @@ import sys
 
 from hpsearch.trials.executors.local import LocalExecutor
 from hpsearch.trials.job import Finished, Job
+from hpsearch.trials.slots import without_gpus
 
 
 def main() -> None:
     """Run the job to its end."""
-    executor = LocalExecutor(slots=1)
+    executor = LocalExecutor(without_gpus(1))
     executor.launch(Job.load(sys.argv[1]))
     if len(sys.argv) > 2:
         child = os.fork()
