@@ -43,7 +43,7 @@ def best_configuration(summary: StudySummary, study_dir: Path | None) -> Configu
     written = _read(path, row)
     program = summary.definition.get("command")
     if isinstance(program, list) and all(isinstance(part, str) for part in program):
-        settings = _mapping(summary.definition.get("settings")) | dict(row.params)
+        settings = _mapping(summary.definition.get("settings")) | _inactive(summary, row) | dict(row.params)
         return Configuration(row, settings, path if written else None, _filled(program, settings, row))
     if not summary.definition:
         return Configuration(row, dict(row.params), None, "")
@@ -56,7 +56,32 @@ def best_configuration(summary: StudySummary, study_dir: Path | None) -> Configu
 def _complete(summary: StudySummary, row: TrialRow) -> dict[str, Any]:
     fixed = {name: value for name, value in summary.definition.items() if name in setting_names() and name != "seed"}
     seed = {} if row.seed is None else {"seed": row.seed}
-    return dict(sorted((fixed | dict(row.params) | seed).items()))
+    return dict(sorted((fixed | _inactive(summary, row) | dict(row.params) | seed).items()))
+
+
+def _inactive(summary: StudySummary, row: TrialRow) -> dict[str, Any]:
+    """What settings are said to be that the trial did not search, as their condition did not hold there."""
+    return {
+        name: each["otherwise"]
+        for name, each in _ranges(summary).items()
+        if name not in row.params and "otherwise" in each
+    }
+
+
+def conditions(summary: StudySummary) -> dict[str, str]:
+    """In words, where settings are searched that are not searched in every trial."""
+    wanted = {name: _mapping(each.get("when")) for name, each in _ranges(summary).items()}
+    return {name: f"where {' and '.join(map(_wanted, when.items()))}" for name, when in wanted.items() if when}
+
+
+def _wanted(condition: tuple[str, Any]) -> str:
+    name, values = condition
+    listed = values if isinstance(values, list) else [values]
+    return f"{name} is {' or '.join(json.dumps(value, ensure_ascii=False, default=str) for value in listed)}"
+
+
+def _ranges(summary: StudySummary) -> dict[str, dict[str, Any]]:
+    return {name: _mapping(each) for name, each in _mapping(summary.definition.get("search_space")).items()}
 
 
 def _filled(program: list[str], settings: Mapping[str, Any], row: TrialRow) -> str:

@@ -15,15 +15,19 @@ from typing import Any
 from hpsearch.analysis.escaping import csv_cell
 from hpsearch.analysis.summary import Score, StudySummary
 from hpsearch.analysis.tables import TrialRow
+from hpsearch.study.private import make_folder
 
+_STRICT: dict[str, Any] = {"sort_keys": True, "ensure_ascii": True, "allow_nan": False}
 _COLUMNS = ("number", "root", "attempt", "state", "cause", "value", "holdout_value", "duration_s", "seed")
 
 
 def write_text(path: Path, text: str) -> Path:
     """Write ``text`` so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8", newline="")
+    part.unlink(missing_ok=True)
+    with part.open("x", encoding="utf-8", newline="") as file:
+        file.write(text)
     return part.replace(path)
 
 
@@ -46,8 +50,10 @@ def trials_csv(summary: StudySummary) -> str:
 
 
 def report_json(summary: StudySummary) -> str:
-    """The summary and every row as strict JSON; times in seconds, what is not finite as text."""
-    return json_text(summary_record(summary) | {"rows": [_row(row) for row in summary.rows]})
+    """The summary, and every row on a line of its own, as strict JSON; times in seconds, what is not finite as text."""
+    head, end = json_text(summary_record(summary)).rsplit("\n}", 1)
+    rows = ",\n".join(f"  {json.dumps(_strict(_row(row)), **_STRICT)}" for row in summary.rows)
+    return f'{head},\n "rows": [\n{rows}\n ]\n}}{end}'
 
 
 def summary_record(summary: StudySummary) -> dict[str, Any]:
@@ -66,6 +72,7 @@ def summary_record(summary: StudySummary) -> dict[str, Any]:
         "parameters": [asdict(parameter) for parameter in summary.parameters],
         "pruned_share": summary.pruned_share,
         "time_total_s": summary.time_total_s,
+        "gpu_hours": summary.gpu_hours,
         "time_saved_s": summary.time_saved_s,
         "definition": dict(summary.definition),
         "prepared": dict(summary.prepared),
@@ -74,7 +81,7 @@ def summary_record(summary: StudySummary) -> dict[str, Any]:
 
 def json_text(value: Any) -> str:
     """Indented strict JSON with sorted keys."""
-    return json.dumps(_strict(value), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
+    return json.dumps(_strict(value), indent=1, **_STRICT) + "\n"
 
 
 def _row(row: TrialRow) -> dict[str, Any]:

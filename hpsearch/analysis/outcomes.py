@@ -31,6 +31,13 @@ ENDINGS: dict[str, Ending] = {
         "Lower per_device_train_batch_size and raise gradient_accumulation_steps by the same factor, set "
         "gradient_checkpointing, or lower the top of lora_r.",
     ),
+    # Told as out of GPU memory, without having been launched
+    "not_tried": Ending(
+        "not tried, for want of GPU memory",
+        "failed",
+        "It was sure to run out of GPU memory, by what earlier trials took of it, and cost no time. Nothing is to be "
+        "done; to try larger ones, use a GPU with more memory, and a smaller range to be asked for fewer of them.",
+    ),
     Cause.INVALID.value: Ending(
         "refused settings",
         "failed",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.analysis.configuration import Configuration, best_configuration
+from hpsearch.analysis.configuration import Configuration, best_configuration, conditions
 from hpsearch.analysis.figures.look import Figure
 from hpsearch.analysis.outcomes import ENDINGS, ending
 from hpsearch.analysis.page import render_page
@@ -72,6 +72,7 @@ def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Pat
             "any_held_out": any(card.holdout is not None for card in cards(summary)),
             "facts": facts(summary),
             "configuration": configuration,
+            "conditions": conditions(summary),
             "save_first": configuration is not None
             and configuration.path is None
             and not summary.definition.get("command"),
@@ -141,6 +142,8 @@ def facts(summary: StudySummary) -> list[tuple[str, str]]:
         if group in groups:
             named.append((word, str(groups.count(group))))
     named.append(("time in trials", duration_text(summary.time_total_s)))
+    if summary.gpu_hours is not None:
+        named.append(("GPU-hours", f"{summary.gpu_hours:.3g}"))
     if summary.time_saved_s is not None:
         named.append(("saved by pruning, about", duration_text(summary.time_saved_s)))
     return named

@@ -79,6 +79,7 @@ class StudySummary:
     statistics: Statistics | None
     pruned_share: float | None  # of the finished trials
     time_total_s: float
+    gpu_hours: float | None  # of all attempts; None where another program ran them
     time_saved_s: float | None
     started: datetime | None
     ended: datetime | None
@@ -101,7 +102,7 @@ class StudySummary:
     @property
     def finished(self) -> int:
         """How many trials count towards the study's target."""
-        return sum(row.state in ("COMPLETE", "PRUNED") for row in self.rows)
+        return sum(row.counts for row in self.rows)
 
 
 def summarize(study: Study, top: int = 10) -> StudySummary:
@@ -114,7 +115,7 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
     rows = read_rows(study, objective)
     trials = tuple(attempts[-1] for attempts in groups(rows).values())
     order = ranked(rows, objective)
-    finished = [row for row in trials if row.state in ("COMPLETE", "PRUNED")]
+    finished = [row for row in trials if row.counts]
     pruned = sum(row.cause == "pruned" for row in trials)
     prepared = prepared_of(study)
     return StudySummary(
@@ -131,6 +132,7 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
         statistics=describe([row.value for row in order if row.value is not None]),
         pruned_share=pruned / len(finished) if finished else None,
         time_total_s=sum(row.duration_s or 0.0 for row in rows),
+        gpu_hours=sum(row.gpus * (row.duration_s or 0.0) for row in rows) / 3600 if definition_of(study) else None,
         time_saved_s=_saved(rows),
         started=min((row.start for row in rows if row.start), default=None),
         ended=max((row.end for row in rows if row.end), default=None),

@@ -91,12 +91,14 @@ class TrialRow:
     metrics: Mapping[str, float] = field(default_factory=dict)
     holdout_value: float | None = None
     duration_s: float | None = None
+    gpus: int = 1  # of its slot; 1 for one that names none, and where it is not known
     start: datetime | None = None
     end: datetime | None = None
     seed: int | None = None
     root: int = 0
     attempt: int = 1
     is_default: bool = False
+    first: str = ""  # why it was tried before the sampler was asked, one of attributes.FIRST; else nothing
     steps: tuple[tuple[int, float], ...] = ()
     folder: str | None = None  # relative to the study's folder
 
@@ -106,9 +108,19 @@ class TrialRow:
         return ENDINGS[self.cause]
 
     @property
+    def counts(self) -> bool:
+        """Whether it counts towards the study's target."""
+        return self.state in ("COMPLETE", "PRUNED") and self.cause != "not_tried"
+
+    @property
     def label(self) -> str:
         """The number, and for a retry which trial it repeats."""
         return str(self.number) if self.attempt == 1 else f"{self.number} (retry of {self.root})"
+
+    @property
+    def tag(self) -> str:
+        """What it is where the sampler did not choose it: the default configuration, or tried first."""
+        return "default" if self.is_default else self.first
 
 
 def objective_of(study: Study) -> Objective:
@@ -172,6 +184,11 @@ def evenly(rows: Sequence[T], most: int) -> list[T]:
     return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
 
 
+def best_and_evenly(order: Sequence[T], best: int, others: int) -> list[T]:
+    """The first ``best`` of a ranking, and at most so many ``others``, spread evenly over the rest."""
+    return [*order[:best], *evenly(order[best:], others)]
+
+
 def finite(value: object) -> float | None:
     """``value`` as a float if it is a finite number, or the text of one; else None.
 
@@ -201,12 +218,14 @@ def _row(trial: FrozenTrial, objective: Objective) -> TrialRow:
         metrics=metrics,
         holdout_value=metrics.get(objective.holdout_metric) if value is not None else None,
         duration_s=_duration(trial),
+        gpus=_whole(own.get(attrs.GPUS), 1),
         start=_moment(trial.datetime_start),
         end=_moment(trial.datetime_complete),
         seed=_whole(own.get(attrs.SEED), None),
         root=root,
         attempt=_whole(own.get(attrs.ATTEMPT), 1 + len(trial.system_attrs.get("retry_history") or ())),
         is_default=own.get(attrs.IS_DEFAULT) is True,
+        first=own[attrs.TRY_FIRST] if own.get(attrs.TRY_FIRST) in attrs.FIRST else "",
         steps=_steps(trial),
         folder=own[attrs.FOLDER] if isinstance(own.get(attrs.FOLDER), str) else None,
     )
@@ -215,7 +234,7 @@ def _row(trial: FrozenTrial, objective: Objective) -> TrialRow:
 def _cause(trial: FrozenTrial, value: float | None) -> str:
     told = trial.user_attrs.get(attrs.OUTCOME)
     if isinstance(told, str) and told in ENDINGS and trial.state.is_finished():
-        return told
+        return "not_tried" if trial.state.name == "PRUNED" and attrs.NOT_TRIED in trial.user_attrs else told
     if trial.state.name == "COMPLETE":
         return "ok" if value is not None else "not_finite"
     return {"PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}.get(trial.state.name, "waiting")

@@ -81,7 +81,7 @@ def _top(summary: StudySummary) -> Table | None:
     rows = [
         [
             str(place),
-            row.label,
+            f"{row.label}, {row.first}" if row.first else row.label,
             number_text(row.value),
             number_text(row.holdout_value),
             *(value_text(row.params.get(name, "—")) for name in names),
@@ -96,6 +96,8 @@ def _top(summary: StudySummary) -> Table | None:
 def _facts(summary: StudySummary) -> Text:
     counts = ", ".join(f"{count} {ending(cause).word}" for cause, count in summary.counts.items()) or "no trials yet"
     lines = [f"Trials: {counts}. Time in trials: {duration_text(summary.time_total_s)}."]
+    if summary.gpu_hours is not None:
+        lines[0] += f" GPU-hours: {summary.gpu_hours:.3g}."
     if summary.time_saved_s is not None:
         lines.append(f"Pruning saved about {duration_text(summary.time_saved_s)}.")
     if summary.statistics:

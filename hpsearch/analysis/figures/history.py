@@ -10,6 +10,9 @@ from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow
 from hpsearch.analysis.wording import number_text
 
+_WITHOUT = ("pruned", "failed", "interrupted")  # endings without a final value
+_MOST_MARKS, _BARS = 500, 100  # past so many marks below the axis, their shares are drawn in about so many bars
+
 
 def history(summary: StudySummary) -> Figure:
     """Final values by trial, the best so far, and base and default as lines."""
@@ -34,8 +37,9 @@ def history(summary: StudySummary) -> Figure:
         ],
     }
     if rug:
-        layout["xaxis"]["anchor"], layout["yaxis"]["domain"] = "y2", [0.1, 1]
-        layout["yaxis2"] = axis("", domain=[0, 0.06], visible=False, fixedrange=True, range=[-1, 1])
+        layout["xaxis"]["anchor"], layout["yaxis"]["domain"], layout["barmode"] = "y2", [0.1, 1], "overlay"
+        ends = [0, 1] if _is_crowded(summary) else [-1, 1]
+        layout["yaxis2"] = axis("", domain=[0, 0.06], visible=False, fixedrange=True, range=ends)
     caption = "Each point is a completed trial's final value. " + _rug_caption(summary) + note
     return Figure(key, title, caption.strip(), tuple(traces), layout, 420)
 
@@ -87,7 +91,48 @@ def _best_star(summary: StudySummary) -> Trace:
 
 
 def _rug(summary: StudySummary) -> list[Trace]:
-    """Marks below the axis for the trials that have no final value."""
+    """What stands below the axis for the trials that have no final value: marks, or of many their share."""
+    return _shares(summary) if _is_crowded(summary) else _marks(summary)
+
+
+def _is_crowded(summary: StudySummary) -> bool:
+    return sum(row.ending.group in _WITHOUT for row in summary.rows) > _MOST_MARKS
+
+
+def _shares(summary: StudySummary) -> list[Trace]:
+    """Bars that tell how many of so many trials in a row were pruned, and how many failed."""
+    count = _in_a_bar(summary)
+    parts = [summary.rows[first : first + count] for first in range(0, len(summary.rows), count)]
+    traces: list[Trace] = []
+    below = [0.0] * len(parts)
+    for name, wanted in (("pruned", ("pruned",)), ("failed", ("failed", "interrupted"))):
+        shares = [sum(row.ending.group in wanted for row in part) / len(part) for part in parts]
+        traces.append(
+            {
+                "type": "bar",
+                "name": name,
+                "x": [(part[0].number + part[-1].number) / 2 for part in parts],
+                "y": [rounded(share) for share in shares],
+                "base": below,
+                "width": count,
+                "yaxis": "y2",
+                "hovertext": [
+                    f"trials {part[0].number} to {part[-1].number}: {share:.0%} {name}"
+                    for part, share in zip(parts, shares, strict=True)
+                ],
+                "hoverinfo": "text",
+                "marker": {"color": f"@{name}", "line": {"width": 0}},
+            }
+        )
+        below = [rounded(share) for share in shares]
+    return [trace for trace in traces if any(trace["y"])]
+
+
+def _in_a_bar(summary: StudySummary) -> int:
+    return -(-len(summary.rows) // _BARS)
+
+
+def _marks(summary: StudySummary) -> list[Trace]:
     kinds = (("pruned", "line-ns-open", ("pruned",)), ("failed", "x-thin-open", ("failed", "interrupted")))
     traces: list[Trace] = []
     for name, symbol, wanted in kinds:
@@ -112,7 +157,9 @@ def _rug(summary: StudySummary) -> list[Trace]:
 
 
 def _rug_caption(summary: StudySummary) -> str:
-    without = any(row.ending.group in ("pruned", "failed", "interrupted") for row in summary.rows)
+    if _is_crowded(summary):
+        return f"Below the axis: of each {_in_a_bar(summary)} trials, the share that was pruned or failed. "
+    without = any(row.ending.group in _WITHOUT for row in summary.rows)
     return "Marks below the axis are trials that ended without one. " if without else ""
 
 

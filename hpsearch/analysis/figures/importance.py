@@ -92,11 +92,14 @@ def _ped_anova(study: Study, summary: StudySummary) -> dict[str, float]:
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+    from hpsearch.study.mirror import take_over
+
     wanted = {row.number for row in summary.completed}
-    copy = optuna.create_study(direction=study.direction, storage=optuna.storages.InMemoryStorage())
-    trials = study.get_trials(deepcopy=False)
+    memory = optuna.storages.InMemoryStorage()
+    copy = optuna.create_study(direction=study.direction, storage=memory)
+    trials = (trial for trial in study.get_trials(deepcopy=False) if trial.number in wanted)
+    take_over(memory, memory.get_study_id_from_name(copy.study_name), trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        copy.add_trials([trial for trial in trials if trial.number in wanted])
         evaluator = PedAnovaImportanceEvaluator(target_quantile=_quantile(len(wanted)))
         return get_param_importances(copy, evaluator=evaluator)

@@ -204,7 +204,7 @@ def hover(row: TrialRow, summary: StudySummary) -> str:
 
 def fade(count: int) -> float:
     """Opacity at which ``count`` marks on top of each other still show where they are dense."""
-    return 0.85 if count <= 60 else 0.65 if count <= 300 else 0.45
+    return 0.85 if count <= 60 else 0.65 if count <= 300 else 0.45 if count <= 1500 else 0.3
 
 
 def rounded(number: float) -> float:

@@ -8,10 +8,11 @@ from hpsearch.analysis.escaping import plot_label
 from hpsearch.analysis.figures.importance import order_of
 from hpsearch.analysis.figures.look import Figure, Layout, Trace, axis, fade, rounded, value_axis
 from hpsearch.analysis.summary import StudySummary
-from hpsearch.analysis.tables import Parameter, TrialRow
+from hpsearch.analysis.tables import Parameter, TrialRow, best_and_evenly, ranked
 from hpsearch.analysis.wording import value_text
 
 _COLUMNS, _SHOWN = 3, 12
+_BEST, _OTHERS = 200, 300  # points of a panel; of some thousands one sees a blot
 _GAP_X, _ROW_HEIGHT = 0.045, 270
 
 
@@ -30,12 +31,15 @@ def slices(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
     for index, name in enumerate(names):
         traces += _panel_traces(summary, parameters[name], index)
         layout |= _panel_axes(parameters[name], index, columns, lines, vertical)
-    caption = " ".join(filter(None, ("Completed trials only.", left_out, note)))
+    drawn = _drawn(summary.completed, summary)
+    part = f"Drawn are the best {_BEST} of {len(summary.completed)}, and {_OTHERS} of the others, from good to bad."
+    thinned = part if len(drawn) < len(summary.completed) else ""
+    caption = " ".join(filter(None, ("Completed trials only.", thinned, left_out, note)))
     return Figure(key, title, caption, tuple(traces), layout, 70 + _ROW_HEIGHT * lines, wide=True)
 
 
 def _panel_traces(summary: StudySummary, parameter: Parameter, index: int) -> list[Trace]:
-    rows = [row for row in summary.completed if parameter.name in row.params]
+    rows = _drawn([row for row in summary.completed if parameter.name in row.params], summary)
     best = summary.best.trial if summary.best else None
     default = summary.default.trial if summary.default else None
     groups = [
@@ -48,6 +52,14 @@ def _panel_traces(summary: StudySummary, parameter: Parameter, index: int) -> li
         for name, colour, symbol, size, opacity, chosen in groups
         if chosen
     ]
+
+
+def _drawn(rows: Sequence[TrialRow], summary: StudySummary) -> list[TrialRow]:
+    """The rows of a panel, by number; of many the best and some of the others."""
+    default = summary.default.trial if summary.default else None
+    chosen = best_and_evenly(ranked(rows, summary.objective), _BEST, _OTHERS)
+    numbers = {row.number for row in (*chosen, *([default] if default else []))}
+    return [row for row in rows if row.number in numbers]
 
 
 def _points(parameter: Parameter, index: int, rows: Sequence[TrialRow], name: str, marker: Layout) -> Trace:
