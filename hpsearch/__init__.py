@@ -39,7 +39,14 @@ def run(
     storage: str | None = None,
     base_output_dir: str | Path = "studies",
     timeout: float | None = None,
+    gpu_hours: float | None = None,
     trainer_python: str | Path | None = None,
+    gpus: str | None = None,
+    slots: int | None = None,
+    gpus_per_trial: int | None = None,
+    cold: bool = False,
+    warm_start_from: str | None = None,
+    warm_start_storage: str | None = None,
     resume: bool = False,
     verbose: bool = True,
     **settings: Any,
@@ -47,9 +54,11 @@ def run(
     """Run a study, or go on with it; the same as the command of this name.
 
     ``settings`` are keys of a definition (``search_mode="random"``, ``learning_rate=1e-4``, ``seed=7``), over the
-    definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds. ``trainer_python``
-    is the Python that trains, as the option of this name. ``verbose`` prints a line for what
-    happens, and at the end the table of the best trials.
+    definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds,
+    ``gpu_hours`` what the study's trials may spend over its life (``math.inf``: no limit any more). ``trainer_python``
+    is the Python that trains; it, ``gpus`` ("0,1"), ``slots``, ``gpus_per_trial``, ``cold``, ``warm_start_from`` and
+    ``warm_start_storage`` are as the options of these names.
+    ``verbose`` prints a line for what happens, and at the end the table of the best trials.
 
     Returns:
         How it ended; ``best_params``, ``best_value``, ``best_config`` and ``exit_code`` among others.
@@ -70,7 +79,14 @@ def run(
         n_trials=n_trials,
         add_trials=add_trials,
         timeout_s=timeout,
+        gpu_hours=gpu_hours,
         trainer_python=None if trainer_python is None else str(trainer_python),
+        gpus=gpus,
+        slots=slots,
+        gpus_per_trial=gpus_per_trial,
+        cold=cold,
+        warm_start_from=warm_start_from,
+        warm_start_storage=warm_start_storage,
         must_exist=resume,
     )
     return _ended(run_study(options, _printing_view() if verbose else _no_view()), verbose)
@@ -84,7 +100,12 @@ def resume(
     storage: str | None = None,
     base_output_dir: str | Path = "studies",
     timeout: float | None = None,
+    gpu_hours: float | None = None,
     trainer_python: str | Path | None = None,
+    gpus: str | None = None,
+    slots: int | None = None,
+    gpus_per_trial: int | None = None,
+    cold: bool = False,
     verbose: bool = True,
 ) -> RunSummary:
     """Go on with a study after any interruption; without a name, with the only unfinished one.
@@ -105,7 +126,12 @@ def resume(
         n_trials=n_trials,
         add_trials=add_trials,
         timeout_s=timeout,
+        gpu_hours=gpu_hours,
         trainer_python=None if trainer_python is None else str(trainer_python),
+        gpus=gpus,
+        slots=slots,
+        gpus_per_trial=gpus_per_trial,
+        cold=cold,
     )
     return _ended(resume_study(options, _printing_view() if verbose else _no_view()), verbose)
 

@@ -16,13 +16,16 @@ from hpsearch.cli.options import SETTINGS, LazyGroup
 from hpsearch.errors import HpsearchError, UsageError
 
 COMMANDS = {
+    "init": "hpsearch.cli.init:init",
     "run": "hpsearch.cli.run:run",
     "resume": "hpsearch.cli.run:resume",
+    "plan": "hpsearch.cli.plan:plan",
     "status": "hpsearch.cli.watch:status",
     "logs": "hpsearch.cli.watch:logs",
     "stop": "hpsearch.cli.watch:stop",
     "analyze": "hpsearch.cli.results:analyze",
     "export": "hpsearch.cli.results:export",
+    "storage": "hpsearch.cli.storage:storage",
     "dashboard": "hpsearch.cli.results:dashboard",
     "validate": "hpsearch.cli.validate:validate",
     "train": "hpsearch.cli.train:train",

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hpsearch.cli.options import command, storage_options, study_option
+from hpsearch.cli.options import command, storage_options, study_option, trainer_option
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -25,6 +25,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Fix a setting, as for `hpsearch run`.")
 @click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
 @click.option("--input-data", help="Rows of image and text: a file, a folder, or asset:NAME.")
+@trainer_option
 @storage_options
 @click.option(
     "--timeout",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hpsearch.cli.options import command
+from hpsearch.cli.options import command, trainer_option
 
 
 @command(
@@ -23,8 +23,9 @@ from hpsearch.cli.options import command
 @click.option("--batch-size", type=click.IntRange(min=1), default=1, help="Pictures read at once.")
 @click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, help="0: greedy, so that reading repeats.")
 @click.option("--load-in-4bit/--no-load-in-4bit", default=None, help="[default: as it was trained]")
+@trainer_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for each picture: image_path and ocr_text.")
-def ocr(images: tuple[Path, ...], model: str, as_json: bool, **options: Any) -> int:
+def ocr(images: tuple[Path, ...], model: str, as_json: bool, trainer_python: str | None, **options: Any) -> int:
     """Read pictures with a tuned model. Texts go to the standard output, progress to the standard error."""
     from hpsearch.study.reading import read_pictures
 
@@ -34,7 +35,7 @@ def ocr(images: tuple[Path, ...], model: str, as_json: bool, **options: Any) -> 
         else:
             click.echo(f"== {row['image_path']}\n{row['ocr_text']}" if len(images) > 1 else row["ocr_text"])
 
-    return read_pictures(images, model, options, take, _Progress().take)
+    return read_pictures(images, model, options, take, _Progress().take, trainer_python)
 
 
 class _Progress:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from hpsearch.study.storage import STORAGE_VARIABLE
+from hpsearch.study.options import OUTAGE_S
+from hpsearch.study.postgres import PASSWORD_FILE
+from hpsearch.study.storage import STORAGE_VARIABLE, has_password
 from hpsearch.study.trainer import TRAINER_VARIABLE
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -84,8 +87,83 @@ def storage_options(function: Decorated) -> Decorated:
         "--storage",
         metavar="URL",
         envvar=STORAGE_VARIABLE,
-        help="Optuna storage; by default hpsearch.db in the folder of studies.",
+        callback=without_password,
+        help="Optuna storage: sqlite:///FILE or postgresql://USER@HOST/NAME; by default hpsearch.db in the folder of "
+        f"studies. One with a password goes into ${STORAGE_VARIABLE}.",
     )(function)
+
+
+def without_password(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """Refuse a password in a command, which everyone on the machine can read."""
+    typed = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    if url and typed and has_password(url):
+        raise click.BadParameter(
+            f"it has a password, which every user of this machine could read: put the URL into {STORAGE_VARIABLE}, or "
+            f"the password into ~/.pgpass or a file that {PASSWORD_FILE} names",
+            context,
+            parameter,
+        )
+    return url
+
+
+def limit_options(function: Decorated) -> Decorated:
+    """--timeout, --gpu-hours and --storage-timeout."""
+    function = click.option(
+        "--storage-timeout",
+        "storage_timeout_s",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        default=OUTAGE_S,
+        help="How long a database server may stay away; then the run ends, and the next one makes up for it.",
+    )(function)
+    function = click.option(
+        "--gpu-hours",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="HOURS",
+        help="GPU-hours that the study's trials may spend over its life: wall time x GPUs of all attempts; a slot "
+        "without a GPU counts as one. Kept with the study; inf lifts it.",
+    )(function)
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Stop after this time; what runs is queued again.",
+    )(function)
+
+
+def device_options(function: Decorated) -> Decorated:
+    """--gpus, --slots, --gpus-per-trial and --cold."""
+    function = click.option(
+        "--cold",
+        is_flag=True,
+        help="Let each trial do its own imports, ahead of its time, rather than start from a process that has done "
+        "them for all.",
+    )(function)
+    at_least_one = click.IntRange(min=1)
+    function = click.option(
+        "--gpus-per-trial",
+        type=at_least_one,
+        metavar="N",
+        help="GPUs of each trial. [default: 1]",
+    )(function)
+    function = click.option(
+        "--slots",
+        type=at_least_one,
+        metavar="N",
+        help="Trials run at once. [default: as many as the GPUs of --gpus allow, else 1]",
+    )(function)
+    return click.option(
+        "--gpus",
+        metavar="LIST",
+        callback=_named_gpus,
+        help="GPUs to use, as nvidia-smi numbers them: 0,1, or all. [default: the first visible one]",
+    )(function)
+
+
+def _named_gpus(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise click.BadParameter("it is empty: name GPUs, or leave the option out", context, parameter)
+    return text
 
 
 def trainer_option(function: Decorated) -> Decorated:

@@ -78,6 +78,8 @@ def analyze(
 
     with ExitStack() as stack:
         url, base = storage or default_url(base_output_dir), base_output_dir
+        if output_dir is not None:
+            output_dir.mkdir(parents=True, exist_ok=True)  # for others, so as the umask says
         if archive is not None:
             opened = stack.enter_context(open_archive(archive))
             url, base = opened.url, opened.base
@@ -111,15 +113,35 @@ def export(
         click.echo(str(path))
 
 
-@command()
+@command(
+    "hpsearch dashboard",
+    "hpsearch dashboard --host 0.0.0.0 --token-file dashboard.token",
+)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    help="Address to listen on; 0.0.0.0: all of this machine's. One that other machines reach needs a token.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on; 0: any free one.")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with a token that requests must present. [default: what $HPSEARCH_DASHBOARD_TOKEN holds]",
+)
 @storage_options
-def dashboard(port: int, storage: str | None, base_output_dir: Path) -> None:
-    """Serve optuna-dashboard on the storage, on 127.0.0.1 only. End it with Ctrl-C."""
+def dashboard(host: str, port: int, token_file: Path | None, storage: str | None, base_output_dir: Path) -> None:
+    """Show the studies of the storage in optuna-dashboard, which can change nothing here. End it with Ctrl-C.
+
+    With a token, open http://ADDRESS:PORT/ and enter it there, or add ?token=TOKEN once; programs send the header
+    "Authorization: Bearer TOKEN".
+    """
     from hpsearch.analysis.dashboard import serve
+    from hpsearch.analysis.guard import read_token
     from hpsearch.study.storage import default_url
 
-    serve(storage or default_url(base_output_dir), port, click.echo)
+    serve(storage or default_url(base_output_dir), host, port, read_token(token_file), click.echo)
 
 
 def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
@@ -152,11 +174,11 @@ def study_report(
 ) -> AnalysisResult:
     """Analyse one study of the storage at ``url``; a picture of each figure costs seconds."""
     from hpsearch.analysis.service import analyze_study
-    from hpsearch.study.lookup import load_study
+    from hpsearch.study.lookup import read_study
     from hpsearch.study.storage import open_storage, storage_errors
 
     with storage_errors(url):
-        loaded = load_study(open_storage(url), study, url)
+        loaded = read_study(open_storage(url), study, url)
         return analyze_study(loaded, study_dir=study_dir, output_dir=output_dir, top=top, png=png)
 
 
@@ -182,13 +204,13 @@ def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | Non
 
 def _compare(study: str | None, compare: tuple[str, ...], url: str, base: Path, output_dir: Path | None) -> None:
     from hpsearch.analysis.service import compare_studies
-    from hpsearch.study.lookup import load_study, study_names
+    from hpsearch.study.lookup import read_study, study_names
     from hpsearch.study.storage import open_storage, storage_errors
 
     with storage_errors(url):
         storage = open_storage(url)
         names = study_names(storage) if ALL in compare else [*([study] if study else []), *compare]
-        studies = [load_study(storage, name, url) for name in dict.fromkeys(names)]
+        studies = [read_study(storage, name, url) for name in dict.fromkeys(names)]
         result: Any = compare_studies(studies, output_dir=output_dir or base / "comparison")
     print_lines(result)
     for path in result.files:

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import command, storage_options, study_option, trainer_option
+from hpsearch.cli.options import (
+    command,
+    device_options,
+    limit_options,
+    storage_options,
+    study_option,
+    trainer_option,
+    without_password,
+)
 
 if TYPE_CHECKING:
     from hpsearch.study.options import RunOptions
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 # Options of `run` that are a layer of the definition of their own, under their names there.
-LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
+LAYER = ("search_mode", "sampler", "seed", "model_name", "input_data", "instruction")
 
 
 @command(
@@ -35,6 +43,11 @@ LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
     type=click.Choice(["bayesian", "grid", "random"]),
     help="How trials are chosen. [default: bayesian]",
 )
+@click.option(
+    "--sampler",
+    type=click.Choice(["auto", "tpe", "gp", "cmaes", "qmc", "random", "grid"]),
+    help="By which algorithm, instead of --search-mode. [default: auto, the one measured best]",
+)
 @click.option("--config", type=FILE, help="Definition of the study. [default: studies/NAME.json, here or shipped]")
 @click.option(
     "--search-space",
@@ -48,19 +61,27 @@ LAYER = ("search_mode", "seed", "model_name", "input_data", "instruction")
     metavar="KEY=VALUE",
     help="Fix a setting, over all else; VALUE is JSON or text. Repeatable.",
 )
+@device_options
 @storage_options
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop after this time; what runs is queued again.",
-)
+@limit_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the study.")
 @click.option(
     "--resume",
     "must_exist",
     is_flag=True,
     help="Go on with an existing study, as `hpsearch resume` does; refuse to start a new one.",
+)
+@click.option(
+    "--warm-start-from",
+    metavar="NAME",
+    help="Study whose best points are tried first, and whose values teach the sampler where they hold here too; given "
+    "up by itself where it does not help.",
+)
+@click.option(
+    "--warm-start-storage",
+    metavar="URL",
+    callback=without_password,
+    help="Storage of that study. [default: that of --storage]",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be run; write nothing.")
 @click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
@@ -83,12 +104,8 @@ def run(dry_run: bool, **given: Any) -> int:
 @study_option()
 @click.option("--n-trials", type=click.IntRange(min=1), help="A new total of finished trials.")
 @click.option("--add-trials", type=click.IntRange(min=1), help="Finished trials to add to those there are.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop after this time; what runs is queued again.",
-)
+@device_options
+@limit_options
 @storage_options
 @trainer_option
 def resume(**given: Any) -> int:
@@ -128,19 +145,27 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.definitions.advice import advice
     from hpsearch.study.resolving import planned_target, resolve
+    from hpsearch.study.service import shares_of
+    from hpsearch.study.transfer import find_source
 
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
-    target = planned_target(options, name, definition)
+    source = find_source(options, name, definition)
+    target, shares = planned_target(options, name, definition), shares_of(options, definition)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
     click.echo(f"study: {name}")
     click.echo(f"searched: {', '.join(definition.search_space) or 'nothing'}")
     if definition.search_mode == "grid":
         click.echo(f"grid: {definition.grid_size()} points")
-    click.echo(f"target: {target} finished trials")
+    click.echo(
+        f"target: {target} finished trials" + (f", {options.gpu_hours:g} GPU-hours" if options.gpu_hours else "")
+    )
+    click.echo(f"slots: {len(shares.slots)} ({'; '.join(dict.fromkeys(map(str, shares.slots)))})")
+    if source is not None:
+        click.echo(f"warm start: from {source.name}, {len(source.trials)} completed trials")
     for prefix, lines in (
         ("note", [resolved.note]),
-        ("warning", advice(definition, target)),
+        ("warning", (*shares.notes, *advice(definition, target))),
         ("missing", [definition.missing()]),
     ):
         for line in filter(None, lines):

@@ -26,10 +26,20 @@ def console() -> Console:
 def status_table(statuses: Sequence[StudyStatus]) -> Table:
     """The studies of a storage, a line each."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("study", "finished", "trials", "best", "runner"):
+    for title in ("study", "finished", "trials", "GPU-hours", "best", "runner"):
         table.add_column(title, overflow="fold")
     for status in statuses:
         table.add_row(*map(Text, _cells(status)))
+    return table
+
+
+def reasons(rows: Sequence[tuple[str, str, str]]) -> Table:
+    """Settings with their values and why they have them."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("setting", "value or range", "why"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell, 1_000)) for cell in row))
     return table
 
 
@@ -37,7 +47,8 @@ def _words(status: StudyStatus) -> dict[str, int]:
     """Trials by how they stand: the failed and the pruned ones by cause."""
     words = {state.lower(): count for state, count in status.states.items()}
     for cause, count in status.causes.items():
-        state = VERDICTS[Cause(cause)].state.lower()
+        told = Cause.CUDA_OOM if cause == "not_tried" else Cause(cause)
+        state = VERDICTS[told].state.lower()
         if state in ("fail", "pruned") and cause != state:
             words |= {state: words[state] - count, cause: count}
     if status.ours and status.owner is None and "running" in words:
@@ -49,7 +60,12 @@ def _cells(status: StudyStatus) -> list[str]:
     target = f"/{status.target}" if status.target is not None else ""
     trials = ", ".join(f"{count} {word}" for word, count in _words(status).items() if count) or "none"
     owner = f"pid {status.owner.pid} on {status.owner.host}" if status.owner else "-"
-    return [printable(status.study, 200), f"{status.finished}{target}", trials, _best(status), owner]
+    return [printable(status.study, 200), f"{status.finished}{target}", trials, _hours(status), _best(status), owner]
+
+
+def _hours(status: StudyStatus) -> str:
+    limit = f"/{status.gpu_hours_limit:g}" if status.gpu_hours_limit is not None else ""
+    return f"{status.gpu_hours:.3g}{limit}" if status.ours else "-"
 
 
 def _best(status: StudyStatus) -> str:

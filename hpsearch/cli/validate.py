@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hpsearch.cli.options import command, storage_options, study_option
+from hpsearch.cli.options import command, storage_options, study_option, trainer_option
 
 
 @command(
@@ -21,6 +21,7 @@ from hpsearch.cli.options import command, storage_options, study_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="As for `hpsearch run`. Repeatable.")
 @click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
 @click.option("--input-data", help="Rows of image and text: a file, a folder, or asset:NAME.")
+@trainer_option
 @storage_options
 def validate(files: tuple[Path, ...], study: str | None, config: Path | None, **given: Any) -> int:
     """Check definitions and search spaces (FILES), or a whole study before it costs anything (--study, --config).

@@ -141,5 +141,5 @@ def _started(run: RunStarted) -> str:
     better = "lower" if run.direction == "minimize" else "higher"
     return (
         f"study {run.study}: {run.search_mode} search for the best {run.metric} ({better} is better), "
-        f"{run.finished} of {run.target} trials finished"
+        f"{run.finished} of {run.target} trials finished" + (f", {run.slots} at once" if run.slots > 1 else "")
     )

@@ -9,17 +9,27 @@ from typing import Any
 from pydantic import Field
 
 from hpsearch.definitions.commands import fill
+from hpsearch.definitions.conditions import Conditional
 from hpsearch.definitions.fields import DEFAULT_TRIALS, StudyFields
 from hpsearch.definitions.parameters import Parameter
 from hpsearch.definitions.parsing import parse
 from hpsearch.definitions.paths import resolved
 from hpsearch.definitions.problems import Origin, Origins
 from hpsearch.definitions.setting_rules import complete, defaults, without_idle
-from hpsearch.definitions.space import default_grid_point, default_point, grid_size
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.definitions.space import (
+    active_part,
+    default_grid_point,
+    default_point,
+    every_default,
+    every_value,
+    grid_size,
+    inactive_value,
+    variations,
+)
+from hpsearch.trials.settings import WITHOUT_EFFECT, TrainSettings
 
-# Files may move: what they hold shows in a fingerprint. Records change no result.
-FREE_TO_CHANGE = ("input_data", "image_root", "report_to", "logging_steps", "save_steps", "save_total_limit")
+# Files may move: what they hold shows in a fingerprint.
+FREE_TO_CHANGE = ("input_data", "image_root", *WITHOUT_EFFECT)
 
 
 class StudyDefinition(StudyFields):
@@ -82,22 +92,50 @@ class StudyDefinition(StudyFields):
 
         For a grid, its nearest point. Raises UsageError where the grid has none, or too many points.
         """
-        known = {} if self.command else defaults()
         make = default_grid_point if self.search_mode == "grid" else default_point
-        return make(self.search_space, known)
+        return make(self.search_space, self._defaults())
+
+    def point_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The default configuration with some ``values`` in place of its own: what is active then."""
+        return active_part(self.search_space, {**every_default(self.search_space, self._defaults()), **values})
 
     def searched_values(self) -> dict[str, list[Any]]:
-        """Each searched setting's choices, or both ends of its range."""
-        return {name: parameter.extremes() for name, parameter in self.search_space.items()}
+        """Each searched setting's choices, or both ends of its range; and what it has where it is not searched."""
+        found = {name: parameter.extremes() for name, parameter in self.search_space.items()}
+        for name, parameter in self.search_space.items():
+            inactive = inactive_value(parameter, self._defaults().get(name))
+            if parameter.when and inactive not in found[name]:
+                found[name].append(inactive)
+        return found
+
+    def variations(self) -> list[dict[str, Any]]:
+        """What differs from the default configuration in others that have, between them, each choice and both ends of
+        every searched setting."""
+        start = self.trial_settings({}, 0)
+        points = (self.trial_settings(point, 0) for point in variations(self.search_space, self._defaults()))
+        changes = [{name: value for name, value in point.items() if value != start[name]} for point in points]
+        return [change for change in changes if change]
+
+    def every_default(self) -> dict[str, Any]:
+        """The default of each searched setting, of those too that are inactive in the default configuration."""
+        return every_default(self.search_space, self._defaults())
+
+    def active_params(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a value for each searched setting those that are active beside each other."""
+        return active_part(self.search_space, values)
+
+    def searched_settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A value for every searched setting: ``params``, and what those have that are not searched beside them."""
+        return every_value(self.search_space, params, self._defaults())
 
     def trial_settings(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """All settings of a trial. Searched settings that ``params`` leaves out are as in the default configuration.
+        """All settings of a trial. Searched settings that ``params`` leaves out are as in the default configuration;
+        where their condition does not hold, they have their ``otherwise`` or the setting's default.
 
         ``seed`` is the trial's; a searched seed wins. Raises KeyError for a name that is not searched.
         """
         chosen = {name: self._as_written(name, value) for name, value in params.items()}
-        missing = {name: value for name, value in self._start().items() if name not in chosen}
-        values = {**self.settings, "seed": seed, **missing, **chosen}
+        values = {**self.settings, "seed": seed, **self.searched_settings(chosen)}
         return values if self.command else TrainSettings.model_validate(values, strict=True).model_dump()
 
     def best_config(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -108,21 +146,23 @@ class StudyDefinition(StudyFields):
         own = {name: value for name, value in values.items() if name != "seed"}
         return {"command": list(self.command), "settings": own, "seed": values["seed"]}
 
-    def fill_command(
-        self, values: Mapping[str, Any], *, seed: int, output_dir: str, trial: int, study: str
-    ) -> tuple[str, ...]:
-        """The program's arguments for one trial, never a shell string; ``values`` are from ``trial_settings``.
+    def fill_command(self, values: Mapping[str, Any], *, seed: int, **own: str | int) -> tuple[str, ...]:
+        """The program's arguments for one trial, never a shell string; ``values`` are from ``trial_settings``, ``own``
+        what else is reserved.
 
         Raises ValueError without a ``command``.
         """
         if self.command is None:
             raise ValueError("the definition has no command")
-        return fill(self.command, {"seed": seed, **values, "output_dir": output_dir, "trial": trial, "study": study})
+        return fill(self.command, {"seed": seed, **values, **own})
 
     def identity(self) -> dict[str, Any]:
         """What may not change under an existing study, as JSON. ``identity.diff_identity`` compares two of them."""
         return {
-            "search_space": self._flat_space(),
+            "search_space": {
+                name: {key: value for key, value in each.items() if key != "why"}
+                for name, each in self._flat_space().items()
+            },
             "settings": self._settings_of_identity(),
             "objective": self.objective.model_dump(),
             "command": None if self.command is None else list(self.command),
@@ -146,8 +186,9 @@ class StudyDefinition(StudyFields):
         """The fixed settings, without those that may change under a study."""
         return {name: value for name, value in self.settings.items() if self.command or name not in FREE_TO_CHANGE}
 
-    def _start(self) -> dict[str, Any]:
-        return default_point(self.search_space, {} if self.command else defaults())
+    def _defaults(self) -> dict[str, Any]:
+        """The settings' own defaults; a command's have none that are known."""
+        return {} if self.command else defaults()
 
     def _as_written(self, name: str, value: Any) -> Any:
         """The value in the type its range has: a storage may give 8.0 for 8."""
@@ -156,4 +197,10 @@ class StudyDefinition(StudyFields):
 
     def _flat_space(self) -> dict[str, Any]:
         ranges = {name: each.model_dump(mode="json", exclude_none=True) for name, each in self.search_space.items()}
-        return {name: {"type": each["type"], **each} for name, each in ranges.items()}
+        return {name: _in_writing_order(each) for name, each in ranges.items()}
+
+
+def _in_writing_order(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """A range's keys as people write them: its type first, then its values, then when it is searched and why."""
+    last = {name: keys[name] for name in Conditional.model_fields if name in keys}
+    return {"type": keys["type"], **{name: value for name, value in keys.items() if name not in last}, **last}

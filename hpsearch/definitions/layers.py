@@ -19,6 +19,8 @@ from hpsearch.definitions.setting_rules import DECIDED_BY, together_problems
 from hpsearch.trials.settings import setting_names
 
 _PARTNERS = DECIDED_BY | {second: first for first, second in DECIDED_BY.items()}
+# Two names of one thing that may stand together where they agree; "auto" goes by the other.
+_SEARCH = {"sampler": "search_mode", "search_mode": "sampler"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Merged:
         _check(layer)
         has_command = (layer.values.get("command") or self.values.get("command")) is not None
         values = layer.values if has_command else resolved(layer.values, layer.base)
+        for name in _SEARCH.keys() & values.keys():
+            if _SEARCH[name] not in values and values[name] != "auto":
+                self.values.pop(_SEARCH[name], None)
         for name, value in values.items():
             if name == "search_space":
                 self._add_space(value, layer.space_is_patch)

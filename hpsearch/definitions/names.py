@@ -8,7 +8,7 @@ from hpsearch.definitions.problems import show
 from hpsearch.errors import UsageError
 
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_TAKEN = ("hpsearch.db", "comparison")  # what lies beside the studies' folders
+_DATABASE, _COMPARISON = "hpsearch.db", "comparison"  # what lies beside the studies' folders
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 
@@ -20,7 +20,7 @@ def check_study_name(name: str) -> str:
         UsageError: it is not 1 to 128 letters, digits, ``.``, ``_`` and ``-``, beginning with a letter or digit, or
             it holds ``..``.
     """
-    if name in _TAKEN:
+    if _is_taken(name):
         raise UsageError(f"hpsearch keeps files of its own under the name {name}", "choose another name for the study")
     if not is_study_name(name):
         raise UsageError(
@@ -33,7 +33,11 @@ def check_study_name(name: str) -> str:
 
 def is_study_name(name: str) -> bool:
     """Whether a study of ours may have this name."""
-    return isinstance(name, str) and _STUDY.fullmatch(name) is not None and ".." not in name and name not in _TAKEN
+    return isinstance(name, str) and _STUDY.fullmatch(name) is not None and ".." not in name and not _is_taken(name)
+
+
+def _is_taken(name: str) -> bool:
+    return name == _COMPARISON or name.startswith(_DATABASE)  # and the files beside the database
 
 
 def is_parameter_name(name: str) -> bool:

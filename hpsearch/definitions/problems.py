@@ -16,6 +16,7 @@ from hpsearch.errors import UsageError
 JsonPath = tuple[str | int, ...]  # keys and indexes from a document's root, the parts of a JSON pointer
 
 _SHOWN_CHARACTERS = 80
+SHOWN_PROBLEMS = 100  # of those that a message lists
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ class InvalidDefinition(UsageError):
             only = self.problems[0]
             super().__init__(f"{only.rule} ({only.where})" if only.where else only.rule, only.remedy)
         else:
-            lines = "".join(f"\n  - {problem}" for problem in self.problems)
+            lines = "".join(f"\n  - {problem}" for problem in self.problems[:SHOWN_PROBLEMS])
+            more = len(self.problems) - SHOWN_PROBLEMS
+            lines += f"\n  and {more} more" if more > 0 else ""
             super().__init__(f"the definition breaks {len(self.problems)} rules:{lines}")
 
 

@@ -63,6 +63,9 @@ def searched_problems(name: str, parameter: Parameter) -> list[Problem]:
     path: JsonPath = ("search_space", name)
     if name in UNSEARCHABLE:
         return [Problem(path, f"{show(name)} cannot be searched: {UNSEARCHABLE[name]}", "fix it to one value")]
+    if name == "seed" and parameter.when is not None:
+        rule = '"seed" is searched in every trial or in none, but has a condition'
+        return [Problem((*path, "when"), rule, "delete it")]
     if not isinstance(parameter, (Categorical, IntRange)) and "integer" in kinds(name):
         rule = f'{show(name)} takes whole numbers, but its range has type "{parameter.type}"'
         return [
@@ -71,6 +74,8 @@ def searched_problems(name: str, parameter: Parameter) -> list[Problem]:
     places: list[tuple[JsonPath, Any]] = [(("low",), parameter.extremes()[0]), (("high",), parameter.extremes()[-1])]
     if isinstance(parameter, Categorical):
         places = [(("choices", index), choice) for index, choice in enumerate(parameter.choices)]
+    if parameter.otherwise is not None:
+        places.append((("otherwise",), parameter.otherwise))
     return [
         Problem((*path, *place), problem.rule, problem.remedy)
         for place, value in places

@@ -13,6 +13,7 @@ from hpsearch.errors import UsageError
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+MAX_VALUES = 1000  # each may break a rule, which takes a millisecond to tell; the largest file that ships has 59
 MAX_INTEGER_DIGITS = 309  # a longer one is beyond the range of a float
 
 
@@ -37,7 +38,7 @@ def load_json(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: the file cannot be read, is over 1 MB, is not UTF-8 or has a byte order mark, is not JSON, holds
-            NaN or an infinity, a key twice, more than 32 levels, or something else than an object.
+            NaN or an infinity, a key twice, more than 32 levels or 1,000 values, or something else than an object.
     """
     value = parse_json(_read(path), Origin(str(path)))
     if not isinstance(value, dict):
@@ -69,6 +70,8 @@ def parse_json(text: str, origin: Origin) -> Any:
             raise
         what = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         raise _error(origin, (), what, "correct the file there") from None
+    if _count(value, MAX_DEPTH) > MAX_VALUES:
+        raise _error(origin, (), f"a definition has at most {MAX_VALUES} values, this has more", "shorten it")
     problems = list(_problems(value, ()))
     if problems:
         raise InvalidDefinition([Problem(each.path, each.rule, each.remedy, origin.at(each.path)) for each in problems])
@@ -93,6 +96,12 @@ def _read(path: Path) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"JSON is UTF-8, but {path} is not (at byte {error.start})", "save it as UTF-8") from None
+
+
+def _count(value: Any, levels: int) -> int:
+    """How many values there are in so many levels."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + (sum(_count(each, levels - 1) for each in inner) if levels else 0)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.definitions.advice import advice
+from hpsearch.definitions.conditions import condition_problems
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.layers import Layer, Merged
 from hpsearch.definitions.loading import best_config_values, file_layers, is_bare_space, space_layer
 from hpsearch.definitions.parsing import default_space, examine, parse_space, unknown_setting
-from hpsearch.definitions.problems import InvalidDefinition, Origin, Origins, Problem
-from hpsearch.definitions.setting_rules import searched_problems
+from hpsearch.definitions.problems import InvalidDefinition, Origin, Origins, Problem, show
+from hpsearch.definitions.setting_rules import defaults, searched_problems
 from hpsearch.definitions.strict_json import load_json
 from hpsearch.errors import UsageError
 from hpsearch.trials.settings import setting_names
@@ -57,7 +58,15 @@ def _definition(path: Path) -> tuple[list[Problem], list[str]]:
     problems = origins.locate(examine(values).problems)
     if problems:
         return problems, []
-    return [], advice(StudyDefinition.from_flat(values, origins=origins))
+    definition = StudyDefinition.from_flat(values, origins=origins)
+    return [], [*_ruled_out(values, definition), *advice(definition)]
+
+
+def _ruled_out(values: Mapping[str, Any], definition: StudyDefinition) -> list[str]:
+    """Ranges whose condition no trial of the definition, as it is, can meet."""
+    named = [name for name in values.get("search_space", ()) if name not in definition.search_space]
+    why = 'is never searched: what its "when" asks for is fixed to something else; search that, or delete the range'
+    return [f"{show(name)} {why}" for name in named]
 
 
 def _merged(layers: list[Layer]) -> dict[str, Any]:
@@ -87,6 +96,8 @@ def _space(path: Path) -> tuple[list[Problem], list[str]]:
         else:
             unknown = unknown_setting(name)
             warnings.append(f"{unknown.rule}, so this space is for a command; {unknown.remedy}")
+    fixed = defaults() if set(space) <= setting_names() else None
+    problems += condition_problems(space, fixed)
     return _origins(path, [layer]).locate(problems), warnings
 
 

@@ -42,6 +42,7 @@ def write_archive(
     """Write the archive of a study to ``target`` (.zip), in one step."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
+    temporary.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         database = Path(scratch) / DATABASE
         # Not opened as a study's storage is: in WAL mode the newest pages would stay in a file beside it.
@@ -57,7 +58,7 @@ def write_archive(
 
 
 def _pack(target: Path, database: Path, folders: StudyFolders) -> None:
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+    with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         archive.write(database, DATABASE)
         for path in _files(folders.root):
             archive.write(path, str(PurePosixPath(folders.root.name) / path.relative_to(folders.root).as_posix()))

@@ -8,7 +8,7 @@ from hpsearch.errors import UsageError
 from hpsearch.study.archive import write_archive
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import load_study, only_study, stored_definition
+from hpsearch.study.lookup import only_study, read_study, stored_definition
 from hpsearch.study.results import prepared_info, write_best_files
 from hpsearch.study.storage import default_url, open_storage, storage_errors
 
@@ -27,9 +27,11 @@ def export_study(
     url = storage or default_url(base_output_dir)
     with storage_errors(url):
         opened = open_storage(url)
-        loaded = load_study(opened, study or only_study(opened), url)
+        loaded = read_study(opened, study or only_study(opened), url)
         ledger = Ledger(loaded, opened, stored_definition(loaded))
         folders = study_folders(base_output_dir, loaded.study_name)
+        if output_dir:
+            output_dir.mkdir(parents=True, exist_ok=True)  # for others, so as the umask says
         target = StudyFolders(output_dir, loaded.study_name) if output_dir else folders
         best = write_best_files(ledger, target, prepared_info(ledger))
         if best is None and archive is None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
-from hpsearch.study.folders import StudyFolders
-from hpsearch.study.sampling import trial_seed
+from hpsearch.study.folders import CHECKPOINTS, StudyFolders
 from hpsearch.study.trainer import Trainer, named_python
-from hpsearch.trials.environment import build_environment
+from hpsearch.trials.environment import build_environment, has_gpu
 from hpsearch.trials.job import Job
 
+# What trials of the built-in training import: in all of them the same, and then the model's own.
+BUILT_IN_PRELOAD = ("hpsearch.training.ready:libraries", "hpsearch.training.ready:model")
+UNSLOTH_PRELOAD = ("hpsearch.training.ready:before_unsloth",)
+_SHARED_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}  # numpy would start threads while it is imported
 _TRACKER_VARIABLES = ("WANDB_*", "WANDB_API_KEY")  # a secret is passed by its full name only
 
 
@@ -26,7 +29,8 @@ class JobMaker:
 
     ``environ`` is what the allow-list chooses from; a command's relative words lead from ``working_dir``, by default
     this process's. ``resolved`` is what settings left open came to when the study began: it stands for all its trials.
-    ``trainer`` runs the built-in training.
+    ``trainer`` runs the built-in training, in ``ranks`` processes with a GPU each; its ``backend`` is empty while it is
+    not known. Trials share their imports unless they are to start ``cold``.
     """
 
     definition: StudyDefinition
@@ -35,11 +39,18 @@ class JobMaker:
     working_dir: Path | None = None
     resolved: Mapping[str, Any] = field(default_factory=dict)
     trainer: Trainer = field(default_factory=Trainer)
+    ranks: int = 1
+    backend: str = ""
+    cold: bool = False
+
+    def survey(self, folder: Path) -> Job:
+        """The job that looks at data, model and machine, and leaves what it found in ``folder``."""
+        return self._job("survey", "survey", folder, self.definition.trial_settings({}, 0))
 
     def preflight(self, folder: Path) -> Job:
         """The job that checks what can be checked before a weight is loaded, and leaves what it found in ``folder``."""
         settings = self.definition.trial_settings({}, 0)
-        return self._job("preflight", "preflight", folder, settings, searched=self.definition.searched_values())
+        return self._job("preflight", "preflight", folder, settings, variations=self.definition.variations())
 
     def prepare(self) -> Job:
         """The job that makes data and model ready, once per study."""
@@ -48,20 +59,36 @@ class JobMaker:
             "prepare",
             self.folders.prepared,
             self.definition.trial_settings({}, 0),
-            searched=self.definition.searched_values(),
+            variations=self.definition.variations(),
             resolved=dict(self.resolved),
         )
 
-    def trial(self, number: int, root: int, attempt: int, params: Mapping[str, Any]) -> Job:
-        """The job of one attempt at a trial."""
+    def trial(self, number: int, root: int, attempt: int, params: Mapping[str, Any], seed: int) -> Job:
+        """The job of one attempt at a trial; ``seed`` is for what has none of its own."""
         folder = self.folders.attempt(root, attempt)
-        settings = closed(self.definition.trial_settings(params, trial_seed(self.definition, root)), self.resolved)
+        settings = closed(self.definition.trial_settings(params, seed), self.resolved)
         job_id = f"trial_{root}" if attempt == 1 else f"trial_{root}.attempt-{attempt}"
-        return self._job(job_id, "trial", folder, settings, number=number, root=root, attempt=attempt)
+        return self._job(
+            job_id,
+            "trial",
+            folder,
+            settings,
+            number=number,
+            root=root,
+            attempt=attempt,
+            checkpoint_dir=str(self.folders.checkpoints(root).absolute()),
+        )
+
+    def expected(self) -> Job:
+        """A job like those of the trials to come, as far as it can be said before the first: what they may share."""
+        job = self.trial(0, 0, 1, self.definition.default_params(), 0)
+        return replace(job, prepared_dir=None, preload=self._preload("trial", BUILT_IN_PRELOAD[:1]))
 
     def train(self, output_dir: Path, settings: Mapping[str, Any]) -> Job:
         """The job of one fine-tune outside a search."""
-        return self._job("train", "train", output_dir, dict(settings))
+        return self._job(
+            "train", "train", output_dir, dict(settings), checkpoint_dir=str(output_dir.absolute() / CHECKPOINTS)
+        )
 
     def finds_program(self) -> bool:
         """Whether the command's program can be found, as far as that can be said before its placeholders are filled."""
@@ -86,30 +113,52 @@ class JobMaker:
         definition = self.definition
         output_dir = folder.absolute()
         seed = int(settings.get("seed", definition.seed))
+        preload = self._preload(kind, BUILT_IN_PRELOAD)
         return Job(
             id=job_id,
             kind=kind,
             study=self.folders.study,
-            command=self._command(settings, seed, output_dir, fields.get("number")),
+            command=self._command(
+                settings,
+                seed=seed,
+                output_dir=str(output_dir),
+                checkpoint_dir=fields.get("checkpoint_dir", ""),
+                trial=fields.get("number", 0),
+                ranks=self.ranks if kind == "trial" else 1,
+            ),
             output_dir=str(output_dir),
             settings=settings,
-            environment=self._environment(kind, settings)[0],
+            environment=(_SHARED_ENVIRONMENT if preload else {})
+            | self._environment(kind, settings)[0]
+            | self.trainer.environment,
             working_dir=str(self.working_dir) if self.working_dir else None,
             seed=seed,
             metric=definition.objective.metric,
             steps=definition.steps,
+            preload=preload,
+            fork=not self.cold and self._backend() != "unsloth",
             prepared_dir=None if definition.command else str(self.folders.prepared.absolute()),
             timeout_s=definition.trial_timeout_s if kind == "trial" else None,
             stall_s=definition.stall_timeout_s if kind == "trial" else None,
             **fields,
         )
 
-    def _command(self, settings: dict[str, Any], seed: int, output_dir: Path, number: int | None) -> tuple[str, ...]:
+    def _preload(self, kind: str, built_in: tuple[str, ...]) -> tuple[str, ...] | None:
+        if kind != "trial" or self.ranks > 1:
+            return None
+        if self.definition.command is not None:
+            return self.definition.preload or None
+        return built_in if self._backend() == "hf" else (UNSLOTH_PRELOAD if self._backend() == "unsloth" else None)
+
+    def _backend(self) -> str:
+        """The backend, as far as it is known; without a GPU there is one only."""
+        named = self.backend or str(self.definition.settings.get("backend", "auto"))
+        return "hf" if named == "auto" and not has_gpu() else named
+
+    def _command(self, settings: dict[str, Any], ranks: int, **own: Any) -> tuple[str, ...]:
         if self.definition.command is None:
-            return self.trainer.command
-        return self.definition.fill_command(
-            settings, seed=seed, output_dir=str(output_dir), trial=number or 0, study=self.folders.study
-        )
+            return self.trainer.command_of(ranks)
+        return self.definition.fill_command(settings, study=self.folders.study, **own)
 
     def _environment(self, kind: str, settings: Mapping[str, Any] | None = None) -> tuple[dict[str, str], list[str]]:
         tracked = _TRACKER_VARIABLES if (settings or {}).get("report_to") == "wandb" else ()

@@ -12,24 +12,41 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.problems import show
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
+from hpsearch.study.changes import Change
+from hpsearch.study.mirror import MirroredStorage
 from hpsearch.study.records import finished
 from hpsearch.study.sampling import open_points
 from hpsearch.study.storage import open_storage, storage_errors
 
 
 def load_study(storage: BaseStorage, name: str, url: str) -> optuna.Study:
-    """The study called ``name``.
+    """The study called ``name``, for what is said of it as a whole: its trials are read through Optuna, slowly.
 
     Raises:
         UsageError: there is none; the message lists those there are.
     """
+    require_study(storage, name, url)
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def require_study(storage: BaseStorage, name: str, url: str) -> None:
+    """Refuse a name that no study in the storage at ``url`` has. Raises UsageError."""
     names = study_names(storage)
     if name not in names:
         known = ", ".join(each if each.isprintable() else show(each) for each in names) or "none"
         raise UsageError(
             f"there is no study {name!r} in this storage; studies: {known}", "correct --study or --storage"
         )
-    return optuna.load_study(study_name=name, storage=storage)
+
+
+def read_study(storage: BaseStorage, name: str, url: str) -> optuna.Study:
+    """The study called ``name`` as it is now, with all its trials in memory; it cannot be changed.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    require_study(storage, name, url)
+    return optuna.load_study(study_name=name, storage=MirroredStorage(storage, name, _refuse))
 
 
 def study_names(storage: BaseStorage) -> list[str]:
@@ -102,13 +119,17 @@ def only_unfinished(url: str) -> str:
     """
     with storage_errors(url):
         storage = open_storage(url)
-        studies = [optuna.load_study(study_name=name, storage=storage) for name in study_names(storage)]
+        studies = [read_study(storage, name, url) for name in study_names(storage)]
         unfinished = [study.study_name for study in studies if is_unfinished(study)]
     if len(unfinished) == 1:
         return unfinished[0]
     if unfinished:
         raise UsageError(f"several studies are unfinished: {', '.join(unfinished)}", "name one with --study")
     raise UsageError("no study is unfinished", "name one with --study, and --add-trials N to go on with it")
+
+
+def _refuse(change: Change) -> None:
+    raise RuntimeError(f"a study that was opened for reading is not changed, but a {change.kind} was")
 
 
 def only_study(storage: BaseStorage) -> str:

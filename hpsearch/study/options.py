@@ -11,8 +11,11 @@ from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.study.storage import STORAGE_VARIABLE, default_url, masked
+from hpsearch.trials.devices import Wanted
 
 BASE_OUTPUT_DIR = Path("studies")
+# Seconds that a database server may stay away: a restart, an upgrade, a network that is mended.
+OUTAGE_S = 600
 
 
 @dataclass(frozen=True)
@@ -28,26 +31,51 @@ class RunOptions:
     base_output_dir: Path = BASE_OUTPUT_DIR
     n_trials: int | None = None
     add_trials: int | None = None
+    at_most: int | None = None  # finished trials that this run alone adds
     timeout_s: float | None = None
+    gpu_hours: float | None = None  # over the study's life; inf: no limit any more
+    storage_timeout_s: float = OUTAGE_S
     must_exist: bool = False  # --resume
+    warm_start_from: str | None = None  # another study's name
+    warm_start_storage: str | None = None  # URL of its storage, where that is another
     trainer_python: str | None = None
+    gpus: str | None = None
+    slots: int | None = None
+    gpus_per_trial: int | None = None
+    cold: bool = False
     executor: str = "local"
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing, and two totals at once."""
         whole, real = (int,), (int, float)
-        for name, kinds in (("n_trials", whole), ("add_trials", whole), ("timeout_s", real)):
+        numbers = {
+            "n_trials": whole,
+            "add_trials": whole,
+            "timeout_s": real,
+            "storage_timeout_s": real,
+            "gpu_hours": real,
+        }
+        numbers |= {"slots": whole, "gpus_per_trial": whole}
+        for name, kinds in numbers.items():
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value <= 0):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not value > 0):
                 what = "a whole number" if kinds is whole else "a number"
                 raise UsageError(f"{name} must be {what} above 0, but is {value!r}", "give such a number, or none")
         if self.n_trials is not None and self.add_trials is not None:
             raise UsageError("--n-trials is the study's total, --add-trials adds to it", "give one of them")
 
+        if self.warm_start_storage is not None and self.warm_start_from is None:
+            raise UsageError("--warm-start-storage says where a study is, but none is named", "add --warm-start-from")
+
     @property
     def goes_on(self) -> bool:
         """Whether an existing study is to go on with the definition stored with it."""
         return self.must_exist and not (self.config or self.search_space or self.options or self.sets)
+
+    @property
+    def devices(self) -> Wanted:
+        """What was asked for of GPUs and slots."""
+        return Wanted(self.gpus, self.slots, self.gpus_per_trial)
 
     @property
     def url(self) -> str:

@@ -24,8 +24,10 @@ from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import LEFT_OUT_FILE, PREFLIGHT_FILE
+from hpsearch.trials.slots import without_gpus
 
 SPARE_BYTES = 1 << 30  # a study leaves so much of the disk free
+LONG_S = 7 * 86_400  # a week
 CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
 
 
@@ -51,23 +53,30 @@ def check_study(options: RunOptions, view: View = silent) -> Checked:
     require_complete(definition, resolved.note)
     jobs = job_maker(definition, folders, Path.cwd())
     require_program(jobs)
-    warnings = [
-        *([resolved.note] if resolved.note else []),
-        *advice(definition, planned_target(options, resolved.study, definition)),
-    ]
+    target = planned_target(options, resolved.study, definition)
+    warnings = [*([resolved.note] if resolved.note else []), *advice(definition, target)]
     if definition.command is not None:
         return Checked(resolved.study, [("program", definition.command[0])], warnings)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
-        found = _fly(jobs.preflight(folder), options.executor, interruption, view)
+        left = look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view)
+        found = None if left is None else json.loads(left)
         if found is None:
             return Checked(resolved.study, [], [], interruption.exit_code)
-    warnings += [*found["warnings"], *room_for(definition, found["figures"], folders.root)]
-    return Checked(resolved.study, [(what, text) for what, text in found["lines"]], warnings)
+    figures = found["figures"]
+    warnings += [*found["warnings"], *room_for(definition, figures, folders.root, int(figures["bytes"]["rows"]))]
+    warnings += dear(target, figures)
+    lines = [*((what, text) for what, text in found["lines"]), ("search", _length(target, figures))]
+    return Checked(resolved.study, lines, warnings)
 
 
-def _fly(job: Job, executor: str, interruption: Interruption, view: View) -> dict[str, Any] | None:
-    """Run the job; what it found, or None where it was interrupted."""
-    runner = EXECUTORS[executor](1)
+def look(job: Job, file: str, executor: str, interruption: Interruption, view: View) -> str | None:
+    """Run a job that only looks; what its ``file`` holds, or None where it was interrupted.
+
+    Raises:
+        UsageError: it refused what it saw.
+        JobFailed: it failed for another reason.
+    """
+    runner = EXECUTORS[executor](without_gpus(1))
     try:
         interruption.wake = runner.wake
         outcome = run_job(job, runner, interruption, view)
@@ -77,30 +86,55 @@ def _fly(job: Job, executor: str, interruption: Interruption, view: View) -> dic
         return None
     if outcome.cause is not Cause.OK:
         raise failure(job, outcome)
-    found: dict[str, Any] = json.loads((Path(job.output_dir) / PREFLIGHT_FILE).read_text(encoding="utf-8"))
-    return found
+    return (Path(job.output_dir) / file).read_text(encoding="utf-8")
 
 
-def room_for(definition: StudyDefinition, figures: Mapping[str, Any], folder: Path) -> list[str]:
-    """What a study's trials are too short for; warnings.
+def room_for(definition: StudyDefinition, figures: Mapping[str, Any], folder: Path, rows: int = 0) -> list[str]:
+    """What a study's trials are too short for; warnings. ``rows`` are the bytes of rows that are still to be copied.
 
     Raises:
         UsageError: what they leave does not fit on the disk of ``folder``.
     """
-    _check_disk(definition, int(figures["bytes"]["adapter"]), folder)
+    _check_disk(definition, int(figures["bytes"]["adapter"]), rows, folder)
     known = definition.steps
     evaluations = int(figures["evaluations"])
     return too_long_warmup(definition, evaluations) if known is None or evaluations < known else []
 
 
-def _check_disk(definition: StudyDefinition, adapter: int, folder: Path) -> None:
-    checkpoints = definition.settings.get("save_total_limit", 0) if definition.settings.get("save_steps") else 0
-    wanted = adapter * (definition.keep_adapters + 2 + CHECKPOINT * checkpoints)  # best/ and the trial that runs
+def dear(target: int, figures: Mapping[str, Any]) -> list[str]:
+    """The warning that a search after ``target`` trials will take weeks; empty where it will not."""
+    seconds = target * int(figures["steps"][1])
+    if seconds < LONG_S:
+        return []
+    return [
+        f"the search is long: {_length(target, figures)}; make fewer trials (n_trials, or fewer values of a grid), or "
+        "shorter ones (max_steps, num_train_epochs, train_split)"
+    ]
+
+
+def _length(target: int, figures: Mapping[str, Any]) -> str:
+    """How long a search is. What a step takes is measured when it begins: until then it is told for a second."""
+    least, most = (int(steps) for steps in figures["steps"])
+    steps = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    return f"{target:,} trials of {steps} steps: {_time(target * most)} at a step a second"
+
+
+def _time(seconds: int) -> str:
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds} seconds"
+
+
+def _check_disk(definition: StudyDefinition, adapter: int, rows: int, folder: Path) -> None:
+    checkpoints = 0 if definition.settings.get("save_steps") == 0 else definition.settings.get("save_total_limit", 0)
+    kept = adapter * (definition.keep_adapters + 2 + CHECKPOINT * checkpoints)  # best/ and the trial that runs
+    wanted = rows + kept
     there = next(one for one in (folder, *folder.parents) if one.is_dir())
     free = shutil.disk_usage(there).free
     if wanted + SPARE_BYTES > free:
         raise UsageError(
-            f"a study's adapters and checkpoints must fit on the disk, but need {wanted / 1e9:.2g} GB, and of "
+            f"a study's rows, adapters and checkpoints must fit on the disk, but need {wanted / 1e9:.2g} GB, and of "
             f"{there} {free / 1e9:.2g} GB are free",
             "free some space, name another --base-output-dir, or lower keep_adapters or save_total_limit",
         )

@@ -18,7 +18,7 @@ from hpsearch.study.runner import STOP_GRACE_S, TICK_S
 from hpsearch.study.view import JobProgress, Note, Prepared, View
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import Executor
-from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
+from hpsearch.trials.job import Finished, Job, Notice, Outcome, Progress
 from hpsearch.trials.names import LOG_FILE
 
 # Causes whose message is an exit code or an exception's last line.
@@ -38,7 +38,9 @@ def run_job(
                 return event.outcome
             if isinstance(event, Progress):
                 view(JobProgress(job.kind, event.values))
-            elif isinstance(event, Report):
+            elif isinstance(event, Notice):
+                view(Note(event.text, warning=True))
+            else:
                 executor.answer(job.id, event.step, False)
                 view(JobProgress(job.kind, {"step": event.step, **event.metrics}))
         if time.monotonic() >= deadline:

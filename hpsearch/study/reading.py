@@ -17,23 +17,33 @@ from hpsearch.trials.environment import build_environment
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import TEXTS_FILE
+from hpsearch.trials.slots import without_gpus
 
 Taker = Callable[[dict[str, str]], None]
 
 
 def read_pictures(
-    images: Sequence[Path], model: str, options: Mapping[str, Any], take: Taker, view: View, executor: str = "local"
+    images: Sequence[Path],
+    model: str,
+    options: Mapping[str, Any],
+    take: Taker,
+    view: View,
+    trainer_python: str | None = None,
+    executor: str = "local",
 ) -> int:
-    """Read pictures; ``take`` gets each row (image_path, ocr_text) as soon as it is read, in order.
+    """Read pictures, by another Python if one is named; ``take`` gets each row (image_path, ocr_text) as soon as it is
+    read, in order.
 
     Returns:
         0, or the exit code of an interruption.
 
     Raises:
-        UsageError: the model or a picture cannot be used.
+        UsageError: the model, a picture or the Python cannot be used.
         JobFailed: reading failed for another reason.
     """
-    runner = EXECUTORS[executor](1)
+    trainer = Trainer(named_python(trainer_python, os.environ))
+    trainer.require()
+    runner = EXECUTORS[executor](without_gpus(1))
     try:
         with passing_folder() as folder, Interruption() as interruption:
             interruption.wake = runner.wake
@@ -43,7 +53,7 @@ def read_pictures(
                 texts.pass_on()
                 view(happening)
 
-            job = _job(images, model, options, str(folder))
+            job = _job(images, model, options, str(folder), trainer)
             outcome = run_job(job, runner, interruption, seen)
             texts.pass_on()
             if interruption.requested:
@@ -55,12 +65,12 @@ def read_pictures(
         runner.close()
 
 
-def _job(images: Sequence[Path], model: str, options: Mapping[str, Any], folder: str) -> Job:
+def _job(images: Sequence[Path], model: str, options: Mapping[str, Any], folder: str, trainer: Trainer) -> Job:
     return Job(
         id="ocr",
         kind="ocr",
         study="ocr",
-        command=Trainer(named_python(None, os.environ)).command,
+        command=trainer.command,
         output_dir=folder,
         settings={"images": [str(image.absolute()) for image in images], "model": model, **options},
         environment=build_environment(dict(os.environ), (), kind="ocr")[0],

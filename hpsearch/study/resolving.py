@@ -16,6 +16,7 @@ from hpsearch.study.lookup import (
     first_target,
     load_study,
     only_unfinished,
+    read_study,
     readable_definition,
     stored_definition,
     study_names,
@@ -48,7 +49,7 @@ def resolve(options: RunOptions) -> Resolved:
         raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
     name = check_study_name(options.study if options.study is not None else timestamped_name())
     note = default_instead(name, options.config) if options.study else ""
-    study = _existing(options, name) if note else None
+    study = existing(options, name) if note else None
     known = readable_definition(study) if study else None
     layers = (options.config, options.search_space, options.options, options.sets, known.flat() if known else None)
     definition = load_definition(name, *layers).with_trainer(options.trainer_python)
@@ -57,7 +58,7 @@ def resolve(options: RunOptions) -> Resolved:
 
 def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
     """The name and the stored definition of an existing study; without a name, of the only unfinished one."""
-    name = options.study if options.study is not None else only_unfinished(options.url)
+    name = check_study_name(options.study if options.study is not None else only_unfinished(options.url))
     with storage_errors(options.url):
         definition = stored_definition(load_study(open_storage(options.url), name, options.url))
     return name, definition.with_trainer(options.trainer_python)
@@ -69,19 +70,20 @@ def planned_target(options: RunOptions, name: str, definition: StudyDefinition) 
     Raises:
         DefinitionChanged: the run would be refused for what changed under an existing study.
     """
-    done, target, study = 0, first_target(definition), _existing(options, name)
+    done, target, study = 0, first_target(definition), existing(options, name)
     if study is not None:
         refuse_changes(study, definition)
         done, target = finished(study.get_trials(deepcopy=False)), target_of(study, definition)
     return done + options.add_trials if options.add_trials else options.n_trials or target
 
 
-def _existing(options: RunOptions, name: str) -> Study | None:
+def existing(options: RunOptions, name: str) -> Study | None:
+    """The study of this name in the storage, to be read; None where there is none."""
     if not holds_studies(options.url):
         return None
     with storage_errors(options.url):
         storage = open_storage(options.url)
-        return load_study(storage, name, options.url) if name in study_names(storage) else None
+        return read_study(storage, name, options.url) if name in study_names(storage) else None
 
 
 def timestamped_name() -> str:

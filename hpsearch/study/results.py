@@ -7,22 +7,23 @@ import platform
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from hpsearch.crash_points import reached
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, publish_folder, write_json
 from hpsearch.study.jobs import closed
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.records import attempt_of, best_trial, is_finite, metrics_of, root_of
+from hpsearch.study.private import make_folder
+from hpsearch.study.records import attempt_of, metrics_of, root_of
 from hpsearch.study.sampling import trial_seed
 from hpsearch.trials.job import Job, Outcome, encode_values
 
-# What in a trial's folder is kept for the best few trials only, because it is large.
-HEAVY = ("adapter", "checkpoints")
 # In best/: which trial it shows.
 BEST_PARAMS = "best_params.json"
 
@@ -59,7 +60,7 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: Mapping[str, Any
     Returns:
         The best trial, or None while there is none.
     """
-    best = best_trial(ledger.trials(), ledger.definition.objective.direction)
+    best = ledger.tally.best
     if best is None or all(_shows(path, best) for path in (folders.best_params, folders.best / BEST_PARAMS)):
         return best
     _write_best_folder(ledger, folders, best, prepared)
@@ -68,7 +69,7 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: Mapping[str, Any
 
 def write_best_files(ledger: Ledger, folders: StudyFolders, prepared: Mapping[str, Any]) -> FrozenTrial | None:
     """Write best_params and best_config for the best trial so far, each in one step; None while there is none."""
-    best = best_trial(ledger.trials(), ledger.definition.objective.direction)
+    best = ledger.tally.best
     if best is not None:
         write_json(folders.best_config, best_config(ledger, best))
         write_json(folders.best_params, _best_params(ledger, best, prepared))
@@ -77,22 +78,9 @@ def write_best_files(ledger: Ledger, folders: StudyFolders, prepared: Mapping[st
 
 def best_config(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
     """A trial's configuration as flat keys that ``hpsearch train`` repeats exactly."""
-    config = ledger.definition.best_config(trial.params, trial_seed(ledger.definition, root_of(trial)))
+    seed = trial_seed(ledger.definition, ledger.tally.configurations(root_of(trial)))
+    config = ledger.definition.best_config(trial.params, seed)
     return config if ledger.definition.command else closed(config, prepared_info(ledger).get("resolved", {}))
-
-
-def keep_best_adapters(ledger: Ledger, folders: StudyFolders) -> None:
-    """Delete adapters and checkpoints of finished trials that are not among the best ``keep_adapters``."""
-    sign = -1.0 if ledger.definition.objective.direction == "maximize" else 1.0
-    done = [trial for trial in ledger.trials() if trial.state.is_finished()]
-    ranked = sorted(
-        (trial for trial in done if trial.state == TrialState.COMPLETE and is_finite(trial.value)),
-        key=lambda trial: (sign * float(trial.value or 0.0), trial.number),
-    )
-    kept = {trial.number for trial in ranked[: ledger.definition.keep_adapters]}
-    for trial in done:
-        if trial.number not in kept:
-            _drop_heavy(folders.attempt(root_of(trial), attempt_of(trial)))
 
 
 def versions(trained: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -101,7 +89,7 @@ def versions(trained: Mapping[str, str] | None = None) -> dict[str, str]:
     if trained:
         return {**_installed("hpsearch", "optuna"), **trained}
     here = {"python": platform.python_version()}
-    return here | _installed("hpsearch", "optuna", "torch", "transformers", "trl", "peft")
+    return {**here, **_installed("hpsearch", "optuna", "torch", "transformers", "trl", "peft")}
 
 
 def versions_of_trial(folder: Path) -> dict[str, str]:
@@ -112,7 +100,8 @@ def versions_of_trial(folder: Path) -> dict[str, str]:
         return versions()
 
 
-def _installed(*names: str) -> dict[str, str]:
+@cache
+def _installed(*names: str) -> Mapping[str, str]:
     found = {}
     for name in names:
         try:
@@ -156,16 +145,14 @@ def _write_best_folder(ledger: Ledger, folders: StudyFolders, best: FrozenTrial,
     shutil.rmtree(staged, ignore_errors=True)
     if source.is_dir():
         shutil.copytree(source, staged)
+        staged.chmod(0o700)
     else:
-        staged.mkdir()
+        make_folder(staged)
     write_json(staged / "config.json", best_config(ledger, best))
     write_json(staged / BEST_PARAMS, _best_params(ledger, best, prepared))
+    reached("best-staged")
     publish_folder(staged, folders.best)
-
-
-def _drop_heavy(folder: Path) -> None:
-    for name in HEAVY:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    reached("best-shown")
 
 
 def prepared_info(ledger: Ledger) -> dict[str, Any]:

@@ -12,19 +12,25 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.crash_points import reached
 from hpsearch.definitions.advice import too_long_warmup
 from hpsearch.study import attributes as attrs
+from hpsearch.study.budget import Budget
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
+from hpsearch.study.keeping import Keeper
 from hpsearch.study.ledger import Ledger, settled
-from hpsearch.study.records import attempt_of, best_trial, finished, root_of
-from hpsearch.study.results import keep_best_adapters, write_best, write_trial_results
-from hpsearch.study.sampling import Planner, open_points
+from hpsearch.study.memory import Gate
+from hpsearch.study.records import attempt_of, root_of
+from hpsearch.study.results import write_best, write_trial_results
+from hpsearch.study.room import full_place
+from hpsearch.study.sampling import Planner, open_points, trial_seed
 from hpsearch.study.view import NewBest, Note, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
+from hpsearch.study.warm_start import WarmStart
 from hpsearch.trials.causes import VERDICTS, Cause
 from hpsearch.trials.executors import Executor
-from hpsearch.trials.job import Finished, Job, Progress, Report
+from hpsearch.trials.job import Finished, Job, Notice, Progress, Report
 from hpsearch.trials.names import OUTCOME_FILE
 
 # Seconds a trial gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
@@ -46,8 +52,12 @@ class Ending(Enum):
     EXHAUSTED = "every grid point is done"
     STUCK = "only failed grid points are left"
     TIMEOUT = "time limit reached"
+    SPENT = "no GPU-hours left"
+    SCARCE = "fewer GPU-hours left than a trial takes"
     INTERRUPTED = "stopped"
     FAILURES = "too many failures"
+    NO_SLOT = "no GPU is left to run a trial on"
+    NO_ROOM = "no space left"
 
 
 @dataclass
@@ -55,6 +65,7 @@ class Running:
     """A trial that runs now."""
 
     job: Job
+    began: float  # a time of the runner's clock, in seconds
     reports: int = 0
     pruned_at: float | None = None
     stop_sent: bool = False
@@ -65,7 +76,8 @@ class Runner:
     """Runs trials of one study until its target, a limit, a signal or a failure ends it.
 
     ``target`` is the study's total of finished trials. ``deadline`` is a time of
-    ``clock``, in seconds.
+    ``clock``, in seconds. ``places`` are the folders in which a trial needs room; ``gate`` keeps back what is sure to
+    run out of device memory; ``budget`` is what the study may spend.
     """
 
     ledger: Ledger
@@ -77,18 +89,23 @@ class Runner:
     target: int
     deadline: float = math.inf
     prepared: dict[str, Any] = field(default_factory=dict)
+    places: tuple[Path, ...] = ()
+    gate: Gate | None = None
+    budget: Budget = field(default_factory=Budget)
+    warm_start: WarmStart | None = None
     clock: Callable[[], float] = time.monotonic
     _running: dict[str, Running] = field(default_factory=dict)
     _alike: list[Cause] = field(default_factory=list)
 
     def run(self) -> Ending:
         """Run until there is an ending; no trial runs any more when it returns."""
-        self._planner = Planner(self.ledger.study, self.ledger.definition)
+        self._planner = Planner(self.ledger.study, self.ledger.definition, self.warm_start)
+        self._keeper = Keeper(self.ledger, self.folders)
         while True:
             ending = self._halt() or self._fill_slots()
             if ending is not None and not self._running:
                 return ending
-            if ending in (Ending.INTERRUPTED, Ending.TIMEOUT, Ending.FAILURES):
+            if ending in (Ending.INTERRUPTED, Ending.TIMEOUT, Ending.SPENT, Ending.FAILURES):
                 self._stop_all()
                 return ending
             self._tick()
@@ -98,34 +115,78 @@ class Runner:
             return Ending.INTERRUPTED
         if self.clock() >= self.deadline:
             return Ending.TIMEOUT
+        if self.budget.is_limited and self.budget.is_spent(self.ledger.trials(), self._elapsed()):
+            return Ending.SPENT
         return Ending.FAILURES if self._failing() else None
 
     def _fill_slots(self) -> Ending | None:
-        while len(self._running) < self.executor.slots:
-            done = finished(self.ledger.trials())
-            if done + len(self._running) >= self.target:
+        if not self.executor.slots:
+            return Ending.NO_SLOT
+        while self.executor.free and len(self._running) < self.executor.slots:
+            if self.ledger.tally.finished + len(self._running) >= self.target:
                 return Ending.TARGET
-            trial = self._planner.next_trial()
+            if full_place(self.places):
+                return Ending.NO_ROOM
+            if self.budget.is_limited and not self.budget.has_room(self.ledger.trials(), self._elapsed()):
+                return Ending.SCARCE
+            reached("before-ask")
+            with self.ledger.together():
+                trial = self._planner.next_trial()
+                job = None if trial is None or self._refused(trial.number) else self._note_job(trial.number)
             if trial is None:
                 return Ending.STUCK if open_points(self.ledger.trials(), self.ledger.definition) else Ending.EXHAUSTED
-            self._launch(trial.number)
+            if job is not None:
+                self._launch(job)
         return None
 
-    def _launch(self, number: int) -> None:
+    def _elapsed(self) -> list[float]:
+        """Seconds that each running trial has run."""
+        return [self.clock() - running.began for running in self._running.values()]
+
+    def _refused(self, number: int) -> bool:
+        """Whether a trial is sure to run out of device memory; it is told so at once and costs no time."""
+        if self.gate is None or self.gate.device is None:
+            return False
+        why = self.gate.refusal(self.ledger.trial(number), self.ledger.trials())
+        if why:
+            self.ledger.refuse(number, why)
+            self.view(Note(f"trial {number} is {why}"))
+        else:
+            self.ledger.note(number, {attrs.DEVICE: self.gate.device.kind})
+        return bool(why)
+
+    def _note_job(self, number: int) -> Job:
+        """A trial's job, with what a dead runner's successor would have to know of it noted."""
         trial = self.ledger.trial(number)
         root, attempt = root_of(trial), attempt_of(trial)
-        job = self.jobs.trial(number, root, attempt, trial.params)
+        seed = trial_seed(self.ledger.definition, self.ledger.tally.configurations(root))
+        job = self.jobs.trial(number, root, attempt, trial.params, seed)
         folder = self.folders.attempt(root, attempt).relative_to(self.folders.root)
-        (self.folders.root / folder / OUTCOME_FILE).unlink(missing_ok=True)  # what lies there is not this trial's
-        self.ledger.note(
-            number, {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.SEED: job.seed, attrs.FOLDER: str(folder)}
-        )
-        self._running[job.id] = Running(job)
-        self.view(TrialStarted(number, root, attempt, trial.params, bool(trial.user_attrs.get(attrs.IS_DEFAULT))))
+        noted = {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.SEED: job.seed, attrs.FOLDER: str(folder)}
+        self.ledger.note(number, noted | {attrs.GPUS: self.budget.gpus})
+        return job
+
+    def _launch(self, job: Job) -> None:
+        trial = self.ledger.trial(_number(job))
+        (Path(job.output_dir) / OUTCOME_FILE).unlink(missing_ok=True)  # what lies there is not this trial's
+        self._running[job.id] = Running(job, self.clock())
+        own = trial.user_attrs
+        default, carried, first = own.get(attrs.IS_DEFAULT), own.get(attrs.CARRIED), own.get(attrs.TRY_FIRST, "")
+        numbers = trial.number, root_of(trial), attempt_of(trial)
+        self.view(TrialStarted(*numbers, trial.params, bool(default), carried, first))
+        while not self.ledger.settle(TICK_S):  # before anything runs that a dead runner's successor would have to know
+            self._show_notices()
+        reached("before-launch")
         self.executor.launch(job)
+        if self.ledger.tally.finished + len(self._running) < self.target:
+            self.executor.expect(job)
+        reached("launched")
 
     def _tick(self) -> None:
         for event in self.executor.events(TICK_S):
+            if isinstance(event, Notice):
+                self.view(Note(event.text, warning=True))
+                continue
             running = self._running.get(event.job_id)
             if running is None:
                 continue
@@ -136,14 +197,26 @@ class Runner:
             else:
                 self._end(running, event)
         self._stop_those_that_ignore_pruning()
+        self._show_notices()
+
+    def _show_notices(self) -> None:
+        for text in self.ledger.notices():
+            self.view(Note(text, warning=True))
+        self.ledger.check()  # a trial may be silent for hours
 
     def _report(self, running: Running, event: Report) -> None:
         number, value = _number(running.job), event.metrics.get(running.job.metric)
+        reached("report-read")
         running.reports += 1
+        if running.reports == 1 and running.job.attempt > 1:
+            self.ledger.take_over_reports(number, event.step)
         prune, kept = False, is_kept(running.reports) and self._halt() is None
         if kept and value is not None and math.isfinite(value):
             prune = self.ledger.report(number, event.step, value) and not self._is_last(running.job, event.step)
+        if prune:
+            reached("prune-decided")
         self.executor.answer(event.job_id, event.step, prune)
+        reached("answered")
         if prune and running.pruned_at is None:
             running.pruned_at = self.clock()
         if kept:
@@ -161,19 +234,22 @@ class Runner:
                 self.executor.stop(running.job.id, STOP_GRACE_S)
 
     def _end(self, running: Running, event: Finished) -> None:
-        number, definition = _number(running.job), self.ledger.definition
-        before = best_trial(self.ledger.trials(), definition.objective.direction)
+        reached("end-read")
+        number, before = _number(running.job), self.ledger.tally.best
+        helped = self._helps()
         outcome = settled(event.outcome, running.job.metric)
         again = self.ledger.tell(number, outcome)
+        reached("end-told")
         del self._running[running.job.id]
         trial = self.ledger.trial(number)
         write_trial_results(Path(running.job.output_dir), running.job, outcome, trial)
-        done = finished(self.ledger.trials())
+        reached("results-written")
         if outcome.refusals and outcome.refusals not in outcome.message:
             self.view(Note(f"trial {number}: {outcome.refusals}", warning=True))
-        self.view(TrialEnded(number, outcome, trial.state.name, trial.value, done, again))
+        self.view(TrialEnded(number, outcome, trial.state.name, trial.value, self.ledger.tally.finished, again))
         self._check_warmup(trial)
-        self._after(before.number if before else None)
+        self._judge_warm_start(helped)
+        self._after(number, before.number if before else None)
         self._count_alike(outcome.cause)
 
     def _check_warmup(self, trial: FrozenTrial) -> None:
@@ -183,12 +259,24 @@ class Runner:
             for text in too_long_warmup(self.ledger.definition, trial.last_step or 0):
                 self.view(Note(text, warning=True))
 
-    def _after(self, former_best: int | None) -> None:
-        best = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction)
+    def _helps(self) -> bool | None:
+        """Whether what was taken over helps; None while it is not known, or nothing was."""
+        if self.warm_start is None:
+            return None
+        return self.warm_start.helps(self.ledger.trials(), self.ledger.definition.objective.direction)
+
+    def _judge_warm_start(self, before: bool | None) -> None:
+        """Say once it is known whether what was taken over helps."""
+        helps = self._helps()
+        if self.warm_start is not None and helps is not None and helps is not before:
+            self.view(Note(self.warm_start.verdict(helps)))
+
+    def _after(self, number: int, former_best: int | None) -> None:
+        best = self.ledger.tally.best
         if best is not None and best.number != former_best:
             write_best(self.ledger, self.folders, self.prepared)
             self.view(NewBest(best.number, float(best.value or 0.0), best.params))
-        keep_best_adapters(self.ledger, self.folders)
+        self._keeper.after(number)
 
     def _count_alike(self, cause: Cause) -> None:
         if cause in (Cause.OK, Cause.PRUNED, Cause.INTERRUPTED):
@@ -202,12 +290,12 @@ class Runner:
         """Whether trials keep failing alike; a configuration's fault counts only while nothing has succeeded."""
         if len(self._alike) < MAX_ALIKE:
             return False
-        succeeded = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction) is not None
-        return not (VERDICTS[self._alike[-1]].teaches and succeeded)
+        return not (VERDICTS[self._alike[-1]].teaches and self.ledger.tally.best is not None)
 
     def _stop_all(self) -> None:
         for running in self._running.values():
             self.executor.stop(running.job.id, 0.0 if self.interruption.at_once else STOP_GRACE_S)
+            reached("stop-sent")
         hurried = self.interruption.at_once
         while self._running:
             self._tick()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +13,20 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from hpsearch.crash_points import reached
 from hpsearch.definitions.advice import advice
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import TooManyFailures, UsageError
 from hpsearch.study import attributes as attrs
+from hpsearch.study.budget import Budget, settle_budget, spent_hours
+from hpsearch.study.conclusion import Conclusion
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import (
-    study_names,
-    wanted_of,
-)
+from hpsearch.study.lookup import load_study, study_names, wanted_of
+from hpsearch.study.memory import Gate, device_of
 from hpsearch.study.opening import (
     begin,
     changed_versions,
@@ -34,17 +37,20 @@ from hpsearch.study.opening import (
     require_complete,
     settle_target,
 )
-from hpsearch.study.options import RunOptions, command_text
+from hpsearch.study.options import RunOptions
 from hpsearch.study.preflight import room_for
 from hpsearch.study.preparing import prepare, show_prepared
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.resolving import resolve, stored
 from hpsearch.study.results import best_config, prepared_info, write_best
-from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
-from hpsearch.study.sampling import open_points
-from hpsearch.study.storage import open_storage, storage_errors
+from hpsearch.study.runner import Runner
+from hpsearch.study.storage import look_over, open_storage, sqlite_path, storage_errors
+from hpsearch.study.transfer import Source, find_source, refuse_late, take_over
 from hpsearch.study.view import Note, RunStarted, View, silent
+from hpsearch.study.warm_start import stored_warm_start
+from hpsearch.study.writing import SPOOL_FILE, Patience, Place, writing
+from hpsearch.trials.devices import Shares, look_for_gpus, share_out
 from hpsearch.trials.executors import EXECUTORS, Executor
 
 
@@ -63,6 +69,7 @@ class RunSummary:
     best_config: dict[str, Any]
     folder: Path
     best_config_path: Path | None
+    gpu_hours: float
     storage: str
 
 
@@ -79,6 +86,7 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     """
     if options.goes_on:
         return resume_study(options, view)
+    look_over(options.url, lambda text: view(Note(text, warning=True)))
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
     require_complete(definition, resolved.note)
@@ -100,6 +108,7 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
+    look_over(options.url, lambda text: view(Note(text, warning=True)))
     name, definition = stored(options)
     return _run(name, definition, options, view, resuming=True)
 
@@ -108,29 +117,67 @@ def _run(
     name: str, definition: StudyDefinition, options: RunOptions, view: View, *, resuming: bool = False
 ) -> RunSummary:
     folders = study_folders(options.base_output_dir.absolute(), name)
+    source = find_source(options, name, definition)
+    jobs = replace(job_maker(definition, folders, Path.cwd()), ranks=options.gpus_per_trial or 1, cold=options.cold)
     if not resuming or definition.command is None:
-        require_program(job_maker(definition, folders, Path.cwd()))
-    with storage_errors(options.url), Interruption() as interruption:
+        require_program(jobs)
+    shares = shares_of(options, definition)
+    with (
+        storage_errors(options.url),
+        Interruption() as interruption,
+        closing(EXECUTORS[options.executor](shares.slots)) as executor,
+    ):
+        interruption.wake = executor.wake
+        executor.expect(jobs.expected())  # what trials import is imported while the storage is opened
         storage = open_storage(options.url, create=True)
-        with lease_for(options.url, name):
-            ledger = _open(storage, name, definition, folders)
-            jobs = job_maker(definition, folders, _working_dir(ledger, resuming), _resolved(ledger))
-            executor = EXECUTORS[options.executor](1)
-            interruption.wake = executor.wake
-            try:
-                return _Run(ledger, folders, jobs, executor, options, interruption, view).go()
-            finally:
-                executor.close()
+        with (
+            lease_for(options.url, name) as lease,
+            writing(
+                Place(options.url, storage, name, lease, folders.root / SPOOL_FILE),
+                Patience(options.storage_timeout_s, lambda: interruption.requested),
+                lambda text: view(Note(text)),
+            ) as session,
+        ):
+            reached("lease-taken")
+            ledger = replace(_open(session.storage, name, definition, folders, source), writer=session.writer)
+            session.begin()
+            reached("study-opened")
+            resolved = _resolved(ledger)
+            jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
+            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, source).go()
+            ledger.settle()
+            reached("run-over")
+            return summary
 
 
-def _open(storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders) -> Ledger:
+def shares_of(options: RunOptions, definition: StudyDefinition) -> Shares:
+    """The slots of a run, with what there is to say of their GPUs.
+
+    Raises:
+        UsageError: GPUs were asked for that are not there, or several for a backend that uses one.
+    """
+    if (options.gpus_per_trial or 1) > 1 and definition.settings.get("backend") == "unsloth":
+        raise UsageError(
+            f"the backend unsloth trains on one GPU, but --gpus-per-trial says {options.gpus_per_trial}",
+            'set "backend" to "hf", or leave the option out: with --gpus all each GPU runs a trial of its own',
+        )
+    return share_out(options.devices, os.environ, look_for_gpus(), own_program=definition.command is not None)
+
+
+def _open(
+    storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders, source: Source | None
+) -> Ledger:
     """Open the study and take its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
+    claimed = folders.claimed_for  # by a run that died before the storage knew of it
     if name in study_names(storage):
-        ledger = open_study(storage, name, definition)
+        if source is not None:
+            refuse_late(load_study(storage, name, ""), source)
+        ledger = open_study(storage, name, definition, claimed)
         folders.claim(ledger.study.user_attrs[attrs.ID])
         return ledger
-    study_id = new_id()
+    study_id = claimed or new_id()
     folders.claim(study_id)
+    reached("folder-claimed")
     return open_study(storage, name, definition, study_id)
 
 
@@ -156,39 +203,78 @@ class _Run:
     folders: StudyFolders
     jobs: JobMaker
     executor: Executor
+    shares: Shares
     options: RunOptions
     interruption: Interruption
     view: View
+    source: Source | None = None  # of a warm start
 
     def go(self) -> RunSummary:
         deadline = time.monotonic() + (self.options.timeout_s or math.inf)
         repairs = str(recover(self.ledger, self.folders, self.executor))
         write_best(self.ledger, self.folders, prepared_info(self.ledger))
         target = settle_target(self.ledger, self.options.n_trials, self.options.add_trials)
-        self._announce(target, repairs)
-        done = nothing_to_do(self.ledger, target, self._command("run", "--add-trials", "N"))
+        budget, end = self._budget(), Conclusion(self.ledger, self.options, self.interruption, self._places())
+        self._announce(target, repairs, budget)
+        done = nothing_to_do(self.ledger, target, end.command("run", "--add-trials", "N"))
         if done:
             succeeded = self.ledger.trials(TrialState.COMPLETE)
             return self._summary(target, 0 if succeeded else TooManyFailures.exit_code, done)
+        if budget.is_spent(self.ledger.trials()):
+            return self._summary(target, 0, end.nothing_left(budget))
         prepared = self._prepare(deadline)
         if prepared is None:
-            return self._summary(target, *self._stopped_preparing())
+            return self._summary(target, *end.stopped_preparing())
+        self._take_over(prepared)
         begin(self.ledger)
         runner = Runner(
             self.ledger,
             self.folders,
-            replace(self.jobs, resolved=prepared.get("resolved", {})),
+            replace(self.jobs, resolved=prepared.get("resolved", {}), backend=prepared.get("backend", "")),
             self.executor,
             self.view,
             self.interruption,
-            target=target,
+            target=self._stop_at(target),
             deadline=deadline,
             prepared=prepared,
+            places=end.places,
+            gate=Gate(self.ledger.definition, device_of(self.shares.gpu, prepared)),
+            budget=budget,
+            warm_start=stored_warm_start(self.ledger.study),
         )
         ending = runner.run()
-        return self._summary(target, *self._conclusion(ending, runner))
+        return self._summary(target, *end.of(ending, runner))
 
-    def _announce(self, target: int, repairs: str) -> None:
+    def _take_over(self, prepared: dict[str, Any]) -> None:
+        """Keep with a study that has no trial yet what it takes over from another one, and say it: nothing where none
+        is named, though a run that died before its first trial may have named one."""
+        if self.ledger.trials():
+            return
+        if self.source is None:
+            if stored_warm_start(self.ledger.study) is not None:
+                self.ledger.study.set_user_attr(attrs.WARM_START, None)
+            return
+        warm_start, said = take_over(self.source, self.ledger.definition, prepared)
+        self.ledger.study.set_user_attr(attrs.WARM_START, warm_start.to_json())
+        for text in said:
+            self.view(Note(text))
+
+    def _stop_at(self, target: int) -> int:
+        """Finished trials with which this run ends, though the study may be after more."""
+        most = self.options.at_most
+        return target if most is None else min(target, finished(self.ledger.trials()) + most)
+
+    def _budget(self) -> Budget:
+        """What the study may spend, now that it is settled, and how many GPUs each trial of this run has."""
+        gpus = len(self.shares.slots[0].gpus)  # all slots have as many
+        return Budget(settle_budget(self.ledger.study, self.options.gpu_hours), max(gpus, 1), named=gpus > 0)
+
+    def _places(self) -> tuple[Path, ...]:
+        """Where a trial needs room: its study's folder, and that of a SQLite storage."""
+        database = sqlite_path(self.options.url)
+        return (self.folders.root, *([] if database is None else [database.resolve().parent]))
+
+    def _announce(self, target: int, repairs: str, budget: Budget) -> None:
         definition, trials = self.ledger.definition, self.ledger.trials()
         best = best_trial(trials, definition.objective.direction)
         self.view(
@@ -201,10 +287,15 @@ class _Run:
                 search_mode=definition.search_mode,
                 steps=definition.steps,
                 best=(best.number, float(best.value or 0.0)) if best else None,
+                slots=len(self.shares.slots),
             )
         )
         if repairs:
             self.view(Note(repairs))
+        if math.isfinite(budget.hours):
+            self.view(Note(budget.text(spent_hours(trials))))
+        for text in self.shares.notes:
+            self.view(Note(text, warning=True))
         for text in advice(definition, wanted_of(self.ledger.study, definition)):
             self.view(Note(text, warning=True))
         withheld = self.jobs.withheld()
@@ -226,35 +317,6 @@ class _Run:
                 self.view(Note(text, warning=True))
         return info
 
-    def _stopped_preparing(self) -> tuple[int, str]:
-        if self.interruption.requested:
-            return self.interruption.exit_code, self._resume_text()
-        return 0, f"time limit reached while preparing, with 0 new trials; {self._resume_text()}"
-
-    def _conclusion(self, ending: Ending, runner: Runner) -> tuple[int, str]:
-        """Exit code and sentence for an ending."""
-        done, resume = finished(self.ledger.trials()), self._resume_text()
-        if ending is Ending.INTERRUPTED:
-            return self.interruption.exit_code, f"stopped with {done} finished trials; {resume}"
-        if ending is Ending.TIMEOUT:
-            return 0, f"time limit reached with {done} finished trials; {resume}"
-        if ending is Ending.FAILURES:
-            cause = runner.last_failure.value if runner.last_failure else "failure"
-            why = f"stopped: {MAX_ALIKE} trials in a row ended with {cause}"
-            return TooManyFailures.exit_code, f"{why}; see `{self._command('logs')}`, then {resume}"
-        if ending is Ending.STUCK:
-            left = len(open_points(self.ledger.trials(), self.ledger.definition))
-            return TooManyFailures.exit_code, f"{done} grid points finished, {left} failed; {resume}"
-        if not self.ledger.trials(TrialState.COMPLETE):
-            return TooManyFailures.exit_code, f"no trial succeeded; see `{self._command('logs')}`"
-        return 0, f"{ending.value}: {done} finished trials"
-
-    def _resume_text(self) -> str:
-        return f"go on with: {self._command('resume')}"
-
-    def _command(self, verb: str, *words: str) -> str:
-        return command_text(verb, self.folders.study, self.options.storage, self.options.base_output_dir, *words)
-
     def _summary(self, target: int, code: int, text: str) -> RunSummary:
         best = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction)
         return RunSummary(
@@ -269,5 +331,6 @@ class _Run:
             best_config=best_config(self.ledger, best) if best else {},
             folder=self.folders.root,
             best_config_path=self.folders.best_config if best else None,
+            gpu_hours=spent_hours(self.ledger.trials()),
             storage=self.options.url,
         )

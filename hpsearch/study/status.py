@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
-import socket
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import UsageError
+from hpsearch.study import attributes as attrs
+from hpsearch.study.budget import limit_of, running_hours, spent_hours
 from hpsearch.study.folders import study_folders
-from hpsearch.study.lease import Owner, live_owner, start_ticks
-from hpsearch.study.lookup import load_study, only_study, readable_definition, study_names, target_of
+from hpsearch.study.lease import can_be_run, live_owner
+from hpsearch.study.lookup import only_study, read_study, readable_definition, study_names, target_of
+from hpsearch.study.owner import Owner
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
-from hpsearch.study.storage import default_url, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage import default_url, open_storage, storage_errors
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class StudyStatus:
     best_trial: int | None
     best_params: dict[str, Any]
     running: list[int]
+    gpu_hours: float  # what runs counted in; a slot without a GPU counts as one
+    gpu_hours_limit: float | None
     owner: Owner | None
 
     def as_json(self) -> dict[str, Any]:
@@ -48,11 +54,12 @@ class TrialLog:
 
     number: int
     path: Path
-    study: optuna.Study
+    storage: BaseStorage
+    trial_id: int  # in the storage
 
     def ended(self) -> bool:
         """Whether the trial runs no more."""
-        return self.study.get_trials(deepcopy=False)[self.number].state != TrialState.RUNNING
+        return self.storage.get_trial(self.trial_id).state != TrialState.RUNNING
 
     def read(self, position: int) -> tuple[bytes, int]:
         """What stands behind ``position`` (bytes), and where it ends; a log that was capped is read anew."""
@@ -72,7 +79,7 @@ def study_statuses(storage: str | None, base_output_dir: Path, study: str | None
     with storage_errors(url):
         opened = open_storage(url)
         names = [study] if study else study_names(opened)
-        return [_status(load_study(opened, name, url), url) for name in names]
+        return [_status(read_study(opened, name, url), url) for name in names]
 
 
 def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
@@ -80,7 +87,7 @@ def trial_log(storage: str | None, base_output_dir: Path, study: str | None, num
     url = storage or default_url(base_output_dir)
     with storage_errors(url):
         opened = open_storage(url)
-        loaded = load_study(opened, study or only_study(opened), url)
+        loaded = read_study(opened, study or only_study(opened), url)
         trials = [trial for trial in loaded.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     folders = study_folders(base_output_dir, loaded.study_name)
     if not trials:
@@ -90,7 +97,9 @@ def trial_log(storage: str | None, base_output_dir: Path, study: str | None, num
     found = {trial.number: trial for trial in trials}.get(chosen)
     if found is None:
         raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"the last one is {trials[-1].number}")
-    return TrialLog(found.number, folders.attempt(root_of(found), attempt_of(found)) / "log.txt", loaded)
+    study_id = opened.get_study_id_from_name(loaded.study_name)
+    trial_id = opened.get_trial_id_from_study_id_trial_number(study_id, found.number)
+    return TrialLog(found.number, folders.attempt(root_of(found), attempt_of(found)) / "log.txt", opened, trial_id)
 
 
 def running_owner(storage: str | None, base_output_dir: Path, study: str | None) -> tuple[str, Owner]:
@@ -109,7 +118,7 @@ def running_owner(storage: str | None, base_output_dir: Path, study: str | None)
     if len(owners) > 1:
         raise UsageError(f"several studies run: {', '.join(owners)}", "name one with --study")
     name, owner = next(iter(owners.items()))
-    if owner.host != socket.gethostname() or start_ticks(owner.pid) != owner.start_ticks or owner.pid == os.getpid():
+    if not owner.is_here or owner.pid == os.getpid():
         raise UsageError(f"the runner of {name} is pid {owner.pid} on {owner.host}", "stop it there")
     return name, owner
 
@@ -119,6 +128,8 @@ def _status(study: optuna.Study, url: str) -> StudyStatus:
     definition = readable_definition(study)
     target = target_of(study, definition) if definition else None
     best = best_trial(trials, study.direction.name.lower()) if len(study.directions) == 1 else None
+    owner = live_owner(url, study.study_name) if definition and can_be_run(url) else None
+    limit = limit_of(study)
     return StudyStatus(
         study=study.study_name,
         ours=definition is not None,
@@ -131,10 +142,12 @@ def _status(study: optuna.Study, url: str) -> StudyStatus:
         best_trial=best.number if best else None,
         best_params=dict(best.params) if best else {},
         running=[trial.number for trial in trials if trial.state == TrialState.RUNNING],
-        owner=live_owner(url, study.study_name) if definition and sqlite_path(url) else None,
+        gpu_hours=spent_hours(trials) + (running_hours(trials) if owner else 0.0),
+        gpu_hours_limit=limit if math.isfinite(limit) else None,
+        owner=owner,
     )
 
 
 def _causes(trials: list[FrozenTrial]) -> dict[str, int]:
-    causes = (cause_of(trial) for trial in trials)
-    return dict(Counter(cause.value for cause in causes if cause is not None))
+    causes = ((cause_of(trial), attrs.NOT_TRIED in trial.user_attrs) for trial in trials)
+    return dict(Counter("not_tried" if spared else cause.value for cause, spared in causes if cause is not None))

@@ -44,11 +44,24 @@ class Trainer:
         return str(Path(found).absolute()) if found else self.named  # not resolved: an environment's Python is a link
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What its processes need: torchrun starts the ranks without the option that keeps the launcher's folder from
+        where modules are looked for."""
+        return {} if self.named is None else {"PYTHONSAFEPATH": "1"}
+
+    @property
     def command(self) -> tuple[str, ...]:
         """The training program's argv."""
-        if self.named is None:
-            return (sys.executable, "-m", "hpsearch.training")
-        return (self.python, "-P", str(_LAUNCHER))
+        return self.command_of(1)
+
+    def command_of(self, ranks: int) -> tuple[str, ...]:
+        """The training program's argv, for so many processes with a GPU each."""
+        program = ("-m", "hpsearch.training") if self.named is None else (str(_LAUNCHER),)
+        safe = () if self.named is None else ("-P",)
+        if ranks > 1:
+            torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks))
+            return (self.python, *safe, *torchrun, *program)
+        return (self.python, *safe, *program)
 
     def require(self) -> None:
         """Refuse another Python that cannot train.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpsearch.errors import JobFailed, UsageError
+from hpsearch.study.private import make_folder
 from hpsearch.study.trainer import OLDEST, Trainer
 from hpsearch.trials.environment import has_gpu
 
@@ -124,7 +125,7 @@ def _take_folder(folder: Path, say: Say) -> None:
             )
         say(f"{folder} is unfinished or of another lock file: it is made again")
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)  # what others could change in it would be run by this user
     _mark(folder, "")
 
 

@@ -22,6 +22,7 @@ from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job, Outcome, encode_values
 from hpsearch.trials.names import RESULT_FILES, TRAIN_RESULTS_FILE
+from hpsearch.trials.slots import without_gpus
 
 _MARKER = ".train"  # in a folder that a fine-tune may overwrite
 
@@ -55,7 +56,7 @@ def train_once(
     jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
     require_program(jobs)
     _take_folder(output_dir)
-    runner = EXECUTORS[executor](1)
+    runner = EXECUTORS[executor](without_gpus(1))
     try:
         with Interruption() as interruption:
             interruption.wake = runner.wake

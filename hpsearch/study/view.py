@@ -21,6 +21,7 @@ class RunStarted:
     search_mode: str
     steps: int | None  # number of a trial's last step, where it is known
     best: tuple[int, float] | None  # number and value
+    slots: int = 1  # trials run at once
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class TrialStarted:
     attempt: int
     params: dict[str, Any]
     is_default: bool
+    carried: int | None = None  # the trial of another study whose point it tries
+    first: str = ""  # why it is tried before the sampler is asked, one of attributes.FIRST; else nothing
 
 
 @dataclass(frozen=True)

@@ -122,14 +122,14 @@ def _png(picture: Any) -> bytes:
 
 def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     """Train a tiny model of ``family`` to read printed digits, save it in half precision, and return its CER."""
-    from hpsearch.training.backends import Loaded
+    from hpsearch.training.backends import Loaded, Training
     from hpsearch.training.backends.hf import HfBackend
-    from hpsearch.training.batches import batching_of
-    from hpsearch.training.chat import Chat
-    from hpsearch.training.devices import set_seeds, set_threads
-    from hpsearch.training.evaluation import evaluate
-    from hpsearch.training.rows import training_rows
-    from hpsearch.training.tiny import build_tiny
+    from hpsearch.training.data.rows import training_rows
+    from hpsearch.training.judging.evaluation import evaluate
+    from hpsearch.training.machine.devices import set_seeds, set_threads
+    from hpsearch.training.models.chat import Chat
+    from hpsearch.training.models.tiny import build_tiny
+    from hpsearch.training.plan.batches import batching_of
     from hpsearch.trials.settings import TrainSettings
 
     plan = PRETRAINING[family]
@@ -147,7 +147,7 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     lines = _printed_rows(steps * 16, chance, rising=True)
     backend = HfBackend()
     rows = training_rows(_table(lines), Chat(tiny.processor, INSTRUCTION))
-    trainer = backend.trainer(loaded, rows, settings, batching_of(settings), folder, [])
+    trainer = backend.trainer(loaded, Training(rows, settings, batching_of(settings), folder))
     trainer.train()
     backend.to_inference(loaded)
     scores = evaluate(loaded, _printed_rows(64, _chance(SEED + 1)), settings)
@@ -159,14 +159,14 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
 
 def _printed_rows(count: int, chance: random.Random, *, rising: bool = False) -> list[Any]:
     """Printed lines as rows. ``rising``: the first are neat and disorder grows; else learning starts much later."""
-    from hpsearch.training.rows import Row
+    from hpsearch.training.data.rows import Row
 
     lines = [printed_line(chance, min(1.0, 2 * number / count) if rising else 1.0) for number in range(count)]
     return [Row(str(number), _png(picture), text) for number, (picture, text) in enumerate(lines)]
 
 
 def _table(rows: Sequence[Any]) -> Any:
-    from hpsearch.training.rows import table_of
+    from hpsearch.training.data.rows import table_of
 
     return table_of(rows)
 
