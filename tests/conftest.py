@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.warm import warm
+
 CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
 GOLDEN = Path(__file__).parent / "golden"
+LONG = ("tests/benchmarks/", "tests/e2e/test_train", "tests/e2e/test_demo")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,13 +28,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Forget what the desk or CI was started with that a user's command would obey."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so would it be in every process below
+    # What ignores them, nohup and a shell's "&", would let every process below ignore them too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("HPSEARCH_") and not name.startswith("HPSEARCH_TEST_")]:
         del os.environ[name]
 
 
+def pytest_collection_finish() -> None:
+    """Look for garbage only among what tests make: looking among all that is imported takes a third of a second."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """End what runs the commands."""
+    warm.close()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--accept-golden``, leave out the tests that have no golden file."""
+    """With ``--accept-golden``, leave out the tests that have no golden file; begin with the long ones.
+
+    What takes long must not come last: the other workers would have nothing to do meanwhile.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if config.getoption("--accept-golden"):
         others = [item for item in items if "golden" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=others)
@@ -61,20 +82,49 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(accept=request.config.getoption("--accept-golden"))
 
 
+@pytest.fixture(autouse=True)
+def unchanged_environment() -> Iterator[None]:
+    """No test may leave variables to the next one: these reach every command that it starts."""
+    before = dict(os.environ)
+    yield
+    left = {name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)}
+    os.environ.clear()
+    os.environ.update(before)
+    told = ("HF_HUB_", "HF_HOME", "HF_TOKEN", "HPSEARCH_", "TRANSFORMERS_", "CUDA_", "WANDB_")
+    ours = [name for name in left if name.startswith(told)]
+    assert not ours, f"left in the environment: {sorted(ours)}"
+
+
+def run_command(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in a folder; its five minutes only guard against hanging."""
+    if not any(name.startswith("PYTHON") for name in environment):
+        return warm.run(folder, words, {**os.environ, "COLUMNS": "200", **environment})
+    return subprocess.run(
+        [sys.executable, "-m", "hpsearch", *words],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 @pytest.fixture
 def command_line(tmp_path: Path) -> CommandLine:
-    """Runs the real command line in an empty folder; its five minutes only guard against hanging."""
+    """Runs the real command line in an empty folder."""
 
     def run(*words: str, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hpsearch", *words],
-            cwd=cwd,
-            env={**os.environ, "COLUMNS": "200", **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return run_command(cwd, *words, **environment)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser, or a skip that says what is missing."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium or Chrome on this machine, so the page is not rendered here")
+    return found

@@ -104,8 +104,15 @@ BREACHES = {
     "training-definitions": ("training/__init__.py", "import hpsearch.definitions.names", "The training side"),
     "study-analysis": ("study/attributes.py", "import hpsearch.analysis", "One direction"),
     "errors-trials": ("errors.py", "import hpsearch.trials.job", "One direction"),
-    "doctor-torch": ("doctor/driver.py", "import torch", "The searching side"),
+    "doctor-torch": ("doctor/machine.py", "import torch", "The searching side"),
+    "judging-learning": (
+        "training/judging/circles.py",
+        "import hpsearch.training.learning.best",
+        "In the training side",
+    ),
+    "models-data": ("training/models/chat.py", "import hpsearch.training.data.rows", "In the training side"),
     "unlisted": ("helpers.py", "", "One direction"),
+    "unlisted-training": ("training/helpers.py", "", "In the training side"),
     "maker": ("study/attributes.py", f"import {MAKER}", "Nothing imports the program"),
 }
 

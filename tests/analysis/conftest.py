@@ -1,8 +1,7 @@
-"""Sample studies as fixtures, and the browser that looks at the pages."""
+"""Sample studies as fixtures."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,12 +35,3 @@ def study_dir(tmp_path: Path, study: optuna.Study) -> Path:
     )
     write_predictions(folder / best.user_attrs[attrs.FOLDER])
     return folder
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """A browser, or a skip that says what is missing."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium or Chrome on this machine, so the page is not rendered here")
-    return found

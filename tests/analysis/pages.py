@@ -60,10 +60,10 @@ def read_page(html: str) -> Page:
     return page
 
 
-def rendered(chromium: str, path: Path, profile: Path) -> str:
-    """The document after its scripts ran, in a Chromium that reaches no network."""
+def rendered(chromium: str, address: str, profile: Path) -> str:
+    """The document after its scripts ran, in a Chromium that reaches no network but this machine's own."""
     flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
-    offline = ("--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9")
+    offline = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--proxy-server=127.0.0.1:9")
     argv = (chromium, *flags, *offline, f"--user-data-dir={profile}", "--virtual-time-budget=20000", "--dump-dom")
-    done = subprocess.run((*argv, path.as_uri()), capture_output=True, timeout=120, check=True)
+    done = subprocess.run((*argv, address), capture_output=True, timeout=120, check=True)
     return done.stdout.decode("utf-8", "replace")

@@ -154,8 +154,12 @@ def test_a_thousand_trials_stay_light() -> None:
     assert sum(sizes.values()) < 1_500_000, sizes
     assert max(len(figure.traces) for figure in figures.values()) <= 20
     assert "trials are drawn" in figures["intermediate"].caption
-    assert "share a line" in figures["timeline"].caption
     assert len(summary.rows) == 1001
+
+
+def test_some_hundred_trials_share_the_lines_of_the_timeline() -> None:
+    _, figures = drawn(sample_study("some", 300))
+    assert "share a line" in figures["timeline"].caption
 
 
 def test_many_parameters_are_cut_and_the_caption_says_so() -> None:

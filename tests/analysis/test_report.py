@@ -168,7 +168,7 @@ def test_figures_are_drawn_in_a_browser_without_network(
     study: optuna.Study, study_dir: Path, tmp_path: Path, chromium: str
 ) -> None:
     result, _ = analyzed(study, tmp_path / "report", study_dir)
-    document = read_page(rendered(chromium, result.report, tmp_path / "profile"))
+    document = read_page(rendered(chromium, result.report.as_uri(), tmp_path / "profile"))
     assert ("html", "data-drawn", "true") in document.attributes
     plots = {value for _, name, value in document.attributes if name == "id" and value.startswith("plot-")}
     keys = ("history", "importance", "slice", "parallel", "intermediate", "timeline")

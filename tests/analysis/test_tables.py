@@ -14,6 +14,7 @@ from optuna.trial import TrialState, create_trial
 from hpsearch.analysis.outcomes import ENDINGS
 from hpsearch.analysis.summary import describe, gain, summarize
 from hpsearch.analysis.tables import Objective, evenly, finite, groups, objective_of, read_rows
+from hpsearch.analysis.terminal import render, summary_tables
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.trials.causes import Cause
@@ -39,6 +40,15 @@ def test_our_rows_say_how_each_trial_ended(study: optuna.Study) -> None:
     assert rows[0].is_default
     assert rows[0].seed == 1000
     assert rows[0].holdout_value == rows[0].metrics["holdout_cer"]
+
+
+def test_what_the_sampler_did_not_choose_is_tagged() -> None:
+    study = study_of()
+    for own in ({"hps:default": True}, {"hps:try_first": "known good"}, {"hps:try_first": "<b>"}, {}):
+        study.add_trial(create_trial(value=0.1, params={"x": 0.5}, distributions=X, user_attrs=own))
+    rows = read_rows(study, LOSS)
+    assert [row.tag for row in rows] == ["default", "known good", "", ""]
+    assert any("1, known good" in line for line in render(summary_tables(summarize(study))))
 
 
 def test_a_pruned_trial_has_no_value_though_optuna_gives_it_its_last_report() -> None:

@@ -44,13 +44,12 @@ def rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 def test_without_cuda_the_rest_is_measured_and_what_is_left_out_is_told(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    words = ("--sections", "tiny", "faults", "narrow", "gemma3-12b", "--minutes", "60", "--markdown", str(page))
+    words = ("--sections", "faults", "narrow", "gemma3-12b", "--minutes", "60", "--markdown", str(page))
     done = check("--cpu", "--quick", *words, "--work-dir", str(tmp_path))
     found = rows(done)
     for what in ("start", "load", "step", "judging a row"):
         assert found[f"hf, 32 bits: {what}"].endswith(" s"), done.stdout
     assert found["hf, 32 bits: share of judging, as sized"].endswith("%")
-    assert found["qwen3_vl-tiny-hf: share of the evaluations"].endswith("%")
     assert found["unsloth"] == "skipped"
     assert found["the host, at once"] == "cuda_oom"
     assert found["all"] == "skipped"
@@ -98,7 +97,7 @@ def test_a_section_that_fails_is_a_row(part: Any) -> None:
 def test_the_shapes_have_the_published_numbers_of_parameters(part: Any, name: str, billions: float) -> None:
     import torch
 
-    from hpsearch.training.tiny import build_tiny
+    from hpsearch.training.models.tiny import build_tiny
 
     shapes = part("gpu.shapes")
     family, shape = shapes.SHAPES[name]
@@ -122,8 +121,8 @@ def test_a_written_model_is_read_by_the_backend_with_its_pages(
     from safetensors.torch import load_file
 
     from hpsearch.training.backends.hf import HfBackend
-    from hpsearch.training.chat import Chat
-    from hpsearch.training.families import FAMILIES
+    from hpsearch.training.models.chat import Chat
+    from hpsearch.training.models.families import FAMILIES
     from hpsearch.trials.settings import TrainSettings
 
     shapes = part("gpu.shapes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -14,22 +15,32 @@ from hpsearch.cli import COMMANDS, app
 from tests.conftest import Golden
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "storage copy"])
 def test_help(golden: Golden, command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="hpsearch", terminal_width=110)
     assert shown.exit_code == 0, shown.output
     golden.check(f"help/{command or 'hpsearch'}.txt", shown.output)
 
 
-def test_the_examples_are_understood() -> None:
-    shown = 0
+def leaves() -> Iterator[tuple[list[str], click.Command]]:
+    """Every command that does something, with the words that name it."""
     for name in COMMANDS:
         command = app.get_command(click.Context(app), name)
         assert command is not None
+        if not isinstance(command, click.Group):
+            yield [name], command
+            continue
+        for below, each in command.commands.items():
+            yield [name, below], each
+
+
+def test_the_examples_are_understood() -> None:
+    shown = 0
+    for names, command in leaves():
         for example in (command.epilog or "").splitlines()[2:]:
-            program, word, *arguments = shlex.split(example)
-            assert (program, word) == ("hpsearch", name)
-            assert command.make_context(name, arguments)
+            words = shlex.split(example)
+            assert words[: 1 + len(names)] == ["hpsearch", *names]
+            assert command.make_context(names[-1], words[1 + len(names) :])
             shown += 1
     assert shown > 10
 

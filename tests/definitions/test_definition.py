@@ -67,6 +67,9 @@ class TestFormat:
             PROGRAM,
             {"max_steps": 100, "warmup_steps": 5, "holdout_split": "test"},
             {"pruner": {"type": "percentile", "percentile": 40}, "search_mode": "random", "n_trials": 7, "seed": 5},
+            {"sampler": "tpe", "pruner": {"type": "curve", "n_warmup_steps": 3}},
+            {"sampler": "random", "pruner": {"type": "asha", "n_warmup_steps": 2}},
+            {"try_first": [{"learning_rate": 1e-4}, {"num_train_epochs": 2}]},
             {"pruner": "none", "env_pass": ["TOKEN"], "trial_timeout_s": 60, "description": "é"},
             {
                 "search_space": {
@@ -219,6 +222,21 @@ class TestRefusals:
             ),
             ({"n_trials": 0}, '"n_trials" must be >= 1, but is 0 (s.json#/n_trials); write a value >= 1'),
             (
+                {"search_mode": "random", "sampler": "tpe"},
+                'the sampler "tpe" searches in the mode "bayesian", but search_mode is "random" (s.json#/sampler); '
+                "delete one of them",
+            ),
+            (
+                {"pruner": {"type": "median", "n_warmup_steps": None}},
+                'null leaves the warm-up to the pruner, but one of type "median" is told it '
+                "(s.json#/pruner/n_warmup_steps); write a number of steps, or delete it",
+            ),
+            (
+                {"search_space": {"lora_r": {"type": "int", "low": 4, "high": 8}}, "try_first": [{"lora_r": 9}]},
+                'try_first gives values that may be tried, but "lora_r" is 9, not of 4, 8 '
+                "(s.json#/try_first/0/lora_r); move it there, or widen the range",
+            ),
+            (
                 {"search_mode": "tpe"},
                 '"search_mode" must be "bayesian", "grid" or "random", but is "tpe" (s.json#/search_mode); '
                 'write "bayesian", "grid" or "random"',
@@ -290,7 +308,7 @@ class TestRefusals:
             (
                 {"command": ["prog", "{rate}"]},
                 '"{rate}" in the command is neither searched nor fixed (s.json#/command/1); '
-                "known: lr, none, on, output_dir, seed, study, text, trial "
+                "known: checkpoint_dir, lr, none, on, output_dir, seed, study, text, trial "
                 '(fixed values stand in "settings"; {{ and }} are braces)',
             ),
             (
@@ -622,18 +640,18 @@ class TestWarnings:
         ("change", "warning"),
         [
             (
-                {"evaluations": 10},
+                {"evaluations": 10, "pruner": "median"},
                 "the median pruner can never stop a trial: n_warmup_steps=10, but a trial has 10 steps; "
                 "use 2 (--set pruner.n_warmup_steps=2)",
             ),
             (
-                {"n_trials": 5},
+                {"n_trials": 5, "pruner": "median"},
                 "the median pruner can never stop a trial: n_startup_trials=5, but the study ends after 5 trials; "
                 "use 1 (--set pruner.n_startup_trials=1)",
             ),
             (
                 {"objective": {"metric": "train_seconds"}},
-                'the median pruner can never stop a trial: "train_seconds" is reported at the end only; '
+                'the curve pruner can never stop a trial: "train_seconds" is reported at the end only; '
                 "say so with --set pruner=none",
             ),
             (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -97,14 +98,52 @@ class TestStrictJson:
             (b'{"a":' * 100_000, "JSON may be nested 32 deep, this is deeper"),
             (b"[" * 34 + b"]" * 34, "JSON may be nested 32 deep, this is deeper (f.json#/0/0/0/"),
             (b'{"a": ' + b"1" * 5000 + b"}", "numbers must be finite"),
+            (b"[" + b"1," * 1000 + b"1]", "a definition has at most 1000 values, this has more"),
+            (b"x" * 10_000_000, "a definition has at most 1048576 bytes, f.json has more"),
+            (b'a: &a ["x"]\nb: [*a, *a]\n', "not JSON: Expecting value at line 1, column 1"),
         ],
-        ids=["bom", "utf-16", "latin", "large", "deep lists", "deep objects", "34 deep", "long number"],
+        ids=[
+            "bom",
+            "utf-16",
+            "latin",
+            "large",
+            "deep lists",
+            "deep objects",
+            "34 deep",
+            "long number",
+            "many",
+            "10 MB",
+            "yaml",
+        ],
     )
     def test_hostile_bytes(self, raw: bytes, message: str) -> None:
         Path("f.json").write_bytes(raw)
         with pytest.raises(UsageError) as error:
             load_json(Path("f.json"))
         assert message in str(error.value)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{" + ",".join(f'"key{number}":1' for number in range(990)) + "}",
+            '{"search_space":{' + ",".join(f'"key{number}":1' for number in range(990)) + "}}",
+            '{"search_space":{"lora_r":{"type":"categorical","choices":[' + ",".join(["1.5"] * 990) + "]}}}",
+            '{"command":["a","' + "{x}" * 300_000 + '"],"search_space":{"y":{"type":"uniform","low":0,"high":1}}}',
+            '{"command":["a","' + "".join(f"{{x{n}}}" for n in range(100_000)) + '"],"search_space":{}}',
+            "[" * 500_000 + "]" * 500_000,
+            '{"a":' * 60_000 + "1" + "}" * 60_000,
+            "{" + ",".join(['"a":1'] * 150_000) + "}",
+            "[" + ",".join(["NaN"] * 200_000) + "]",
+        ],
+        ids=["keys", "ranges", "choices", "one-part", "parts", "lists", "objects", "repeated", "nan"],
+    )
+    def test_what_is_made_to_take_long_is_refused_with_little_work(self, text: str) -> None:
+        Path("f.json").write_text(text, encoding="utf-8")
+        began = time.process_time()
+        with pytest.raises(UsageError) as error:
+            load_definition("a", Path("f.json"))
+        assert len(str(error.value)) < 300_000
+        assert time.process_time() - began < 10, "a guard only: about a second, not minutes"
 
     def test_a_file_of_a_megabyte_and_32_levels_is_read(self) -> None:
         text = '{"a": ' + "[" * 31 + "1" + "]" * 31 + "}"
@@ -250,6 +289,24 @@ class TestLayers:
             "n_warmup_steps": 3,
         }
         assert load(config, sets=["pruner=none"]).pruner.type == "none"
+
+    @pytest.mark.parametrize(
+        ("config", "options", "expected"),
+        [
+            ({"search_mode": "random"}, {"sampler": "tpe"}, ("bayesian", "tpe")),
+            ({"sampler": "tpe"}, {"search_mode": "random"}, ("random", "auto")),
+            ({"sampler": "tpe", "search_mode": "bayesian"}, {"sampler": "random"}, ("random", "random")),
+            ({"sampler": "cmaes"}, {}, ("bayesian", "cmaes")),
+            ({"search_mode": "random"}, {"sampler": "auto"}, ("random", "auto")),
+        ],
+    )
+    def test_the_later_of_sampler_and_search_mode_decides(
+        self, config: dict[str, Any], options: dict[str, str], expected: tuple[str, str]
+    ) -> None:
+        definition = load(config, **options)
+        assert (definition.search_mode, definition.sampler) == expected
+        sets = [f"{name}={value}" for name, value in options.items()]
+        assert load(config, sets=sets) == definition
 
     def test_another_metric_leaves_the_direction_of_the_earlier_one(self) -> None:
         assert load(sets=["objective.metric=tokens_per_s"]).objective.direction == "maximize"

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from hpsearch.definitions import schemas, settings_page
 from hpsearch.definitions.library import shipped_folder, shipped_names
 from hpsearch.trials.settings import TrainSettings
+from tests.definitions.test_conditions import DORA, RATE
 from tests.definitions.test_definition import PROGRAM, USERS
 
 SHIPPED = [
@@ -71,7 +72,19 @@ class TestSchemas:
         assert Path(values["$schema"]).name == f"{name}.schema.json"
 
     @pytest.mark.parametrize(
-        "values", [{}, USERS, PROGRAM, {"pruner": "none"}, {"search_space": "x.json", "n_trials": None}]
+        "values",
+        [
+            {},
+            USERS,
+            PROGRAM,
+            {"pruner": "none"},
+            {"search_space": "x.json", "n_trials": None},
+            {"search_space": DORA},
+            {
+                "search_space": DORA
+                | {"weight_decay": RATE | {"when": {"lora_r": [8, 16]}, "otherwise": 0.0, "why": "few"}}
+            },
+        ],
     )
     def test_definitions_that_are_accepted_fit(self, values: dict[str, Any]) -> None:
         assert errors(schemas.study_schema(), values) == []
@@ -87,6 +100,10 @@ class TestSchemas:
             {"search_space": {"learning_rate": {"type": "normal", "low": 1, "high": 2}}},
             {"search_space": {"learning_rate": {"type": "uniform", "low": 1}}},
             {"search_space": {"lora_r": {"type": "categorical", "choices": []}}},
+            {"search_space": {"learning_rate": RATE | {"when": {}}}},
+            {"search_space": {"learning_rate": RATE | {"when": {"use_dora": []}}}},
+            {"search_space": {"learning_rate": RATE | {"when": "use_dora"}}},
+            {"search_space": {"learning_rate": RATE | {"otherwise": [1]}}},
             {"command": "prog"},
             {"settings": {"a": [1]}},
         ],

@@ -60,7 +60,7 @@ def test_every_error_of_a_bare_space_with_its_place() -> None:
 
 
 def test_warnings_of_a_sound_definition() -> None:
-    (found,) = findings({"evaluations": 5})
+    (found,) = findings({"evaluations": 5, "pruner": "median"})
     assert not found.is_error
     assert str(found).startswith("f.json: warning: the median pruner can never stop a trial: n_warmup_steps=10")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 import optuna
 import psutil
 import pytest
+
+from tests.conftest import run_command
 
 PROGRAMS = Path(__file__).parent / "programs"
 QUADRATIC = [sys.executable, str(PROGRAMS / "quadratic.py"), "--seed", "{seed}", "--out", "{output_dir}"]
@@ -52,7 +55,7 @@ def alive(folder: Path) -> list[psutil.Process]:
 class Runner:
     """A runner at work in the background, whose output can be waited for."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, **environment: str) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hpsearch", *words],
@@ -61,8 +64,20 @@ class Runner:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "COLUMNS": "200"},
+            env={**os.environ, "COLUMNS": "200", **environment},
         )
+
+    def __enter__(self) -> Runner:
+        """Have it ended at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it where it still runs, and close its output."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def wait_for(self, text: str) -> str:
         """Read output until a line holds ``text``."""
@@ -94,8 +109,22 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Runner]]:
 
     yield go
     for runner in runners:
-        if runner.process.poll() is None:
-            runner.process.kill()
-            runner.process.wait()
-        if runner.process.stdout is not None:
-            runner.process.stdout.close()
+        runner.__exit__()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the finished studies one and two, to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    definition(folder)
+    for seed, name in enumerate(("one", "two")):
+        words = ("run", "--study", name, "--config", "study.json", "--n-trials", "2", "--seed", str(seed))
+        assert run_command(folder, *words).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def two_studies(finished: Path, tmp_path: Path) -> Path:
+    """A folder of the test's own with the finished studies one and two."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path

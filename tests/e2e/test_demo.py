@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,9 +25,11 @@ SHORT = [word for setting in BRIEF for word in ("--set", setting)]
 def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     tmp_path: Path, start: Callable[..., Runner], command_line: CommandLine
 ) -> None:
-    words = ("run", "--study", "digits-ocr", "--n-trials", "2", *SHORT)
+    words = ("run", "--study", "digits-ocr", "--n-trials", "2", *SHORT, "--set", "save_steps=2")
     runner = start(*words)
     runner.wait_for("trial 1 step 1")
+    while not trials(tmp_path, "digits-ocr")[1].intermediate_values:  # it is told before it is stored
+        time.sleep(0.01)
     runner.send(signal.SIGKILL)
     runner.end()
 
@@ -41,8 +44,12 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     ]
     assert again.params == lost.params
     assert lost.intermediate_values[1] == again.intermediate_values[1]
+    assert list(again.intermediate_values) == [1, 2, 3]
 
     folder = tmp_path / "studies/digits-ocr"
+    log = (folder / "trial_1/attempt-2/log.txt").read_text()
+    assert f"goes on from {folder}/trial_1/checkpoints/checkpoint-" in log
+    assert not list(folder.glob("trial_1/**/checkpoint-*"))
     _check_files(folder)
     best = json.loads((folder / "digits-ocr_best_params.json").read_text())
     repeated = command_line("train", "--config", f"{folder}/digits-ocr_best_config.json", "--output-dir", "again")
@@ -50,18 +57,10 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     metrics = json.loads((tmp_path / "again/train_results.json").read_text())["metrics"]
     for name in ("eval_cer", "eval_wer", "eval_loss", "holdout_cer"):
         assert metrics[name] == best["metrics"][name], name
-
-
-def test_the_gemma_demo_runs_the_same_way(tmp_path: Path, command_line: CommandLine) -> None:
-    few = ("--set", "val_split=validation[:10]")
-    done = command_line("run", "--study", "digits-ocr-gemma", "--n-trials", "1", *SHORT, *few)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning: validation has only 10 rows" in done.stdout
-    assert "; backend hf (unsloth cannot work here: torch sees no CUDA GPU) on " in done.stdout
-    (trial,) = trials(tmp_path, "digits-ocr-gemma")
-    assert trial.user_attrs["hps:default"] is True
-    assert set(trial.intermediate_values) == {1, 2, 3}
-    assert {"eval_cer", "eval_loss", "holdout_cer", "peak_memory_bytes"} <= set(trial.user_attrs["hps:metrics"])
+    trial = folder / f"trial_{best['trial']}"
+    for name, one in {"adapter/adapter_model.safetensors": folder / "best", "predictions.jsonl": trial}.items():
+        assert (tmp_path / "again" / name).read_bytes() == (one / Path(name).name).read_bytes(), name
+    assert "Warning" not in (trial / "log.txt").read_text()
 
 
 def test_the_time_limit_counts_what_prepares(tmp_path: Path, command_line: CommandLine) -> None:
@@ -69,16 +68,6 @@ def test_the_time_limit_counts_what_prepares(tmp_path: Path, command_line: Comma
     assert done.returncode == 0, done.stdout + done.stderr
     assert "time limit reached while preparing" in done.stdout
     assert trials(tmp_path, "digits-ocr") == []
-
-
-def test_what_the_device_cannot_do_is_refused_before_the_first_trial(tmp_path: Path, command_line: CommandLine) -> None:
-    refused = command_line("run", "--study", "digits-ocr", "--set", "max_seq_length=8")
-    assert refused.returncode == 2
-    assert "max_seq_length" in refused.stderr
-    assert trials(tmp_path, "digits-ocr") == []
-    mended = command_line("run", "--study", "digits-ocr", "--set", "load_in_4bit=true", CUDA_VISIBLE_DEVICES="")
-    assert mended.returncode == 2
-    assert "load_in_4bit" in mended.stderr
 
 
 def _check_files(folder: Path) -> None:

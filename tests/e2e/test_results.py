@@ -8,25 +8,19 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
 
 from tests.conftest import CommandLine
-from tests.e2e.conftest import QUADRATIC, Runner, definition
+from tests.e2e.conftest import QUADRATIC, definition
 
 
-@pytest.fixture
-def two_studies(tmp_path: Path, command_line: CommandLine) -> Path:
-    """A folder with the finished studies one and two."""
-    definition(tmp_path)
-    for seed, name in enumerate(("one", "two")):
-        done = command_line("run", "--study", name, "--config", "study.json", "--n-trials", "2", "--seed", str(seed))
-        assert done.returncode == 0, done.stderr
-    return tmp_path
+@pytest.fixture(autouse=True)
+def no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing PNGs takes a browser seconds, which tests/analysis/test_report.py spends once."""
+    monkeypatch.setenv("BROWSER_PATH", "/no/browser")
 
 
 def test_analyze_compare_export_and_archive(two_studies: Path, command_line: CommandLine) -> None:
@@ -35,7 +29,7 @@ def test_analyze_compare_export_and_archive(two_studies: Path, command_line: Com
     assert "Best 1 of 2" in one.stdout
     assert "<html" in (two_studies / "out/index.html").read_text()
 
-    for words in (("--study", "one", "--compare", "two"), ("--compare",), ("--compare", "one", "two")):
+    for words in (("--compare",), ("--compare", "one", "two")):
         both = command_line("analyze", *words, "--output-dir", "both")
         assert both.returncode == 0, both.stderr
         assert "one" in both.stdout
@@ -184,16 +178,6 @@ def test_train_overwrites_its_own_folder_only(tmp_path: Path, command_line: Comm
     assert "Traceback" not in failed.stderr
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert not left & {"adapter", "train_results.json"}  # the good run's: nothing of it is left beside the failed one's
-
-
-def test_the_dashboard_serves_the_studies_on_this_machine_only(two_studies: Path, start: Callable[..., Runner]) -> None:
-    runner = start("dashboard", "--port", "0")
-    address = runner.wait_for("http://127.0.0.1:").split("http://")[1].split()[0].rstrip("/")
-    with urllib.request.urlopen(f"http://{address}/api/studies", timeout=60) as answer:
-        names = {study["study_name"] for study in json.load(answer)["study_summaries"]}
-    assert names == {"one", "two"}
-    runner.process.send_signal(2)
-    assert runner.end()[0] == 0
 
 
 def test_logs_of_a_trial_whose_folder_is_gone(two_studies: Path, command_line: CommandLine) -> None:

@@ -101,6 +101,32 @@ def test_pruner_and_target_may_change(tmp_path: Path, command_line: CommandLine)
     assert len(trials(tmp_path, "quad")) == 2
 
 
+def test_samplers_are_chosen_by_name_and_may_change(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path, try_first=[{"x": 9.0}])
+    words = ("run", "--study", "quad", "--config", "study.json", "--n-trials")
+    first = command_line(*words, "3", "--sampler", "cmaes")
+    assert first.returncode == 0, first.stderr
+    assert "trial 1 started: x=9 [named in try_first]" in first.stdout
+    for count, name in ((5, "qmc"), (7, "tpe"), (9, "auto")):
+        assert command_line(*words, str(count), "--sampler", name).returncode == 0
+    made = trials(tmp_path, "quad")
+    assert [trial.number for trial in made if "hps:try_first" in trial.user_attrs] == [1]
+    assert made[1].params == {"x": 9.0}
+    assert len({trial.params["x"] for trial in made}) == 9
+    refused = command_line(*words, "10", "--sampler", "best")
+    assert refused.returncode == 2
+    refused = command_line(*words, "10", "--sampler", "tpe", "--search-mode", "random")
+    assert refused.returncode == 2
+    assert 'the sampler "tpe" searches in the mode "bayesian", but search_mode is "random"' in refused.stderr
+
+
+def test_the_default_search_finds_the_lowest_point_of_a_line(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "12").returncode == 0
+    found = json.loads((tmp_path / "studies/quad/quad_best_params.json").read_text())
+    assert abs(found["params"]["x"] - 3.0) < 0.5
+
+
 def test_dry_run_shows_the_definition_and_writes_nothing(tmp_path: Path, command_line: CommandLine) -> None:
     definition(tmp_path, search_space={"x": {"type": "categorical", "choices": [1, 2, 3]}}, search_mode="grid")
     shown = command_line("run", "--study", "quad", "--config", "study.json", "--dry-run")
@@ -165,7 +191,7 @@ def test_a_mistyped_study_is_told_that_it_gets_the_default_definition(
 def test_a_dry_run_says_what_the_run_would_say(tmp_path: Path, command_line: CommandLine) -> None:
     definition(tmp_path)
     words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
-    never = "warning: the median pruner can never stop a trial: n_startup_trials=5, but the study ends after 2 trials"
+    never = "warning: the curve pruner can never stop a trial: n_startup_trials=2, but the study ends after 2 trials"
     assert never in command_line(*words, "--dry-run").stdout
     assert never in command_line(*words).stdout
     changed = command_line(*words, "--seed", "8", "--dry-run")
@@ -299,7 +325,7 @@ def test_a_mistyped_key_is_no_setting_of_a_program(tmp_path: Path, command_line:
 def test_a_programs_steps_are_seen_and_the_pruner_that_cannot_fire_is_told_of(
     tmp_path: Path, command_line: CommandLine
 ) -> None:
-    definition(tmp_path)
+    definition(tmp_path, pruner="median")
     never = "the median pruner can never stop a trial: n_warmup_steps=10, but a trial has 4 steps; use 1"
     unknown = command_line("run", "--study", "seen", "--config", "study.json", "--n-trials", "6")
     assert unknown.stdout.count(never) == 1

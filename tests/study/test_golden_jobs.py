@@ -16,7 +16,7 @@ from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.opening import open_study
 from hpsearch.study.results import best_config
-from hpsearch.study.sampling import Planner, queue_default
+from hpsearch.study.sampling import Planner, queue_default, trial_seed
 from hpsearch.study.storage import open_storage
 from tests.conftest import Golden
 
@@ -32,8 +32,9 @@ def as_text(value: Any, tmp_path: Path) -> str:
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_job_of_each_study(tmp_path: Path, golden: Golden, study: str) -> None:
     definition = load_definition(study, options={"input_data": f"{tmp_path}/pages.json"})
-    maker = JobMaker(definition, study_folders(tmp_path, study), environ={"PATH": "/bin", "HF_TOKEN": "canary"})
-    job = asdict(maker.trial(0, 0, 1, definition.default_params()))
+    environ = {"PATH": "/bin", "HF_TOKEN": "canary"}
+    maker = JobMaker(definition, study_folders(tmp_path, study), environ, backend="hf")
+    job = asdict(maker.trial(0, 0, 1, definition.default_params(), trial_seed(definition, 0)))
     job["environment"] = sorted(name for name in job["environment"] if not name.endswith("_NUM_THREADS"))
     assert "canary" not in json.dumps(job)
     golden.check(f"jobs/{study}.json", as_text(job, tmp_path))

@@ -64,7 +64,9 @@ def test_a_trial_that_is_through_with_its_training_is_not_pruned(tmp_path: Path)
     [
         {"type": "median", "n_startup_trials": 2, "n_warmup_steps": 1},
         {"type": "percentile", "percentile": 25, "n_startup_trials": 2, "n_warmup_steps": 1},
+        {"type": "asha", "n_warmup_steps": 1},
         {"type": "hyperband", "n_warmup_steps": 1},
+        {"type": "curve", "n_startup_trials": 2, "n_warmup_steps": 1},
     ],
     ids=lambda pruner: pruner["type"],
 )
