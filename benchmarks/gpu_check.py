@@ -26,8 +26,8 @@ from gpu.sections import SECTIONS, Plan, Section
 from gpu.table import Row, markdown_page, text_table
 from pydantic import ValidationError
 
-from hpsearch.doctor.driver import find_driver
 from hpsearch.training.backends import BACKENDS
+from hpsearch.trials.driver import find_driver
 from hpsearch.trials.settings import TrainSettings
 
 KNOWN_BACKENDS = ("hf", "unsloth")

@@ -1,6 +1,6 @@
 """What libraries really say when memory runs out, and what hpsearch makes of it: ``python -m gpu.faults FILE``.
 
-Every way is tried for real on the device there is; each text is classified by hpsearch/training/faults.py.
+Every way is tried for real on the device there is; each text is classified by hpsearch/training/machine/faults.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from hpsearch import sdk
-from hpsearch.training.faults import classify
+from hpsearch.training.machine.faults import classify
 
 HUGE = 2**50  # more bytes than any machine has
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpsearch.doctor.driver import find_driver
 from hpsearch.study.trainer import Trainer
 from hpsearch.trials.causes import Cause
+from hpsearch.trials.driver import find_driver
 from hpsearch.trials.environment import build_environment
 from hpsearch.trials.executors.local import LocalExecutor
 from hpsearch.trials.job import Event, Finished, Job, Outcome, Progress, Report

@@ -10,6 +10,7 @@ from gpu.table import Row
 from gpu.work import TINY, Plan, Ready, make_ready, trial
 from hpsearch.trials.executors.local import LocalExecutor
 from hpsearch.trials.job import Event, Finished, Progress, Report
+from hpsearch.trials.slots import without_gpus
 
 GIB, MIB = 1024**3, 1024**2
 BACK_S = 15.0  # for a GPU's memory to come back after a process has ended
@@ -39,7 +40,7 @@ def memory_back(bench: Bench, plan: Plan) -> Iterator[Row]:
 def _kills(bench: Bench, ready: Ready, before: int, plan: Plan) -> Iterator[Row]:
     """Launch trials, kill each one's program when it trains, and look at what is left once all are gone."""
     causes: dict[str, int] = {}
-    executor = LocalExecutor(slots=1 if plan.cpu else 4)
+    executor = LocalExecutor(without_gpus(1 if plan.cpu else 4))
     try:
         for first in range(0, plan.kills, executor.slots):
             _kill_some(bench, ready, range(first, min(first + executor.slots, plan.kills)), executor, causes)

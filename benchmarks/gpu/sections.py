@@ -13,8 +13,8 @@ from gpu.remains import GIB, look_again, memory_back
 from gpu.shapes import SHAPES
 from gpu.table import Row
 from gpu.work import ANSWER_TOKENS, FULL, LARGE_BATCH, NARROW, TINY, Load, Plan, Ready, build, make_ready, trial
-from hpsearch.training.budget import Pace, afford
-from hpsearch.training.schedule import steps_of
+from hpsearch.training.plan.budget import Pace, afford
+from hpsearch.training.plan.schedule import steps_of
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors.local import LocalExecutor
 from hpsearch.trials.job import Event, Outcome
@@ -23,6 +23,7 @@ from hpsearch.trials.settings import TrainSettings
 # The study for which the share of judging is reckoned.
 TYPICAL, TYPICAL_EPOCHS = {"train": 1000, "validation": 100, "holdout": 40}, 3
 DEFAULT_EVALUATIONS = 20
+BATCH = 4  # the effective batch that is divided into passes
 
 
 def tiny(bench: Bench, plan: Plan) -> Iterator[Row]:
@@ -50,6 +51,37 @@ def _times(section: str, name: str, timeline: Timeline) -> Iterator[Row]:
     yield Row(section, f"{name}: load", f"{timeline.between('load', 'train'):.1f} s", "libraries, base, LoRA, trainer")
     yield Row(section, f"{name}: step", f"{1 / found['it_per_s']:.3g} s", "forward, backward, optimiser; warm-up too")
     yield Row(section, f"{name}: peak memory", f"{found['peak_memory_bytes'] / GIB:.2f} GiB", "torch's own count")
+
+
+def weights(bench: Bench, plan: Plan) -> Iterator[Row]:
+    """Whether every token of an effective batch weighs the same however it is divided, and whether the backends see
+    the same base."""
+    bases = {}
+    for backend, reason in plan.backends.items():
+        if reason:
+            yield Row("weights", backend, "skipped", reason)
+            continue
+        ready = make_ready(bench, "qwen3_vl-tiny", backend, TINY)
+        bases[backend] = json.loads((ready.prepared / "prepared.json").read_text())["base"]["eval_loss"]
+        whole, parts = (_loss_in_passes(bench, ready, rows) for rows in (BATCH, 1))
+        text = f"eval_loss {whole:.4f} in passes of {BATCH} rows, {parts:.4f} in passes of one; answers of 4 lengths"
+        yield Row("weights", f"{backend}: passes make a difference of", f"{abs(parts / whole - 1):.2%}", text)
+    if len(bases) > 1:
+        first, second = bases.values()
+        text = "eval_loss of the untuned base: " + ", ".join(f"{name} {loss:.4f}" for name, loss in bases.items())
+        yield Row("weights", "backends make a difference of", f"{abs(second / first - 1):.2%}", text)
+
+
+def _loss_in_passes(bench: Bench, ready: Ready, rows: int) -> float:
+    """What a short training ends at, with so many rows in a pass."""
+    divided = ready.with_settings(
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=BATCH // rows,
+        learning_rate=1e-2,
+        max_steps=8,
+        evaluations=1,
+    )
+    return float(required(trial(bench, divided, f"passes-{rows}")).outcome.metrics["eval_loss"])
 
 
 def faults(bench: Bench, plan: Plan) -> Iterator[Row]:
@@ -194,10 +226,11 @@ class Section:
 # The shares make one. Adding a section is an entry here.
 SECTIONS = (
     Section("tiny", tiny, 0.13),
-    Section("faults", faults, 0.04),
-    Section("memory", memory_back, 0.12),
+    Section("weights", weights, 0.08),
+    Section("faults", faults, 0.03),
+    Section("memory", memory_back, 0.11),
     Section("between", between_trials, 0.05),
     Section("narrow", shaped("qwen3_vl-narrow", NARROW), 0.06),
-    Section("gemma3-12b", shaped("gemma3-12b"), 0.30),
-    Section("qwen3_vl-8b", shaped("qwen3_vl-8b"), 0.30),
+    Section("gemma3-12b", shaped("gemma3-12b"), 0.27),
+    Section("qwen3_vl-8b", shaped("qwen3_vl-8b"), 0.27),
 )

@@ -116,7 +116,7 @@ def main() -> None:
 
 def write_model(name: str, folder: Path, shape: Mapping[str, Any] | None = None) -> None:
     """Write the model of a shape into ``folder``: the family's tiny one, or one of ``shape``'s dimensions."""
-    from hpsearch.training.tiny import build_tiny
+    from hpsearch.training.models.tiny import build_tiny
 
     family, known = SHAPES[name]
     shape = shape or known
@@ -147,8 +147,8 @@ def _processor(family: str, tiny: Any) -> Any:
     """The tiny tokenizer with the image processor of the real size."""
     import transformers
 
-    from hpsearch.training.families import FAMILIES
-    from hpsearch.training.processors import has_torchvision, processor_class
+    from hpsearch.training.models.families import FAMILIES
+    from hpsearch.training.models.processors import has_torchvision, processor_class
 
     cls = processor_class(FAMILIES[family])
     if family == "gemma3":
@@ -207,9 +207,10 @@ def _random(key: str, shape: tuple[int, ...], device: str, zero_norms: bool) -> 
     return tensor.fill_(1.0 if "norm" in key and key.endswith("weight") and not adds_one else 0.0)
 
 
-def write_pages(folder: Path, rows: Mapping[str, int], size: int, characters: int) -> Path:
+def write_pages(folder: Path, rows: Mapping[str, int], size: int, characters: int, uneven: bool = False) -> Path:
     """Pages of ``size`` x ``size`` pixels and answers of so many characters, which are as many tokens: a JSON file for
-    each split. The pages of one split may share a picture, those of two never do."""
+    each split; where they are ``uneven``, a half, a third and a quarter of it too. The pages of one split may share a
+    picture, those of two never do."""
     from PIL import Image, ImageDraw
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -221,7 +222,8 @@ def write_pages(folder: Path, rows: Mapping[str, int], size: int, characters: in
                 page = Image.new("L", (size, size), 255)
                 ImageDraw.Draw(page).text((4, 1), f"{split} {number}", fill=0)
                 page.save(picture)
-            text = (f"{number} " + "the quick brown fox jumps over the lazy dog " * (characters // 40 + 1))[:characters]
+            length = characters // (number % 4 + 1) if uneven else characters
+            text = (f"{number} " + "the quick brown fox jumps over the lazy dog " * (characters // 40 + 1))[:length]
             listed.append({"image_path": picture.name, "ocr_text": text})
         (folder / f"{split}.json").write_text(json.dumps(listed))
     return folder

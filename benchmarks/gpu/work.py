@@ -36,9 +36,10 @@ class Load:
     generated: int
     rows: Mapping[str, int]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    uneven: bool = False  # answers of other lengths too
 
 
-TINY = Load(64, 16, 8, {"train": 16, "validation": 8, "holdout": 4}, {"per_device_train_batch_size": 4})
+TINY = Load(64, 16, 8, {"train": 16, "validation": 8, "holdout": 4}, {"per_device_train_batch_size": 4}, uneven=True)
 FULL = Load(
     1024,
     ANSWER_TOKENS,
@@ -87,7 +88,9 @@ def make_ready(bench: Bench, shape: str, backend: str, load: Load, **settings: A
     wanted = {
         "model_name": str(build(bench, shape)[0]),
         "backend": backend,
-        "input_data": str(write_pages(bench.folder / f"pages-{load.page}", load.rows, load.page, load.answer)),
+        "input_data": str(
+            write_pages(bench.folder / f"pages-{load.page}", load.rows, load.page, load.answer, load.uneven)
+        ),
         "train_split": "train",
         "val_split": "validation",
         "holdout_split": "holdout",
