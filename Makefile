@@ -6,6 +6,8 @@ PYTHON ?= python3
 WORKERS ?= 2
 # Finished trials the demo is after.
 N_TRIALS ?= 8
+# More arguments for the benchmark of searches, for example: make bench BENCH_ARGS=--quick
+BENCH_ARGS ?=
 # More arguments for pytest, for example: make test PYTEST_ARGS="tests/study -k lease -x"
 PYTEST_ARGS ?=
 
@@ -19,12 +21,12 @@ CAPS_LOCK := hpsearch/assets/trainers/unsloth.txt
 READY := $(VENV)/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check caps fix bases golden clean
+.PHONY: help install demo test bench faults check caps fix bases golden clean
 
 help: ## Show this list
 	@echo "hpsearch: make TARGET (the first one to need it makes the environment in $(VENV))"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
-	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)  N_TRIALS=$(N_TRIALS)  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
+	@echo "Variables: PYTHON=$(PYTHON)  WORKERS=$(WORKERS)  N_TRIALS=$(N_TRIALS)  PYTEST_ARGS=\"$(PYTEST_ARGS)\"  BENCH_ARGS=\"$(BENCH_ARGS)\""
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -49,6 +51,13 @@ $(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/study/trainer_setup.py
 	$(BIN)/hpsearch setup-trainer --name unsloth --dir $(CAPS) --cpu
 	$(CAPS)/bin/python -m pip install -c constraints.txt pytest pytest-timeout
 	@touch $@
+
+bench: $(READY) ## Measure what searches cost, find and spend, beside rivals, and print the tables (docs/performance.md)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/large_studies.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search.py --workers $(WORKERS) $(BENCH_ARGS)
+
+faults: $(READY) ## Try every promise of a run with faults, beside plain Optuna, and print the table (about 40 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --workers $(WORKERS) --write docs/reliability.md
 
 caps: $(CAPS)/.complete ## Run every training test in the second environment, with the versions that unsloth takes
 	OMP_NUM_THREADS=1 $(CAPS)/bin/python -m pytest tests/training $(PYTEST_ARGS)
