@@ -52,7 +52,7 @@ def postgres(running: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     running.empty()
     monkeypatch.setenv("HPSEARCH_STORAGE", running.url.replace("postgres:@", f"postgres:{CANARY}@"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    definition(tmp_path, command=SLOW, env_pass=["PYTHONPATH"], pruner={"type": "none"}, sampler="tpe")
+    definition(tmp_path, command=SLOW, env_pass=["PYTHONPATH"], pruner={"type": "none"})
     return running
 
 

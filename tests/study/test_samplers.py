@@ -148,6 +148,12 @@ class TestGaussianSampler:
         asked = sorted(ask(study, LINE, seed)["x"] for seed in range(4))
         assert min(after - before for before, after in itertools.pairwise(asked)) > 0.01
 
+    def test_where_an_end_of_a_range_is_best_it_is_not_tried_again_and_again(self) -> None:
+        study = search("gp", LINE, lambda params: params["x"], 14)
+        places = sorted(trial.params["x"] for trial in study.trials)
+        assert places[0] < 0.01
+        assert all(later - sooner > 0.004 for sooner, later in itertools.pairwise(places))
+
     def test_a_space_that_is_used_up_is_tried_again(self) -> None:
         space = {"rank": CategoricalDistribution([64, 8, 16])}
         study = search("gp", space, lambda params: params["rank"], 10)

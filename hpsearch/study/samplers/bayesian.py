@@ -37,6 +37,7 @@ CLIMBS = 4
 # twice as much 0.089 at three times as many wasted trials).
 WASTED_DOUBT = 0.5
 CROWDED = 0.02  # of a range: nearer to a running trial than this there is nothing to learn beside it
+SAME = 0.005  # of a range: nearer to a trial that ended than this it would be tried again
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,19 @@ class BayesianSampler(BaseSampler):
         best = float(process.predict(process.points)[0].min())  # running trials' too: it is improvement on them
         looked_at = self._candidates(told.points[np.argsort(values)[:5]])
         for climb in range(CLIMBS):
-            crowded = self._apart(looked_at, told.running) < CROWDED**2
-            gain = log_improvement(process, looked_at, best) - np.where(crowded, 1e6, 0.0)
+            gain = log_improvement(process, looked_at, best) - 1e6 * self._known(looked_at, told)
             top = looked_at[np.argsort(-gain)[:8]]
             if climb < CLIMBS - 1:
                 looked_at = np.concatenate([top, self._near(np.repeat(top, 25, axis=0), 0.1 * 0.4**climb)])
-        fresh = top[self._apart(top, np.concatenate([told.points, told.running])) > 1e-12]
-        chosen: Array = fresh[0] if len(fresh) else top[0]
+        chosen: Array = top[0]
         return chosen
+
+    def _known(self, points: Array, told: Told) -> Array:
+        """1 for a point where there is a trial already, 0 elsewhere: what is known there is not tried again, even where
+        an end of a range looks better than all else."""
+        crowded = self._apart(points, told.running) < CROWDED**2
+        same = self._apart(points, told.points) < SAME**2
+        return (crowded | same).astype(float)
 
     def _apart(self, points: Array, tried: Array) -> Array:
         """Squared distance of each point to the nearest of those tried."""
