@@ -96,13 +96,17 @@ def unchanged_environment() -> Iterator[None]:
 
 
 def run_command(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the real command line in a folder; its five minutes only guard against hanging."""
+    """Run the real command line in a folder; its five minutes only guard against hanging.
+
+    It finds no browser: drawing PNGs takes one some seconds, which tests/analysis/test_report.py spends.
+    """
+    environment = {"COLUMNS": "200", "BROWSER_PATH": "/no/browser", **environment}
     if not any(name.startswith("PYTHON") for name in environment):
-        return warm.run(folder, words, {**os.environ, "COLUMNS": "200", **environment})
+        return warm.run(folder, words, {**os.environ, **environment})
     return subprocess.run(
         [sys.executable, "-m", "hpsearch", *words],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "200", **environment},
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -15,13 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SERVER = """
-import json, os, pkgutil, importlib, runpy, sys
+import atexit, gc, json, os, pkgutil, importlib, runpy, sys, threading, traceback
 import hpsearch
 rooms = ("cli", "study", "definitions", "analysis", "trials", "ocr")
 for module in pkgutil.walk_packages(hpsearch.__path__, "hpsearch."):
     if module.name.split(".")[1] in rooms:
         importlib.import_module(module.name)
-import alembic.command, optuna.storages, rich.table
+import alembic.command, optuna, rich.table
+optuna.storages.RDBStorage("sqlite://").engine.dispose()  # imports what it uses, and has its tables mapped
+gc.collect(); gc.freeze()
 for line in sys.stdin:
     asked = json.loads(line)
     if pid := os.fork():
@@ -36,8 +38,22 @@ for line in sys.stdin:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv = ["hpsearch", *asked["words"]]
-    runpy.run_module("hpsearch", run_name="__main__", alter_sys=True)
-    break
+    code = 0
+    try:
+        runpy.run_module("hpsearch", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        code = ended.code
+        if code is not None and not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 """
 
 

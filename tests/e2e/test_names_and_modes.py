@@ -172,7 +172,7 @@ def test_no_studys_lease_is_the_lock_of_the_tables(tmp_path: Path, command_line:
 
 def loose(umask: int, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A command under a umask."""
-    return warm.run(folder, words, {**os.environ, "COLUMNS": "200"}, umask)
+    return warm.run(folder, words, {**os.environ, "COLUMNS": "200", "BROWSER_PATH": "/no/browser"}, umask)
 
 
 def open_to_others(folder: Path) -> Iterator[str]:

@@ -17,12 +17,6 @@ from tests.conftest import CommandLine
 from tests.e2e.conftest import QUADRATIC, definition
 
 
-@pytest.fixture(autouse=True)
-def no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing PNGs takes a browser seconds, which tests/analysis/test_report.py spends once."""
-    monkeypatch.setenv("BROWSER_PATH", "/no/browser")
-
-
 def test_analyze_compare_export_and_archive(two_studies: Path, command_line: CommandLine) -> None:
     one = command_line("analyze", "--study", "one", "--output-dir", "out", "--top", "1")
     assert one.returncode == 0, one.stderr
