@@ -130,6 +130,20 @@ class TestGaussianSampler:
             add(study, {"x": x}, [0.1, math.nan], TrialState.PRUNED)
         assert 0.3 < ask(study, LINE)["x"] < 0.7
 
+    def test_beside_a_cliff_it_finds_the_edge_and_wastes_few_trials(self) -> None:
+        study = study_of()
+        for number in range(24):
+            study.sampler = SAMPLERS["gp"](Wanted(LINE, derive_seed(1, number), 1, number))
+            trial = study.ask(dict(LINE))
+            if trial.params["x"] < 0.7:
+                study.tell(trial, 1.0 - trial.params["x"])
+            else:
+                trial.report(math.nan, 1)
+                study.tell(trial, state=TrialState.PRUNED)
+        completed = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+        assert study.best_value < 0.33
+        assert len(completed) >= 17
+
     def test_it_searches_the_other_way_where_more_is_better(self) -> None:
         asked = []
         for sign, direction in ((1, "minimize"), (-1, "maximize")):
@@ -211,8 +225,10 @@ class TestGaussianProcess:
         values = (values - values.mean()) / values.std()
         noise = np.where(np.arange(9) == 4, 25.0, 0.0)
         values[4] += 5.0
-        process, _ = fit(cube, points, values, noise)
-        mean, deviation = process.predict(points)
+        processes = fit(cube, points, values, noise, np.random.default_rng(0))
+        mean, deviation = (
+            np.mean(each, axis=0) for each in zip(*(one.predict(points) for one in processes), strict=True)
+        )
         assert np.abs(mean - values)[[0, 1, 2, 6, 7, 8]].max() < 0.15
         assert values[4] - mean[4] > 4.0
         assert deviation[4] > deviation[1]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 # An int range of so many values or fewer is a list of levels; of a longer one the steps between do not matter.
 MOST_LEVELS = 1000

@@ -1,8 +1,8 @@
 """The default search: a Gaussian process over what every trial came to, also of those that were stopped.
 
 Optuna's own looks at COMPLETE trials alone, so that with a pruner it learns hardly anything. Here a stopped trial
-stands with the final value that its curve leads to and the doubt of that, a configuration's fault with the worst value
-of the study, and a running one with the value that is expected of it, so that no two trials try the same.
+stands with the final value that its curve leads to and the doubt of that, and a running one with the value that is
+expected of it, so that no two trials try the same. A configuration's fault says where the space ends (limits.py).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.study.curves import Curves, Final, final_of
 from hpsearch.study.records import is_finite, root_of
-from hpsearch.study.samplers.axes import Array, Cube
+from hpsearch.study.samplers.axes import Array, Cube, Mask
 from hpsearch.study.samplers.gaussian import GaussianProcess, fit
+from hpsearch.study.samplers.limits import Limits
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -32,10 +33,6 @@ MOST_POINTS = 150  # a process of more takes seconds
 MOST_RECENT = 1000  # trials that it chooses them from, beside the best before
 DRAWN = 1000  # configurations looked at, half of them near the best ones
 CLIMBS = 4
-# How doubtful the worst value is that a wasted trial stands with, in ranges of values: without doubt the search keeps
-# away from what fits beside it (benchmarks/surrogates.py: best CER 0.103 near a limit of memory, with it 0.090, with
-# twice as much 0.089 at three times as many wasted trials).
-WASTED_DOUBT = 0.5
 CROWDED = 0.02  # of a range: nearer to a running trial than this there is nothing to learn beside it
 SAME = 0.005  # of a range: nearer to a trial that ended than this it would be tried again
 
@@ -48,6 +45,16 @@ class Told:
     points: Array
     finals: list[Final | None]
     running: Array
+
+    @property
+    def wasted(self) -> Mask:
+        """Which of the configurations came to nothing."""
+        return np.array([each is None for each in self.finals], dtype=np.bool_)
+
+    @property
+    def values(self) -> list[Final]:
+        """What the others came to."""
+        return [each for each in self.finals if each is not None]
 
 
 class BayesianSampler(BaseSampler):
@@ -111,14 +118,15 @@ class BayesianSampler(BaseSampler):
         return farthest
 
     def _most_promising(self, told: Told) -> Array:
-        values, noise = standardised(told.finals)
-        process, shared = fit(self._cube, told.points, values, noise)
+        points, (values, noise) = told.points[~told.wasted], standardised(told.values)
+        processes = fit(self._cube, points, values, noise, self._chance)
         if len(told.running):
-            process = self._with_running(process, told, values, noise + shared)
-        best = float(process.predict(process.points)[0].min())  # running trials' too: it is improvement on them
-        looked_at = self._candidates(told.points[np.argsort(values)[:5]])
+            processes = tuple(_with_running(each, told.running, values, noise) for each in processes)
+        limits = Limits.of(self._cube, told.points, told.wasted, self._chance)
+        looked_at = self._candidates(points[np.argsort(values)[:5]])
         for climb in range(CLIMBS):
-            gain = log_improvement(process, looked_at, best) - 1e6 * self._known(looked_at, told)
+            gain = log_improvement(processes, looked_at) + limits.log_chance(looked_at)
+            gain -= 1e6 * self._known(looked_at, told)
             top = looked_at[np.argsort(-gain)[:8]]
             if climb < CLIMBS - 1:
                 looked_at = np.concatenate([top, self._near(np.repeat(top, 25, axis=0), 0.1 * 0.4**climb)])
@@ -136,14 +144,6 @@ class BayesianSampler(BaseSampler):
         """Squared distance of each point to the nearest of those tried."""
         nearest: Array = self._cube.distances(points, tried).sum(axis=0).min(axis=1, initial=len(self._cube.axes))
         return nearest
-
-    def _with_running(self, process: GaussianProcess, told: Told, values: Array, noise: Array) -> GaussianProcess:
-        believed, _ = process.predict(told.running)
-        return process.with_points(
-            np.concatenate([told.points, told.running]),
-            np.concatenate([values, believed]),
-            np.concatenate([noise, np.full(len(believed), float(noise.min()))]),
-        )
 
     def _candidates(self, best: Array) -> Array:
         near = np.repeat(best, DRAWN // (2 * len(best)), axis=0)
@@ -169,18 +169,14 @@ def _recent(trials: Sequence[FrozenTrial], study: Study) -> Sequence[FrozenTrial
     return [*nsmallest(MOST_POINTS // 2, older, key=lambda each: sign * (each.value or 0.0)), *trials[-MOST_RECENT:]]
 
 
-def standardised(finals: Sequence[Final | None]) -> tuple[Array, Array]:
+def standardised(finals: Sequence[Final]) -> tuple[Array, Array]:
     """Values of mean 0 and variance 1, and the variance of each, in which what is bad is pressed together: the bad half
     of a space spans decades and would hide the differences among the good."""
-    known = np.array([each.value for each in finals if each is not None])
-    worst = float(known.max())
-    values = np.array([worst if each is None else each.value for each in finals])
-    doubt = WASTED_DOUBT * (worst - float(known.min()))
-    errors = np.array([doubt if each is None else each.error for each in finals])
-    scale = float(np.quantile(known, 0.75) - known.min()) or float(known.std()) or 1.0
+    values, errors = (np.array([getattr(each, name) for each in finals]) for name in ("value", "error"))
+    scale = float(np.quantile(values, 0.75) - values.min()) or float(values.std()) or 1.0
 
     def pressed(raw: Array) -> Array:
-        away = (raw - known.min()) / scale
+        away = (raw - values.min()) / scale
         result: Array = np.sign(away) * np.log1p(np.abs(away))
         return result
 
@@ -190,10 +186,26 @@ def standardised(finals: Sequence[Final | None]) -> tuple[Array, Array]:
     return (middle - middle.mean()) / spread, noise
 
 
-def log_improvement(process: GaussianProcess, points: Array, best: float) -> Array:
-    """The logarithm of the improvement on ``best`` that is expected at each point."""
+def _with_running(process: GaussianProcess, running: Array, values: Array, noise: Array) -> GaussianProcess:
+    """A process for which running trials came to what it expects of them."""
+    believed, _ = process.predict(running)
+    return process.with_points(
+        np.concatenate([process.points, running]),
+        np.concatenate([values, believed]),
+        np.concatenate([noise, np.full(len(believed), float(noise.min()))]),
+    )
+
+
+def log_improvement(processes: Sequence[GaussianProcess], points: Array) -> Array:
+    """The logarithm of the improvement that is expected at each point on the best of those known, running trials' too:
+    the mean of the processes' improvements, up to a constant."""
+    result: Array = np.logaddexp.reduce([_log_improvement(each, points) for each in processes])
+    return result
+
+
+def _log_improvement(process: GaussianProcess, points: Array) -> Array:
     mean, deviation = process.predict(points)
-    score = (best - mean) / deviation
+    score = (float(process.predict(process.points)[0].min()) - mean) / deviation
     density = np.exp(-0.5 * score**2) / math.sqrt(2.0 * math.pi)
     below = 0.5 * np.array([math.erfc(-each / math.sqrt(2.0)) for each in score])
     expected = density + score * below
