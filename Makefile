@@ -5,7 +5,7 @@ PYTHON ?= python3
 # Tests run at once.
 WORKERS ?= 2
 # Finished trials the demo is after.
-N_TRIALS ?= 8
+N_TRIALS ?= 12
 # More arguments for the benchmark of searches, for example: make bench BENCH_ARGS=--quick
 BENCH_ARGS ?=
 # More arguments for pytest, for example: make test PYTEST_ARGS="tests/study -k lease -x"
@@ -53,6 +53,7 @@ $(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/study/trainer_setup.py
 	@touch $@
 
 bench: $(READY) ## Measure what searches cost, find and spend, beside rivals, and print the tables (docs/performance.md)
+	$(BIN)/python benchmarks/trial_start.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/large_studies.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search.py --workers $(WORKERS) $(BENCH_ARGS)
 

@@ -1,4 +1,4 @@
-"""What it costs to start a trial: ``python benchmarks/trial_start.py [TRIALS]``, about four minutes.
+"""What it costs to start a trial: ``python benchmarks/trial_start.py [TRIALS]``, about seven minutes.
 
 The same trials (imports of a LoRA fine-tune, then ten steps of 0.05 s that compute nothing) by a shell's loop, by
 Optuna with a subprocess for each, by the Trainer's own search inside one process, and by hpsearch, cold and not. In one
@@ -9,6 +9,8 @@ run, one after the other; nothing else should run on the machine.
     CPU        seconds of all processes, for each trial
     memory     most at once of the trial's processes, a starter and supervisors included (PSS: shared pages are divided
                among those who share them), and of everything
+
+Then the demo (``make demo``): what its wall time went into.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from pathlib import Path
 PROGRAMS = Path(__file__).with_name("programs")
 TRIAL = PROGRAMS / "imports.py"
 STEPS_S = 0.5
+DEMO_TRIALS = 12  # as in the Makefile
+LEARNING = ("train", "final evaluation", "judge the base")
 SHARED = ("torch", "transformers", "peft", "trl", "trl.trainer.sft_trainer", "hpsearch.sdk")
 
 
@@ -148,10 +152,29 @@ def main() -> None:
     for tool, cost in found.items():
         print(
             f"{tool:27}{cost.first:8.2f}s{cost.first / loop.first:7.2f}x{cost.overhead:9.3f}s"
-            f"{optuna.overhead / cost.overhead:7.1f}x{cost.cpu:7.2f}s{cost.trial_mb:10.0f}"
-            f"{cost.trial_mb / loop.trial_mb:7.2f}x{cost.all_mb:9.0f}"
+            f"{optuna.overhead / cost.overhead:7.1f}x{cost.cpu:7.2f}s{_memory(cost, loop)}{cost.all_mb:9.0f}"
         )
     print("first and memory: beside a shell's loop; overhead: how many times less than Optuna with a subprocess each")
+    with tempfile.TemporaryDirectory() as name:
+        demo(Path(name))
+
+
+def _memory(cost: Cost, loop: Cost) -> str:
+    """What a trial takes; nothing where it has no process of its own."""
+    return f"{cost.trial_mb:10.0f}{cost.trial_mb / loop.trial_mb:7.2f}x" if cost.trial_mb else f"{'-':>10}{'':8}"
+
+
+def demo(folder: Path) -> None:
+    """Run the demo, and print what its time went into."""
+    began = time.time()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "BEGAN": str(began)}
+    command = [sys.executable, str(PROGRAMS / "demo.py"), str(DEMO_TRIALS)]
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
+    wall, phases = time.time() - began, json.loads(done.stdout.splitlines()[-1])
+    learning = sum(phases.pop(phase, 0.0) for phase in LEARNING)
+    print(f"\nthe demo, {DEMO_TRIALS} trials: {wall:.0f} s, of which {learning / wall:.1%} trained and evaluated")
+    others = sorted(phases.items(), key=lambda one: -one[1])
+    print("the others: " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in others if seconds >= 0.1))
 
 
 if __name__ == "__main__":
