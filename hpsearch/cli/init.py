@@ -46,6 +46,7 @@ def init(
     with watching(Board()) as view:
         written = draft_study(Wanted(data, model, study, sets, trainer_python, force), view)
     if written.draft is None:
+        click.echo("stopped: nothing was written; the same command begins anew", err=True)
         return written.exit_code
     for line in facts(written.draft.facts):
         click.echo(line)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hpsearch.assets import asset_path
 from tests.conftest import CommandLine
-from tests.e2e.conftest import trials
+from tests.e2e.conftest import Runner, alive, trials
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
@@ -66,6 +68,17 @@ def test_it_replaces_nothing_unless_it_is_told_to(rows: Path, tmp_path: Path, co
     ranges = json.loads(mine.read_text())
     assert "learning_rate" in ranges and not {"lora_r", "num_train_epochs"} & set(ranges)
     assert json.loads((tmp_path / "studies/tens.json").read_text())["lora_r"] == 4
+
+
+def test_ctrl_c_leaves_nothing_and_says_so(rows: Path, tmp_path: Path, start: Callable[..., Runner]) -> None:
+    before = sorted(tmp_path.iterdir())
+    drafting = start("init", "--data", rows.name, *MODEL)
+    drafting.wait_for("survey: load the libraries")
+    drafting.send(signal.SIGINT)
+    code, output = drafting.end()
+    assert (code, "stopped: nothing was written" in output) == (130, True), output
+    assert sorted(tmp_path.iterdir()) == before
+    assert alive(tmp_path) == []
 
 
 @pytest.mark.parametrize(
