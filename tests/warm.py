@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SERVER = """
-import atexit, gc, json, os, pkgutil, importlib, runpy, sys, threading, traceback
+import atexit, gc, json, os, pkgutil, importlib, runpy, sqlite3, sys, threading, traceback
 import hpsearch
 rooms = ("cli", "study", "definitions", "analysis", "trials", "ocr")
 for module in pkgutil.walk_packages(hpsearch.__path__, "hpsearch."):
@@ -51,6 +51,9 @@ for line in sys.stdin:
         code = 1
     threading._shutdown()
     atexit._run_exitfuncs()
+    for thing in gc.get_objects():  # a database is closed at an interpreter's end too, and takes its -wal file with it
+        if isinstance(thing, sqlite3.Connection):
+            thing.close()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code or 0)
