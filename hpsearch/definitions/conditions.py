@@ -128,6 +128,11 @@ def parents(space: Space, name: str) -> Collection[str]:
     return (space[name].when or {}).keys()
 
 
+def conditions(space: Space) -> dict[str, Mapping[str, Collection[Any]]]:
+    """The conditions of those that have one, in that order."""
+    return {name: when for name in in_order(space) if (when := space[name].when)}
+
+
 def is_active(parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
     """Whether a range is searched beside the values ``chosen`` of the active settings before it."""
     return all(name in chosen and _among(chosen[name], values) for name, values in (parameter.when or {}).items())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hpsearch.definitions.conditions import active, in_order, is_active
+from hpsearch.definitions.conditions import active, conditions, in_order, is_active
 from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
 from hpsearch.definitions.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
@@ -75,9 +75,9 @@ class Planner:
         if any(set(params) >= set(active(definition.search_space, params)) for params in queued):
             return RandomSampler(seed=seed)
         space = {name: each.distribution() for name, each in definition.search_space.items()}
-        conditional = any(each.when for each in definition.search_space.values())
+        when = conditions(definition.search_space)
         name = AUTO[definition.search_mode] if definition.sampler == "auto" else definition.sampler
-        return SAMPLERS[name](Wanted(space, seed, definition.seed, index, conditional))
+        return SAMPLERS[name](Wanted(space, seed, definition.seed, index, when))
 
     def _queue_next(self) -> list[FrozenTrial]:
         """Queue the point whose turn it is, if any: one of another study, or one to begin with; trials of the other

@@ -257,3 +257,27 @@ class TestHalton:
         for study.sampler in (other, same, SAMPLERS["qmc"](Wanted(EVERYTHING, 3, study_seed=1, index=5))):
             asked.append(study.ask(dict(EVERYTHING)).params)
         assert asked[0] != asked[1] == asked[2]
+
+
+class TestCube:
+    def test_configurations_that_differ_in_what_they_do_not_have_lie_in_one_place(self) -> None:
+        space = {
+            "kind": CategoricalDistribution(("a", "b", "c")),
+            "size": IntDistribution(1, 4),
+            "on": CategoricalDistribution((False, True)),
+            "depth": FloatDistribution(0, 1),
+        }
+        cube = Cube.of(space, {"size": {"kind": ("b",)}, "on": {"size": (1, 4)}, "depth": {"on": (True,)}})
+        found = cube.snapped(np.random.default_rng(0).uniform(size=(500, 4)))
+        others = np.unique(found[found[:, 0] != 0.5, 1:], axis=0)
+        assert len(others) == 1
+        assert np.array_equal(cube.points([{"kind": "a"}]), [[1 / 6, *others[0]]])
+        some = np.array([[0.5, 1.0, 0.9, 0.2], [0.5, 0.0, 0.1, 0.2], [0.5, 0.4, 0.9, 0.2]])
+        had = cube.points(
+            [
+                {"kind": "b", "size": 4, "on": True, "depth": 0.2},
+                {"kind": "b", "size": 1, "on": False},
+                {"kind": "b", "size": 2},
+            ]
+        )
+        assert np.array_equal(cube.snapped(some), had)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
+from hpsearch.study.samplers.axes import Conditions
 from hpsearch.study.samplers.bayesian import BayesianSampler
 from hpsearch.study.samplers.evolution import EvolutionSampler
 from hpsearch.study.samplers.halton import HaltonSampler
@@ -16,19 +17,19 @@ from hpsearch.study.samplers.halton import HaltonSampler
 @dataclass(frozen=True)
 class Wanted:
     """Which configuration is wanted of a sampler: number ``index``, from 0, of a study with seed ``study_seed``; of
-    ``space``, with a ``seed`` of its own. Where it is ``conditional``, trials have a part of the space each."""
+    ``space``, with a ``seed`` of its own. ``when``: the conditions on which a trial has a parameter."""
 
     space: Mapping[str, BaseDistribution]
     seed: int
     study_seed: int = 0
     index: int = 0
-    conditional: bool = False
+    when: Conditions = field(default_factory=dict)
 
 
 SAMPLERS: dict[str, Callable[[Wanted], BaseSampler]] = {
     # In groups TPE models together what was searched together; else only what every trial searched.
-    "tpe": lambda wanted: TPESampler(seed=wanted.seed, group=wanted.conditional),
-    "gp": lambda wanted: BayesianSampler(wanted.space, wanted.seed),
+    "tpe": lambda wanted: TPESampler(seed=wanted.seed, group=bool(wanted.when)),
+    "gp": lambda wanted: BayesianSampler(wanted.space, wanted.seed, wanted.when),
     "cmaes": lambda wanted: EvolutionSampler(wanted.space, wanted.seed),
     "qmc": lambda wanted: HaltonSampler(wanted.space, wanted.study_seed, wanted.index),
     "random": lambda wanted: RandomSampler(seed=wanted.seed),

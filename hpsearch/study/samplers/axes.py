@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+# For a parameter that not every trial has, the values that some others have in those that do; in such an order that
+# each comes after what it depends on.
+Conditions = Mapping[str, Mapping[str, Collection[Any]]]
 
 # An int range of so many values or fewer is a list of levels; of a longer one the steps between do not matter.
 MOST_LEVELS = 1000
-ABSENT = 0.5  # where a trial lies along a parameter it does not have
+ABSENT = 0.5  # where a trial lies along a parameter it does not have;
+APART = -1.0  # where there is no order, as one more choice
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,17 @@ class Axis:
     unordered: bool = False
     whole: bool = False
 
+    @property
+    def absent(self) -> float:
+        """Where a trial without this parameter lies."""
+        return APART if self.unordered else ABSENT
+
     def place(self, value: Any) -> float:
         """Where a value lies; one outside the range lies at its nearer end."""
         if self.levels and value in self.levels:
             return self.places[self.levels.index(value)]
         if self.unordered or isinstance(value, str):
-            return ABSENT
+            return self.absent
         low, high, at = (math.log(each) if self.log else each for each in (self.low, self.high, float(value)))
         return 0.0 if high <= low else min(1.0, max(0.0, (at - low) / (high - low)))
 
@@ -48,6 +57,10 @@ class Axis:
         places = np.asarray(self.places)
         nearest: Array = places[np.abs(units[:, None] - places[None, :]).argmin(axis=1)]
         return nearest
+
+    def among(self, units: Array, values: Collection[Any]) -> Mask:
+        """At which places there is one of these values."""
+        return np.array([unit != self.absent and self.value(float(unit)) in values for unit in units], dtype=np.bool_)
 
     def value(self, unit: float) -> Any:
         """The value at a place."""
@@ -93,21 +106,31 @@ def _choices(choices: Sequence[Any]) -> Axis:
 
 @dataclass(frozen=True)
 class Cube:
-    """A search space as the unit cube: ``names`` and ``axes`` in one order."""
+    """A search space as the unit cube: ``names`` and ``axes`` in one order. ``needs``: for an axis that not every
+    configuration has, where it has to lie along others to have it."""
 
     names: tuple[str, ...]
     axes: tuple[Axis, ...]
+    needs: tuple[tuple[int, Mapping[int, Collection[Any]]], ...] = ()
 
     @staticmethod
-    def of(space: Mapping[str, BaseDistribution]) -> Cube:
+    def of(space: Mapping[str, BaseDistribution], when: Conditions | None = None) -> Cube:
         """The cube of a space; parameters with one value only are left out."""
-        searched = {name: each for name, each in space.items() if not each.single()}
-        return Cube(tuple(searched), tuple(axis_of(each) for each in searched.values()))
+        names = tuple(name for name, each in space.items() if not each.single())
+        needs = tuple(
+            (names.index(name), {names.index(other): values for other, values in needed.items() if other in names})
+            for name, needed in (when or {}).items()
+            if name in names
+        )
+        return Cube(names, tuple(axis_of(space[name]) for name in names), needs)
 
     def points(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
-        """Where configurations lie, a row for each; in the middle along what they do not have."""
+        """Where configurations lie, a row for each."""
         rows = [
-            [axis.place(one[name]) if name in one else ABSENT for name, axis in zip(self.names, self.axes, strict=True)]
+            [
+                axis.place(one[name]) if name in one else axis.absent
+                for name, axis in zip(self.names, self.axes, strict=True)
+            ]
             for one in configurations
         ]
         return np.asarray(rows, dtype=float).reshape(len(rows), len(self.names))
@@ -115,6 +138,9 @@ class Cube:
     def snapped(self, units: Array) -> Array:
         """The nearest points at which there is a configuration."""
         columns = [axis.snapped(units[:, index]) for index, axis in enumerate(self.axes)]
+        for index, needed in self.needs:
+            active = [self.axes[other].among(columns[other], values) for other, values in needed.items()]
+            columns[index] = np.where(np.all(active, axis=0), columns[index], self.axes[index].absent)
         return np.stack(columns, axis=1) if columns else units
 
     def configuration(self, point: Array) -> dict[str, Any]:

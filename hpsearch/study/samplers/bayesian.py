@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.study.curves import Curves, Final, final_of
 from hpsearch.study.records import is_finite, root_of
-from hpsearch.study.samplers.axes import Array, Cube, Mask
+from hpsearch.study.samplers.axes import APART, Array, Conditions, Cube, Mask
 from hpsearch.study.samplers.gaussian import GaussianProcess, fit
 from hpsearch.study.samplers.limits import Limits
 
@@ -58,11 +58,14 @@ class Told:
 
 
 class BayesianSampler(BaseSampler):
-    """Chooses the configuration of ``space`` from which the greatest improvement is expected."""
+    """Chooses the configuration of ``space``, under the conditions ``when``, from which the greatest improvement is
+    expected."""
 
-    def __init__(self, space: Mapping[str, BaseDistribution], seed: int, first: int = FIRST) -> None:
+    def __init__(
+        self, space: Mapping[str, BaseDistribution], seed: int, when: Conditions | None = None, first: int = FIRST
+    ) -> None:
         self._space = dict(space)
-        self._cube = Cube.of(space)
+        self._cube = Cube.of(space, when)
         self._chance = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
         self._first = first
@@ -126,7 +129,7 @@ class BayesianSampler(BaseSampler):
         looked_at = self._candidates(points[np.argsort(values)[:5]])
         for climb in range(CLIMBS):
             gain = log_improvement(processes, looked_at) + limits.log_chance(looked_at)
-            gain -= 1e6 * self._known(looked_at, told)
+            gain -= 1e12 * self._known(looked_at, told)
             top = looked_at[np.argsort(-gain)[:8]]
             if climb < CLIMBS - 1:
                 looked_at = np.concatenate([top, self._near(np.repeat(top, 25, axis=0), 0.1 * 0.4**climb)])
@@ -157,7 +160,8 @@ class BayesianSampler(BaseSampler):
         moved = points + self._chance.normal(0.0, width, points.shape)
         anew = self._chance.uniform(size=points.shape)
         how = self._chance.uniform(size=points.shape)
-        return self._cube.snapped(np.where(how < 0.1, anew, np.where(how < 0.6, moved, points)))
+        far = (how < 0.1) | (points == APART)
+        return self._cube.snapped(np.where(far, anew, np.where(how < 0.6, moved, points)))
 
 
 def _recent(trials: Sequence[FrozenTrial], study: Study) -> Sequence[FrozenTrial]:
