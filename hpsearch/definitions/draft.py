@@ -58,17 +58,13 @@ def _is_given(name: str, given: Collection[str]) -> bool:
 
 
 def _search(sight: Sight, searched: Collection[str]) -> Iterator[Decision]:
-    """How the search goes: trials, evaluations, and when a trial is stopped."""
+    """How the search goes: trials, evaluations, and where none of them can stop a trial."""
     trials = min(MOST_TRIALS, max(FEWEST_TRIALS, TRIALS_A_SETTING * len(searched)))
     yield Decision("n_trials", trials, f"{len(searched)} settings are searched")
     evaluations = min(EVALUATIONS, sight.steps)
     yield Decision("evaluations", evaluations, f"the shortest trial has {sight.steps} steps")
     if evaluations < 3:
         yield Decision("pruner", "none", "so short a trial cannot be stopped early")
-        return
-    warmup = max(1, evaluations // 5)
-    why = "a fifth of a trial as warm-up saves most (docs/studies.md)"
-    yield Decision("pruner", {"type": "median", "n_startup_trials": 5, "n_warmup_steps": warmup}, why)
 
 
 def _facts(survey: Survey) -> Iterator[tuple[str, str]]:
