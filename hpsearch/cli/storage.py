@@ -27,7 +27,8 @@ def storage() -> None:
     "source",
     metavar="URL",
     callback=without_password,
-    help="The storage that has it. [default: hpsearch.db in the folder of studies]",
+    help="The storage that has it. [default: with --to the one that other commands use, else hpsearch.db in the folder "
+    "of studies]",
 )
 @click.option(
     "--to",
@@ -52,12 +53,14 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
     from hpsearch.study.copying import copy_study
     from hpsearch.study.storage import default_url, masked
 
-    target = target or os.environ.get(STORAGE_VARIABLE)
-    if not target:
+    usual = os.environ.get(STORAGE_VARIABLE)
+    if not (target or usual):
         raise UsageError(
             "a study is copied somewhere, but --to is not given", f"name a storage, or set {STORAGE_VARIABLE}"
         )
-    count = copy_study(study, source or default_url(base_output_dir), target)
+    source = source or (usual if target else None) or default_url(base_output_dir)
+    target = target or str(usual)
+    count = copy_study(study, source, target)
     click.echo(f"{study}: {count} trials copied to {masked(target)}")
     return 0
 

@@ -265,5 +265,5 @@ def test_a_study_moves_from_sqlite_to_the_server_and_goes_on_there(
     assert [each.number for each in trials(postgres)] == [0, 1, 2, 3, 4]
     there = optuna.load_study(study_name="quad", storage=f"sqlite:///{tmp_path}/studies/hpsearch.db").get_trials()
     assert [each.params for each in there] == [each.params for each in trials(postgres)][:3]
-    back = command_line("storage", "copy", "--study", "quad", "--from", postgres.url, "--to", "sqlite:///back.db")
+    back = command_line("storage", "copy", "--study", "quad", "--to", "sqlite:///back.db")
     assert (back.returncode, "quad: 5 trials copied to sqlite" in back.stdout) == (0, True), back.stderr
