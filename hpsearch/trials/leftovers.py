@@ -53,12 +53,12 @@ def _left_over(prefix: str) -> dict[int, str]:
 
 
 def _wait_for_orphans(prefix: str) -> None:
-    deadline = time.monotonic() + _ORPHANED_SUPERVISOR_S
-    while orphans := _orphaned_supervisors(prefix):
-        if time.monotonic() > deadline:
+    """Until there are none: one that was killed still looks after its tree until it is gone."""
+    patience = time.monotonic() + _ORPHANED_SUPERVISOR_S
+    while (orphans := _orphaned_supervisors(prefix)) and time.monotonic() < patience + _SWEEP_S:
+        if time.monotonic() > patience:
             for pid, tag in orphans.items():
                 _kill(pid, SUPERVISES_VARIABLE, tag)
-            return
         time.sleep(_PAUSE_S)
 
 
