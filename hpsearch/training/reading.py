@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from hpsearch.errors import UsageError
+from hpsearch.ocr.pictures import open_image
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.data.pictures import open_image
 from hpsearch.training.judging.circles import CircleGuard, ending_tokens
 from hpsearch.training.judging.evaluation import computing, greedy
 from hpsearch.training.machine.devices import free_memory

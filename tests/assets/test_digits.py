@@ -14,7 +14,7 @@ from PIL import ImageChops
 import hpsearch
 from hpsearch.assets import asset_path, known_assets
 from hpsearch.errors import UsageError
-from hpsearch.training.data.pictures import open_image
+from hpsearch.ocr.pictures import open_image
 
 PACKAGE = Path(hpsearch.__file__).parent
 BASES = ("gemma3", "qwen3_vl")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hpsearch.errors import UsageError
 from hpsearch.ocr.cells import Unusable
+from hpsearch.ocr.pictures import open_image
 from hpsearch.ocr.samples import Sample
 from hpsearch.training.data.left_out import LeftOut
-from hpsearch.training.data.pictures import open_image
 from hpsearch.training.machine.cores import cores
 from hpsearch.training.progress import Progress
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hpsearch.training.data.pictures import open_image
+from hpsearch.ocr.pictures import open_image
 from hpsearch.training.data.rows import Row, RowFile
 from hpsearch.training.models.chat import Chat
 from hpsearch.trials.settings import TrainSettings

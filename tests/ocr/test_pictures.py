@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hpsearch.training.data.pictures import open_image
+from hpsearch.ocr.pictures import open_image
 
 
 def encoded(picture: Any, kind: str = "PNG", **options: Any) -> bytes:
