@@ -36,6 +36,7 @@ $(READY): pyproject.toml constraints.txt
 	@if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear $(VENV); fi
 	$(BIN)/python -m pip install --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png,tracking]" --group dev
+	$(BIN)/python -m pip install -c constraints.txt --no-deps --upgrade --target $(VENV)/schemas ocrd htrflow # tests read XML schemas in them
 	@touch $@
 
 install: $(READY) ## Make the environment, for a GPU machine too, and say how to use it

@@ -29,8 +29,8 @@ HOSTILE = {
     "hidden": ".x",
     "option": "-x",
     "dots": "a..b",
-    "look-alike": "gemmа-ocr",  # noqa: RUF001 - the second a is Cyrillic
-    "wide": "ａbc",  # noqa: RUF001 - a fullwidth letter
+    "look-alike": "gemmа-ocr",
+    "wide": "ａbc",
     "line": "x\n",
     "blank": "a b",
     "escape": "\x1b[2J",
