@@ -68,6 +68,10 @@ def _do(job: Job) -> None:
         from hpsearch.training.survey import survey
 
         survey(job)
+    elif job.kind == "convert":
+        from hpsearch.training.converting import convert
+
+        convert(job)
     elif job.kind == "ocr":
         with importing():
             from hpsearch.training.ocr_job import read_pictures
@@ -79,7 +83,8 @@ def _do(job: Job) -> None:
         run_trial(job)
     else:
         raise UsageError(
-            f"a job's kind must be survey, preflight, prepare, trial, train or ocr, but is {job.kind!r}", "mend the job"
+            f"a job's kind must be survey, preflight, prepare, trial, train, ocr or convert, but is {job.kind!r}",
+            "mend the job",
         )
 
 

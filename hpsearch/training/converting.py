@@ -1,0 +1,265 @@
+"""The convert job: transcribed pages become pictures of lines, paragraphs and pages with their texts, and a dataset.
+
+One page is in memory at a time. Everything is made in a folder beside the old result, which it replaces at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from hpsearch import sdk
+from hpsearch.errors import UsageError
+from hpsearch.ocr.pages.augmentation import augmented
+from hpsearch.ocr.pages.cutting import Piece, cut, pieces, shrunk
+from hpsearch.ocr.pages.layout import Page, Unreadable
+from hpsearch.ocr.pages.reading import Pictures, fitted, read_page
+from hpsearch.ocr.pictures import seen
+from hpsearch.training.data.saving import save_dataset
+from hpsearch.training.progress import Progress
+from hpsearch.trials.conversion import CROPS, DATASET, LEFT_OUT, METADATA, SUMMARY, Conversion, Converted
+from hpsearch.trials.job import Job
+
+TRAIN, VALIDATION = "train", "validation"
+WORK = ".converting"  # below the output folder, while it is not whole
+NAME_CHARACTERS = 80  # of a piece's name, in its picture's
+FAST = (
+    3  # of zlib's nine levels: pictures of lines are some per cent larger than by the usual 6, in a third of the time
+)
+
+
+@dataclass
+class Tally:
+    """What is counted on the way."""
+
+    files: Counter[str] = field(default_factory=Counter)
+    pages: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    augmented: int = 0
+    refused_pages: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def convert(job: Job) -> None:
+    """Make the dataset that the job's settings want; its summary is in conversion.json, here and in the job's folder.
+
+    Raises:
+        UsageError: there are no pages, none can be used, or the output folder is one of something else.
+    """
+    progress = Progress("look for pages")
+    wanted = Conversion(**{**job.settings, "kinds": tuple(job.settings["kinds"])})
+    target = Path(wanted.output_dir)
+    work = _work_folder(target)
+    files, pictures = _listed(Path(wanted.input_dir), target)
+    sides = _sides(files, wanted)
+    tally = Tally()
+    with Writer(work, tally) as writer:
+        for number, file in enumerate(files):
+            progress.phase("cut pages", fraction=number / len(files), pages=sum(tally.pages.values()))
+            _convert_page(file, sides[file], pictures, wanted, writer)
+    if not tally.rows:
+        raise UsageError(_nothing(tally, wanted), "see docs/data.md for what a page must have")
+    progress.phase("write the dataset")
+    save_dataset(work / DATASET, {side: work / METADATA / f"{side}.jsonl" for side in tally.rows}, wanted, work)
+    shutil.rmtree(work / "cache", ignore_errors=True)
+    counts: dict[str, Any] = {
+        name: dict(each) if isinstance(each, Counter) else each for name, each in vars(tally).items()
+    }
+    summary = Converted(**counts, warnings=tuple(_warnings(tally, wanted)), wanted=asdict(wanted)).to_json()
+    (work / SUMMARY).write_text(summary, encoding="utf-8")
+    _replace(target, work)
+    (Path(job.output_dir) / SUMMARY).write_text(summary, encoding="utf-8")
+    sdk.finish(rows=sum(tally.rows.values()))
+
+
+def _work_folder(target: Path) -> Path:
+    """An empty folder in the target, which is new, empty, or one of an earlier conversion."""
+    there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+    if there and SUMMARY not in there and WORK not in there:
+        raise UsageError(
+            f"convert writes into a new or empty folder, or one of an earlier convert, but {target} holds "
+            f"{', '.join(there[:3])}",
+            "choose another --output-dir",
+        )
+    work = target / WORK
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    return work
+
+
+def _replace(target: Path, work: Path) -> None:
+    """Put the new result in the place of the old one; its summary goes first and comes last."""
+    (target / SUMMARY).unlink(missing_ok=True)
+    for name in (CROPS, METADATA, DATASET, LEFT_OUT, SUMMARY):
+        old, new = target / name, work / name
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
+        if new.exists():
+            new.rename(old)
+    shutil.rmtree(work)
+
+
+def _listed(source: Path, target: Path) -> tuple[list[Path], Pictures]:
+    """The XML files below a folder in their order, and its pictures; what an earlier conversion made is neither."""
+    if not source.is_dir():
+        raise UsageError(f"--input-dir must be a folder, but {source} is none", "mend --input-dir")
+    made = [target / name for name in (CROPS, METADATA, DATASET, WORK)]
+    files = [
+        path
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and not any(path.is_relative_to(each) for each in made)
+    ]
+    pages = [path for path in files if path.suffix.lower() == ".xml"]
+    if not pages:
+        raise UsageError(
+            f"a folder of pages must hold PAGE-XML or ALTO-XML files, but {source} has no .xml among its "
+            f"{len(files)} files",
+            "mend --input-dir",
+        )
+    return pages, Pictures(files)
+
+
+def _sides(files: Sequence[Path], wanted: Conversion) -> dict[Path, str]:
+    """Each page's side: all its pieces are on one."""
+    drawn = list(files)
+    random.Random(wanted.seed).shuffle(drawn)
+    count = round(wanted.val_ratio * len(files))
+    if wanted.val_ratio > 0:
+        count = min(max(count, 1), len(files) - 1)
+    held_out = set(drawn[:count])
+    return {file: VALIDATION if file in held_out else TRAIN for file in files}
+
+
+class Writer:
+    """Writes pieces as PNG files, a line of metadata for each, and a line for each that was left out."""
+
+    def __init__(self, folder: Path, tally: Tally) -> None:
+        self.tally = tally
+        self._folder = folder
+        self._open = ExitStack()
+        self._files: dict[str, IO[str]] = {}
+
+    def __enter__(self) -> Writer:
+        (self._folder / METADATA).mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def write(self, side: str, document: str, piece: Piece, picture: Any, copy: int = 0) -> None:
+        """Write one piece; ``copy`` counts those that were augmented, from 1."""
+        path = self._free(
+            Path(CROPS, side, *Path(document).parts), "-".join(dict.fromkeys((piece.kind, piece.id))), copy
+        )
+        picture.save(self._folder / path, compress_level=FAST)
+        row = {
+            "image_path": f"../{path}",
+            "ocr_text": piece.text,
+            "document": document,
+            "kind": piece.kind,
+            "id": piece.id,
+            "copy": copy,
+        }
+        self._line(f"{METADATA}/{side}.jsonl", row)
+        self.tally.rows[side] += 1
+        self.tally.kinds[piece.kind] += 1
+        self.tally.augmented += copy > 0
+
+    def leave_out(self, document: str, piece: Piece, reason: str) -> None:
+        """Note a piece that cannot be used."""
+        self.tally.left_out[f"{piece.kind}: {reason}"] += 1
+        self._line(LEFT_OUT, {"document": document, "kind": piece.kind, "id": piece.id, "reason": reason})
+
+    def refuse(self, document: str, reason: str, detail: str) -> None:
+        """Note a page that cannot be used."""
+        self.tally.files["refused"] += 1
+        self.tally.refused_pages[reason] += 1
+        self._line(LEFT_OUT, {"document": document, "kind": "file", "id": "", "reason": reason, "detail": detail})
+
+    def _free(self, folder: Path, name: str, copy: int) -> Path:
+        """A path that is not taken: ids need not differ, nor be names of files."""
+        (self._folder / folder).mkdir(parents=True, exist_ok=True)
+        plain = re.sub(r"[^\w.-]", "_", name)[:NAME_CHARACTERS] + (f"-copy{copy}" if copy else "")
+        path, number = folder / f"{plain}.png", 1
+        while (self._folder / path).exists():
+            number += 1
+            path = folder / f"{plain}-{number}.png"
+        return path
+
+    def _line(self, name: str, row: Mapping[str, Any]) -> None:
+        if name not in self._files:
+            self._files[name] = self._open.enter_context((self._folder / name).open("w", encoding="utf-8"))
+        self._files[name].write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _convert_page(file: Path, side: str, pictures: Pictures, wanted: Conversion, writer: Writer) -> None:
+    document = str(file.relative_to(wanted.input_dir).with_suffix(""))
+    try:
+        page = read_page(file)
+        if page is None:
+            writer.tally.files["other"] += 1
+            return
+        page, picture = _opened(page, pictures.of(page, file))
+    except (Unreadable, OSError, ValueError, SyntaxError) as error:  # Pillow raises these for a broken picture
+        writer.refuse(document, *_reason(error))
+        return
+    writer.tally.files["page"] += 1
+    writer.tally.pages[side] += 1
+    for piece in pieces(page, wanted.kinds):
+        part = None if piece.fault else (picture if piece.outline is None else cut(picture, piece.outline))
+        if part is None:
+            writer.leave_out(document, piece, piece.fault or "hardly anything of it is on the picture")
+            continue
+        for copy, made in enumerate(_copies(part, side, (wanted.seed, document, piece.kind, piece.id), wanted)):
+            writer.write(side, document, piece, made, copy)
+
+
+def _opened(page: Page, path: Path) -> tuple[Page, Any]:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # scans are large; twice as large is refused
+        with Image.open(path) as stored:
+            page, turned = fitted(page, stored)
+            return page, seen(stored, turned)
+
+
+def _copies(part: Any, side: str, name: Sequence[str | int], wanted: Conversion) -> Iterator[Any]:
+    """The piece itself, and of those that are trained on the augmented copies."""
+    yield shrunk(part, wanted.max_image_edge)
+    for copy in range(1, wanted.aug_copies + 1 if side == TRAIN else 1):
+        yield shrunk(augmented(part, *name, copy), wanted.max_image_edge)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Why a page is refused: what is said of all such pages, and of this one."""
+    if isinstance(error, Unreadable):
+        return error.reason, error.detail
+    if isinstance(error, OSError) and error.strerror:
+        return "a file cannot be read", f"{error.strerror}: {error.filename}"
+    return "its picture cannot be read", str(error) or type(error).__name__
+
+
+def _nothing(tally: Tally, wanted: Conversion) -> str:
+    said = [*tally.refused_pages.most_common(3), *tally.left_out.most_common(3)]
+    why = "; ".join(f"{reason} ({count})" for reason, count in said) or "none is PAGE-XML or ALTO-XML"
+    return f"pages must have something to learn from, but of {wanted.input_dir} nothing could be used: {why}"
+
+
+def _warnings(tally: Tally, wanted: Conversion) -> Iterator[str]:
+    if wanted.aug_copies and not tally.rows[VALIDATION]:
+        yield "without --val-ratio a search draws its validation rows from all of these, augmented copies among them"
+    if wanted.val_ratio and not tally.rows[VALIDATION]:
+        yield "no page is left for validation: none that was drawn for it could be used"
