@@ -3,23 +3,66 @@
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 _WHITE = re.compile(r"\s+")
+# Blocks with the punctuation of Chinese text: general punctuation, CJK symbols, vertical, small and full-width forms.
+_CHINESE = ((0x2010, 0x205E), (0x3000, 0x303F), (0xFE10, 0xFE1F), (0xFE30, 0xFE6F), (0xFF00, 0xFFEF), (0xB7, 0xB7))
 
 
 def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _whitespace(text: str) -> str:
+def _one_space(text: str) -> str:
     return _WHITE.sub(" ", _nfc(text)).strip()
 
 
-# What is done to both texts first. "nfc" makes composed and decomposed accents equal and changes nothing else.
-NORMALIZATIONS: dict[str, Callable[[str], str]] = {"none": str, "nfc": _nfc, "whitespace": _whitespace}
+def _without_punctuation(text: str) -> str:
+    return "".join(each for each in _nfc(text) if not _is_punctuation(each))
+
+
+def _is_punctuation(character: str) -> bool:
+    if character in string.punctuation:
+        return True
+    in_block = any(low <= ord(character) <= high for low, high in _CHINESE)
+    return in_block and unicodedata.category(character)[0] in "PS"
+
+
+def _graphemes(text: str) -> list[str]:
+    import regex
+
+    found: list[str] = regex.findall(r"\X", _nfc(text))
+    return found
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What is done to both texts before they are compared: how each becomes ``characters``, and how words."""
+
+    characters: Callable[[str], Sequence[str]]
+    plain: Callable[[str], str] = _nfc
+
+    def words(self, text: str) -> list[str]:
+        """What white space separates."""
+        return self.plain(text).split()
+
+
+NORMALIZATIONS: dict[str, Normalization] = {
+    "none": Normalization(str, str),
+    # Makes composed and decomposed accents equal and changes nothing else.
+    "nfc": Normalization(_nfc),
+    # Runs of white space are one space, and none stands at the ends.
+    "whitespace": Normalization(_one_space),
+    # No white space, no ASCII nor Chinese punctuation: whether the letters are right.
+    "no_punctuation": Normalization(lambda text: _WHITE.sub("", _without_punctuation(text)), _without_punctuation),
+    # What a reader takes for one character, such as a consonant with its vowel sign, is one (UAX 29).
+    "graphemes": Normalization(_graphemes),
+}
 
 
 @dataclass(frozen=True)
@@ -53,15 +96,15 @@ class Edits:
 
 
 def character_edits(reference: str, prediction: str, normalization: str = "nfc") -> Edits:
-    """Edits between two texts in characters (Unicode code points)."""
-    normalize = NORMALIZATIONS[normalization]
-    return _edits(normalize(reference), normalize(prediction))
+    """Edits between two texts in characters: Unicode code points, unless the normalisation has others."""
+    characters = NORMALIZATIONS[normalization].characters
+    return _edits(characters(reference), characters(prediction))
 
 
 def word_edits(reference: str, prediction: str, normalization: str = "nfc") -> Edits:
     """Edits between two texts in words (what white space separates)."""
-    normalize = NORMALIZATIONS[normalization]
-    return _edits(normalize(reference).split(), normalize(prediction).split())
+    words = NORMALIZATIONS[normalization].words
+    return _edits(words(reference), words(prediction))
 
 
 def _edits(reference: Sequence[str], prediction: Sequence[str]) -> Edits:
@@ -80,6 +123,33 @@ def total(edits: Iterable[Edits]) -> Edits:
     for one in edits:
         summed += one
     return summed
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Characters that a reference and a prediction share, each as often as in both, whatever their order; and how many
+    each has (the multisets' sizes)."""
+
+    shared: int = 0
+    predicted: int = 0
+    length: int = 0
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision (of what is predicted, how much is in the reference) and recall (of the
+        reference, how much is predicted), in 0..1; 1 where both are empty."""
+        both = self.predicted + self.length
+        return 2 * self.shared / both if both else 1.0
+
+    def __add__(self, other: Overlap) -> Overlap:
+        return Overlap(self.shared + other.shared, self.predicted + other.predicted, self.length + other.length)
+
+
+def character_overlap(reference: str, prediction: str, normalization: str = "nfc") -> Overlap:
+    """What two texts share of their characters."""
+    characters = NORMALIZATIONS[normalization].characters
+    first, second = Counter(characters(reference)), Counter(characters(prediction))
+    return Overlap((first & second).total(), second.total(), first.total())
 
 
 def character_error_rate(references: Sequence[str], predictions: Sequence[str], normalization: str = "nfc") -> float:

@@ -250,10 +250,11 @@ class TrainSettings(BaseModel):
     load_best_model_at_end: bool = Field(
         False, description="Judge and save the weights of the best evaluation, instead of the last ones."
     )
-    text_normalization: Literal["none", "nfc", "whitespace"] = Field(
+    text_normalization: Literal["none", "nfc", "whitespace", "no_punctuation", "graphemes"] = Field(
         "nfc",
         description="What is done to both texts before CER and WER: none; nfc: Unicode NFC; whitespace: NFC, runs of "
-        "white space to one space, ends stripped.",
+        "white space to one space, ends stripped; no_punctuation: NFC, no white space, no ASCII nor Chinese "
+        "punctuation; graphemes: NFC, what a reader takes for one character is one.",
     )
 
     # Records

@@ -81,9 +81,28 @@ def test_words_are_what_white_space_separates_under_every_normalization() -> Non
         assert word_edits("a  b\nc", " a b c ", name).errors == 0
 
 
-def test_case_and_punctuation_are_never_hidden() -> None:
-    for name in NORMALIZATIONS:
-        assert character_edits("Ab.", "ab", name).errors == 2
+def test_case_and_punctuation_are_hidden_only_where_that_is_asked_for() -> None:
+    errors = {name: character_edits("Ab.", "ab", name).errors for name in NORMALIZATIONS}
+    assert errors == {"none": 2, "nfc": 2, "whitespace": 2, "no_punctuation": 1, "graphemes": 2}
+
+
+@pytest.mark.parametrize(
+    "mark", [*"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", *"，。！？、；：（）《》「」『』【】—…“”‘’·～", "\u3000"]
+)
+def test_without_punctuation_there_are_letters_alone(mark: str) -> None:
+    assert character_edits("中 文a1", f"中{mark}文\na{mark} 1", "no_punctuation").errors == 0
+    assert word_edits("one two", f"one{mark} two", "no_punctuation").errors == 0
+
+
+@pytest.mark.parametrize("letter", [*"aé中あ한ক1０Ａ", "\u09be", "।"])
+def test_letters_are_no_punctuation(letter: str) -> None:
+    assert character_edits(letter, "", "no_punctuation").errors == 1
+
+
+def test_graphemes_are_what_a_reader_takes_for_characters() -> None:
+    assert character_edits("\u0995\u09cd\u09b7\u09bf", "\u0995\u09cd\u09b7\u09c0", "graphemes") == Edits(1, 0, 0, 1)
+    assert character_edits("\u0995\u09be\u0996", "\u0995\u0996", "graphemes").rate == 0.5
+    assert character_edits("\U0001f469\u200d\U0001f4bb", "", "graphemes").length == 1
 
 
 def test_a_corpus_needs_as_many_predictions_as_references() -> None:
