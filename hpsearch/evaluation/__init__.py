@@ -1,0 +1,1 @@
+"""Evaluating a served model: `hpsearch evaluate`, and what its answers are worth."""

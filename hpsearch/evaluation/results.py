@@ -1,0 +1,92 @@
+"""What an evaluation writes: keys that scripts know (overall_cer, samples ...), and more beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpsearch.evaluation.endpoint import Answer
+from hpsearch.evaluation.scores import Interval, Overall, Score, overall, score
+from hpsearch.ocr.samples import Sample
+
+
+@dataclass
+class Row:
+    """A sample, and what was answered for it: an answer, or why there is none, or neither yet."""
+
+    sample: Sample
+    answer: Answer | None = None
+    error: str = ""
+    scores: Score | None = None
+
+    @property
+    def picture(self) -> str:
+        """Its picture's path; of one that is in the data itself, where it stands there."""
+        return str(self.sample.image) if isinstance(self.sample.image, Path) else self.sample.id
+
+    def compare(self, normalization: str) -> Score:
+        """Score the answer.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.answer is None:
+            raise ValueError("a row without an answer has no score")
+        self.scores = score(self.sample.text, self.answer.text, normalization)
+        return self.scores
+
+
+def results(rows: Sequence[Row], model: str, normalization: str, timestamp: str) -> dict[str, Any]:
+    """The report. Overall figures are of the rows that were answered; how many were not stands beside them."""
+    scored = [(row, row.scores) for row in rows if row.scores is not None]
+    failed = [row for row in rows if row.error]
+    whole = (
+        overall([one for _, one in scored], [row.sample.document or row.picture for row, _ in scored])
+        if scored
+        else None
+    )
+    return {
+        **figures_of(whole),
+        "total_samples": len(scored),
+        "failed_samples": len(failed),
+        "open_samples": len(rows) - len(scored) - len(failed),
+        "timestamp": timestamp,
+        "model_name": model,
+        "normalization": normalization,
+        "empty_predictions": sum(not row.answer.text.strip() for row, _ in scored if row.answer),
+        "cut_off_predictions": sum(row.answer.cut_off for row, _ in scored if row.answer),
+        "samples": [_sample(row) for row in rows if row.answer or row.error],
+    }
+
+
+def figures_of(whole: Overall | None) -> dict[str, Any]:
+    """Overall figures under the keys of a report."""
+    if whole is None:
+        return {"overall_cer": None, "overall_f1": None, "overall_wer": None, "overall_f1_macro": None}
+    named = {"cer": whole.cer, "f1": whole.f1, "wer": whole.wer, "f1_macro": whole.f1_macro}
+    return {
+        **{f"overall_{name}": round(each.value, 6) for name, each in named.items()},
+        "intervals": {name: _ends(each) for name, each in named.items()},
+        "perfect_samples": whole.perfect,
+    }
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [round(interval.low, 6), round(interval.high, 6)]
+
+
+def _sample(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {"image_path": row.picture, "label": row.sample.text}
+    if row.answer is None or row.scores is None:
+        return {**found, "prediction": "", "error": row.error}
+    return {
+        **found,
+        "prediction": row.answer.text,
+        "cer_score": round(row.scores.characters.rate, 6),
+        "f1_score": round(row.scores.overlap.f1, 6),
+        "wer_score": round(row.scores.words.rate, 6),
+        **({"cut_off": True} if row.answer.cut_off else {}),
+        **({"document": row.sample.document} if row.sample.document else {}),
+    }

@@ -1,0 +1,100 @@
+"""What predictions are worth: each by itself and all together, and how far off the whole may be by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+from hpsearch.ocr.metrics import Edits, Overlap, character_edits, character_overlap, total, word_edits
+
+DRAWS = 2000  # of the bootstrap: the ends of a 95 % interval then vary by about a hundredth of its width
+LOW, HIGH = 0.025, 0.975
+
+
+@dataclass(frozen=True)
+class Score:
+    """One prediction beside its reference, in characters and words."""
+
+    characters: Edits
+    words: Edits
+    overlap: Overlap
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value, and between what 95 % of the bootstrap's samples of the documents have it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A corpus: CER and WER are all errors over all characters or words of the references (micro-averages); F1 is that
+    of all characters together (``f1``) and the mean of the samples' own (``f1_macro``)."""
+
+    cer: Interval
+    wer: Interval
+    f1: Interval
+    f1_macro: Interval
+    perfect: int
+
+
+def score(reference: str, prediction: str, normalization: str) -> Score:
+    """Compare two texts after a normalisation of metrics.NORMALIZATIONS."""
+    return Score(
+        character_edits(reference, prediction, normalization),
+        word_edits(reference, prediction, normalization),
+        character_overlap(reference, prediction, normalization),
+    )
+
+
+def overall(scores: Sequence[Score], documents: Sequence[str]) -> Overall:
+    """The scores of all samples, ``documents`` naming what each is a part of: rows of one page err together, so pages
+    are drawn and not rows (Bisani and Ney, ICASSP 2004).
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not scores:
+        raise ValueError("a corpus has at least one sample")
+    groups: dict[str, list[Score]] = {}
+    for one, document in zip(scores, documents, strict=True):
+        groups.setdefault(document, []).append(one)
+    parts = list(groups.values())
+    return Overall(
+        cer=_interval(parts, lambda some: (total(each.characters for each in some).errors, _units(some, "characters"))),
+        wer=_interval(parts, lambda some: (total(each.words for each in some).errors, _units(some, "words"))),
+        f1=_interval(parts, _f1),
+        f1_macro=_interval(parts, lambda some: (sum(each.overlap.f1 for each in some), len(some))),
+        perfect=sum(not each.characters.errors for each in scores),
+    )
+
+
+def _units(scores: Sequence[Score], name: str) -> int:
+    return sum(getattr(each, name).length for each in scores)
+
+
+def _f1(scores: Sequence[Score]) -> tuple[float, float]:
+    both = reduce(add, (each.overlap for each in scores))
+    return 2 * both.shared, both.predicted + both.length
+
+
+def _interval(parts: Sequence[Sequence[Score]], share: Callable[[Sequence[Score]], tuple[float, float]]) -> Interval:
+    """A share of sums over the parts, and its percentiles where parts are drawn again with replacement."""
+    import numpy as np
+
+    sums = np.array([share(part) for part in parts], dtype=float)
+    chance = np.random.default_rng(0)
+    drawn = np.empty(DRAWS)
+    for draw in range(DRAWS):
+        drawn[draw] = _quotient(*sums[chance.integers(len(sums), size=len(sums))].sum(axis=0))
+    low, high = np.quantile(drawn, (LOW, HIGH))
+    return Interval(_quotient(*sums.sum(axis=0)), float(low), float(high))
+
+
+def _quotient(above: float, below: float) -> float:
+    return float(above / max(below, 1.0))

@@ -1,0 +1,149 @@
+"""Scoring predictions anew, under another normalisation, with a page to look at: `hpsearch score`."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hpsearch.analysis.page import render_page
+from hpsearch.analysis.samples import Piece, align
+from hpsearch.evaluation.breakdown import by_length, by_script, confusions
+from hpsearch.evaluation.recorded import Evaluation, Recorded, read_evaluation
+from hpsearch.evaluation.results import figures_of
+from hpsearch.evaluation.scores import Overall, Score, overall, score
+from hpsearch.ocr.metrics import NORMALIZATIONS
+from hpsearch.study.folders import write_json, write_text
+
+WORST, CONFUSIONS, EMPTY = 24, 30, 50  # shown on the page; the output file has all samples
+PICTURE_EDGE = 640  # pixels of a picture on the page
+SHOWN_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What came of it: the report that was written, and every normalisation's figures."""
+
+    report: dict[str, Any]
+    all: Mapping[str, Overall]
+
+
+def score_file(source: Path, target: Path, page: Path, normalization: str) -> Scored:
+    """Score the predictions of ``source`` under a normalisation and beside it under each other one; write ``target``
+    and ``page``.
+
+    Raises:
+        UsageError: ``source`` is no evaluation.
+    """
+    evaluation = read_evaluation(source)
+    documents = [each.document for each in evaluation.samples]
+    scores = {name: _scores(evaluation, name) for name in NORMALIZATIONS}
+    whole = {name: overall(some, documents) for name, some in scores.items()}
+    report = _report(evaluation, scores[normalization], whole, normalization)
+    for file in (target, page):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(target, report)
+    write_text(page, _page(evaluation, scores[normalization], whole, normalization, source))
+    return Scored(report, whole)
+
+
+def _scores(evaluation: Evaluation, normalization: str) -> list[Score]:
+    return [score(each.label, each.prediction, normalization) for each in evaluation.samples]
+
+
+def _report(
+    evaluation: Evaluation, scores: Sequence[Score], whole: Mapping[str, Overall], normalization: str
+) -> dict[str, Any]:
+    """The evaluation's keys with the new figures, and what was there before beside them."""
+    return {
+        **figures_of(whole[normalization]),
+        "total_samples": len(scores),
+        "failed_samples": evaluation.unanswered,
+        "timestamp": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "model_name": evaluation.model,
+        "normalization": normalization,
+        "recorded": dict(evaluation.figures),
+        "by_normalization": {name: figures_of(each) for name, each in whole.items()},
+        "samples": [
+            {
+                "image_path": one.picture,
+                "label": one.label,
+                "prediction": one.prediction,
+                "cer_score": round(each.characters.rate, 6),
+                "f1_score": round(each.overlap.f1, 6),
+                "wer_score": round(each.words.rate, 6),
+                "recorded": dict(one.figures),
+            }
+            for one, each in zip(evaluation.samples, scores, strict=True)
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A sample on the page, its texts in pieces that are alike or differ."""
+
+    name: str
+    picture: str
+    rate: float
+    label: tuple[Piece, ...]
+    prediction: tuple[Piece, ...]
+
+
+def _page(
+    evaluation: Evaluation, scores: Sequence[Score], whole: Mapping[str, Overall], normalization: str, source: Path
+) -> str:
+    pairs = [(each.label, each.prediction) for each in evaluation.samples]
+    ranked = sorted(zip(evaluation.samples, scores, strict=True), key=lambda pair: -pair[1].characters.errors)
+    empty = [each.picture for each in evaluation.samples if not each.prediction.strip() and each.label.strip()]
+    found = confusions([pair for pair in pairs if pair[1].strip()], normalization)
+    return render_page(
+        "score.html.j2",
+        (),
+        {
+            "name": source.name,
+            "model": evaluation.model,
+            "normalization": normalization,
+            "recorded": evaluation.figures,
+            "whole": whole,
+            "total": len(scores),
+            "unanswered": evaluation.unanswered,
+            "empty": empty[:EMPTY],
+            "empties": len(empty),
+            "confusions": found[:CONFUSIONS],
+            "kinds_of_confusions": len(found),
+            "scripts": by_script(pairs, normalization),
+            "lengths": by_length(scores),
+            "worst": [_shown(one, each, source.parent) for one, each in ranked[:WORST] if each.characters.errors],
+        },
+    )
+
+
+def _shown(sample: Recorded, scored: Score, beside: Path) -> Shown:
+    label, prediction, _ = align(_cut(sample.label), _cut(sample.prediction))
+    return Shown(sample.picture, _thumbnail(beside / sample.picture), scored.characters.rate, label, prediction)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def _thumbnail(path: Path) -> str:
+    """A small picture as a data URL; "" where there is none to be had."""
+    from PIL import Image
+
+    from hpsearch.ocr.pictures import seen
+
+    try:
+        with Image.open(path) as opened:
+            picture = seen(opened)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+    picture.thumbnail((PICTURE_EDGE, PICTURE_EDGE))
+    target = io.BytesIO()
+    picture.save(target, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
