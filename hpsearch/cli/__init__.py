@@ -28,15 +28,19 @@ COMMANDS = {
     "storage": "hpsearch.cli.storage:storage",
     "dashboard": "hpsearch.cli.results:dashboard",
     "validate": "hpsearch.cli.validate:validate",
+    "data": "hpsearch.cli.data:data",
     "train": "hpsearch.cli.train:train",
     "ocr": "hpsearch.cli.ocr:ocr",
+    "evaluate": "hpsearch.cli.evaluate:evaluate",
+    "score": "hpsearch.cli.score:score",
     "setup-trainer": "hpsearch.cli.setup_trainer:setup_trainer",
     "doctor": "hpsearch.cli.doctor:doctor",
 }
 
 EPILOG = """\b
-Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 trials or a fine-tune failed;
-5 the study is owned by another runner; 6 the definition differs from the stored one; 130/143 stopped by a signal."""
+Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 trials, a fine-tune or a
+server failed; 5 the study is owned by another runner; 6 the definition differs from the stored one; 130/143 stopped by
+a signal."""
 
 
 @click.group(
