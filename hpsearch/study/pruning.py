@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 # A trial is stopped when the best value so far is better than its own guessed final one by so many standard deviations
-# of the guess. With 1, 39 % of the steps were saved for 32 %, but what drops late was lost (docs/performance.md).
+# of the guess. With less, more steps are saved, and more is lost than that is worth (docs/performance.md).
 MARGIN = 2.0
 
 
