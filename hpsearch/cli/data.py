@@ -1,19 +1,23 @@
-"""hpsearch data convert."""
+"""hpsearch data convert, hpsearch data split."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hpsearch.cli.options import SETTINGS, command, trainer_option
 from hpsearch.trials.conversion import DATASET, FORMATS, METADATA, SIMPLE, Conversion, Converted
 
+PRESETS = {"1:5": 5 / 6}
+DEFAULT_FRACTION = 0.2
+
 
 @click.group(context_settings=SETTINGS)
 def data() -> None:
-    """Make datasets of transcribed pages."""
+    """Make datasets of transcribed pages, and set rows aside for a test."""
 
 
 @command(
@@ -95,8 +99,57 @@ def _show(found: Converted, folder: Path) -> None:
     click.echo(f"next: hpsearch init --data {folder / DATASET} --model MODEL")
 
 
+@command(
+    "hpsearch data split --input raw/ocr.json --output-dir input --test-fraction 0.1",
+    "hpsearch data split --input raw/ocr.json --output-dir input --preset 1:5",
+    name="split",
+)
+@click.option("--input", "source", required=True, type=click.Path(path_type=Path), help="Rows in one file.")
+@click.option("--output-dir", "target", required=True, type=click.Path(path_type=Path), help="Folder for both files.")
+@click.option(
+    "--test-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Of the rows. [default: 0.2]",
+)
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="1:5: five rows for the test to each one that is not.")
+@click.option("--seed", type=int, default=42, help="Draws the documents.")
+@click.option("--image-column", help="[default: found by its name]")
+@click.option("--text-column", help="[default: found by its name]")
+@click.option("--document-column", help="Rows of one document stay together. [default: document, if there is one]")
+@click.option("--image-root", type=click.Path(path_type=Path), help="Where pictures' paths lead from.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+def split(
+    test_fraction: float | None,
+    preset: str | None,
+    image_column: str | None,
+    text_column: str | None,
+    document_column: str | None,
+    image_root: Path | None,
+    **options: Any,
+) -> int:
+    """Part rows into ocr_non_test.json and ocr_test.json, reproducibly, with no document on both sides."""
+    from hpsearch.data.splitting import Wanted, split_rows
+    from hpsearch.ocr.columns import Layout
+
+    if preset is not None and test_fraction is not None:
+        raise click.UsageError("--preset and --test-fraction say the same thing: give one of them")
+    fraction = PRESETS[preset] if preset is not None else (test_fraction or DEFAULT_FRACTION)
+    layout = Layout(image_column, text_column, document_column, image_root and image_root.absolute())
+    done = split_rows(Wanted(test_fraction=fraction, layout=layout, **options))
+    rows = done.non_test.rows + done.test.rows
+    for side in (done.non_test, done.test):
+        click.echo(
+            f"{side.file}: {side.rows} rows ({side.rows / rows:.1%}) of {side.documents} documents, "
+            f"{side.characters} characters"
+        )
+    if done.left_out:
+        click.echo(f"warning: {done.left_out} rows have no picture or no text and are in neither")
+    return 0
+
+
 def _counts(kinds: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind}s" for kind, count in kinds.items())
 
 
 data.add_command(convert)
+data.add_command(split)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hpsearch.errors import UsageError
 
-# The last of each are FineVision's: a list of pictures, and a list of turns of a talk.
-IMAGE_COLUMNS = ("image_path", "image", "images")
-TEXT_COLUMNS = ("ocr_text", "text", "texts")
+# The third of each are FineVision's: a list of pictures, and a list of turns of a talk.
+IMAGE_COLUMNS = ("image_path", "image", "images", "img_path")
+TEXT_COLUMNS = ("ocr_text", "text", "texts", "ocr_results")
 DOCUMENT_COLUMN = "document"
 SOURCES_COLUMN = "sources"
 SHOWN_COLUMNS = 30  # of a row's, in a message

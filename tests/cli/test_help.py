@@ -15,7 +15,7 @@ from hpsearch.cli import COMMANDS, app
 from tests.conftest import Golden
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, "storage copy", "data convert"])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "storage copy", "data convert", "data split"])
 def test_help(golden: Golden, command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="hpsearch", terminal_width=110)
     assert shown.exit_code == 0, shown.output
