@@ -31,6 +31,7 @@ COMMANDS = {
     "data": "hpsearch.cli.data:data",
     "train": "hpsearch.cli.train:train",
     "ocr": "hpsearch.cli.ocr:ocr",
+    "merge": "hpsearch.cli.merge:merge",
     "evaluate": "hpsearch.cli.evaluate:evaluate",
     "score": "hpsearch.cli.score:score",
     "setup-trainer": "hpsearch.cli.setup_trainer:setup_trainer",

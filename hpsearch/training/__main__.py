@@ -72,6 +72,10 @@ def _do(job: Job) -> None:
         from hpsearch.training.converting import convert
 
         convert(job)
+    elif job.kind == "merge":
+        with importing():
+            from hpsearch.training.merging import merge
+        merge(job)
     elif job.kind == "ocr":
         with importing():
             from hpsearch.training.ocr_job import read_pictures
@@ -82,10 +86,8 @@ def _do(job: Job) -> None:
             from hpsearch.training.recipe import run_trial
         run_trial(job)
     else:
-        raise UsageError(
-            f"a job's kind must be survey, preflight, prepare, trial, train, ocr or convert, but is {job.kind!r}",
-            "mend the job",
-        )
+        kinds = "survey, preflight, prepare, trial, train, ocr, convert or merge"
+        raise UsageError(f"a job's kind must be {kinds}, but is {job.kind!r}", "mend the job")
 
 
 def _start_backend(job: Job) -> None:

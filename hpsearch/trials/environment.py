@@ -37,7 +37,7 @@ ALLOWED = (
 _NEVER = ("HPSEARCH_*", "PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE")
 
 # Kinds of jobs that use the network.
-_ONLINE = ("survey", "preflight", "prepare", "ocr")
+_ONLINE = ("survey", "preflight", "prepare", "ocr", "merge")
 # Allowed to them although they are, or may hold, secrets: they download models and data.
 _FOR_PREPARE = (
     "HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_ENDPOINT",

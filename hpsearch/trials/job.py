@@ -46,7 +46,7 @@ class BadLine(ValueError):
 class Job:
     """One piece of work behind the door.
 
-    ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train, ocr or convert.
+    ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train, ocr, convert or merge.
     ``command`` is the argv of the program, never a shell string. ``output_dir`` is where the program writes; the
     supervisor keeps its own files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values.
     ``steps`` is the number of the last step that the program will report, None where that is not known. ``environment``

@@ -1,0 +1,79 @@
+"""hpsearch merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpsearch.cli.options import command, trainer_option
+
+if TYPE_CHECKING:
+    from hpsearch.trials.merge import Merged
+
+
+@command(
+    "hpsearch merge --lora-dir studies/gemma-ocr/best --output-dir merged",
+    "hpsearch merge --lora-dir best-gemma/adapter --output-dir merged --check page1.png --check page2.png",
+)
+@click.option("--lora-dir", required=True, type=click.Path(), help="The adapter's folder.")
+@click.option("--output-dir", required=True, type=click.Path(), help="A new or empty folder for the merged model.")
+@click.option(
+    "--precision",
+    type=click.Choice(["bf16", "fp16", "fp32"]),
+    default="bf16",
+    help="The number format it is merged and saved in, whatever the adapter was trained on.",
+)
+@click.option(
+    "--check",
+    "pictures",
+    multiple=True,
+    metavar="PICTURE",
+    type=click.Path(),
+    help="A picture that base, adapter and merged model are compared on. Repeatable. [default: three that are drawn]",
+)
+@click.option("--force", is_flag=True, help="Replace an earlier merged model.")
+@trainer_option
+def merge(
+    lora_dir: str, output_dir: str, precision: str, pictures: tuple[str, ...], force: bool, trainer_python: str | None
+) -> int:
+    """Merge an adapter into its base, for a server: a model of its own, with its processor and chat template.
+
+    What was saved is loaded again and compared: a merged model that answers as the base, or not as the adapter does, is
+    refused, and nothing is left of it.
+    """
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.views import watching
+    from hpsearch.study.merging import merge_adapter
+    from hpsearch.trials.merge import Merge
+
+    with watching(Board()) as view:
+        found = merge_adapter(Merge(lora_dir, output_dir, precision, pictures, force), view, trainer_python)
+    if isinstance(found, int):
+        click.echo("stopped: nothing was written; the same command begins anew", err=True)
+        return found
+    _show(found, Path(output_dir))
+    return 0
+
+
+def _show(found: Merged, folder: Path) -> None:
+    import shlex
+
+    from hpsearch.cli.tables import facts
+
+    same = sum(each.merged == each.adapter for each in found.readings)
+    base = sum(each.merged == each.base for each in found.readings)
+    lines = [
+        ("base", f"{found.base} ({found.family})"),
+        ("saved", f"{found.bytes / 1e9:.3g} GB in {found.precision}"),
+        ("compared", f"{found.apart:.1%} of the way from the adapter to the base (at most 50% is allowed)"),
+        ("texts", f"of {len(found.readings)} pictures {same} read as with the adapter, {base} as by the base"),
+    ]
+    for line in facts(lines):
+        click.echo(line)
+    click.echo(f"written: {folder}")
+    place, name = shlex.quote(str(folder)), shlex.quote(folder.absolute().name)
+    length = f" --max-model-len {found.tokens}" if found.tokens else ""
+    click.echo(f"serve: vllm serve {place} --served-model-name {name}{length} --limit-mm-per-prompt '{{\"image\": 1}}'")
+    click.echo(f"   or: transformers serve {place} --port 8000")

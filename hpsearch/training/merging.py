@@ -1,0 +1,206 @@
+"""The merge job: an adapter is added into its base in 16 bits, and what was saved is read again and compared.
+
+Merged models that were the base, or no longer the tuned one, are known of every library (unsloth#1352, #3045, #2374):
+the LoRA part may be lost, added twice, or too small for the number format. So it is looked at, not trusted.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from PIL import Image, ImageDraw
+
+from hpsearch import sdk
+from hpsearch.errors import UsageError
+from hpsearch.training.judging.evaluation import computing
+from hpsearch.training.machine.devices import free_memory
+from hpsearch.training.models.chat import Chat
+from hpsearch.training.models.files import require_safetensors
+from hpsearch.training.progress import Progress
+from hpsearch.training.reading import CARD, Reader, load_reader, picture_of
+from hpsearch.trials.job import Job
+from hpsearch.trials.merge import SUMMARY, Merge, Merged, Reading
+
+WORK = ".merging"  # below the output folder, while it is not whole
+MOST_APART = 0.5  # of the way from the adapter to the base, in logits: rounding to bf16 is some hundredths
+TOKENS = 64  # of a reading that is compared
+SPARE_BYTES = 1 << 30
+DRAWN = ("hpsearch", "0123456789", "The quick brown fox")  # texts that are drawn where no picture is given
+NEEDED = "adapter_config.json"
+
+
+def merge(job: Job) -> None:
+    """Merge the job's adapter; its summary is in merge.json, here and in the job's folder.
+
+    Raises:
+        UsageError: there is no such adapter, no room, or the merged model is not the tuned one; nothing is left then.
+    """
+    progress = Progress("load the base and the adapter")
+    wanted = Merge(**{**job.settings, "pictures": tuple(job.settings["pictures"])})
+    target = Path(wanted.output_dir)
+    _refuse(Path(wanted.lora_dir), target, wanted.force)
+    reader = load_reader(wanted.lora_dir, load_in_4bit=False, precision=wanted.precision)
+    if not isinstance(reader.loaded.model, PeftModel):
+        raise UsageError(f"merge needs an adapter, but {wanted.lora_dir} is a whole model", "mend --lora-dir")
+    reader = replace(reader, max_new_tokens=TOKENS)
+    pictures = _pictures(wanted.pictures)
+    _refuse_full_disk(reader.loaded.model, target)
+    progress.phase("read with both")
+    base_name = str(reader.loaded.model.peft_config["default"].base_model_name_or_path)
+    tuned = _seen(reader, pictures)
+    with reader.loaded.model.disable_adapter():
+        base = _seen(reader, pictures)
+    _refuse_idle(tuned, base, wanted)
+    progress.phase("merge and save")
+    work = target / WORK
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        _save(reader, work, Path(wanted.lora_dir))
+        del reader
+        gc.collect()
+        free_memory()
+        progress.phase("read with the merged model")
+        merged_reader = load_reader(work, load_in_4bit=False, precision=wanted.precision)
+        merged = _seen(replace(merged_reader, max_new_tokens=TOKENS), pictures)
+        apart = _apart(tuned, base, merged)
+        if not apart <= MOST_APART:
+            raise UsageError(
+                f"a merged model answers as the adapter does, but this one is {apart:.2f} of the way from it to the "
+                f"base (at most {MOST_APART} is allowed)",
+                "an adapter this faint may need --precision fp32; else serve the adapter itself beside its base",
+            )
+        family = merged_reader.loaded.model.config.model_type
+        found = _summary(wanted, base_name, family, apart, work, pictures, (base, tuned, merged))
+        (work / SUMMARY).write_text(found.to_json(), encoding="utf-8")
+        _put_in_place(work, target)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    (Path(job.output_dir) / SUMMARY).write_text(found.to_json(), encoding="utf-8")
+    sdk.finish(apart=apart)
+
+
+Seen = list[tuple[torch.Tensor, str]]  # of each picture the logits at the end of the question, and the text
+
+
+def _refuse(adapter: Path, target: Path, force: bool) -> None:
+    if not (adapter / NEEDED).is_file():
+        raise UsageError(
+            f"an adapter's folder has {NEEDED}, but {adapter} has none", "name one as studies/NAME/best, or .../adapter"
+        )
+    require_safetensors(adapter)
+    there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+    if there and there != [WORK] and not (force and SUMMARY in there):
+        raise UsageError(
+            f"merge writes into a new or empty folder, but {target} holds {', '.join(there[:3])}",
+            "choose another --output-dir" + (", or replace the merged model with --force" if SUMMARY in there else ""),
+        )
+
+
+def _refuse_full_disk(model: Any, target: Path) -> None:
+    needed = sum(each.numel() * each.element_size() for each in model.parameters()) + SPARE_BYTES
+    place = next(each for each in (target, *target.parents) if each.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UsageError(
+            f"a merged model must fit on the disk, but takes {needed / 1e9:.1f} GB, and of {place} {free / 1e9:.1f} GB "
+            "are free",
+            "free some space, or name another --output-dir",
+        )
+
+
+def _pictures(named: Sequence[str]) -> list[tuple[str, Any]]:
+    if named:
+        return [(name, picture_of(name)) for name in named]
+    return [(f"drawn: {text}", _drawn(text)) for text in DRAWN]
+
+
+def _drawn(text: str) -> Any:
+    picture = Image.new("RGB", (320, 64), "white")
+    ImageDraw.Draw(picture).text((12, 16), text, fill="black", font_size=28)
+    return picture
+
+
+def _seen(reader: Reader, pictures: Sequence[tuple[str, Any]]) -> Seen:
+    """What a model makes of the pictures."""
+    return [(_logits(reader, picture), reader.read([picture])[0]) for _, picture in pictures]
+
+
+@torch.no_grad()
+def _logits(reader: Reader, picture: Any) -> torch.Tensor:
+    """The logits of the first token of the answer."""
+    loaded = reader.loaded
+    question = Chat(loaded.processor, reader.prompt).question
+    inputs = loaded.processor(text=[question], images=[[picture]], return_tensors="pt", add_special_tokens=False).to(
+        loaded.device
+    )
+    with computing(loaded):
+        logits: torch.Tensor = loaded.model(**inputs).logits[0, -1].float().cpu()
+    return logits
+
+
+def _refuse_idle(tuned: Seen, base: Seen, wanted: Merge) -> None:
+    if all(torch.equal(one[0], other[0]) for one, other in zip(tuned, base, strict=True)):
+        raise UsageError(
+            f"an adapter changes what its base answers, but that of {wanted.lora_dir} changes nothing",
+            "train it, or name another --lora-dir",
+        )
+
+
+def _apart(tuned: Seen, base: Seen, merged: Seen) -> float:
+    """How far the merged model is from the tuned one, of how far the base is."""
+    whole = [torch.stack([logits for logits, _ in each]) for each in (tuned, base, merged)]
+    return float((whole[2] - whole[0]).norm() / (whole[1] - whole[0]).norm())
+
+
+def _save(reader: Reader, folder: Path, adapter: Path) -> None:
+    """The merged model in its number format, its processor with the chat template, and how pictures are sized."""
+    model = reader.loaded.model.merge_and_unload()
+    model.save_pretrained(folder)
+    reader.loaded.processor.save_pretrained(folder)
+    card = adapter / CARD
+    if card.is_file():
+        shutil.copy(card, folder / CARD)
+    if not any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
+        raise UsageError(f"a served model needs a chat template, but {adapter} and its base have none", "add one there")
+
+
+def _summary(
+    wanted: Merge, base: str, family: str, apart: float, work: Path, pictures: Sequence[Any], seen: Sequence[Seen]
+) -> Merged:
+    names = [name for name, _ in pictures]
+    texts = [[text for _, text in each] for each in seen]
+    readings = tuple(Reading(*each) for each in zip(names, *texts, strict=True))
+    size = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+    return Merged(base, family, wanted.precision, apart, size, _tokens(work), readings)
+
+
+def _tokens(folder: Path) -> int:
+    """The limit for image, question and answer that the adapter was trained with; 0 where it is not known."""
+    try:
+        settings = json.loads((folder / CARD).read_text(encoding="utf-8"))["settings"]
+        return int(settings.get("max_seq_length") or 0)
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _put_in_place(work: Path, target: Path) -> None:
+    """Move what was made into the target, in the place of an earlier merged model. Who may read the summary may read
+    all of it: weights are written for their owner alone."""
+    mode = (work / SUMMARY).stat().st_mode
+    for path in target.iterdir():
+        if path != work:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in sorted(work.iterdir()):
+        path.chmod(mode)
+        path.rename(target / path.name)
+    work.rmdir()

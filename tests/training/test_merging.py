@@ -1,0 +1,158 @@
+"""A merged model is the tuned one, in a form that a server takes; anything else is refused and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+
+from hpsearch.training import merging
+from hpsearch.training.backends.hf import HfBackend
+from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.reading import load_reader, picture_of
+from hpsearch.trials.merge import SUMMARY, Merge, Merged
+from hpsearch.trials.settings import TrainSettings
+from tests.training.conftest import Door, picture
+
+Adapter = Callable[..., Path]
+
+
+@pytest.fixture
+def adapter(door: Door, tmp_path: Path) -> Adapter:
+    """Makes an adapter with random weights of a size, as one that was trained a little or a lot."""
+
+    def make(family: str = "qwen3_vl", size: float = 0.3, **changes: Any) -> Path:
+        settings = TrainSettings(model_name=str(door.bases[family]), lora_r=4, lora_alpha=4, **changes)
+        backend, torch_state = HfBackend(), torch.random.get_rng_state()
+        loaded = backend.load(FAMILIES[family], door.bases[family], settings)
+        backend.adapt(loaded, FAMILIES[family], settings)
+        torch.manual_seed(0)
+        for name, parameter in loaded.model.named_parameters():
+            if "lora_B" in name:
+                parameter.data.normal_(0.0, size) if size else parameter.data.zero_()
+        torch.random.set_rng_state(torch_state)
+        folder = tmp_path / f"adapter-{family}"
+        backend.save(loaded, folder, str(door.bases[family]))
+        (folder / "hpsearch.json").write_text(json.dumps({"settings": {"instruction": "Read.", "max_seq_length": 99}}))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[str, ...]:
+    for word in ("yak", "eel"):
+        (tmp_path / f"{word}.png").write_bytes(picture(word))
+    return str(tmp_path / "yak.png"), str(tmp_path / "eel.png")
+
+
+def merged(door: Door, folder: Path, lora: Path, pictures: tuple[str, ...], **wanted: Any) -> int:
+    """The exit code of a merge of ``lora`` into ``folder``."""
+    settings = vars(Merge(str(lora), str(folder), pictures=pictures, **wanted))
+    (door.folder / "merge").mkdir(exist_ok=True)
+    return door.run(door.job("merge", {**settings, "pictures": list(pictures)}))
+
+
+def said(door: Door) -> str:
+    return " ".join(str(line.get("message", "")) for line in door.lines)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_merged_model_reads_as_the_adapter_did(
+    door: Door, family_name: str, precision: str, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    lora, target = adapter(family_name), tmp_path / "merged"
+    assert merged(door, target, lora, pictures, precision=precision) == 0, door.lines
+    found = Merged.from_json((target / SUMMARY).read_text())
+    assert found == Merged.from_json((door.folder / "merge" / SUMMARY).read_text())
+    assert found.apart < (0.2 if precision == "bf16" else 1e-3)
+    assert (found.family, found.tokens) == (FAMILIES[family_name].name, 99)
+    assert [each.picture for each in found.readings] == list(pictures)
+    assert not list(target.glob(".*")) and not (target / "adapter_config.json").exists()
+    config = json.loads((target / "config.json").read_text())
+    assert config["dtype"] == {"bf16": "bfloat16", "fp32": "float32"}[precision]
+    tuned, whole = (load_reader(folder, precision=precision, max_new_tokens=8) for folder in (lora, target))
+    assert whole.prompt == tuned.prompt == "Read."
+    assert not isinstance(whole.loaded.model, PeftModel)
+    if precision == "fp32":
+        for name in pictures:
+            assert whole.read([picture_of(name)]) == tuned.read([picture_of(name)])
+
+
+def test_other_kinds_of_lora_are_merged_too(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    lora = adapter(use_dora=True, use_rslora=True, finetune_vision_layers=True, finetune_merger_layers=True)
+    assert merged(door, tmp_path / "merged", lora, pictures, precision="fp32") == 0, door.lines
+    assert Merged.from_json((tmp_path / "merged" / SUMMARY).read_text()).apart < 1e-3
+
+
+@pytest.mark.parametrize("how", ["the base", "twice", "a third"])
+def test_a_merge_that_is_not_the_tuned_model_is_refused(
+    how: str,
+    door: Door,
+    adapter: Adapter,
+    pictures: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong(self: Any, *_: Any, **__: Any) -> Any:
+        tuner = self.base_model
+        if how == "the base":
+            return tuner.unload()
+        factor = 2.0 if how == "twice" else 0.3
+        for layer in tuner.modules():
+            if isinstance(getattr(layer, "scaling", None), dict):
+                layer.scaling = {name: value * factor for name, value in layer.scaling.items()}
+        return tuner.merge_and_unload()
+
+    monkeypatch.setattr(PeftModel, "merge_and_unload", wrong, raising=False)
+    assert merged(door, tmp_path / "merged", adapter(), pictures) == 2
+    assert "a merged model answers as the adapter does, but this one is" in said(door)
+    assert not list((tmp_path / "merged").iterdir())
+
+
+def test_an_adapter_that_changes_nothing_is_refused(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert merged(door, tmp_path / "merged", adapter(size=0.0), pictures) == 2
+    assert "changes nothing" in said(door)
+
+
+def test_what_is_there_is_not_replaced_unless_it_is_a_merged_model_and_that_is_asked_for(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    lora, target = adapter(), tmp_path / "merged"
+    target.mkdir()
+    (target / "mine").touch()
+    for force in (False, True):
+        assert merged(door, target, lora, pictures, force=force) == 2
+        assert "but " + str(target) + " holds mine" in said(door)
+    (target / "mine").unlink()
+    assert merged(door, target, lora, pictures) == 0
+    assert merged(door, target, lora, pictures) == 2
+    assert "or replace the merged model with --force" in said(door)
+    before = (target / "model.safetensors").stat().st_mtime_ns
+    assert merged(door, target, lora, pictures, force=True) == 0
+    assert (target / "model.safetensors").stat().st_mtime_ns > before
+
+
+def test_what_cannot_be_merged_is_refused(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora, target = adapter(), tmp_path / "merged"
+    assert merged(door, target, door.bases["qwen3_vl"], pictures) == 2
+    assert "an adapter's folder has adapter_config.json" in said(door)
+    assert merged(door, target, lora, (str(tmp_path / "gone.png"),)) == 2
+    assert "gone.png: No such file" in said(door)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(merging.shutil, "disk_usage", lambda _: usage._replace(free=10**9))
+    assert merged(door, target, lora, pictures) == 2
+    assert "a merged model must fit on the disk" in said(door)
+    assert not target.exists()
