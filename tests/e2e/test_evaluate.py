@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import signal
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
-from hpsearch.assets import asset_path
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner
 from tests.evaluation.servers import Request, Server, serving
@@ -216,46 +210,3 @@ def test_a_key_goes_to_the_server_and_nowhere_else(rows: Path, tmp_path: Path, c
     assert done.returncode == 0
     assert "key-7f3" not in done.stdout + done.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"key-7f3" in path.read_bytes()]
-
-
-@pytest.fixture(scope="module")
-def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The address of a real `transformers serve` with the tiny Gemma 3, and its model's name there."""
-    for module in ("torch", "fastapi", "uvicorn", "openai"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs `transformers serve`: pip install torch fastapi uvicorn openai ({module} is missing)")
-    model, log = asset_path("asset:digits/gemma3"), tmp_path_factory.mktemp("serve") / "log.txt"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
-    command = (sys.executable, "-c", program, "serve", str(model), "--host", "127.0.0.1", "--port", str(port))
-    with (
-        log.open("w") as output,
-        subprocess.Popen([*command, "--device", "cpu"], stdout=output, stderr=output) as server,
-    ):
-        try:
-            while True:
-                assert server.poll() is None, log.read_text()
-                try:
-                    httpx.get(f"http://127.0.0.1:{port}/v1/models", timeout=60)
-                    break
-                except httpx.TransportError:
-                    threading.Event().wait(0.2)
-            yield f"http://127.0.0.1:{port}", str(model)
-        finally:
-            server.kill()
-
-
-def test_a_model_that_transformers_serves_is_evaluated(
-    transformers_serve: tuple[str, str], tmp_path: Path, command_line: CommandLine
-) -> None:
-    url, model = transformers_serve
-    data = asset_path("asset:digits/data") / "validation.parquet"
-    asked = ("evaluate", "--url", url, "--data-file", str(data), "--model-name", model, "--top-k", "4")
-    done = command_line(*asked, "--max-tokens", "8", "--instruction", "Read the number.")
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = report(tmp_path)
-    assert found["total_samples"] == 4 and all(each["prediction"] for each in found["samples"])
-    wrong = command_line(*asked[:-4], "--model-name", "other/model", "--top-k", "1", "--restart", "--retries", "0")
-    assert wrong.returncode in (2, 4), "another model than the one that is served"
