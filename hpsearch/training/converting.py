@@ -11,7 +11,7 @@ import re
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,17 +61,17 @@ def convert(job: Job) -> None:
     target = Path(wanted.output_dir)
     work = _work_folder(target)
     files, pictures = _listed(Path(wanted.input_dir), target)
-    sides = _sides(files, wanted)
     tally = Tally()
     with Writer(work, tally) as writer:
-        for number, file in enumerate(files):
-            progress.phase("cut pages", fraction=number / len(files), pages=sum(tally.pages.values()))
-            _convert_page(file, sides[file], pictures, wanted, writer)
+        pages = _pages(files, pictures, wanted, writer)
+        held_out = _held_out(pages, wanted)
+        for number, (file, picture) in enumerate(pages.items()):
+            progress.phase("cut pages", fraction=number / len(pages), pages=sum(tally.pages.values()))
+            _convert_page(file, picture, VALIDATION if file in held_out else TRAIN, wanted, writer)
     if not tally.rows:
         raise UsageError(_nothing(tally, wanted), "see docs/data.md for what a page must have")
     progress.phase("write the dataset")
-    save_dataset(work / DATASET, {side: work / METADATA / f"{side}.jsonl" for side in tally.rows}, wanted, work)
-    shutil.rmtree(work / "cache", ignore_errors=True)
+    save_dataset(work / DATASET, {side: work / METADATA / f"{side}.jsonl" for side in tally.rows}, wanted)
     counts: dict[str, Any] = {
         name: dict(each) if isinstance(each, Counter) else each for name, each in vars(tally).items()
     }
@@ -131,15 +131,39 @@ def _listed(source: Path, target: Path) -> tuple[list[Path], Pictures]:
     return pages, Pictures(files)
 
 
-def _sides(files: Sequence[Path], wanted: Conversion) -> dict[Path, str]:
-    """Each page's side: all its pieces are on one."""
-    drawn = list(files)
-    random.Random(wanted.seed).shuffle(drawn)
-    count = round(wanted.val_ratio * len(files))
+def _pages(files: Sequence[Path], pictures: Pictures, wanted: Conversion, writer: Writer) -> dict[Path, Path]:
+    """The picture of each file that is a page. Of two with one picture the first is taken: else the same page might be
+    on both sides."""
+    found: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for file in files:
+        try:
+            page = read_page(file)
+            if page is None:
+                writer.tally.files["other"] += 1
+                continue
+            picture = pictures.of(page, file)
+            if taken.setdefault(picture, file) != file:
+                raise Unreadable("its picture is transcribed in another file", _document(taken[picture], wanted))
+        except (Unreadable, OSError) as error:
+            writer.refuse(_document(file, wanted), *_reason(error))
+        else:
+            found[file] = picture
+    return found
+
+
+def _held_out(pages: Iterable[Path], wanted: Conversion) -> set[Path]:
+    """Those whose pieces are for validation."""
+    drawn = list(pages)
+    count = round(wanted.val_ratio * len(drawn))
     if wanted.val_ratio > 0:
-        count = min(max(count, 1), len(files) - 1)
-    held_out = set(drawn[:count])
-    return {file: VALIDATION if file in held_out else TRAIN for file in files}
+        count = max(0, min(max(count, 1), len(drawn) - 1))
+    random.Random(wanted.seed).shuffle(drawn)
+    return set(drawn[:count])
+
+
+def _document(file: Path, wanted: Conversion) -> str:
+    return str(file.relative_to(wanted.input_dir).with_suffix(""))
 
 
 class Writer:
@@ -204,14 +228,13 @@ class Writer:
         self._files[name].write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _convert_page(file: Path, side: str, pictures: Pictures, wanted: Conversion, writer: Writer) -> None:
-    document = str(file.relative_to(wanted.input_dir).with_suffix(""))
+def _convert_page(file: Path, path: Path, side: str, wanted: Conversion, writer: Writer) -> None:
+    document = _document(file, wanted)
     try:
         page = read_page(file)
         if page is None:
-            writer.tally.files["other"] += 1
             return
-        page, picture = _opened(page, pictures.of(page, file))
+        page, picture = _opened(page, path)
     except (Unreadable, OSError, ValueError, SyntaxError) as error:  # Pillow raises these for a broken picture
         writer.refuse(document, *_reason(error))
         return

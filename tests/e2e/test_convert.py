@@ -70,6 +70,8 @@ def test_finevision_rows_and_a_longest_edge(tmp_path: Path, command_line: Comman
     words = ("--no-lines", "--include_full_pages", "--output_format=finevision", "--max_image_edge", "200")
     assert command_line(*CONVERT, *words, "--instruction", "Read it.").returncode == 0
     (row,) = load_from_disk(str(tmp_path / "letters/hf_dataset_chandra"))["train"]
+    state = json.loads((tmp_path / "letters/hf_dataset_chandra/train/state.json").read_text())
+    assert len(state["_fingerprint"]) == 16, "of the rows: what the library has cached of others is not taken for them"
     (picture,), (turn,) = row["images"], row["texts"]
     assert picture.size == (200, 150) and turn["user"] == "Read it."
     assert turn["assistant"].count("\n") == 4, "two regions of two lines, an empty line between"
@@ -125,6 +127,19 @@ def test_what_is_wrong_is_said_and_nothing_is_written(
     assert refused.returncode == 2
     assert message in refused.stderr
     assert not (tmp_path / "letters/hf_dataset_chandra").exists()
+
+
+def test_a_page_in_both_formats_is_taken_once(tmp_path: Path, command_line: CommandLine) -> None:
+    pages = write_pages(tmp_path / "scans", 6, lines=2, size=(400, 300))
+    (tmp_path / "scans/alto").mkdir()
+    for number, page in enumerate(pages):
+        (tmp_path / f"scans/alto/{number:04}.xml").write_text(alto(page, f"{number:04}.png"))
+    (tmp_path / "scans/mets.xml").write_text("<mets/>")
+    done = command_line(*CONVERT, "--val-ratio", "0.3")
+    assert "refused: 6 x its picture is transcribed in another file" in done.stdout, done.stdout + done.stderr
+    sides = [{row["document"][-4:] for row in rows(tmp_path, side)} for side in ("train", "validation")]
+    assert len(sides[0] | sides[1]) == 6 and not sides[0] & sides[1]
+    assert len(sides[1]) == 2, "of the pages, not of the files"
 
 
 def test_names_of_pieces_need_be_neither_files_nor_different(tmp_path: Path, command_line: CommandLine) -> None:

@@ -1,42 +1,70 @@
-"""Writing rows as a Hugging Face dataset that `load_from_disk` opens."""
+"""Writing rows as a Hugging Face dataset that `load_from_disk` opens.
+
+The library's own way writes everything twice and maps it into memory in between, which grows with the data. So the
+files that it reads are written here, one batch after the other.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hpsearch.trials.conversion import FINEVISION, Conversion
 
 MORE = ("document", "kind", "id", "copy")  # columns beside picture and text
+ROWS = "data-00000-of-00001.arrow"
 
 
-def save_dataset(folder: Path, splits: Mapping[str, Path], wanted: Conversion, scratch: Path) -> None:
+def save_dataset(folder: Path, splits: Mapping[str, Path], wanted: Conversion) -> None:
     """Save the rows that files of metadata name, by split: so many of them in memory as ``wanted`` has in a batch.
     Picture files go into the dataset, which needs nothing beside it."""
-    from datasets import Dataset, DatasetDict, disable_progress_bars
+    from datasets import DatasetInfo
 
-    disable_progress_bars()
-    made = {}
+    features = _features(wanted)
     for split, path in splits.items():
-        made[split] = Dataset.from_generator(
-            _rows,
-            features=_features(wanted),
-            cache_dir=str(scratch / "cache"),
-            gen_kwargs={"path": str(path), "wanted": wanted},
-            fingerprint=split,
-            writer_batch_size=wanted.batch_size,
+        place = folder / split
+        place.mkdir(parents=True)
+        digest = hashlib.sha256()
+        _write_rows(place / ROWS, features.arrow_schema, _rows(path, wanted, digest), wanted.batch_size)
+        DatasetInfo(features=features).write_to_directory(str(place))
+        (place / "state.json").write_text(
+            json.dumps(_state(split, digest.hexdigest()[:16]), indent=2), encoding="utf-8"
         )
-    DatasetDict(made).save_to_disk(str(folder))
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}), encoding="utf-8")
 
 
-def _rows(path: str, wanted: Conversion) -> Iterator[dict[str, Any]]:
-    with Path(path).open(encoding="utf-8") as lines:
+def _write_rows(path: Path, schema: Any, rows: Iterator[dict[str, Any]], at_once: int) -> None:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        while batch := list(islice(rows, at_once)):
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+
+
+def _state(split: str, fingerprint: str) -> dict[str, Any]:
+    """What the library writes of a dataset that nothing was done to. By its fingerprint it knows what it has cached."""
+    return {
+        "_data_files": [{"filename": ROWS}],
+        "_fingerprint": fingerprint,
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": split,
+    }
+
+
+def _rows(path: Path, wanted: Conversion, digest: hashlib._Hash) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            file = Path(path).parent / row["image_path"]
+            file = path.parent / row["image_path"]
             picture = {"bytes": file.read_bytes(), "path": file.name}
+            digest.update(line.encode() + picture["bytes"])
             more = {name: row[name] for name in MORE}
             if wanted.output_format == FINEVISION:
                 turn = {"user": wanted.instruction, "assistant": row["ocr_text"]}
