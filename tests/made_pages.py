@@ -1,7 +1,13 @@
-"""Pages of known ink at known places, and what PAGE and ALTO say of them."""
+"""Pages of known ink at known places, and what PAGE and ALTO say of them.
+
+`python -m tests.made_pages FOLDER PAGES LINES` writes some of handwritten numbers.
+"""
 
 from __future__ import annotations
 
+import io
+import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +15,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from hpsearch.assets import asset_path
+from hpsearch.ocr.samples import Sample, read_splits
 
 PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/"
 PAGE_VERSIONS = ("2009-03-16", "2010-03-19", "2013-07-15", "2016-07-15", "2017-07-15", "2018-07-15", "2019-07-15")
@@ -172,3 +181,28 @@ def write_page(folder: Path, number: int, page: MadePage) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     page.picture.save(folder / f"{number:04}.png")
     (folder / f"{number:04}.xml").write_text(page_xml(page, f"{number:04}.png"), encoding="utf-8")
+
+
+def write_digits(folder: Path, pages: int, lines: int) -> None:
+    """Pages of handwritten numbers, the demo's, as PNG with PAGE-XML in a folder."""
+    samples = read_splits(asset_path("asset:digits/data") / "train.parquet")["train"]
+    random.Random(0).shuffle(samples)
+    for number in range(pages):
+        write_page(folder, number, _digits(samples[lines * number : lines * (number + 1)]))
+
+
+def _digits(samples: Sequence[Sample]) -> MadePage:
+    picture = Image.new("RGB", (140, 20 + 30 * len(samples)), "white")
+    lines = []
+    for number, sample in enumerate(samples):
+        digits, left, top = Image.open(io.BytesIO(sample.read())).convert("RGB"), 20, 12 + 30 * number
+        picture.paste(digits, (left, top))
+        right, bottom = left + digits.width - 1, top + digits.height - 1
+        outline = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        lines.append(MadeLine(f"l{number}", sample.text, outline, [(left, bottom), (right, bottom)]))
+    corners = [(0, 0), (picture.width - 1, 0), (picture.width - 1, picture.height - 1), (0, picture.height - 1)]
+    return MadePage(picture, (MadeRegion("r", corners, tuple(lines)),))
+
+
+if __name__ == "__main__":
+    write_digits(Path(sys.argv[1]), pages=int(sys.argv[2]), lines=int(sys.argv[3]))

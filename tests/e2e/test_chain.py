@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
-import random
 import socket
 import subprocess
 import sys
@@ -17,12 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
-from hpsearch.assets import asset_path
-from hpsearch.ocr.samples import Sample, read_splits
 from tests.conftest import CommandLine
-from tests.made_pages import MadeLine, MadePage, MadeRegion, write_page
+from tests.made_pages import write_digits
 
 MISSING = [name for name in ("torch", "fastapi", "uvicorn", "openai") if importlib.util.find_spec(name) is None]
 pytestmark = [
@@ -66,29 +61,11 @@ def served(model: Path, log: Path) -> Iterator[str]:
             server.kill()
 
 
-def scanned(samples: list[Sample]) -> MadePage:
-    """A page with a line of handwritten digits for each row, and what they say."""
-    picture = Image.new("RGB", (140, 20 + 30 * len(samples)), "white")
-    lines = []
-    for number, sample in enumerate(samples):
-        digits, left, top = Image.open(io.BytesIO(sample.read())).convert("RGB"), 20, 12 + 30 * number
-        picture.paste(digits, (left, top))
-        right, bottom = left + digits.width - 1, top + digits.height - 1
-        outline = [(left, top), (right, top), (right, bottom), (left, bottom)]
-        lines.append(MadeLine(f"l{number}", sample.text, outline, [(left, bottom), (right, bottom)]))
-    corners = [(0, 0), (picture.width - 1, 0), (picture.width - 1, picture.height - 1), (0, picture.height - 1)]
-    return MadePage(picture, (MadeRegion("r", corners, tuple(lines)),))
-
-
 @pytest.fixture
-def scans(tmp_path: Path) -> Iterator[None]:
+def scans(tmp_path: Path) -> None:
     """Forty pages of six numbers each, in a folder of the user's."""
-    samples = read_splits(asset_path("asset:digits/data") / "train.parquet")["train"]
-    random.Random(0).shuffle(samples)
-    for number in range(40):
-        write_page(tmp_path / "scans", number, scanned(samples[6 * number : 6 * number + 6]))
+    write_digits(tmp_path / "scans", pages=40, lines=6)
     (tmp_path / "study.json").write_text(json.dumps(STUDY))
-    yield
 
 
 def test_from_scans_to_a_served_model(scans: None, tmp_path: Path, command_line: CommandLine) -> None:
