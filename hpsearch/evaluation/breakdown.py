@@ -84,7 +84,7 @@ def script_of(character: str) -> str:
     if category[0] in "PS":
         return "punctuation and symbols"
     if category == "Nd" and first.isascii():
-        return "digits"
+        return "numbers"
     word = unicodedata.name(first, "OTHER").split()[0].partition("-")[0]
     return _NAMED.get(word, word.capitalize())
 

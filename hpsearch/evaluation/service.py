@@ -136,6 +136,7 @@ class _Work:
                 self._take(number, came, before)
         finally:
             self._stopped.set()
+            self._take_what_came()
 
     def write(self) -> dict[str, Any]:
         """Write what there is; what was written."""
@@ -147,6 +148,16 @@ class _Work:
         )
         write_json(self._wanted.output_file, report)
         return report
+
+    def _take_what_came(self) -> None:
+        """Take the answers that came while it ended."""
+        while True:
+            try:
+                number, came, before = self._came.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(came, Answer):
+                self._take(number, came, before)
 
     def _ask(self, endpoint: Endpoint) -> None:
         while not self._stopped.is_set():

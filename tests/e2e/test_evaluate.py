@@ -169,11 +169,12 @@ def test_a_server_that_goes_away_ends_it_and_nothing_is_lost(
         assert gone.returncode == 4
         assert "the server answers no more: 6 rows in a row have no answer" in gone.stderr
         assert "run the same command again: what it has answered is kept" in gone.stderr
-        assert report(tmp_path)["total_samples"] == 4
+        answered = report(tmp_path)["total_samples"]
+        assert 3 <= answered <= 4, "one answer may have been under way"
         for _ in range(20):
             left.release()
         assert command_line(*words(server)).returncode == 0
-        assert sorted(server.asked.values())[:4] == [1] * 4 and max(server.asked.values()) == 2
+        assert sorted(server.asked.values())[:answered] == [1] * answered and max(server.asked.values()) == 2
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_errors_count_for_the_labels_script_and_what_is_too_much_for_its_own() -
     found = {each.name: each for each in by_script([("a\u0995", "b\u0995"), ("\u6f22 1", "\u6f22 1x")], "nfc")}
     assert found["Latin"] == Group("Latin", 2, 1, 2)
     assert found["Bengali"] == Group("Bengali", 1, 1, 0)
-    assert (found["Han"].characters, found["digits"].characters, found["white space"].errors) == (1, 1, 0)
+    assert (found["Han"].characters, found["numbers"].characters, found["white space"].errors) == (1, 1, 0)
     assert found["Latin"].rate == 2.0
 
 
@@ -35,7 +35,7 @@ def test_errors_count_for_the_labels_script_and_what_is_too_much_for_its_own() -
         ("\u09e8", "Bengali"),
         ("\u6f22", "Han"),
         ("\u3042", "Hiragana"),
-        ("7", "digits"),
+        ("7", "numbers"),
         ("\uff0c", "punctuation and symbols"),
         ("\u0301", "combining marks"),
         ("\u3000", "white space"),
