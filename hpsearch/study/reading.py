@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpsearch.study.errands import errand, usable_trainer
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.preparing import failure, passing_folder, run_job
-from hpsearch.study.trainer import Trainer, named_python
 from hpsearch.study.view import Happening, View
 from hpsearch.trials.causes import Cause
-from hpsearch.trials.environment import build_environment
 from hpsearch.trials.executors import EXECUTORS
-from hpsearch.trials.job import Job
 from hpsearch.trials.names import TEXTS_FILE
 from hpsearch.trials.slots import without_gpus
 
@@ -41,8 +38,7 @@ def read_pictures(
         UsageError: the model, a picture or the Python cannot be used.
         JobFailed: reading failed for another reason.
     """
-    trainer = Trainer(named_python(trainer_python, os.environ))
-    trainer.require()
+    trainer = usable_trainer(trainer_python)
     runner = EXECUTORS[executor](without_gpus(1))
     try:
         with passing_folder() as folder, Interruption() as interruption:
@@ -53,7 +49,8 @@ def read_pictures(
                 texts.pass_on()
                 view(happening)
 
-            job = _job(images, model, options, str(folder), trainer)
+            settings = {"images": [str(image.absolute()) for image in images], "model": model, **options}
+            job = errand("ocr", settings, folder, trainer)
             outcome = run_job(job, runner, interruption, seen)
             texts.pass_on()
             if interruption.requested:
@@ -63,18 +60,6 @@ def read_pictures(
             return 0
     finally:
         runner.close()
-
-
-def _job(images: Sequence[Path], model: str, options: Mapping[str, Any], folder: str, trainer: Trainer) -> Job:
-    return Job(
-        id="ocr",
-        kind="ocr",
-        study="ocr",
-        command=trainer.command,
-        output_dir=folder,
-        settings={"images": [str(image.absolute()) for image in images], "model": model, **options},
-        environment=build_environment(dict(os.environ), (), kind="ocr")[0],
-    )
 
 
 class _Texts:

@@ -1,0 +1,58 @@
+"""Jobs that belong to no study: reading pictures, converting pages, merging an adapter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpsearch.study.interruption import Interruption
+from hpsearch.study.preflight import look
+from hpsearch.study.preparing import passing_folder
+from hpsearch.study.trainer import Trainer, named_python
+from hpsearch.study.view import View
+from hpsearch.trials.environment import build_environment
+from hpsearch.trials.job import Job
+
+
+def run_errand(
+    kind: str, settings: Mapping[str, Any], file: str, view: View, trainer_python: str | None, executor: str = "local"
+) -> str | int:
+    """Run such a job, by another Python if one is named.
+
+    Returns:
+        What it left in ``file`` of its folder, or the exit code of an interruption.
+
+    Raises:
+        UsageError: it refused what it was given, or the Python cannot be used.
+        JobFailed: it failed for another reason.
+    """
+    trainer = usable_trainer(trainer_python)
+    with passing_folder() as folder, Interruption() as interruption:
+        found = look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
+        return interruption.exit_code if found is None else found
+
+
+def usable_trainer(trainer_python: str | None) -> Trainer:
+    """The Python that does it.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    trainer = Trainer(named_python(trainer_python, os.environ))
+    trainer.require()
+    return trainer
+
+
+def errand(kind: str, settings: Mapping[str, Any], folder: Path, trainer: Trainer) -> Job:
+    """The job, which writes into ``folder``."""
+    return Job(
+        id=kind,
+        kind=kind,
+        study=kind,
+        command=trainer.command,
+        output_dir=str(folder),
+        settings=dict(settings),
+        environment=build_environment(dict(os.environ), (), kind=kind)[0],
+    )
