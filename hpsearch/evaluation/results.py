@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,16 @@ class Row:
     error: str = ""
     scores: Score | None = None
 
+    def picture(self, beside: Path) -> str:
+        """The path of its picture from the folder ``beside``; of one in the data itself, where it stands there."""
+        if not isinstance(self.sample.image, Path):
+            return self.sample.id
+        return os.path.relpath(self.sample.image.absolute(), beside.absolute())
+
     @property
-    def picture(self) -> str:
-        """Its picture's path; of one that is in the data itself, where it stands there."""
-        return str(self.sample.image) if isinstance(self.sample.image, Path) else self.sample.id
+    def document(self) -> str:
+        """What it is a part of: itself, where nothing is said."""
+        return self.sample.document or self.sample.id
 
     def compare(self, normalization: str) -> Score:
         """Score the answer.
@@ -38,26 +46,23 @@ class Row:
         return self.scores
 
 
-def results(rows: Sequence[Row], model: str, normalization: str, timestamp: str) -> dict[str, Any]:
-    """The report. Overall figures are of the rows that were answered; how many were not stands beside them."""
+def results(rows: Sequence[Row], model: str, normalization: str, beside: Path) -> dict[str, Any]:
+    """The report, for a file in the folder ``beside``. Overall figures are of the rows that were answered; how many
+    were not stands beside them."""
     scored = [(row, row.scores) for row in rows if row.scores is not None]
     failed = [row for row in rows if row.error]
-    whole = (
-        overall([one for _, one in scored], [row.sample.document or row.picture for row, _ in scored])
-        if scored
-        else None
-    )
+    whole = overall([one for _, one in scored], [row.document for row, _ in scored]) if scored else None
     return {
         **figures_of(whole),
         "total_samples": len(scored),
         "failed_samples": len(failed),
         "open_samples": len(rows) - len(scored) - len(failed),
-        "timestamp": timestamp,
+        "timestamp": datetime.now().astimezone().isoformat(timespec="seconds"),
         "model_name": model,
         "normalization": normalization,
         "empty_predictions": sum(not row.answer.text.strip() for row, _ in scored if row.answer),
         "cut_off_predictions": sum(row.answer.cut_off for row, _ in scored if row.answer),
-        "samples": [_sample(row) for row in rows if row.answer or row.error],
+        "samples": [_sample(row, beside) for row in rows if row.answer or row.error],
     }
 
 
@@ -77,8 +82,8 @@ def _ends(interval: Interval) -> list[float]:
     return [round(interval.low, 6), round(interval.high, 6)]
 
 
-def _sample(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {"image_path": row.picture, "label": row.sample.text}
+def _sample(row: Row, beside: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {"image_path": row.picture(beside), "label": row.sample.text}
     if row.answer is None or row.scores is None:
         return {**found, "prediction": "", "error": row.error}
     return {

@@ -7,7 +7,6 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +139,9 @@ class _Work:
 
     def write(self) -> dict[str, Any]:
         """Write what there is; what was written."""
-        report = results(
-            self._rows,
-            self._wanted.question.model,
-            self._wanted.normalization,
-            datetime.now().astimezone().isoformat(timespec="seconds"),
-        )
-        write_json(self._wanted.output_file, report)
+        file = self._wanted.output_file
+        report = results(self._rows, self._wanted.question.model, self._wanted.normalization, file.parent)
+        write_json(file, report)
         return report
 
     def _take_what_came(self) -> None:

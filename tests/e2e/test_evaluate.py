@@ -74,7 +74,7 @@ def test_what_is_written_has_the_keys_that_scripts_know(rows: Path, tmp_path: Pa
     assert found["timestamp"].startswith("20")
     assert [each["label"] for each in found["samples"]] == [f"text number {number}" for number in range(ROWS)]
     sample = found["samples"][5]
-    assert sample["image_path"].endswith("data/5.png") and sample["prediction"] == "text nunber 5"
+    assert (sample["image_path"], sample["prediction"]) == ("../data/5.png", "text nunber 5")
     assert (sample["cer_score"], sample["f1_score"]) == (
         pytest.approx(1 / 13, abs=1e-6),
         pytest.approx(24 / 26, abs=1e-6),
@@ -165,16 +165,15 @@ def test_a_server_that_goes_away_ends_it_and_nothing_is_lost(
 ) -> None:
     left = threading.Semaphore(4)
     with serving(lambda request: right(request) if left.acquire(blocking=False) else request.send(b"", 500)) as server:
-        gone = command_line(*words(server, "--workers", "2", "--retries", "0"))
+        gone = command_line(*words(server, "--workers", "1", "--retries", "0"))
         assert gone.returncode == 4
-        assert "the server answers no more: 6 rows in a row have no answer" in gone.stderr
+        assert "the server answers no more: 3 rows in a row have no answer" in gone.stderr
         assert "run the same command again: what it has answered is kept" in gone.stderr
-        answered = report(tmp_path)["total_samples"]
-        assert 3 <= answered <= 4, "one answer may have been under way"
+        assert (report(tmp_path)["total_samples"], report(tmp_path)["failed_samples"]) == (4, 3)
         for _ in range(20):
             left.release()
         assert command_line(*words(server)).returncode == 0
-        assert sorted(server.asked.values())[:answered] == [1] * answered and max(server.asked.values()) == 2
+        assert sorted(server.asked.values())[:4] == [1] * 4 and max(server.asked.values()) == 2
 
 
 @pytest.mark.parametrize(
