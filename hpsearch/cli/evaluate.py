@@ -26,7 +26,7 @@ class _Count(click.ParamType[int | None]):
         """A count, or None or all for no limit."""
         if value is None or str(value).lower() in ("none", "all"):
             return None
-        if not str(value).isdigit() or int(value) < 1:
+        if not str(value).isdecimal() or int(value) < 1:
             self.fail(f"{value!r} is neither a number from 1 nor None", param, ctx)
         return int(value)
 

@@ -38,7 +38,7 @@ def score(source: Path, target: Path, normalization: str, page: Path | None) -> 
     from hpsearch.evaluation.scoring import score_file
 
     page = page or target.with_suffix(".html")
-    if target.resolve() in (source.resolve(), page.resolve()):
+    if len({each.resolve() for each in (source, target, page)}) < 3:
         raise click.UsageError("--input, --output and --page are different files: the predictions are kept as they are")
     scored = score_file(source, target, page, normalization)
     console().print(_table(scored.all, normalization))

@@ -64,10 +64,14 @@ def split_rows(wanted: Wanted) -> Split:
         UsageError: the rows cannot be read, are already split, are of one document, or files are there already.
     """
     samples = _samples(wanted)
-    usable = [each for each in samples if not each.fault and each.text.strip()]
+    usable = [each for each in samples if not each.fault and each.text.strip() and _is_text(each.text)]
     names = [_document(each) for each in usable]
     held = _drawn(names, wanted)
     files = [wanted.target / name for name in (NON_TEST, TEST)]
+    if any(path.exists() and path.samefile(wanted.source) for path in files):
+        raise UsageError(
+            "split does not replace what it splits, but the input is one of its files", "name another folder"
+        )
     there = [str(path) for path in files if path.exists()]
     if there and not wanted.force:
         raise UsageError(
@@ -94,11 +98,16 @@ def _samples(wanted: Wanted) -> list[Sample]:
     return [each for rows in splits.values() for each in rows]
 
 
+def _is_text(text: str) -> bool:
+    """Whether it can be written: half a surrogate pair is no character."""
+    return text.encode("utf-8", "replace").decode("utf-8") == text
+
+
 def _document(sample: Sample) -> str:
     if sample.document is not None:
         return f"document {sample.document}"
     if isinstance(sample.image, Path):
-        return f"picture {sample.image}"
+        return f"picture {sample.image.resolve()}"
     return f"picture {hashlib.sha256(sample.read()).hexdigest()}"
 
 
@@ -128,8 +137,7 @@ def _drawn(names: Sequence[str], wanted: Wanted) -> set[str]:
 def _row(sample: Sample, target: Path) -> dict[str, str]:
     """A row whose picture's path leads from the file that it is written to, as the original did from its own."""
     if isinstance(sample.image, Path):
-        path = sample.image
-        shown = os.path.relpath(path.absolute(), target.absolute())
+        shown = os.path.relpath(sample.image.resolve(), target.resolve())
     else:
         shown = _saved(sample.read(), target)
     found = {"image_path": shown, "ocr_text": sample.text}

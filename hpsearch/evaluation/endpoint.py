@@ -55,7 +55,7 @@ class Endpoint:
 
         self.url = completions_url(url)
         self._question, self._retries, self._timeout_s = question, retries, timeout_s
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {"Authorization": f"Bearer {_sound(key)}"} if key and key.strip() else {}
         self._client = httpx.Client(timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)), headers=headers)
 
     def __enter__(self) -> Endpoint:
@@ -108,6 +108,11 @@ class Endpoint:
             return UsageError(
                 f"the server refuses to be asked ({code}): {said}", "give its key as OPENAI_API_KEY in the environment"
             )
+        if 300 <= code < 400:
+            return UsageError(
+                f"{self.url} is elsewhere ({code}): {response.headers.get('location', said)[:SHOWN]}",
+                "name that address with --vllm-url",
+            )
         if code in (404, 405):
             return UsageError(
                 f"{self.url} does not answer for the model {self._question.model!r} ({code}): {said}",
@@ -124,9 +129,14 @@ def completions_url(url: str) -> str:
     Raises:
         UsageError: it is no address, or has a password in it.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"a server's address is http://HOST:PORT/v1, but is {url!r}", "mend --vllm-url")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port, or of brackets
+        sound = False
+    if not sound:
+        shown = url.rpartition("@")[2]  # what stands before it may be a password
+        raise UsageError(f"a server's address is http://HOST:PORT/v1, but is {shown!r}", "mend --vllm-url")
     if parts.password is not None:
         raise UsageError(
             "a server's key goes into the environment, but the address has a password", "set OPENAI_API_KEY"
@@ -135,6 +145,17 @@ def completions_url(url: str) -> str:
     if not path.endswith(COMPLETIONS):
         path = (path or "/v1") + COMPLETIONS
     return parts._replace(path=path, fragment="").geturl()
+
+
+def _sound(key: str) -> str:
+    """A key as it can be sent. The message does not show it.
+
+    Raises:
+        UsageError: it has characters that no header has.
+    """
+    if not key.strip().isascii() or not key.strip().isprintable():
+        raise UsageError("a key is printable ASCII, but this one has other characters", "mend OPENAI_API_KEY")
+    return key.strip()
 
 
 def data_url(picture: bytes) -> str:
@@ -192,13 +213,14 @@ def _answer(text: str) -> Answer:
     try:
         choice = json.loads(text)["choices"][0]
         content = choice["message"]["content"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise NoAnswer(f"the answer is no chat completion: {' '.join(text.split())[:SHOWN]!r}") from error
     if isinstance(content, list):  # parts, as some servers have them
-        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     if not isinstance(content, (str, type(None))):
         raise NoAnswer(f"the answer's content is no text: {content!r:.60}")
-    return Answer(content or "", choice.get("finish_reason") == "length")
+    text = (content or "").encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no character
+    return Answer(text, choice.get("finish_reason") == "length")
 
 
 def _retry_after(response: Any) -> float | None:

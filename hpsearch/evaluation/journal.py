@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,14 @@ class Journal:
                 "name another --output-file, or begin anew with --restart",
             )
         for line in lines[1:]:
-            self._known[line["picture"]] = Answer(line["prediction"], line["cut_off"])
+            if isinstance(line.get("picture"), str) and isinstance(line.get("prediction"), str):
+                self._known[line["picture"]] = Answer(line["prediction"], bool(line.get("cut_off")))
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines or [{"asked": asked}])
-        path.write_text(whole, encoding="utf-8")  # without a last line that was broken off
         self._file = path.open("a", encoding="utf-8")
+        if not lines:
+            self._line({"asked": asked})
+        elif not path.read_bytes().endswith(b"\n"):
+            self._file.write("\n")  # behind a last line that was broken off
 
     def get(self, picture: str) -> Answer | None:
         """The answer for a picture, if there is one."""
@@ -49,8 +53,11 @@ class Journal:
         line = {"picture": picture, "prediction": answer.text, "cut_off": answer.cut_off}
         with self._lock:
             self._known[picture] = answer
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            self._file.flush()
+            self._line(line)
+
+    def _line(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
@@ -58,13 +65,10 @@ class Journal:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a journal; the last one may have been broken off."""
-    if not path.is_file():
-        return []
+    """The lines of a journal that can be read: the last one may have been broken off, others damaged."""
     found = []
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
+    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
+        with suppress(ValueError, RecursionError):
+            value = json.loads(line)
+            found += [value] if isinstance(value, dict) else []
     return found

@@ -42,7 +42,7 @@ def read_evaluation(path: Path) -> Evaluation:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "name the output of an evaluation") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON: {error}", "name the output of an evaluation") from error
     rows = found.get("samples") if isinstance(found, dict) else None
     if not isinstance(rows, list):
@@ -63,5 +63,6 @@ def _sample(row: Any, where: str) -> Recorded | None:
     if row.get("error"):
         return None
     picture = str(row.get("image_path", where))
+    label, prediction = (row[key].encode("utf-8", "replace").decode("utf-8") for key in ("label", "prediction"))
     figures = {key: value for key, value in row.items() if key.endswith("_score")}
-    return Recorded(picture, row["label"], row["prediction"], str(row.get("document") or picture), figures)
+    return Recorded(picture, label, prediction, str(row.get("document") or picture), figures)

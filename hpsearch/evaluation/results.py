@@ -27,7 +27,7 @@ class Row:
         """The path of its picture from the folder ``beside``; of one in the data itself, where it stands there."""
         if not isinstance(self.sample.image, Path):
             return self.sample.id
-        return os.path.relpath(self.sample.image.absolute(), beside.absolute())
+        return os.path.relpath(self.sample.image.resolve(), beside.resolve())
 
     @property
     def document(self) -> str:

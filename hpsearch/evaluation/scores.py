@@ -43,6 +43,9 @@ class Overall:
     perfect: int
 
 
+Share = Callable[[Sequence[Score]], tuple[float, float]]  # what stands above, and below
+
+
 def score(reference: str, prediction: str, normalization: str) -> Score:
     """Compare two texts after a normalisation of metrics.NORMALIZATIONS."""
     return Score(
@@ -68,7 +71,7 @@ def overall(scores: Sequence[Score], documents: Sequence[str]) -> Overall:
     return Overall(
         cer=_interval(parts, lambda some: (total(each.characters for each in some).errors, _units(some, "characters"))),
         wer=_interval(parts, lambda some: (total(each.words for each in some).errors, _units(some, "words"))),
-        f1=_interval(parts, _f1),
+        f1=_interval(parts, _f1, empty=1.0),
         f1_macro=_interval(parts, lambda some: (sum(each.overlap.f1 for each in some), len(some))),
         perfect=sum(not each.characters.errors for each in scores),
     )
@@ -83,18 +86,20 @@ def _f1(scores: Sequence[Score]) -> tuple[float, float]:
     return 2 * both.shared, both.predicted + both.length
 
 
-def _interval(parts: Sequence[Sequence[Score]], share: Callable[[Sequence[Score]], tuple[float, float]]) -> Interval:
-    """A share of sums over the parts, and its percentiles where parts are drawn again with replacement."""
+def _interval(parts: Sequence[Sequence[Score]], share: Share, empty: float | None = None) -> Interval:
+    """A share of sums over the parts, and its percentiles where parts are drawn again with replacement; ``empty``: the
+    share where there is nothing, None: as if there were one."""
     import numpy as np
 
     sums = np.array([share(part) for part in parts], dtype=float)
     chance = np.random.default_rng(0)
     drawn = np.empty(DRAWS)
     for draw in range(DRAWS):
-        drawn[draw] = _quotient(*sums[chance.integers(len(sums), size=len(sums))].sum(axis=0))
+        drawn[draw] = _quotient(sums[chance.integers(len(sums), size=len(sums))].sum(axis=0), empty)
     low, high = np.quantile(drawn, (LOW, HIGH))
-    return Interval(_quotient(*sums.sum(axis=0)), float(low), float(high))
+    return Interval(_quotient(sums.sum(axis=0), empty), float(low), float(high))
 
 
-def _quotient(above: float, below: float) -> float:
-    return float(above / max(below, 1.0))
+def _quotient(sums: Sequence[float], empty: float | None) -> float:
+    above, below = sums
+    return empty if empty is not None and not below else float(above / max(below, 1.0))

@@ -74,6 +74,8 @@ def evaluate(wanted: Wanted, key: str | None = None, show: Shown = lambda _: Non
             command goes on with the rest.
     """
     samples = _samples(wanted)
+    if wanted.output_file.exists() and wanted.output_file.samefile(wanted.data_file):
+        raise UsageError("an evaluation does not replace its data, but both files are the same", "mend --output-file")
     with Endpoint(wanted.url, wanted.question, key, wanted.timeout_s, wanted.retries) as endpoint:
         journal = Journal(_answers(wanted), wanted.question)
         work = _Work(samples, wanted, journal, show)
@@ -168,17 +170,20 @@ class _Work:
         try:
             if sample.fault:
                 return NoAnswer(sample.fault, lasting=True), False
-            picture = sample.read()
+            try:
+                picture = sample.read()
+            except (OSError, ValueError) as error:
+                return NoAnswer(f"its picture cannot be read: {error}", lasting=True), False
             digest = hashlib.sha256(picture).hexdigest()
             known = self._journal.get(digest)
             if known is not None:
                 return known, True
             answer = endpoint.read(picture)
+            self._journal.add(digest, answer)
         except (NoAnswer, HpsearchError) as error:
             return error, False
-        except (OSError, ValueError) as error:
-            return NoAnswer(f"its picture cannot be read: {error}", lasting=True), False
-        self._journal.add(digest, answer)
+        except Exception as error:  # noqa: BLE001 - a row that nobody waits for any more would be waited for for ever
+            return NoAnswer(f"{type(error).__name__}: {error}", lasting=True), False
         return answer, False
 
     def _take(self, number: int, came: Answer | HpsearchError | NoAnswer, before: bool) -> None:

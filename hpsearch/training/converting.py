@@ -6,6 +6,7 @@ One page is in memory at a time. Everything is made in a folder beside the old r
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shutil
@@ -31,7 +32,7 @@ from hpsearch.trials.job import Job
 
 TRAIN, VALIDATION = "train", "validation"
 WORK = ".converting"  # below the output folder, while it is not whole
-NAME_CHARACTERS = 80  # of a piece's name, in its picture's
+NAME_BYTES = 120  # of a piece's name, in its picture's: a file's may have 255
 FAST = (
     3  # of zlib's nine levels: pictures of lines are some per cent larger than by the usual 6, in a third of the time
 )
@@ -48,6 +49,7 @@ class Tally:
     augmented: int = 0
     refused_pages: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    untranscribed: int = 0
 
 
 def convert(job: Job) -> None:
@@ -69,11 +71,18 @@ def convert(job: Job) -> None:
             progress.phase("cut pages", fraction=number / len(pages), pages=sum(tally.pages.values()))
             _convert_page(file, picture, VALIDATION if file in held_out else TRAIN, wanted, writer)
     if not tally.rows:
-        raise UsageError(_nothing(tally, wanted), "see docs/data.md for what a page must have")
+        raise UsageError(_nothing(tally, wanted), "see docs/converting.md for what a page must have")
+    if not tally.rows[TRAIN]:
+        raise UsageError(
+            "a dataset has rows to train on, but all that could be used was drawn for validation",
+            "add pages, mend those in left_out.jsonl, or name a smaller --val-ratio",
+        )
     progress.phase("write the dataset")
     save_dataset(work / DATASET, {side: work / METADATA / f"{side}.jsonl" for side in tally.rows}, wanted)
     counts: dict[str, Any] = {
-        name: dict(each) if isinstance(each, Counter) else each for name, each in vars(tally).items()
+        name: dict(each) if isinstance(each, Counter) else each
+        for name, each in vars(tally).items()
+        if name != "untranscribed"
     }
     summary = Converted(**counts, warnings=tuple(_warnings(tally, wanted)), wanted=asdict(wanted)).to_json()
     (work / SUMMARY).write_text(summary, encoding="utf-8")
@@ -84,8 +93,10 @@ def convert(job: Job) -> None:
 
 def _work_folder(target: Path) -> Path:
     """An empty folder in the target, which is new, empty, or one of an earlier conversion."""
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"--output-dir must be a folder, but {target} is a file", "choose another --output-dir")
     there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    if there and SUMMARY not in there and WORK not in there:
+    if there and SUMMARY not in there and there != [WORK]:
         raise UsageError(
             f"convert writes into a new or empty folder, or one of an earlier convert, but {target} holds "
             f"{', '.join(there[:3])}",
@@ -93,7 +104,10 @@ def _work_folder(target: Path) -> Path:
         )
     work = target / WORK
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"cannot write into {target}: {error.strerror}", "choose another --output-dir") from error
     return work
 
 
@@ -102,7 +116,7 @@ def _replace(target: Path, work: Path) -> None:
     (target / SUMMARY).unlink(missing_ok=True)
     for name in (CROPS, METADATA, DATASET, LEFT_OUT, SUMMARY):
         old, new = target / name, work / name
-        if old.is_dir():
+        if old.is_dir() and not old.is_symlink():
             shutil.rmtree(old)
         else:
             old.unlink(missing_ok=True)
@@ -163,7 +177,8 @@ def _held_out(pages: Iterable[Path], wanted: Conversion) -> set[Path]:
 
 
 def _document(file: Path, wanted: Conversion) -> str:
-    return str(file.relative_to(wanted.input_dir).with_suffix(""))
+    """A page's name; a file's that is no text (of an old archive, say) with signs in the place of what is none."""
+    return os.fsencode(file.relative_to(wanted.input_dir).with_suffix("")).decode("utf-8", "replace")
 
 
 class Writer:
@@ -215,7 +230,8 @@ class Writer:
     def _free(self, folder: Path, name: str, copy: int) -> Path:
         """A path that is not taken: ids need not differ, nor be names of files."""
         (self._folder / folder).mkdir(parents=True, exist_ok=True)
-        plain = re.sub(r"[^\w.-]", "_", name)[:NAME_CHARACTERS] + (f"-copy{copy}" if copy else "")
+        short = re.sub(r"[^\w.-]", "_", name).encode()[:NAME_BYTES].decode("utf-8", "ignore")
+        plain = short + (f"-copy{copy}" if copy else "")
         path, number = folder / f"{plain}.png", 1
         while (self._folder / path).exists():
             number += 1
@@ -240,6 +256,7 @@ def _convert_page(file: Path, path: Path, side: str, wanted: Conversion, writer:
         return
     writer.tally.files["page"] += 1
     writer.tally.pages[side] += 1
+    writer.tally.untranscribed += sum(not line.text for region in page.regions for line in region.lines)
     for piece in pieces(page, wanted.kinds):
         part = None if piece.fault else (picture if piece.outline is None else cut(picture, piece.outline))
         if part is None:
@@ -284,5 +301,8 @@ def _nothing(tally: Tally, wanted: Conversion) -> str:
 def _warnings(tally: Tally, wanted: Conversion) -> Iterator[str]:
     if wanted.aug_copies and not tally.rows[VALIDATION]:
         yield "without --val-ratio a search draws its validation rows from all of these, augmented copies among them"
+    if tally.untranscribed and set(wanted.kinds) != {"line"}:
+        lines = f"{tally.untranscribed} lines have no text"
+        yield f"{lines}: pictures of paragraphs and pages with them show more than their texts say"
     if wanted.val_ratio and not tally.rows[VALIDATION]:
         yield "no page is left for validation: none that was drawn for it could be used"

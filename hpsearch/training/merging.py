@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from PIL import Image, ImageDraw
+from safetensors import SafetensorError
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
@@ -47,7 +48,11 @@ def merge(job: Job) -> None:
     wanted = Merge(**{**job.settings, "pictures": tuple(job.settings["pictures"])})
     target = Path(wanted.output_dir)
     _refuse(Path(wanted.lora_dir), target, wanted.force)
-    reader = load_reader(wanted.lora_dir, load_in_4bit=False, precision=wanted.precision)
+    try:
+        reader = load_reader(wanted.lora_dir, load_in_4bit=False, precision=wanted.precision)
+    except SafetensorError as error:
+        what = f"weights must be whole, but those of {wanted.lora_dir} or its base are not: {error}"
+        raise UsageError(what, "copy them again") from error
     if not isinstance(reader.loaded.model, PeftModel):
         raise UsageError(f"merge needs an adapter, but {wanted.lora_dir} is a whole model", "mend --lora-dir")
     reader = replace(reader, max_new_tokens=TOKENS)
@@ -98,12 +103,25 @@ def _refuse(adapter: Path, target: Path, force: bool) -> None:
             f"an adapter's folder has {NEEDED}, but {adapter} has none", "name one as studies/NAME/best, or .../adapter"
         )
     require_safetensors(adapter)
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"--output-dir must be a folder, but {target} is a file", "choose another --output-dir")
     there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    if there and there != [WORK] and not (force and SUMMARY in there):
+    made = _made(target)
+    if there and there != [WORK] and not (force and set(there) <= made | {WORK}):
+        there = [name for name in there if name not in made] or there
         raise UsageError(
             f"merge writes into a new or empty folder, but {target} holds {', '.join(there[:3])}",
-            "choose another --output-dir" + (", or replace the merged model with --force" if SUMMARY in there else ""),
+            "choose another --output-dir"
+            + (", or replace the merged model with --force" if made and set(there) <= made else ""),
         )
+
+
+def _made(target: Path) -> set[str]:
+    """What an earlier merge wrote into a folder."""
+    try:
+        return {SUMMARY, *json.loads((target / SUMMARY).read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _refuse_full_disk(model: Any, target: Path) -> None:
@@ -181,7 +199,8 @@ def _summary(
     texts = [[text for _, text in each] for each in seen]
     readings = tuple(Reading(*each) for each in zip(names, *texts, strict=True))
     size = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
-    return Merged(base, family, wanted.precision, apart, size, _tokens(work), readings)
+    files = tuple(sorted(path.name for path in work.iterdir()))
+    return Merged(base, family, wanted.precision, apart, size, _tokens(work), readings, files)
 
 
 def _tokens(folder: Path) -> int:

@@ -33,7 +33,7 @@ class Reading:
 @dataclass(frozen=True)
 class Merged:
     """What came of it. ``apart`` is how far the merged model's logits are from the adapter's, as a share of how far
-    the base's are: 0 is the adapter, 1 as far as the base. ``bytes`` are those of its files."""
+    the base's are: 0 is the adapter, 1 as far as the base. ``bytes`` are those of its ``files``."""
 
     base: str
     family: str
@@ -42,6 +42,7 @@ class Merged:
     bytes: int
     tokens: int
     readings: tuple[Reading, ...]
+    files: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One JSON object, for people too."""
@@ -51,4 +52,5 @@ class Merged:
     def from_json(text: str) -> Merged:
         """What ``to_json`` wrote."""
         found = json.loads(text)
-        return Merged(**{**found, "readings": tuple(Reading(**each) for each in found["readings"])})
+        readings = tuple(Reading(**each) for each in found["readings"])
+        return Merged(**{**found, "readings": readings, "files": tuple(found["files"])})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 import shutil
 import signal
 from collections import Counter
@@ -127,6 +129,50 @@ def test_what_is_wrong_is_said_and_nothing_is_written(
     assert refused.returncode == 2
     assert message in refused.stderr
     assert not (tmp_path / "letters/hf_dataset_chandra").exists()
+
+
+def test_one_odd_page_or_name_does_not_cost_the_others(tmp_path: Path, command_line: CommandLine) -> None:
+    write_pages(tmp_path / "scans", 1, lines=2, size=(400, 300))
+    page = made_page(9, lines=2, size=(400, 300))
+    odd = os.fsdecode(b"M\xfcller")
+    page.picture.save(tmp_path / "scans" / f"{odd}.png")
+    (tmp_path / "scans" / f"{odd}.xml").write_text(alto(page, "").replace('ID="l0"', f'ID="{chr(0x1F600) * 80}"'))
+    page.picture.save(tmp_path / "scans/two.tif", save_all=True, append_images=[page.picture])
+    (tmp_path / "scans/two.xml").write_text(alto(page, "two.tif"))
+    done = command_line(*CONVERT, "--include-paragraphs")
+    assert done.returncode == 0, done.stderr
+    assert "refused: 1 x its picture has several pages" in done.stdout
+    assert {row["document"] for row in rows(tmp_path)} == {"0000", "M\ufffdller"}
+    assert all((tmp_path / "letters/metadata" / row["image_path"]).is_file() for row in rows(tmp_path))
+
+
+def test_paragraphs_that_show_more_than_they_say_are_told(tmp_path: Path, command_line: CommandLine) -> None:
+    write_pages(tmp_path / "scans", 1, lines=4, size=(400, 300))
+    file = tmp_path / "scans/0000.xml"
+    file.write_text(re.sub("<Unicode>[^<]*</Unicode>", "<Unicode></Unicode>", file.read_text(), count=1))
+    warning = "warning: 1 lines have no text: pictures of paragraphs and pages with them show more"
+    assert warning in command_line(*CONVERT, "--include-paragraphs").stdout
+    assert warning not in command_line(*CONVERT).stdout
+
+
+def test_rows_for_validation_alone_are_refused(tmp_path: Path, command_line: CommandLine) -> None:
+    write_pages(tmp_path / "scans", 2, lines=2, size=(400, 300))
+    assert command_line(*CONVERT, "--val-ratio", "0.5").returncode == 0
+    (trained,) = {row["document"] for row in rows(tmp_path)}
+    (tmp_path / f"scans/{trained}.png").write_bytes(b"")
+    refused = command_line(*CONVERT, "--val-ratio", "0.5")
+    assert refused.returncode == 2 and "a dataset has rows to train on" in refused.stderr
+    assert (tmp_path / "letters/conversion.json").is_file(), "the earlier result stays"
+
+
+def test_what_a_failed_run_left_is_no_leave_to_delete(tmp_path: Path, command_line: CommandLine) -> None:
+    write_pages(tmp_path / "scans", 1, lines=2, size=(400, 300))
+    (tmp_path / "letters/.converting").mkdir(parents=True)
+    (tmp_path / "letters/crops").mkdir()
+    (tmp_path / "letters/crops/mine.txt").touch()
+    refused = command_line(*CONVERT)
+    assert refused.returncode == 2 and "letters holds .converting, crops" in refused.stderr
+    assert (tmp_path / "letters/crops/mine.txt").exists()
 
 
 def test_a_page_in_both_formats_is_taken_once(tmp_path: Path, command_line: CommandLine) -> None:

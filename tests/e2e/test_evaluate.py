@@ -98,6 +98,18 @@ def test_a_second_run_asks_for_nothing_again(rows: Path, tmp_path: Path, command
         assert anew.returncode == 0 and set(server.asked.values()) == {2}
 
 
+def test_a_damaged_line_costs_no_other_answer(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
+    with serving(right) as server:
+        assert command_line(*words(server)).returncode == 0
+        kept = tmp_path / "evaluation.json.answers.jsonl"
+        lines = kept.read_text().splitlines()
+        kept.write_text("\n".join([lines[0], "garbage", "[1]", *lines[2:]])[:-5])
+        assert command_line(*words(server)).returncode == 0
+        assert sum(server.asked.values()) == ROWS + 2, "the spoilt one, and the last, which was broken off"
+        assert command_line(*words(server)).returncode == 0
+        assert sum(server.asked.values()) == ROWS + 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_was_answered_before_an_interruption_is_kept(
     number: signal.Signals, rows: Path, tmp_path: Path, command_line: CommandLine, start: Callable[..., Runner]
@@ -184,6 +196,7 @@ def test_a_server_that_goes_away_ends_it_and_nothing_is_lost(
         (("--vllm-url", "ftp://a"), "a server's address is http://HOST:PORT/v1"),
         (("--workers", "0"), "--workers"),
         (("--normalization", "all"), "--normalization"),
+        (("--output-file", "data/test.json"), "an evaluation does not replace its data"),
     ],
 )
 def test_what_is_wrong_is_refused(

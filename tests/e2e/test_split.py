@@ -104,6 +104,30 @@ def test_what_is_wrong_is_refused(more: tuple[str, ...], said: str, tmp_path: Pa
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_links_and_other_spellings_of_a_path_are_seen_through(tmp_path: Path, command_line: CommandLine) -> None:
+    raw(tmp_path, count=10)
+    (tmp_path / "deep/real").mkdir(parents=True)
+    (tmp_path / "input").symlink_to(tmp_path / "deep/real")
+    more = json.loads((tmp_path / "raw/ocr.json").read_text())
+    more += [{**row, "img_path": f"../raw/{row['img_path']}"} for row in more]
+    (tmp_path / "raw/ocr.json").write_text(json.dumps(more))
+    assert command_line(*SPLIT, "--test-fraction", "0.5").returncode == 0
+    non_test, test = written(tmp_path)
+    pictures = [
+        {(tmp_path / "input" / row["image_path"]).resolve(strict=True) for row in side} for side in (non_test, test)
+    ]
+    assert [len(each) for each in pictures] == [5, 5] and not pictures[0] & pictures[1]
+
+
+def test_the_input_is_not_replaced(tmp_path: Path, command_line: CommandLine) -> None:
+    raw(tmp_path)
+    assert command_line(*SPLIT).returncode == 0
+    before = written(tmp_path)
+    again = command_line("data", "split", "--input", "input/ocr_test.json", "--output-dir", "input", "--force")
+    assert again.returncode == 2 and "the input is one of its files" in again.stderr
+    assert written(tmp_path) == before
+
+
 def test_files_that_are_there_stay(tmp_path: Path, command_line: CommandLine) -> None:
     raw(tmp_path)
     assert command_line(*SPLIT).returncode == 0

@@ -149,6 +149,11 @@ def test_regions_and_lines_are_read_in_their_order(inner: str, order: str, tmp_p
         ),
         ("<TextEquiv><Unicode>a<!-- note -->b &amp; c</Unicode></TextEquiv>", "ab & c"),
         ("<TextEquiv><PlainText>x</PlainText><Unicode/></TextEquiv>", ""),
+        (
+            '<Word id="w"><TextEquiv><Unicode>word</Unicode></TextEquiv></Word>'
+            "<TextEquiv><Unicode> </Unicode></TextEquiv>",
+            "word",
+        ),
         ("", ""),
     ],
 )
@@ -165,6 +170,7 @@ def test_a_lines_text_is_the_best_that_is_there(inner: str, text: str, tmp_path:
         ('<String CONTENT="a"/><String CONTENT="b"/>', "a b"),
         ('<String CONTENT="a"/><SP/><String CONTENT="b"/><String CONTENT=","/>', "a b,"),
         ('<String CONTENT="漢"/><String CONTENT="字"/>', "漢字"),
+        ('<String CONTENT="나는"/><String CONTENT="학교에"/>', "나는 학교에"),
         ('<String CONTENT="hyphe" SUBS_CONTENT="hyphenated"/><HYP CONTENT="&#173;"/>', "hyphe-"),
         ('<String CONTENT="hyphe"/><HYP CONTENT="-"/>', "hyphe-"),
     ],
@@ -185,6 +191,7 @@ def test_strings_of_alto_become_the_line_as_it_is_printed(strings: str, text: st
         ("", ("a", "b", "c"), "abc"),
         ("", ("a:c", "b", "c:b"), "acb"),
         ("", ("a:b", "b:a"), "ab"),
+        ("", ("a", "a", "b"), "aab"),
         ('<ReadingOrder><OrderedGroup ID="g"><ElementRef ID="x" REF="c"/><ElementRef ID="y" REF="l-a b"/>'
          "</OrderedGroup></ReadingOrder>", ("a", "b", "c"), "cab"),
     ],
@@ -209,6 +216,14 @@ def test_blocks_of_alto_are_read_in_their_order(
     page = read(text, tmp_path)
     assert "".join(each.text for each in pieces(page, ("line",))) == read_as
     assert all(not each.fault for each in pieces(page, ("line",)))
+
+
+def test_blocks_of_alto_need_no_ids(tmp_path: Path) -> None:
+    string = '<TextBlock><TextLine><String CONTENT="{}" HPOS="1" VPOS="1" WIDTH="9" HEIGHT="9"/></TextLine></TextBlock>'
+    blocks = "".join(string.format(text) for text in "abc")
+    space = f'<Page WIDTH="100" HEIGHT="100"><PrintSpace>{blocks}</PrintSpace></Page>'
+    page = read(f'<alto xmlns="{ALTO_NAMESPACES[2]}"><Layout>{space}</Layout></alto>', tmp_path)
+    assert [each.text for each in pieces(page, ("line",))] == ["a", "b", "c"]
 
 
 def test_a_line_with_a_baseline_alone_lies_between_its_neighbours(tmp_path: Path) -> None:
@@ -249,6 +264,11 @@ def test_a_text_that_is_not_parted_into_lines_is_a_paragraph_and_no_line(tmp_pat
             "its points are not pairs",
         ),
         (PAGE_START.replace('"100"', '"wide"') + PAGE_END, "its imageWidth is no number"),
+        (
+            PAGE_START + '<TextRegion id="a"><Coords points="0,0 1e400,9 3,3"/></TextRegion>' + PAGE_END,
+            "beyond any picture",
+        ),
+        (PAGE_START.replace('"100"', '"1e999"') + PAGE_END, "its imageWidth lies beyond any picture"),
     ],
 )
 def test_what_is_no_page_is_refused(text: str, why: str, tmp_path: Path) -> None:
@@ -287,6 +307,9 @@ def test_entities_that_blow_up_are_refused(tmp_path: Path) -> None:
         ("/etc/a.png", ["../images/a.png"], "../images/a.png"),
         ("", ["page.jpeg"], "page.jpeg"),
         ("other.png", ["page.png"], "page.png"),
+        ("M\u00e4dchen.png", ["Ma\u0308dchen.png"], "Ma\u0308dchen.png"),
+        ("a%20b.png", ["a b.png"], "a b.png"),
+        ("p.png", ["P.PNG", "p.png"], "p.png"),
         ("a.png", ["a.txt"], "there is no picture of it: a.png"),
         ("a.png", ["x/a.png", "y/a.png"], "several pictures may be meant"),
     ],
@@ -326,6 +349,12 @@ class TestFitting:
         self, size: tuple[float, float], stored: tuple[int, int], orientation: int, turned: bool
     ) -> None:
         assert fitted(Page("a", size, ()), self.picture(stored, orientation))[1] is turned
+
+    def test_a_picture_of_several_pages_is_refused(self, tmp_path: Path) -> None:
+        first, second = self.picture((10, 10)), self.picture((10, 10))
+        first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+        with Image.open(tmp_path / "a.tif") as both, pytest.raises(Unreadable, match="several pages: 2"):
+            fitted(Page("a", (10.0, 10.0), ()), both)
 
     def test_a_picture_of_another_shape_is_refused(self) -> None:
         with pytest.raises(Unreadable, match="another shape: 100x50 there, 50x50 pixels here"):

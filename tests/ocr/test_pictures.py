@@ -29,6 +29,16 @@ def test_every_mode_becomes_rgb_and_keeps_black_on_white(mode: str) -> None:
     assert min(seen.getpixel((0, 0))) >= 254
 
 
+@pytest.mark.parametrize(("mode", "white"), [("I", 255), ("I", 65535), ("I", 10**6), ("F", 1.0), ("F", 255.0)])
+def test_gray_of_more_bits_and_fractions_is_seen(mode: str, white: float) -> None:
+    page = Image.new(mode, (4, 4), white)
+    page.putpixel((1, 2), 0)
+    page.putpixel((2, 2), white / 2 if mode == "F" else int(white // 2))
+    seen = open_image(encoded(page, "TIFF"))
+    assert seen.getpixel((1, 2)) == (0, 0, 0) and min(seen.getpixel((0, 0))) >= 254
+    assert 120 <= seen.getpixel((2, 2))[0] <= 130
+
+
 def test_what_is_transparent_is_white() -> None:
     page = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     page.putpixel((1, 1), (0, 0, 0, 255))

@@ -138,6 +138,10 @@ def test_what_is_there_is_not_replaced_unless_it_is_a_merged_model_and_that_is_a
     assert merged(door, target, lora, pictures) == 0
     assert merged(door, target, lora, pictures) == 2
     assert "or replace the merged model with --force" in said(door)
+    (target / "mine").touch()
+    assert merged(door, target, lora, pictures, force=True) == 2
+    assert (target / "mine").exists() and "holds mine" in said(door)
+    (target / "mine").unlink()
     before = (target / "model.safetensors").stat().st_mtime_ns
     assert merged(door, target, lora, pictures, force=True) == 0
     assert (target / "model.safetensors").stat().st_mtime_ns > before
@@ -151,6 +155,13 @@ def test_what_cannot_be_merged_is_refused(
     assert "an adapter's folder has adapter_config.json" in said(door)
     assert merged(door, target, lora, (str(tmp_path / "gone.png"),)) == 2
     assert "gone.png: No such file" in said(door)
+    (tmp_path / "file").touch()
+    assert merged(door, tmp_path / "file", lora, pictures) == 2
+    assert "--output-dir must be a folder" in said(door)
+    broken = Path(shutil.copytree(lora, tmp_path / "broken"))
+    (broken / "adapter_model.safetensors").write_bytes((lora / "adapter_model.safetensors").read_bytes()[:100])
+    assert merged(door, target, broken, pictures) == 2
+    assert "weights must be whole" in said(door)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(merging.shutil, "disk_usage", lambda _: usage._replace(free=10**9))
     assert merged(door, target, lora, pictures) == 2

@@ -62,13 +62,14 @@ def _blocks(space: Any) -> Iterator[Any]:
 
 def _chained(blocks: Sequence[Any]) -> list[Any]:
     """Blocks in the order in which each names the next, those that no other names in the file's order."""
-    by_id = {each.get("ID"): each for each in blocks}
-    named = {each.get("IDNEXT") for each in blocks}
-    found: dict[str, Any] = {}
-    for each in [*(block for block in blocks if block.get("ID") not in named), *blocks]:  # last, rings
-        while each is not None and each.get("ID") not in found:
-            found[each.get("ID")] = each
-            each = by_id.get(each.get("IDNEXT"))
+    place = {block.get("ID"): at for at, block in reversed(list(enumerate(blocks))) if block.get("ID")}
+    following = [place.get(block.get("IDNEXT") or "") for block in blocks]
+    found: dict[int, Any] = {}
+    for start in [*(at for at in range(len(blocks)) if at not in following), *range(len(blocks))]:  # last, rings
+        at: int | None = start
+        while at is not None and at not in found:
+            found[at] = blocks[at]
+            at = following[at]
     return list(found.values())
 
 
@@ -127,4 +128,7 @@ def _text(line: Any) -> str:
 
 
 def _is_wide(character: str) -> bool:
-    return bool(character) and unicodedata.east_asian_width(character) in "WF"
+    """Whether it is of a script that is written without spaces: Korean is as wide, but has them."""
+    if not character or unicodedata.east_asian_width(character) not in "WF":
+        return False
+    return not unicodedata.name(character, "").startswith("HANGUL")

@@ -9,6 +9,7 @@ from typing import Any
 
 from hpsearch.ocr.pages.layout import Outline, Unreadable
 
+FARTHEST = 1e7  # of any unit: a picture of ten million pixels across, or a kilometre in tenths of millimetres
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -59,6 +60,8 @@ def points(text: str) -> Outline:
     if _NUMBER.sub("", text).strip(", \t\r\n"):
         raise Unreadable("its points are not pairs of numbers", repr(text[:40]))
     numbers = [float(each) for each in _NUMBER.findall(text)]
+    if any(abs(each) > FARTHEST for each in numbers):
+        raise Unreadable("its points lie beyond any picture", repr(text[:40]))
     if len(numbers) % 2:
         raise Unreadable("its points are not pairs of numbers", f"{len(numbers)} in {text[:40]!r}")
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
@@ -75,4 +78,7 @@ def number(element: Any, name: str) -> float | None:
         return None
     if not _NUMBER.fullmatch(value):
         raise Unreadable(f"its {name} is no number", repr(value[:40]))
-    return float(value)
+    found = float(value)
+    if abs(found) > FARTHEST:
+        raise Unreadable(f"its {name} lies beyond any picture", value[:40])
+    return found

@@ -1,6 +1,6 @@
 """PAGE-XML (PRImA), all versions of pagecontent: 2009 and 2010 with a Point for each corner, 2013 to 2019 with lists.
 
-What is read of it, and what of the rest is not, is in docs/data.md.
+What is read of it, and what of the rest is not, is in docs/converting.md.
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ def _text(element: Any) -> str:
     if equivalents:
         best = min(equivalents, key=lambda each: number(each, "index") or 0.0)
         unicode = child(best, "Unicode")
-        return ("".join(unicode.itertext()) if unicode is not None else "").strip()
+        text = ("".join(unicode.itertext()) if unicode is not None else "").strip()
+        if text:
+            return text
     words = " ".join(filter(None, map(_text, children(element, "Word"))))
     return words or "".join(map(_text, children(element, "Glyph")))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
+from urllib.parse import unquote
 
 from hpsearch.ocr.pages import alto, page_xml
 from hpsearch.ocr.pages.elements import name_of, parsed
@@ -39,8 +41,8 @@ class Pictures:
         self._stems: dict[str, list[Path]] = defaultdict(list)
         for path in files:
             if path.suffix.lower() in PICTURES:
-                self._named[path.name.casefold()].append(path)
-                self._stems[path.stem.casefold()].append(path)
+                self._named[_key(path.name)].append(path)
+                self._stems[_key(path.stem)].append(path)
 
     def of(self, page: Page, file: Path) -> Path:
         """The picture of the page in ``file``: of the name that stands there, or else with another ending, or else of
@@ -51,11 +53,17 @@ class Pictures:
         """
         name = PureWindowsPath(page.picture).name  # takes both kinds of slashes
         stem = PureWindowsPath(name).stem
-        wanted = ((self._named, name), (self._stems, stem), (self._stems, file.stem))
+        wanted = ((self._named, name), (self._named, unquote(name)), (self._stems, stem), (self._stems, file.stem))
         for known, key in wanted:
-            if found := known.get(key.casefold(), []) if key else []:
-                return _nearest(found, file)
+            found = known.get(_key(key), []) if key else []
+            if found:
+                return _nearest([each for each in found if each.name == key] or found, file)
         raise Unreadable("there is no picture of it", name or f"{file.stem}.*")
+
+
+def _key(name: str) -> str:
+    """A name whatever its case and however its accents are written, which differs between machines."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _nearest(found: Sequence[Path], file: Path) -> Path:
@@ -76,6 +84,8 @@ def fitted(page: Page, picture: Any) -> tuple[Page, bool]:
     Raises:
         Unreadable: it is a picture of another shape, or nothing says how large the page's units are.
     """
+    if getattr(picture, "n_frames", 1) > 1:
+        raise Unreadable("its picture has several pages", f"{picture.n_frames}: save each as a file of its own")
     orientation = int(picture.getexif().get(0x0112, UPRIGHT))
     stored = (float(picture.width), float(picture.height))
     turned = (stored[1], stored[0]) if orientation in TRANSPOSING else stored
