@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hpsearch.evaluation.scores import Score
 from hpsearch.ocr.metrics import NORMALIZATIONS, total
+from hpsearch.ocr.scripts import script_of
 
 LENGTHS = (10, 30, 100, 300, 1000)  # characters: the longest label of each group but the last
 NOTHING = ""  # in a confusion: the character is missing on that side
-_NAMED = {"CJK": "Han", "KANGXI": "Han", "COMBINING": "combining marks", "FULLWIDTH": "full-width forms"}
 
 
 @dataclass(frozen=True)
@@ -73,20 +72,6 @@ def by_length(scores: Sequence[Score]) -> list[Group]:
         edits = total(each.characters for each in some)
         found.append(Group(_length_name(place), len(some), edits.length, edits.errors))
     return found
-
-
-def script_of(character: str) -> str:
-    """The script of a character (of a grapheme, its first), or what else it is."""
-    first = character[0]
-    category = unicodedata.category(first)
-    if first.isspace():
-        return "white space"
-    if category[0] in "PS":
-        return "punctuation and symbols"
-    if category == "Nd" and first.isascii():
-        return "numbers"
-    word = unicodedata.name(first, "OTHER").split()[0].partition("-")[0]
-    return _NAMED.get(word, word.capitalize())
 
 
 def _length_name(place: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +15,7 @@ from hpsearch.evaluation.recorded import Evaluation, Recorded, read_evaluation
 from hpsearch.evaluation.results import figures_of
 from hpsearch.evaluation.scores import Overall, Score, overall, score
 from hpsearch.ocr.metrics import NORMALIZATIONS
+from hpsearch.ocr.pictures import open_image, thumbnail
 from hpsearch.study.folders import write_json, write_text
 
 WORST, CONFUSIONS, EMPTY = 24, 30, 50  # shown on the page; the output file has all samples
@@ -125,25 +124,18 @@ def _page(
 
 def _shown(sample: Recorded, scored: Score, beside: Path) -> Shown:
     label, prediction, _ = align(_cut(sample.label), _cut(sample.prediction))
-    return Shown(sample.picture, _thumbnail(beside / sample.picture), scored.characters.rate, label, prediction)
+    return Shown(sample.picture, _picture(beside / sample.picture), scored.characters.rate, label, prediction)
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
-def _thumbnail(path: Path) -> str:
+def _picture(path: Path) -> str:
     """A small picture as a data URL; "" where there is none to be had."""
     from PIL import Image
 
-    from hpsearch.ocr.pictures import seen
-
     try:
-        with Image.open(path) as opened:
-            picture = seen(opened)
+        return thumbnail(open_image(path.read_bytes()), PICTURE_EDGE)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
-    picture.thumbnail((PICTURE_EDGE, PICTURE_EDGE))
-    target = io.BytesIO()
-    picture.save(target, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"

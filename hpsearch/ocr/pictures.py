@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import Any
+
+_BOX = 4  # Pillow's Resampling.BOX: the mean of a field
+_NOISE = 2  # of 255: what a field's mean may differ by where nothing is written
 
 
 def open_image(encoded: bytes) -> Any:
@@ -26,6 +30,23 @@ def seen(picture: Any, turned: bool = True) -> Any:
         over = shown.convert("RGBA")
         shown = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     return shown.convert("RGB")
+
+
+def thumbnail(picture: Any, edge: int) -> str:
+    """An RGB picture of at most ``edge`` pixels a side as a data URL, for a page."""
+    small = picture.copy()
+    small.thumbnail((edge, edge))
+    target = io.BytesIO()
+    small.save(target, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
+
+
+def look_of(picture: Any) -> int:
+    """What a picture looks like from afar, in 256 bits: where in a grid of 17 by 16 fields the light grows to the
+    right. Another size, another format or a little noise changes few of them."""
+    fields = picture.convert("L").resize((17, 16), _BOX).tobytes()
+    places = [17 * row + column for row in range(16) for column in range(16)]
+    return sum((fields[place + 1] > fields[place] + _NOISE) << bit for bit, place in enumerate(places))
 
 
 def _in_eight_bits(picture: Any) -> Any:

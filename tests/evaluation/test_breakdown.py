@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from hpsearch.evaluation.breakdown import Confusion, Group, by_length, by_script, confusions, script_of
+from hpsearch.evaluation.breakdown import Confusion, Group, by_length, by_script, confusions
 from hpsearch.evaluation.scores import score
 
 
@@ -24,26 +22,6 @@ def test_errors_count_for_the_labels_script_and_what_is_too_much_for_its_own() -
     assert found["Bengali"] == Group("Bengali", 1, 1, 0)
     assert (found["Han"].characters, found["numbers"].characters, found["white space"].errors) == (1, 1, 0)
     assert found["Latin"].rate == 2.0
-
-
-@pytest.mark.parametrize(
-    ("character", "script"),
-    [
-        ("a", "Latin"),
-        ("\u00e9", "Latin"),
-        ("\u09be", "Bengali"),
-        ("\u09e8", "Bengali"),
-        ("\u6f22", "Han"),
-        ("\u3042", "Hiragana"),
-        ("7", "numbers"),
-        ("\uff0c", "punctuation and symbols"),
-        ("\u0301", "combining marks"),
-        ("\u3000", "white space"),
-        ("\ue000", "Other"),
-    ],
-)
-def test_scripts_by_name(character: str, script: str) -> None:
-    assert script_of(character) == script
 
 
 def test_lengths_are_those_of_the_labels() -> None:
