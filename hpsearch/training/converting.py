@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from hpsearch.ocr.pages.reading import Pictures, fitted, read_page
 from hpsearch.ocr.pictures import seen
 from hpsearch.training.data.saving import save_dataset
 from hpsearch.training.progress import Progress
+from hpsearch.training.replacing import replacing
 from hpsearch.trials.conversion import CROPS, DATASET, LEFT_OUT, METADATA, SUMMARY, Conversion, Converted
 from hpsearch.trials.job import Job
 
@@ -61,8 +61,17 @@ def convert(job: Job) -> None:
     progress = Progress("look for pages")
     wanted = Conversion(**{**job.settings, "kinds": tuple(job.settings["kinds"])})
     target = Path(wanted.output_dir)
-    work = _work_folder(target)
-    files, pictures = _listed(Path(wanted.input_dir), target)
+    with replacing(target, "convert", WORK, SUMMARY, (CROPS, METADATA, DATASET, LEFT_OUT)) as work:
+        tally = _convert_all(wanted, work, progress)
+        summary = _summary(tally, wanted)
+        (work / SUMMARY).write_text(summary, encoding="utf-8")
+    (Path(job.output_dir) / SUMMARY).write_text(summary, encoding="utf-8")
+    sdk.finish(rows=sum(tally.rows.values()))
+
+
+def _convert_all(wanted: Conversion, work: Path, progress: Progress) -> Tally:
+    """Cut every page, and save the rows as a dataset."""
+    files, pictures = _listed(Path(wanted.input_dir), Path(wanted.output_dir))
     tally = Tally()
     with Writer(work, tally) as writer:
         pages = _pages(files, pictures, wanted, writer)
@@ -79,50 +88,16 @@ def convert(job: Job) -> None:
         )
     progress.phase("write the dataset")
     save_dataset(work / DATASET, {side: work / METADATA / f"{side}.jsonl" for side in tally.rows}, wanted)
+    return tally
+
+
+def _summary(tally: Tally, wanted: Conversion) -> str:
     counts: dict[str, Any] = {
         name: dict(each) if isinstance(each, Counter) else each
         for name, each in vars(tally).items()
         if name != "untranscribed"
     }
-    summary = Converted(**counts, warnings=tuple(_warnings(tally, wanted)), wanted=asdict(wanted)).to_json()
-    (work / SUMMARY).write_text(summary, encoding="utf-8")
-    _replace(target, work)
-    (Path(job.output_dir) / SUMMARY).write_text(summary, encoding="utf-8")
-    sdk.finish(rows=sum(tally.rows.values()))
-
-
-def _work_folder(target: Path) -> Path:
-    """An empty folder in the target, which is new, empty, or one of an earlier conversion."""
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"--output-dir must be a folder, but {target} is a file", "choose another --output-dir")
-    there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    if there and SUMMARY not in there and there != [WORK]:
-        raise UsageError(
-            f"convert writes into a new or empty folder, or one of an earlier convert, but {target} holds "
-            f"{', '.join(there[:3])}",
-            "choose another --output-dir",
-        )
-    work = target / WORK
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"cannot write into {target}: {error.strerror}", "choose another --output-dir") from error
-    return work
-
-
-def _replace(target: Path, work: Path) -> None:
-    """Put the new result in the place of the old one; its summary goes first and comes last."""
-    (target / SUMMARY).unlink(missing_ok=True)
-    for name in (CROPS, METADATA, DATASET, LEFT_OUT, SUMMARY):
-        old, new = target / name, work / name
-        if old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old)
-        else:
-            old.unlink(missing_ok=True)
-        if new.exists():
-            new.rename(old)
-    shutil.rmtree(work)
+    return Converted(**counts, warnings=tuple(_warnings(tally, wanted)), wanted=asdict(wanted)).to_json()
 
 
 def _listed(source: Path, target: Path) -> tuple[list[Path], Pictures]:
