@@ -1,4 +1,4 @@
-"""hpsearch data convert, hpsearch data split."""
+"""hpsearch data: the group, convert and split."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hpsearch.cli.options import SETTINGS, command, trainer_option
+from hpsearch.cli.rows import merge, stats
 from hpsearch.trials.conversion import DATASET, FORMATS, METADATA, SIMPLE, Conversion, Converted
 
 PRESETS = {"1:5": 5 / 6}
@@ -17,7 +18,7 @@ DEFAULT_FRACTION = 0.2
 
 @click.group(context_settings=SETTINGS)
 def data() -> None:
-    """Make datasets of transcribed pages, and set rows aside for a test."""
+    """Make datasets of transcribed pages, look at rows, set some aside for a test, and make one dataset of several."""
 
 
 @command(
@@ -153,3 +154,5 @@ def _counts(kinds: Mapping[str, int]) -> str:
 
 data.add_command(convert)
 data.add_command(split)
+data.add_command(stats)
+data.add_command(merge)

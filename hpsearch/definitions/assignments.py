@@ -14,6 +14,7 @@ from hpsearch.definitions.parsing import KNOWN_KEYS, OBJECT_KEYS
 from hpsearch.definitions.problems import JsonPath, Origin, did_you_mean, nearest_names, show
 from hpsearch.definitions.strict_json import parse_json
 from hpsearch.errors import UsageError
+from hpsearch.trials.settings import setting_names
 
 # Another type of pruner reads other numbers, another metric has a direction of its own: the earlier ones are dropped.
 _BEGIN_ANEW = {("pruner", "type"), ("objective", "metric")}
@@ -52,6 +53,20 @@ def set_layer(texts: Sequence[str], earlier: Mapping[str, Any]) -> Layer:
         origins[each.path] = each.origin
     patches = any(each.path[0] == "search_space" and len(each.path) > 1 for each in assignments)
     return Layer(values, origins, space_is_patch=patches)
+
+
+def known_settings(texts: Sequence[str], said: Sequence[str]) -> dict[str, Any]:
+    """The settings of a fine-tune that --set options give a command, which has its own options for those ``said``.
+
+    Raises:
+        UsageError: one names something else.
+    """
+    values = dict(set_layer(texts, {}).values)
+    for key in values:
+        if key not in setting_names() or key in said:
+            what = f"--set gives settings that are known, such as columns and splits, but not {show(key)}"
+            raise UsageError(what, "leave it out, or correct it in the files that are written")
+    return values
 
 
 def _read(text: str, earlier: Mapping[str, Any]) -> _Assignment:

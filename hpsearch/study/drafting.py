@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
-from hpsearch.definitions.assignments import set_layer
+from hpsearch.definitions.assignments import known_settings
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.draft import Draft, draft
 from hpsearch.definitions.loading import load_definition, load_settings
 from hpsearch.definitions.names import check_study_name
-from hpsearch.definitions.problems import show
 from hpsearch.errors import UsageError
 from hpsearch.ocr.places import HUB
 from hpsearch.study.folders import StudyFolders, write_text
@@ -26,7 +25,6 @@ from hpsearch.study.preflight import look
 from hpsearch.study.preparing import passing_folder
 from hpsearch.study.view import View, silent
 from hpsearch.trials.names import LEFT_OUT_FILE, SURVEY_FILE
-from hpsearch.trials.settings import setting_names
 from hpsearch.trials.survey import Survey
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
@@ -67,7 +65,11 @@ def draft_study(wanted: Wanted, view: View = silent) -> Written:
     files = STUDIES / f"{name}.json", SPACES / f"{name}.json"
     if not wanted.force:
         _refuse_existing(files)
-    given = _given(wanted)
+    given = {
+        "model_name": wanted.model,
+        "input_data": wanted.data,
+        **known_settings(wanted.sets, ("model_name", "input_data")),
+    }
     definition = load_settings(options=given).with_trainer(wanted.trainer_python)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         survey = _survey(definition, folder, wanted.executor, interruption, view)
@@ -84,20 +86,6 @@ def study_name(data: str) -> str:
     """A study's name from that of its data: the file's or folder's, with what no name may hold left out."""
     stem = Path(data.removeprefix(PREFIX).removeprefix(HUB).rstrip("/")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_") or "study"
-
-
-def _given(wanted: Wanted) -> dict[str, Any]:
-    """Data, model and the settings of --set.
-
-    Raises:
-        UsageError: --set names something else than settings of a fine-tune.
-    """
-    values = set_layer(wanted.sets, {}).values
-    for key in values:
-        if key not in setting_names() or key in ("model_name", "input_data"):
-            what = f"--set gives settings that are known, such as columns and splits, but not {show(key)}"
-            raise UsageError(what, "correct it in the files that are written")
-    return {"model_name": wanted.model, "input_data": wanted.data, **values}
 
 
 def _refuse_existing(files: Sequence[Path]) -> None:

@@ -72,6 +72,14 @@ def _do(job: Job) -> None:
         from hpsearch.training.converting import convert
 
         convert(job)
+    elif job.kind == "stats":
+        from hpsearch.training.stats import stats
+
+        stats(job)
+    elif job.kind == "join":
+        from hpsearch.training.joining import join
+
+        join(job)
     elif job.kind == "merge":
         with importing():
             from hpsearch.training.merging import merge
@@ -86,7 +94,7 @@ def _do(job: Job) -> None:
             from hpsearch.training.recipe import run_trial
         run_trial(job)
     else:
-        kinds = "survey, preflight, prepare, trial, train, ocr, convert or merge"
+        kinds = "survey, preflight, prepare, trial, train, ocr, convert, stats, join or merge"
         raise UsageError(f"a job's kind must be {kinds}, but is {job.kind!r}", "mend the job")
 
 

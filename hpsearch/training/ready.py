@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hpsearch.training.machine.imports import importing
 from hpsearch.training.quiet import ignore_known_warnings
+from hpsearch.trials.environment import ONLINE
 
 
 def set_environment(kind: str) -> None:
@@ -22,7 +23,7 @@ def set_environment(kind: str) -> None:
     if "LOCAL_RANK" not in os.environ:  # without a launcher a trial has one GPU: the trainer refuses several
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
-    if kind not in ("survey", "prepare", "preflight", "ocr", "merge"):  # what a trial needs was made ready before
+    if kind not in ONLINE:  # what a trial needs was made ready before
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 

@@ -4,7 +4,6 @@ that a setting could mend."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil, prod
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training.checks.footprint import weights_bytes
-from hpsearch.training.checks.lengths import CROWDED, Lengths, Measure, Shape
+from hpsearch.training.checks.lengths import Measure, Shape
 from hpsearch.training.checks.outline import Outline, outline_of
+from hpsearch.training.checks.sizings import largest_edge, sizings
 from hpsearch.training.data.dealing import Data, gather
 from hpsearch.training.data.prepared import SPLITS
 from hpsearch.training.data.sources import find_source
@@ -24,9 +24,8 @@ from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import SURVEY_FILE
 from hpsearch.trials.settings import TrainSettings
-from hpsearch.trials.survey import Sizing, Survey, Tower
+from hpsearch.trials.survey import Survey, Tower
 
-EDGES = (512, 768, 1024, 1536, 2048, 3072, 4096)  # pixels: those below the largest picture's are measured, and that
 PARTS = ("language", "vision", "merger")
 
 
@@ -56,7 +55,6 @@ def _found(
     shapes = [Shape(row.sample.id, row.sample.text, row.size) for split in SPLITS for row in data.rows[split]]
     measure = Measure(base, shapes, lambda done: progress.show(fraction=done))
     lengths = measure.lengths(settings)
-    edge = ceil(max(prod(shape.size) for shape in shapes) ** 0.5)
     progress.phase("check the model")
     outline = outline_of(base)
     precision = precision_on("auto", machine)
@@ -64,8 +62,8 @@ def _found(
     return Survey(
         family=base.family.name,
         rows={split: len(data.rows[split]) for split in SPLITS},
-        edge=edge,
-        sizings=tuple(_sizings(base, measure, settings, edge)),
+        edge=largest_edge(measure),
+        sizings=tuple(sizings(base, measure, settings)),
         answer=round(median(lengths.answers)),
         longest_answer=max(lengths.answers),
         towers=dict(_towers(base, outline, settings)),
@@ -80,25 +78,6 @@ def _found(
         bitsandbytes=machine.bitsandbytes,
         warnings=data.warnings,
     )
-
-
-def _sizings(base: BaseModel, measure: Measure, settings: TrainSettings, edge: int) -> Iterator[Sizing]:
-    """The rows' tokens at the settings' own size, and at each other one that may be worth a search."""
-    own = measure.lengths(settings)
-    yield _sizing(settings, own)
-    if base.family.sizing == "area":
-        smaller = [each for each in EDGES if each < edge]
-        for each in dict.fromkeys((*smaller, min(edge, EDGES[-1])) if smaller else ()):
-            at = settings.model_copy(update={"longest_edge": each, "max_pixels": None})
-            yield _sizing(at, measure.lengths(at))
-    elif base.family.crops and median(own.answers) > CROWDED * median(own.pictures):
-        cropped = settings.model_copy(update={"pan_and_scan": True})
-        yield _sizing(cropped, measure.lengths(cropped))
-
-
-def _sizing(settings: TrainSettings, lengths: Lengths) -> Sizing:
-    picture = round(median(lengths.pictures))
-    return Sizing(settings.longest_edge, settings.pan_and_scan, picture, max(lengths.rows))
 
 
 def _towers(base: BaseModel, outline: Outline, settings: TrainSettings) -> Iterator[tuple[str, Tower]]:

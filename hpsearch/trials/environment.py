@@ -37,7 +37,7 @@ ALLOWED = (
 _NEVER = ("HPSEARCH_*", "PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE")
 
 # Kinds of jobs that use the network.
-_ONLINE = ("survey", "preflight", "prepare", "ocr", "merge")
+ONLINE = ("survey", "preflight", "prepare", "ocr", "stats", "join", "merge")
 # Allowed to them although they are, or may hold, secrets: they download models and data.
 _FOR_PREPARE = (
     "HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_ENDPOINT",
@@ -76,7 +76,7 @@ def build_environment(
     passed = {name: value for name, value in source.items() if _may_pass(name, value, env_pass, kind)}
     withheld = sorted(name for name in source if name not in passed and _is_missed(name))
     defaults = {"PYTHONUNBUFFERED": "1"} | (dict.fromkeys(_ONE_THREAD, "1") if not has_gpu() else {})
-    forced = {"TOKENIZERS_PARALLELISM": "false"} | (_OFFLINE if kind not in _ONLINE else {})
+    forced = {"TOKENIZERS_PARALLELISM": "false"} | (_OFFLINE if kind not in ONLINE else {})
     return {**defaults, **passed, **forced, **(extra or {})}, withheld
 
 
@@ -88,7 +88,7 @@ def has_gpu(devices: Path = Path("/dev")) -> bool:
 def _may_pass(name: str, value: str, env_pass: Sequence[str], kind: str) -> bool:
     if _matches(name, _NEVER):
         return False
-    if name in env_pass or (kind in _ONLINE and name in _FOR_PREPARE):
+    if name in env_pass or (kind in ONLINE and name in _FOR_PREPARE):
         return True
     return _matches(name, (*ALLOWED, *env_pass)) and not _is_secret(name, value)
 

@@ -46,9 +46,10 @@ class BadLine(ValueError):
 class Job:
     """One piece of work behind the door.
 
-    ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train, ocr, convert or merge.
+    ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train, ocr, convert, stats,
+    join or merge.
     ``command`` is the argv of the program, never a shell string. ``output_dir`` is where the program writes; the
-    supervisor keeps its own files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are flat JSON values.
+    supervisor keeps its own files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are JSON values.
     ``steps`` is the number of the last step that the program will report, None where that is not known. ``environment``
     is the whole environment of the program. Limits are in seconds; None means no limit. ``preload`` names what jobs
     with this Python program share: modules, or functions (``module:function``) that import and do nothing else, and are

@@ -69,7 +69,8 @@ class Measure:
     """Measures rows with a model's processor, for each sizing once."""
 
     def __init__(self, base: BaseModel, shapes: Sequence[Shape], seen: Callable[[float], None]) -> None:
-        self._base, self._shapes, self._seen = base, shapes, seen
+        self.shapes = shapes
+        self._base, self._seen = base, seen
         self._known: dict[tuple[Any, ...], Lengths] = {}
 
     def lengths(self, settings: TrainSettings) -> Lengths:
@@ -83,12 +84,12 @@ class Measure:
         processor = load_processor(self._base.family, self._base.folder, settings)
         chat = Chat(processor, settings.instruction or self._base.prompt)
         asked = len(processor.tokenizer(chat.question, add_special_tokens=False)["input_ids"])
-        sizes = list(dict.fromkeys(shape.size for shape in self._shapes))
+        sizes = list(dict.fromkeys(shape.size for shape in self.shapes))
         by_size = self._by_crops(processor, sizes, chat) if settings.pan_and_scan else _by_count(processor, sizes, chat)
-        questions = [by_size[shape.size] for shape in self._shapes]
-        answers = _answer_lengths(processor, [shape.text for shape in self._shapes], chat)
+        questions = [by_size[shape.size] for shape in self.shapes]
+        answers = _answer_lengths(processor, [shape.text for shape in self.shapes], chat)
         # Of the question's own text one token is the mark that the picture's tokens stand for.
-        return Lengths(self._shapes, questions, [max(length - asked + 1, 1) for length in questions], answers)
+        return Lengths(self.shapes, questions, [max(length - asked + 1, 1) for length in questions], answers)
 
     def _by_crops(self, processor: Any, sizes: Sequence[Size], chat: Chat) -> dict[Size, int]:
         """Each size is processed: how many crops there are, and what is said of them, only the processor knows."""

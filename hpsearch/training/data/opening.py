@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpsearch.errors import UsageError
 from hpsearch.ocr.cells import Unusable
-from hpsearch.ocr.pictures import open_image
+from hpsearch.ocr.pictures import look_of, open_image
 from hpsearch.ocr.samples import Sample
 from hpsearch.training.data.left_out import LeftOut
 from hpsearch.training.machine.cores import cores
@@ -24,13 +24,14 @@ MAX_THREADS = 16  # that open pictures, each holding one in memory: Pillow lets 
 
 @dataclass(frozen=True)
 class Checked:
-    """A row whose picture can be opened: where it is to be read again, a digest of its pixels, its size in them, and
-    how many bytes its file has."""
+    """A row whose picture can be opened: where it is to be read again, a digest of its pixels, its size in them, how
+    many bytes its file has, and, where that was wanted, what it looks like from afar (``look_of``)."""
 
     sample: Sample
     picture: str
     size: tuple[int, int]
     bytes: int
+    look: int = 0
 
     @property
     def document(self) -> str | None:
@@ -39,11 +40,12 @@ class Checked:
 
 
 class Opener:
-    """Opens each picture once, and remembers which rows cannot be used and why. ``total`` is how many there are, and
-    ``most_oblong`` how many times as long as wide one may be."""
+    """Opens each picture once, and remembers which rows cannot be used and why. ``total`` is how many there are,
+    ``most_oblong`` how many times as long as wide one may be, ``looks`` whether to note what they look like."""
 
-    def __init__(self, total: int, most_oblong: float, progress: Progress) -> None:
+    def __init__(self, total: int, most_oblong: float, progress: Progress, looks: bool = False) -> None:
         self._most_oblong = most_oblong
+        self._looks = looks
         self._bad: dict[str, LeftOut] = {}
         self._known: dict[str, Checked] = {}
         self._total = total
@@ -85,7 +87,7 @@ class Opener:
 
     def _try(self, sample: Sample) -> Checked | str:
         try:
-            return _open(sample, self._most_oblong)
+            return _open(sample, self._most_oblong, self._looks)
         except Exception as error:  # noqa: BLE001 - Pillow raises many kinds for a broken file
             return _reason(error, sample)
 
@@ -103,7 +105,7 @@ def _reason(error: Exception, sample: Sample) -> str:
     return (str(error) or type(error).__name__)[:REASON_CHARACTERS]
 
 
-def _open(sample: Sample, most_oblong: float) -> Checked:
+def _open(sample: Sample, most_oblong: float, looks: bool) -> Checked:
     if sample.fault:
         raise Unusable(sample.fault)
     if not sample.text.strip():
@@ -116,4 +118,4 @@ def _open(sample: Sample, most_oblong: float) -> Checked:
         width, height = picture.size
         raise Unusable(f"its {width}x{height} pixels are more oblong than 1:{most_oblong:g}, which the model refuses")
     digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-    return Checked(sample, digest, picture.size, len(encoded))
+    return Checked(sample, digest, picture.size, len(encoded), look_of(picture) if looks else 0)

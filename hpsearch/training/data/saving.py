@@ -1,4 +1,4 @@
-"""Writing rows as a Hugging Face dataset that `load_from_disk` opens.
+"""Writing rows as a Hugging Face dataset: one that `load_from_disk` opens, or parquet files as on the Hub.
 
 The library's own way writes everything twice and maps it into memory in between, which grows with the data. So the
 files that it reads are written here, one batch after the other.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from hpsearch.trials.conversion import FINEVISION, Conversion
 
 MORE = ("document", "kind", "id", "copy")  # columns beside picture and text
 ROWS = "data-00000-of-00001.arrow"
+GROUP = 100  # rows of a parquet file that are written, and read, together
+FILE_BYTES = 500_000_000  # of pictures in a parquet file: what the Hub cuts datasets into
 
 
 def save_dataset(folder: Path, splits: Mapping[str, Path], wanted: Conversion) -> None:
@@ -35,6 +37,29 @@ def save_dataset(folder: Path, splits: Mapping[str, Path], wanted: Conversion) -
             json.dumps(_state(split, digest.hexdigest()[:16]), indent=2), encoding="utf-8"
         )
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}), encoding="utf-8")
+
+
+def write_parquet(folder: Path, split: str, rows: Iterator[dict[str, Any]], more: Sequence[str]) -> None:
+    """Write the rows of a split (image, text, and the texts ``more``) as files of about half a gigabyte, named as the
+    Hub names them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Features, Image, Value
+
+    schema = Features(
+        {"image": Image(), "text": Value("string"), **{name: Value("string") for name in more}}
+    ).arrow_schema
+    files: list[Path] = []
+    while batch := list(islice(rows, GROUP)):
+        files.append(folder / f"{split}-{len(files)}.parquet")
+        with pq.ParquetWriter(files[-1], schema) as writer:
+            size = 0
+            while batch:
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema), row_group_size=GROUP)
+                size += sum(len(row["image"]["bytes"]) for row in batch)
+                batch = list(islice(rows, GROUP)) if size < FILE_BYTES else []
+    for number, path in enumerate(files):
+        path.rename(folder / f"{split}-{number:05}-of-{len(files):05}.parquet")
 
 
 def _write_rows(path: Path, schema: Any, rows: Iterator[dict[str, Any]], at_once: int) -> None:

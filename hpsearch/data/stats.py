@@ -1,0 +1,125 @@
+"""What data is like, as a page to look at: `hpsearch data stats`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from hpsearch.analysis.escaping import plot_label
+from hpsearch.analysis.figures.look import SERIES, Figure, Trace, axis, fade
+from hpsearch.analysis.page import render_page
+from hpsearch.definitions.loading import load_settings
+from hpsearch.errors import UsageError
+from hpsearch.study.errands import run_errand
+from hpsearch.study.folders import write_text
+from hpsearch.study.view import View, silent
+from hpsearch.trials.stats import FINDINGS, SUMMARY, Inspection, Statistics
+
+PAGE = "stats.html"
+CROWDED = 10  # text tokens for each visual one: see hpsearch/training/checks/lengths.py
+
+
+def inspect_data(
+    given: Mapping[str, Any], target: Path, view: View = silent, trainer_python: str | None = None
+) -> Statistics | int:
+    """Look at the data that settings of a study name (input_data, how it is read, and, where tokens are to be counted,
+    model_name), and write stats.json, stats.html and findings.jsonl into a folder, in the place of earlier ones.
+
+    Returns:
+        What was found, or the exit code of an interruption.
+
+    Raises:
+        UsageError: the data or the model cannot be read, no row can be used, or the folder cannot be written.
+        JobFailed: it failed for another reason.
+    """
+    settings = load_settings(options=given).settings
+    settings = {name: settings[name] for name in given}
+    _make(target)
+    wanted = Inspection(settings, str(target.absolute() / FINDINGS))
+    text = run_errand("stats", asdict(wanted), SUMMARY, view, trainer_python)
+    if isinstance(text, int):
+        return text
+    found = Statistics.from_json(text)
+    write_text(target / SUMMARY, text)
+    write_text(target / PAGE, page_of(found))
+    return found
+
+
+def _make(target: Path) -> None:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--output-dir must be a folder that can be written, but {target} is none: {error.strerror}",
+            "choose another --output-dir",
+        ) from error
+
+
+def page_of(found: Statistics) -> str:
+    """One HTML file that works offline."""
+    examples = {why: list(some) for why, some in groupby(found.examples, key=lambda each: each.why)}
+    pairs = {why: some for why, some in examples.items() if why in found.duplicates}
+    values = {"found": found, "examples": {why: examples[why] for why in examples if why not in pairs}, "pairs": pairs}
+    return render_page("stats.html.j2", (_lengths(found), _sizes(found)), {**values, "crowded": CROWDED})
+
+
+def _lengths(found: Statistics) -> Figure:
+    """How many texts are how long, a colour for each split."""
+    labels = [f"{least} to {most}" if least < most else str(most) for least, most in _ranges(found)]
+    traces = tuple(
+        {
+            "type": "bar",
+            "name": plot_label(split),
+            "x": labels,
+            "y": [counts.get(split, 0) for _, counts in found.lengths],
+            "marker": {"color": f"@series{number % SERIES}"},
+            "hovertemplate": "%{y} texts of %{x} characters<extra></extra>",
+        }
+        for number, split in enumerate(found.parts)
+    )
+    layout = {
+        "barmode": "stack",
+        "xaxis": axis("characters of the text", type="category"),
+        "yaxis": axis("rows"),
+        "showlegend": len(traces) > 1,
+    }
+    return Figure("lengths", "Lengths of texts", "", traces, layout, 320)
+
+
+def _ranges(found: Statistics) -> list[tuple[int, int]]:
+    ends = [most for most, _ in found.lengths]
+    return [(last + 1, most) for last, most in zip([0, *ends], ends, strict=False)]
+
+
+def _sizes(found: Statistics) -> Figure:
+    """Pictures by width and height."""
+    counts: dict[tuple[int, int], int] = defaultdict(int)
+    for size in found.sizes:
+        counts[size] += 1
+    trace: Trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "pictures",
+        "x": [width for width, _ in counts],
+        "y": [height for _, height in counts],
+        "text": [f"{count} of {width} x {height}" for (width, height), count in counts.items()],
+        "hoverinfo": "text",
+        "marker": {"color": "@series0", "size": _dots(list(counts.values())), "opacity": fade(len(counts))},
+    }
+    total = sum(part.rows for part in found.parts.values())
+    caption = f"{len(found.sizes)} of {total} pictures. " if total > len(found.sizes) else ""
+    layout = {
+        "xaxis": axis("width in pixels", rangemode="tozero"),
+        "yaxis": axis("height in pixels", rangemode="tozero"),
+        "showlegend": False,
+    }
+    return Figure("sizes", "Sizes of pictures", f"{caption}A larger dot is more pictures.", (trace,), layout, 360)
+
+
+def _dots(counts: Sequence[int]) -> list[float]:
+    """Diameters in pixels whose areas grow with the counts."""
+    return [round(6 + 18 * (count / max(counts)) ** 0.5, 1) if max(counts) > 1 else 7 for count in counts]

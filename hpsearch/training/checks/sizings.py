@@ -1,0 +1,39 @@
+"""Sizes of pictures that may be worth a look, and the rows' tokens at each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, prod, sqrt
+from statistics import median
+
+from hpsearch.training.checks.lengths import CROWDED, Lengths, Measure
+from hpsearch.training.models.base_model import BaseModel
+from hpsearch.trials.settings import TrainSettings
+from hpsearch.trials.survey import Sizing
+
+EDGES = (512, 768, 1024, 1536, 2048, 3072, 4096)  # pixels: those below the largest picture's are measured, and that
+
+
+def largest_edge(measure: Measure) -> int:
+    """The side in pixels of a square as large as the largest picture."""
+    return ceil(sqrt(max(prod(shape.size) for shape in measure.shapes)))
+
+
+def sizings(base: BaseModel, measure: Measure, settings: TrainSettings) -> Iterator[Sizing]:
+    """The rows' tokens at the settings' own size, and at each other one that may be worth a search."""
+    own = measure.lengths(settings)
+    yield _sizing(settings, own)
+    if base.family.sizing == "area":
+        edge = largest_edge(measure)
+        smaller = [each for each in EDGES if each < edge]
+        for each in dict.fromkeys((*smaller, min(edge, EDGES[-1])) if smaller else ()):
+            at = settings.model_copy(update={"longest_edge": each, "max_pixels": None})
+            yield _sizing(at, measure.lengths(at))
+    elif base.family.crops and median(own.answers) > CROWDED * median(own.pictures):
+        cropped = settings.model_copy(update={"pan_and_scan": True})
+        yield _sizing(cropped, measure.lengths(cropped))
+
+
+def _sizing(settings: TrainSettings, lengths: Lengths) -> Sizing:
+    picture = round(median(lengths.pictures))
+    return Sizing(settings.longest_edge, settings.pan_and_scan, picture, max(lengths.rows))

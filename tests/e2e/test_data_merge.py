@@ -1,0 +1,136 @@
+"""`hpsearch data merge` by the real command line."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.conftest import CommandLine
+from tests.e2e.test_data_stats import save
+from tests.ocr.test_duplicates import PAGE, stored
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
+)
+MERGE = ("data", "merge", "--output-dir", "all")
+
+
+def line(number: int) -> Any:
+    return Image.new("RGB", (60 + number, 20), (number * 20, 0, 0))
+
+
+def two_datasets(folder: Path) -> tuple[str, ...]:
+    """A folder with a test, and a file with columns of its own; three rows of the second are in the first, too."""
+    save(
+        folder / "scans",
+        train=[("p1", PAGE, "the first page"), ("p2", line(1), "one"), ("p2", None, "gone")],
+        test=[("p3", line(2), "two")],
+    )
+    again = stored(PAGE, 30)
+    rows = [("p1", line(2), "two"), ("p1", line(1), "won"), ("p4", again, "the first page"), ("p5", line(5), "five")]
+    save(folder / "more", train=rows)
+    written = json.loads((folder / "more/train.json").read_text())
+    renamed = [{"scan": row["image_path"], "reading": row["ocr_text"], "document": row["document"]} for row in written]
+    (folder / "more/train.json").write_text(json.dumps(renamed))
+    return "--data", "scans", "--data", "more/train.json?image_column=scan&text_column=reading"
+
+
+def loaded(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    from datasets import load_dataset
+
+    data = load_dataset(str(folder), cache_dir=str(folder / "cache"))
+    return {split: [row | {"image": row["image"].size} for row in rows] for split, rows in data.items()}
+
+
+def test_every_picture_is_there_once_where_it_is_judged_by(tmp_path: Path, command_line: CommandLine) -> None:
+    done = command_line(*MERGE, *two_datasets(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for told in (
+        "scans: 1 rows of test, 2 rows of train",
+        "scans: left out 1 x No such file or directory",
+        "train: 2 rows of train",
+        "train: left out 1 x the same picture and text",
+        "train: left out 1 x the same picture with another text",
+        "warning: 1 rows look like an earlier one",
+        "written: all (1 rows of test, 4 rows of train;",
+    ):
+        assert told in done.stdout, f"{told}\n{done.stdout}"
+    found = loaded(tmp_path / "all")
+    assert [(row["text"], row["document"], row["dataset"], row["row"]) for row in found["train"]] == [
+        ("the first page", "scans/p1", "scans", "train.json#0"),
+        ("one", "scans/p2", "scans", "train.json#1"),
+        ("the first page", "train/p4", "train", "train.json#2"),
+        ("five", "train/p5", "train", "train.json#3"),
+    ]
+    assert found["test"][0] | {"row": ""} == {
+        "image": (62, 20), "text": "two", "document": "scans/p3", "dataset": "scans", "row": ""
+    }  # fmt: skip
+    summary = json.loads((tmp_path / "all/merged.json").read_text())
+    assert summary["datasets"]["scans"]["rows"] == {"test": 1, "train": 2} and summary["alike"] == 1
+    left = [json.loads(one) for one in (tmp_path / "all/left_out.jsonl").read_text().splitlines()]
+    assert {each["row"]: each["reason"].partition(":")[0] for each in left} == {
+        "scans: train.json#2": "No such file or directory",
+        "train: train.json#0": "the same picture and text as scans",
+        "train: train.json#1": "the same picture with another text as scans",
+    }
+    drafted = command_line("init", "--data", "all", "--model", "asset:digits/qwen3_vl", "--study", "all")
+    assert drafted.returncode == 0, drafted.stderr
+
+
+def test_rows_that_look_alike_can_be_dropped_and_an_earlier_result_is_replaced(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    words = (*MERGE, *two_datasets(tmp_path))
+    assert command_line(*words).returncode == 0
+    assert command_line(*words, "--drop-alike").returncode == 0
+    assert [row["text"] for row in loaded(tmp_path / "all")["train"]] == ["the first page", "one", "five"]
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        "README.md", "cache", "data", "left_out.jsonl", "merged.json"
+    ]  # fmt: skip
+    before = (tmp_path / "all/merged.json").read_bytes()
+    refused = command_line(*MERGE, "--data", "scans", "--data", "more/train.json")
+    assert refused.returncode == 2 and "a row must have image_path" in refused.stderr
+    assert (tmp_path / "all/merged.json").read_bytes() == before
+
+
+def test_datasets_of_one_name_are_told_apart(tmp_path: Path, command_line: CommandLine) -> None:
+    for number in (1, 2):
+        (tmp_path / f"part{number}").mkdir()
+        save(tmp_path / f"part{number}/rows", train=[("a", line(number), "text")])
+    done = command_line(*MERGE, "--data", "part1/rows", "--data", "part2/rows")
+    assert "part1/rows: 1 rows of train\npart2/rows: 1 rows of train\n" in done.stdout, done.stderr
+    assert {row["document"] for row in loaded(tmp_path / "all")["train"]} == {"part1/rows/a", "part2/rows/a"}
+
+
+def test_bad_input_is_refused(tmp_path: Path, command_line: CommandLine) -> None:
+    data = two_datasets(tmp_path)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all/mine.txt").write_text("keep")
+    for words, told in (
+        (data, "merge writes into a new or empty folder, or one of an earlier merge, but"),
+        (("--output-dir", "new", "--data", "scans"), "merge makes one dataset of several, but got one"),
+        (("--output-dir", "new", "--data", "scans", "--data", "./scans"), "each dataset is merged once, but scans"),
+        (("--output-dir", "new", "--data", "scans", "--data", "more?colour=x"), "colour"),
+        (("--output-dir", "new", "--data", "scans", "--data", "nowhere"), "nowhere does not exist"),
+    ):
+        refused = command_line(*MERGE, *words)
+        assert refused.returncode == 2 and told in refused.stderr, refused.stderr
+    assert (tmp_path / "all/mine.txt").read_text() == "keep" and not (tmp_path / "new").exists()
+
+
+def test_one_command_at_a_time_fills_a_folder(tmp_path: Path, command_line: CommandLine) -> None:
+    words = (*MERGE, *two_datasets(tmp_path))
+    (tmp_path / "all/.merging").mkdir(parents=True)
+    descriptor = os.open(tmp_path / "all/.merging", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    refused = command_line(*words)
+    assert refused.returncode == 2 and "another one is filling" in refused.stderr
+    os.close(descriptor)
+    assert command_line(*words).returncode == 0
