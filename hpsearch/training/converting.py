@@ -233,7 +233,7 @@ def _convert_page(file: Path, path: Path, side: str, wanted: Conversion, writer:
     writer.tally.pages[side] += 1
     writer.tally.untranscribed += sum(not line.text for region in page.regions for line in region.lines)
     for piece in pieces(page, wanted.kinds):
-        part = None if piece.fault else (picture if piece.outline is None else cut(picture, piece.outline))
+        part = None if piece.fault else cut(picture, piece)
         if part is None:
             writer.leave_out(document, piece, piece.fault or "hardly anything of it is on the picture")
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from hpsearch.ocr.pages.augmentation import augmented
-from hpsearch.ocr.pages.cutting import KINDS, cut, paper, pieces, shrunk
+from hpsearch.ocr.pages.cutting import KINDS, Piece, cut, paper, pieces, shrunk
 from hpsearch.ocr.pages.layout import Page, Unreadable
 from hpsearch.ocr.pages.reading import Pictures, fitted, read_page
 from tests.made_pages import ALTO_NAMESPACES, PAGE_VERSIONS, UNITS, MadePage, alto, made_page, page_xml
@@ -55,7 +56,7 @@ def check_against(page: Page, made: MadePage) -> None:
     for one in lines:
         outline = found[one.id].outline
         assert outline is not None
-        cut_out = cut(made.picture, outline)
+        cut_out = cut(made.picture, found[one.id])
         assert cut_out is not None
         across, down = zip(*one.outline, strict=True)
         whole = np.asarray(made.picture.crop((min(across), min(down), max(across) + 1, max(down) + 1)))
@@ -85,7 +86,7 @@ def test_units_of_alto_become_pixels(unit: str, made: MadePage, tmp_path: Path) 
     for one, piece in zip(drawn, pieces(page, ("line",)), strict=True):
         across, down = zip(*one.outline, strict=True)
         assert piece.outline is not None
-        part = cut(made.picture, piece.outline)
+        part = cut(made.picture, piece)
         off = 2 if unit == "mm10" else 0  # the page's own size is written in whole tenths
         assert abs(part.width - (max(across) + 1 - min(across))) <= off
         assert abs(part.height - (max(down) + 1 - min(down))) <= off
@@ -241,6 +242,82 @@ def test_a_line_with_a_baseline_alone_lies_between_its_neighbours(tmp_path: Path
     assert alone.fault == "nothing says where it is"
 
 
+TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, -90: Image.Transpose.ROTATE_270}
+
+
+def turned_page(made: MadePage, degrees: int) -> MadePage:
+    """The page as it is when it was scanned in another way: to be turned clockwise by so many degrees."""
+    width, height = made.picture.size
+
+    def moved(points: Any) -> list[tuple[int, int]]:
+        ways = {90: lambda x, y: (y, width - 1 - x), 180: lambda x, y: (width - 1 - x, height - 1 - y),
+                -90: lambda x, y: (height - 1 - y, x)}  # fmt: skip
+        return [ways[degrees](x, y) for x, y in points]
+
+    regions = tuple(
+        replace(
+            region,
+            outline=moved(region.outline),
+            lines=tuple(replace(one, outline=moved(one.outline), baseline=moved(one.baseline)) for one in region.lines),
+        )
+        for region in made.regions
+    )
+    return MadePage(made.picture.transpose(TURNS[degrees]), regions)
+
+
+SAID = ("PAGE", "PAGE's page", "PAGE's text", "ALTO", "ALTO's page", "baseline")
+
+
+# A baseline that runs to the left is that of Arabic, not of text that is upside down.
+@pytest.mark.parametrize(
+    ("said", "degrees"), [(said, turn) for said in SAID for turn in TURNS if (said, turn) != ("baseline", 180)]
+)
+def test_text_that_is_turned_is_cut_upright(said: str, degrees: int, made: MadePage, tmp_path: Path) -> None:
+    aside = turned_page(made, degrees)
+    if said.startswith("ALTO"):
+        where = "<Page " if said == "ALTO's page" else "<TextBlock "
+        text = alto(aside, "a.png").replace(where, f'{where}ROTATION="{degrees}" ')
+    else:
+        start, name = {
+            "PAGE": ("<TextRegion ", "orientation"),
+            "PAGE's page": ("<Page ", "orientation"),
+            "PAGE's text": ("<TextRegion ", 'orientation="2" readingOrientation'),
+            "baseline": ("<none ", ""),
+        }[said]
+        text = page_xml(aside, "a.png").replace(start, f'{start}{name}="{degrees}" ')
+    page, _ = fitted(read(text, tmp_path), aside.picture)
+    straight, _ = fitted(read(page_xml(made, "a.png"), tmp_path), made.picture)
+    kinds = KINDS if said.endswith("page") else KINDS[:2]
+    for one, other in zip(pieces(page, kinds), pieces(straight, kinds), strict=True):
+        assert one.text == other.text
+        found, wanted = cut(aside.picture, one), cut(made.picture, other)
+        assert found.size == wanted.size
+        assert (np.asarray(found) != np.asarray(wanted)).mean() < 0.01  # of slanted edges, which are drawn otherwise
+
+
+@pytest.mark.parametrize(("text", "turn"), [("down the margin", 3), ("縦書きです", 0), ("ᠮᠣᠩᠭᠣᠯ", 0), ("2 縦書き", 0)])
+def test_a_line_that_runs_downwards_is_turned_unless_its_script_is_written_so(
+    text: str, turn: int, tmp_path: Path
+) -> None:
+    lines = "".join(
+        f'<TextLine id="l{at}"><Baseline points="{at},10 {at},90"/>'
+        f"<TextEquiv><Unicode>{text}</Unicode></TextEquiv></TextLine>"
+        for at in (30, 50)
+    )
+    found = list(pieces(read(PAGE_START + region("a", lines) + PAGE_END, tmp_path), KINDS[:2]))
+    assert {each.turn for each in found} == {turn}
+    if turn:  # its letters stand on the baseline's right
+        assert found[0].outline == ((45, 10), (45, 90), (25, 90), (25, 10))
+
+
+def test_a_short_line_with_a_steep_baseline_stands(tmp_path: Path) -> None:
+    one = (
+        f'<TextLine id="l">{CORNERS}<Baseline points="3,9 4,2"/><TextEquiv><Unicode>i</Unicode></TextEquiv></TextLine>'
+    )
+    (found,) = pieces(read(PAGE_START + region("a", one) + PAGE_END, tmp_path), ("line",))
+    assert found.turn == 0
+
+
 def test_a_text_that_is_not_parted_into_lines_is_a_paragraph_and_no_line(tmp_path: Path) -> None:
     page = read(PAGE_START + region("a", "<TextEquiv><Unicode>x\ny</Unicode></TextEquiv>") + PAGE_END, tmp_path)
     line_, paragraph, whole = pieces(page, KINDS)
@@ -368,9 +445,9 @@ class TestFitting:
 class TestCutting:
     def test_what_is_beside_the_picture_is_not_cut(self) -> None:
         picture = Image.new("RGB", (20, 20), "white")
-        assert cut(picture, ((30, 30), (40, 30), (40, 40))) is None
-        assert cut(picture, ((0, 0), (1, 0), (1, 19))) is None
-        part = cut(picture, ((-5, -5), (9, -5), (9, 9), (-5, 9)))
+        assert cut(picture, Piece("line", "l", "text", ((30, 30), (40, 30), (40, 40)))) is None
+        assert cut(picture, Piece("line", "l", "text", ((0, 0), (1, 0), (1, 19)))) is None
+        part = cut(picture, Piece("line", "l", "text", ((-5, -5), (9, -5), (9, 9), (-5, 9))))
         assert part.size == (10, 10)
 
     def test_the_paper_is_the_usual_colour(self) -> None:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hpsearch.ocr.pages.elements import child, children, descendants, name_of, number, points
+from hpsearch.ocr.pages.elements import child, children, descendants, name_of, number, points, quarters
 from hpsearch.ocr.pages.layout import Line, Outline, Page, Region, Unreadable, box
 
 # The file has the margins before the print space; this is how a page is read.
@@ -27,7 +27,8 @@ def read_page(root: Any) -> Page:
     size = (width, height) if width and height else None
     unit = _value(root, "MeasurementUnit") or "pixel"
     ranks = {each: place for place, each in enumerate(_order(root))}
-    return Page(_value(root, "fileName"), size, tuple(_regions(pages[0], ranks)), unit == "pixel")
+    turn = quarters(number(pages[0], "ROTATION")) or 0
+    return Page(_value(root, "fileName"), size, tuple(_regions(pages[0], ranks)), unit == "pixel", turn)
 
 
 def _value(root: Any, name: str) -> str:
@@ -85,7 +86,13 @@ def _sorted(elements: Sequence[Any], ranks: Mapping[str, int]) -> list[Any]:
 
 def _region(block: Any, ranks: Mapping[str, int]) -> Region:
     lines = _sorted(list(children(block, "TextLine")), ranks)
-    return Region(block.get("ID", ""), _outline(block), tuple(map(_line, lines)))
+    return Region(block.get("ID", ""), _outline(block), tuple(map(_line, lines)), turn=_turn(block))
+
+
+def _turn(block: Any) -> int:
+    """Its own rotation, or that of what it stands in: counterclockwise, so it is undone clockwise."""
+    stated = (quarters(number(each, "ROTATION")) for each in (block, *block.iterancestors()))
+    return next((each for each in stated if each is not None), 0)
 
 
 def _line(element: Any) -> Line:

@@ -16,14 +16,15 @@ LEAST = 3  # pixels along each side of a piece
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a page and what it reads: ``outline`` in pixels, None for all of it. ``fault`` says why it cannot be
-    used."""
+    """A part of a page and what it reads: ``outline`` in pixels, None for all of it, and ``turn``, the quarters that it
+    is to be turned clockwise. ``fault`` says why it cannot be used."""
 
     kind: str
     id: str
     text: str
     outline: Outline | None = None
     fault: str = ""
+    turn: int = 0
 
 
 def pieces(page: Page, kinds: Collection[str]) -> Iterator[Piece]:
@@ -33,23 +34,30 @@ def pieces(page: Page, kinds: Collection[str]) -> Iterator[Piece]:
         if LINE in kinds:
             yield from _lines(region, name)
         if PARAGRAPH in kinds and (region.lines or region.own):
-            yield _checked(PARAGRAPH, name, region.text, region.outline or _around(region))
+            outline = region.outline or _around(region)
+            yield _checked(PARAGRAPH, name, region.text, outline, _common_turn(region))
     if PAGE in kinds:
-        yield Piece(PAGE, "page", page.text, None, "" if page.text else "it has no text")
+        yield Piece(PAGE, "page", page.text, None, "" if page.text else "it has no text", page.turn)
 
 
 def _lines(region: Region, name: str) -> Iterator[Piece]:
     if region.own:
         yield Piece(LINE, name, region.own, None, "its region's text is not parted into lines")
     for number, line in enumerate(region.with_outlines().lines):
-        yield _checked(LINE, line.id or f"{name}-{number}", line.text, line.outline)
+        yield _checked(LINE, line.id or f"{name}-{number}", line.text, line.outline, region.turn_of(line))
 
 
-def _checked(kind: str, name: str, text: str, outline: Outline) -> Piece:
+def _common_turn(region: Region) -> int:
+    """Its own, or that of all its lines."""
+    turns = {region.turn_of(line) for line in region.lines} or {region.turn}
+    return turns.pop() if len(turns) == 1 else region.turn
+
+
+def _checked(kind: str, name: str, text: str, outline: Outline, turn: int) -> Piece:
     fault = "" if text.strip() else "it has no text"
     if not fault and len(outline) < 3:
         fault = "nothing says where it is"
-    return Piece(kind, name, text, outline, fault)
+    return Piece(kind, name, text, outline, fault, turn)
 
 
 def _around(region: Region) -> Outline:
@@ -60,9 +68,22 @@ def _around(region: Region) -> Outline:
     return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
-def cut(picture: Any, outline: Outline) -> Any | None:
-    """The part of a Pillow image in an outline, in an upright rectangle; what of that is outside has the colour that is
-    most usual in it. None where hardly anything of the outline is on the picture."""
+def cut(picture: Any, piece: Piece) -> Any | None:
+    """A piece of a Pillow image, upright; None where hardly anything of it is on the picture."""
+    part = picture if piece.outline is None else _cut(picture, piece.outline)
+    return part if part is None else upright(part, piece.turn)
+
+
+def upright(picture: Any, turn: int) -> Any:
+    """An image turned clockwise by so many quarters."""
+    from PIL import Image
+
+    ways = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_90}
+    return picture.transpose(ways[turn]) if turn else picture
+
+
+def _cut(picture: Any, outline: Outline) -> Any | None:
+    """The part in an outline, in the rectangle around it; what of that is outside has the colour that is most usual."""
     from PIL import Image, ImageDraw
 
     left, top, right, bottom = bounds(outline)

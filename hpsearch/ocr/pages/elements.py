@@ -82,3 +82,9 @@ def number(element: Any, name: str) -> float | None:
     if abs(found) > FARTHEST:
         raise Unreadable(f"its {name} lies beyond any picture", value[:40])
     return found
+
+
+def quarters(*degrees: float | None) -> int | None:
+    """The quarters, 0 to 3, that angles are together; None where all are missing."""
+    there = [each for each in degrees if each is not None]
+    return round(sum(there) / 90) % 4 if there else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -33,32 +34,46 @@ class Line:
 
 @dataclass(frozen=True)
 class Region:
-    """A paragraph, heading or the like. ``own`` is a text that is not parted into lines."""
+    """A paragraph, heading or the like. ``own`` is a text that is not parted into lines; ``turn`` how many quarters it
+    is to be turned clockwise to be upright, as its file says."""
 
     id: str
     outline: Outline = ()
     lines: tuple[Line, ...] = ()
     own: str = ""
+    turn: int = 0
 
     @property
     def text(self) -> str:
         """Its lines, one below the other."""
         return "\n".join(line.text for line in self.lines if line.text) or self.own
 
+    def turn_of(self, line: Line) -> int:
+        """How many quarters a line is to be turned clockwise to be upright: as the file says, or as it runs."""
+        return self.turn or _turn(line)
+
     def with_outlines(self) -> Region:
         """The same, in which a line that has only a baseline lies between the lines around it."""
-        return replace(self, lines=tuple(_outlined(line, self.lines) for line in self.lines))
+        return replace(self, lines=tuple(self._outlined(line) for line in self.lines))
+
+    def _outlined(self, line: Line) -> Line:
+        if len(line.outline) > 2 or len(line.baseline) < 2:
+            return line
+        turn = self.turn_of(line)
+        beside = [turned(each.baseline, turn) for each in self.lines if self.turn_of(each) == turn]
+        return replace(line, outline=turned(_between(turned(line.baseline, turn), beside), -turn))
 
 
 @dataclass(frozen=True)
 class Page:
     """A page: the ``picture`` it was transcribed from as its file names it ("": not at all), that picture's ``size`` in
-    the units of all points, None where it is not said, and whether these ``in_pixels``."""
+    the units of all points, None where it is not said, and whether these ``in_pixels``; ``turn`` as of a region."""
 
     picture: str
     size: tuple[float, float] | None
     regions: tuple[Region, ...]
     in_pixels: bool = True
+    turn: int = 0
 
     @property
     def text(self) -> str:
@@ -93,19 +108,48 @@ def bounds(points: Iterable[Point]) -> tuple[float, float, float, float]:
     return min(across), min(down), max(across), max(down)
 
 
-def _outlined(line: Line, all_lines: Sequence[Line]) -> Line:
-    if len(line.outline) > 2 or len(line.baseline) < 2:
-        return line
-    height = _distance(line, all_lines)
+def turned(outline: Outline, quarters: int) -> Outline:
+    """Points turned clockwise about the corner where both are 0."""
+    for _ in range(quarters % 4):
+        outline = tuple((-y, x) for x, y in outline)
+    return outline
+
+
+def _turn(line: Line) -> int:
+    """By where its baseline runs: upwards it is turned, and downwards too if its script is not written that way."""
+    if len(line.baseline) < 2 or _is_wide(line.outline):
+        return 0
+    (left, top), (right, bottom) = line.baseline[0], line.baseline[-1]
+    if abs(bottom - top) <= abs(right - left):
+        return 0
+    return 1 if bottom < top else 0 if written_downwards(line.text) else 3
+
+
+def _is_wide(outline: Outline) -> bool:
+    """Whether it is wider than high, so that a short baseline that happens to be steep says nothing."""
+    left, top, right, bottom = bounds(outline or ((0, 0),))
+    return right - left > bottom - top
+
+
+def written_downwards(text: str) -> bool:
+    """Whether it may be of a script whose lines run downwards: Chinese, Japanese, Korean, Mongolian."""
+    letters = [each for each in text if each.isalpha()]
+    down = sum(unicodedata.east_asian_width(each) in "WF" or "\u1800" <= each <= "\u18af" for each in letters)
+    return down * 2 >= len(letters)
+
+
+def _between(baseline: Outline, baselines: Sequence[Outline]) -> Outline:
+    """The outline of an upright line that has only a baseline, among others; () where there is none."""
+    height = _distance(baseline, baselines)
     if not height:
-        return line
-    above = [(x, y - ABOVE * height) for x, y in line.baseline]
-    below = [(x, y + BELOW * height) for x, y in reversed(line.baseline)]
-    return replace(line, outline=tuple(above + below))
+        return ()
+    above = [(x, y - ABOVE * height) for x, y in baseline]
+    below = [(x, y + BELOW * height) for x, y in reversed(baseline)]
+    return tuple(above + below)
 
 
-def _distance(line: Line, all_lines: Sequence[Line]) -> float:
+def _distance(baseline: Outline, baselines: Sequence[Outline]) -> float:
     """From a line to the next one; 0 where there is no other to tell."""
-    heights = [median(y for _, y in each.baseline) for each in all_lines if len(each.baseline) > 1]
-    own = median(y for _, y in line.baseline)
+    heights = [median(y for _, y in each) for each in baselines if len(each) > 1]
+    own = median(y for _, y in baseline)
     return min((abs(each - own) for each in heights if abs(each - own) > 1.0), default=0.0)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hpsearch.ocr.pages.elements import child, children, name_of, number, points
+from hpsearch.ocr.pages.elements import child, children, name_of, number, points, quarters
 from hpsearch.ocr.pages.layout import Line, Outline, Page, Region, Unreadable
 
 # Transkribus and eScriptorium write the order of regions and lines here.
@@ -29,13 +29,15 @@ def read_page(root: Any) -> Page:
         raise Unreadable("it has no Page")
     width, height = number(page, "imageWidth"), number(page, "imageHeight")
     size = (width, height) if width and height else None
-    return Page(page.get("imageFilename", "").strip(), size, tuple(_regions(page)))
+    turn = quarters(number(page, "orientation")) or 0
+    return Page(page.get("imageFilename", "").strip(), size, tuple(_regions(page, turn)), turn=turn)
 
 
-def _regions(page: Any) -> Iterator[Region]:
+def _regions(page: Any, turn: int) -> Iterator[Region]:
     """Those with text, in reading order: as it is written there, the others after what they stand in or behind."""
     order = _order(page)
-    yield from map(_region, _arranged(page, {each: place for place, each in enumerate(order)}))
+    for each in _arranged(page, {each: place for place, each in enumerate(order)}):
+        yield _region(each, turn)
 
 
 def _arranged(parent: Any, ranks: dict[str, int]) -> Iterator[Any]:
@@ -86,7 +88,7 @@ def _listed(group: Any) -> Iterator[str]:
             yield from _listed(each)
 
 
-def _region(element: Any) -> Region:
+def _region(element: Any, page_turn: int) -> Region:
     lines = list(children(element, "TextLine"))
     if lines and all(each.get("index") is not None for each in lines):
         lines.sort(key=lambda each: number(each, "index") or 0.0)
@@ -94,7 +96,9 @@ def _region(element: Any) -> Region:
         lines = _sorted(lines, {})
     inner = any(name_of(each) == "TextRegion" for each in element)
     own = "" if lines or inner else _text(element)  # one that holds others repeats them
-    return Region(element.get("id", ""), _outline(element, "Coords"), tuple(map(_line, lines)), own)
+    turn = quarters(number(element, "orientation"), number(element, "readingOrientation"))
+    outline = _outline(element, "Coords")
+    return Region(element.get("id", ""), outline, tuple(map(_line, lines)), own, page_turn if turn is None else turn)
 
 
 def _line(element: Any) -> Line:
