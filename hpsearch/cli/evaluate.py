@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpsearch.evaluation.service import Standing
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-INSTRUCTION = "Read all text in this image."
+INSTRUCTION, MAX_TOKENS = "Read all text in this image.", 4096  # of a model of which nothing is known
 
 
 class _Count(click.ParamType[int | None]):
@@ -44,11 +44,21 @@ class _Count(click.ParamType[int | None]):
     help="Scores and predictions. Answers are kept beside it, and a second run asks only for what is missing.",
 )
 @click.option("--model-name", required=True, help="The model's name on the server.")
-@click.option("--instruction", default=INSTRUCTION, help="What is asked: best what the model was trained with.")
+@click.option(
+    "--model-dir",
+    type=click.Path(path_type=Path),
+    help="Its folder here, merged or an adapter's: it is asked what it was trained with. "
+    "[default: --model-name, if that is one]",
+)
+@click.option("--instruction", help=f"What is asked. [default: the model's own, else: {INSTRUCTION}]")
 @click.option("--top-k", type=_Count(), default=None, help="The first rows only.")
 @click.option("--workers", type=click.IntRange(1, 256), default=4, help="Rows asked for at once.")
 @click.option("--save-interval", type=click.IntRange(min=1), default=50, help="Rows after which scores are written.")
-@click.option("--max-tokens", type=click.IntRange(min=1), default=4096, help="Limit in tokens for an answer.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    help=f"Limit in tokens for an answer. [default: the model's own, else: {MAX_TOKENS}]",
+)
 @click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, help="0: the same answer each time.")
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=300.0, help="Seconds for an answer."
@@ -58,7 +68,14 @@ class _Count(click.ParamType[int | None]):
     "--normalization", type=click.Choice(list(NORMALIZATIONS)), default="nfc", help="What is done to both texts first."
 )
 @click.option("--restart", is_flag=True, help="Ask for everything again.")
-def evaluate(model_name: str, instruction: str, max_tokens: int, temperature: float, **options: Any) -> int:
+def evaluate(
+    model_name: str,
+    model_dir: Path | None,
+    instruction: str | None,
+    max_tokens: int | None,
+    temperature: float,
+    **options: Any,
+) -> int:
     """Evaluate a model behind an OpenAI-compatible server (vLLM, transformers serve): CER, WER and F1 of its answers.
 
     A key is taken from OPENAI_API_KEY. Exit code 4: rows are left without an answer.
@@ -66,8 +83,14 @@ def evaluate(model_name: str, instruction: str, max_tokens: int, temperature: fl
     from hpsearch.evaluation.endpoint import Question
     from hpsearch.evaluation.service import Wanted
     from hpsearch.evaluation.service import evaluate as run
+    from hpsearch.evaluation.taught import taught
 
-    question = Question(model_name, instruction, max_tokens, temperature)
+    own = taught(model_name, model_dir)
+    instruction, max_tokens = instruction or own.instruction, max_tokens or own.max_tokens
+    question = Question(model_name, instruction or INSTRUCTION, max_tokens or MAX_TOKENS, temperature)
+    if own.card is not None:
+        asked = f"asked: {question.instruction!r}, at most {question.max_tokens} tokens"
+        click.echo(f"{asked} (what no option says is as in {own.card})", err=True)
     wanted = Wanted(question=question, **options)
     with _Progress() as progress:
         done = run(wanted, os.environ.get(KEY_VARIABLE), progress.show)

@@ -26,9 +26,10 @@ from hpsearch.training.machine.devices import free_memory
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.files import require_safetensors
 from hpsearch.training.progress import Progress
-from hpsearch.training.reading import CARD, Reader, load_reader, picture_of
+from hpsearch.training.reading import Reader, load_reader, picture_of
 from hpsearch.trials.job import Job
 from hpsearch.trials.merge import SUMMARY, Merge, Merged, Reading
+from hpsearch.trials.names import ADAPTER_CARD
 
 WORK = ".merging"  # below the output folder, while it is not whole
 MOST_APART = 0.5  # of the way from the adapter to the base, in logits: rounding to bf16 is some hundredths
@@ -185,9 +186,9 @@ def _save(reader: Reader, folder: Path, adapter: Path) -> None:
     model = reader.loaded.model.merge_and_unload()
     model.save_pretrained(folder)
     reader.loaded.processor.save_pretrained(folder)
-    card = adapter / CARD
+    card = adapter / ADAPTER_CARD
     if card.is_file():
-        shutil.copy(card, folder / CARD)
+        shutil.copy(card, folder / ADAPTER_CARD)
     if not any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
         raise UsageError(f"a served model needs a chat template, but {adapter} and its base have none", "add one there")
 
@@ -206,7 +207,7 @@ def _summary(
 def _tokens(folder: Path) -> int:
     """The limit for image, question and answer that the adapter was trained with; 0 where it is not known."""
     try:
-        settings = json.loads((folder / CARD).read_text(encoding="utf-8"))["settings"]
+        settings = json.loads((folder / ADAPTER_CARD).read_text(encoding="utf-8"))["settings"]
         return int(settings.get("max_seq_length") or 0)
     except (OSError, ValueError, KeyError):
         return 0

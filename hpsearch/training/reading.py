@@ -25,9 +25,9 @@ from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.files import require_safetensors
 from hpsearch.training.models.profiles import Difference
 from hpsearch.training.progress import Progress
+from hpsearch.trials.names import ADAPTER_CARD
 from hpsearch.trials.settings import TrainSettings
 
-CARD = "hpsearch.json"  # beside an adapter: how pictures were sized, and what was asked
 NEW_TOKENS = 2048  # where the card does not say how long answers may be
 # Of the second attempt at a page that went round in circles; also what Chandra's users have read with until now.
 RETRY_TEMPERATURE, RETRY_SEED = 0.3, 0
@@ -218,7 +218,7 @@ def _base_name(adapter: Path | None, model: str) -> str:
 def _card(folder: Path) -> dict[str, Any]:
     """The settings that an adapter was made with, where it was made by hpsearch."""
     try:
-        settings: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))["settings"]
+        settings: dict[str, Any] = json.loads((folder / ADAPTER_CARD).read_text(encoding="utf-8"))["settings"]
     except (OSError, ValueError, KeyError):
         return {}
     return settings

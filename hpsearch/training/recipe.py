@@ -29,7 +29,7 @@ from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.budget import FINAL_SETS
 from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
-from hpsearch.trials.names import RESULT_FILES
+from hpsearch.trials.names import ADAPTER_CARD, RESULT_FILES
 from hpsearch.trials.settings import TrainSettings
 
 
@@ -149,7 +149,7 @@ class _Trial:
         adapter = self.output / "adapter"  # first of all: judging may fail, and hours would be lost with it
         if is_first():
             self.judge.backend.save(self.judge.loaded, adapter, _base_name(self.settings, self.prepared))
-            _write_json(adapter / "hpsearch.json", _card(self.job, self.settings, self.prepared))
+            _write_json(adapter / ADAPTER_CARD, _card(self.job, self.settings, self.prepared))
         free_memory()  # what the optimiser held
         self.judge.progress.phase("final evaluation", fraction=1.0)
         scores = {prefix: self._judge(split) for prefix, split in FINAL_SETS.items()}

@@ -23,6 +23,9 @@ RANK0_SUFFIX = ".rank0"  # of the answer file's name: what rank 0 made of the an
 TRAIN_RESULTS_FILE = "train_results.json"
 RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
 
+# Beside an adapter, and in a merged model: how pictures were sized, and what the model was asked.
+ADAPTER_CARD = "hpsearch.json"
+
 # What jobs of other kinds leave in their folders for the searching side.
 PREFLIGHT_FILE = "preflight.json"
 SURVEY_FILE = "survey.json"

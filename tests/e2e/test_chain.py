@@ -92,8 +92,8 @@ def test_from_scans_to_a_served_model(scans: None, tmp_path: Path, command_line:
 
     rows = tmp_path / "letters/metadata/validation.jsonl"
     with served(tmp_path / "merged", tmp_path / "serve.log") as url:
-        asked = ("--data-file", str(rows), "--model-name", str(tmp_path / "merged"), "--max-tokens", "12")
-        said = done("evaluate", "--url", url, *asked, "--top-k", "20", "--instruction", STUDY["instruction"])
+        asked = ("--data-file", str(rows), "--model-name", str(tmp_path / "merged"))
+        said = done("evaluate", "--url", url, *asked, "--top-k", "20")
     assert "rows: 20 answered, 0 failed, 0 open" in said
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
     pictures = [each["image_path"] for each in evaluation["samples"]]

@@ -188,9 +188,30 @@ def test_a_server_that_goes_away_ends_it_and_nothing_is_lost(
         assert sorted(server.asked.values())[:4] == [1] * 4 and max(server.asked.values()) == 2
 
 
+def test_a_model_is_asked_what_it_was_trained_with(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
+    for name, settings in (
+        ("tiny", {"instruction": "Read.", "max_new_tokens": 9}),
+        ("other", {"instruction": "Look."}),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "hpsearch.json").write_text(json.dumps({"settings": settings}))
+    for more, asked, said in (
+        ((), ("Read.", 9), "asked: 'Read.', at most 9 tokens (what no option says is as in tiny/hpsearch.json)"),
+        (("--model-dir", "other"), ("Look.", 4096), "other/hpsearch.json"),
+        (("--instruction", "Say.", "--max-tokens", "7"), ("Say.", 7), "at most 7 tokens"),
+    ):
+        with serving(right) as server:
+            done = command_line(*words(server, "--restart", *more))
+            assert done.returncode == 0 and said in done.stderr, done.stderr
+            body = server.bodies[0]
+        text = next(part["text"] for part in body["messages"][0]["content"] if part["type"] == "text")
+        assert (text, body["max_tokens"]) == asked
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
+        (("--model-dir", "data"), "--model-dir must be an adapter's folder or a merged model's"),
         (("--data-file", "nothing.json"), "nothing.json does not exist"),
         (("--top-k", "0"), "neither a number from 1 nor None"),
         (("--vllm-url", "ftp://a"), "a server's address is http://HOST:PORT/v1"),
