@@ -28,7 +28,7 @@ class TrainSettings(BaseModel):
     model_revision: str | None = Field(
         None, description="Commit, tag or branch of a Hub model; None: its newest when the study is prepared."
     )
-    family: Literal["auto", "gemma3", "qwen3_vl"] = Field(
+    family: Literal["auto", "gemma3", "qwen2_5_vl", "qwen3_vl"] = Field(
         "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
     )
     profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra"] = Field(
@@ -54,7 +54,7 @@ class TrainSettings(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         description="Number format of the computation. auto: bf16 where a GPU computes in it, else fp32. fp16 is "
-        "refused for families in which it overflows (gemma3), and on a CPU.",
+        "refused for families in which it overflows (all but qwen3_vl), and on a CPU.",
     )
 
     # Data
@@ -124,14 +124,14 @@ class TrainSettings(BaseModel):
         ge=28,
         le=32_768,
         description="Resolution as the edge of a square, in pixels: a picture of more than longest_edge x longest_edge "
-        "pixels is shrunk to that area, its shape kept. It decides max_pixels. For families that take any size "
-        "(qwen3_vl).",
+        "pixels is shrunk to that area, its shape kept. It decides max_pixels. For families that take pictures of any "
+        "size: those named qwen.",
     )
     max_pixels: int | None = Field(
         None,
         ge=28 * 28,
         description="Largest area of a picture in pixels; larger ones are shrunk to it. None: the model's own. For "
-        "families that take any size (qwen3_vl).",
+        "families that take pictures of any size: those named qwen.",
     )
     pan_and_scan: bool = Field(
         False,
@@ -159,7 +159,7 @@ class TrainSettings(BaseModel):
     finetune_vision_layers: bool = Field(False, description="Adapt the vision tower's linear layers.")
     finetune_language_layers: bool = Field(True, description="Adapt the language model's linear layers.")
     finetune_merger_layers: bool = Field(
-        False, description="Adapt the layers between the towers (qwen3_vl's merger; gemma3 has no linear ones)."
+        False, description="Adapt the layers between the towers (a merger or projector; gemma3 has no linear ones)."
     )
     finetune_attention_modules: bool = Field(True, description="In each adapted tower, the attention's projections.")
     finetune_mlp_modules: bool = Field(True, description="In each adapted tower, the feed-forward projections.")

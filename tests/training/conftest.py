@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +26,12 @@ WORDS = {
     "validation": ["yak", "eel", "rat", "ram", "asp"],
     "holdout": ["bat", "cod", "doe"],
 }
-FAMILY_NAMES = ("gemma3", "qwen3_vl")
+FAMILY_NAMES = ("gemma3", "qwen2_5_vl", "qwen3_vl")
+# One with pictures of fixed size and one with any, for what depends on the family in no other way.
+TYPICAL_FAMILIES = ("gemma3", "qwen3_vl")
+# Linear layers of the tiny models (two layers in each tower) that LoRA is meant to adapt.
+LINEARS = {"gemma3": (14, 12), "qwen2_5_vl": (14, 10), "qwen3_vl": (14, 8)}
+T = TypeVar("T")
 NO_SEARCH = "needs the searching side, which an environment of the training side alone is without"
 
 
@@ -59,6 +64,18 @@ def write_words(folder: Path, words: Mapping[str, list[str]] = WORDS, **columns:
     return folder
 
 
+class OfFamilies(dict[str, T]):
+    """Something of each family by its name, made when it is first asked for."""
+
+    def __init__(self, make: Callable[[str], T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, family: str) -> T:
+        self[family] = self._make(family)
+        return self[family]
+
+
 @pytest.fixture(scope="session")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pictures of words: 12 to learn from, 5 to judge by, 3 held out."""
@@ -70,15 +87,23 @@ def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of a tiny model with random weights, for each family."""
     from hpsearch.training.models.tiny import build_tiny
 
-    folders = {name: tmp_path_factory.mktemp(name) for name in FAMILY_NAMES}
-    for name, folder in folders.items():
+    def saved(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
         build_tiny(name, seed=1).save(folder)
-    return folders
+        return folder
+
+    return OfFamilies(saved)
 
 
 @pytest.fixture(params=FAMILY_NAMES)
 def family_name(request: pytest.FixtureRequest) -> str:
     """Each family in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(params=TYPICAL_FAMILIES)
+def typical_family(request: pytest.FixtureRequest) -> str:
+    """Each of the typical families in turn."""
     return str(request.param)
 
 
@@ -223,12 +248,13 @@ def prepared(
     words: Path,
 ) -> dict[str, Door]:
     """For each family, a door in whose folder the prepare job has run. Make your own with ``at``."""
-    doors = {}
-    for name in FAMILY_NAMES:
-        folder = tmp_path_factory.mktemp(f"prepared-{name}")
-        doors[name] = Door(folder, tiny_bases, words)
-        assert doors[name].prepare(doors[name].settings(name)) == 0, doors[name].lines
-    return doors
+
+    def made(name: str) -> Door:
+        door = Door(tmp_path_factory.mktemp(f"prepared-{name}"), tiny_bases, words)
+        assert door.prepare(door.settings(name)) == 0, door.lines
+        return door
+
+    return OfFamilies(made)
 
 
 def at(door: Door) -> Door:

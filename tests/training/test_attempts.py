@@ -43,37 +43,37 @@ def train(door: Door, family: str, name: str, **changes: Any) -> int:
 
 
 @pytest.fixture
-def whole(prepared: dict[str, Door], family_name: str) -> Iterator[tuple[Door, dict[str, Any]]]:
+def whole(prepared: dict[str, Door], typical_family: str) -> Iterator[tuple[Door, dict[str, Any]]]:
     """A door after an undisturbed training in its folder "whole", and what that reported."""
-    door = at(prepared[family_name])
-    assert train(door, family_name, "whole") == 0, door.lines
+    door = at(prepared[typical_family])
+    assert train(door, typical_family, "whole") == 0, door.lines
     yield door, figures(door)
 
 
-def test_a_broken_off_training_goes_on_bit_by_bit(whole: tuple[Door, dict[str, Any]], family_name: str) -> None:
+def test_a_broken_off_training_goes_on_bit_by_bit(whole: tuple[Door, dict[str, Any]], typical_family: str) -> None:
     door, undisturbed = whole
     losses = [line["loss"] for line in door.reports()]
     door.prune_at = 2  # ends it at step 4
-    assert train(door, family_name, "parts", save_steps=2) == 0
+    assert train(door, typical_family, "parts", save_steps=2) == 0
     assert not (door.folder / "parts" / "adapter").exists()
     door.prune_at = None
-    assert train(door, family_name, "parts", save_steps=2, resume_from_checkpoint="latest") == 0
+    assert train(door, typical_family, "parts", save_steps=2, resume_from_checkpoint="latest") == 0
     assert [(line["step"], line["loss"]) for line in door.reports()] == [(3, losses[2])]
     assert figures(door) == undisturbed
     assert same_weights(adapter(door, "parts"), adapter(door, "whole"))
     older = door.folder / "parts" / "checkpoints" / "checkpoint-2"
-    assert train(door, family_name, "again", resume_from_checkpoint=str(older)) == 0
+    assert train(door, typical_family, "again", resume_from_checkpoint=str(older)) == 0
     assert [line["step"] for line in door.reports()] == [2, 3]
     assert same_weights(adapter(door, "again"), adapter(door, "whole"))
 
 
 def test_a_later_attempt_goes_on_by_itself_or_begins_anew_where_it_may_not(
-    whole: tuple[Door, dict[str, Any]], family_name: str
+    whole: tuple[Door, dict[str, Any]], typical_family: str
 ) -> None:
     door, undisturbed = whole
 
     def job(kind: str, name: str, attempt: int = 1, **changes: Any) -> Job:
-        settings = door.settings(family_name, **{**SIX, **changes})
+        settings = door.settings(typical_family, **{**SIX, **changes})
         return door.job(kind, settings, name, attempt=attempt, checkpoint_dir=str(door.folder / "shared"))
 
     door.prune_at = 2
@@ -254,9 +254,9 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
 
 
 def test_memory_runs_out_for_the_longest_rows_before_the_first_step(
-    prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, family_name: str
+    prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, typical_family: str
 ) -> None:
-    door = at(prepared[family_name])
+    door = at(prepared[typical_family])
     batch = {"effective_batch_size": 4, "per_device_train_batch_size": 4}
     found = Prepared.read(door.folder / "prepare").figures
     steps: list[tuple[int, tuple[int, ...]]] = []
@@ -266,7 +266,7 @@ def test_memory_runs_out_for_the_longest_rows_before_the_first_step(
         return trainer(backend, loaded, replace(training, heaviest=()))
 
     monkeypatch.setattr(HfBackend, "trainer", untried)
-    assert train(door, family_name, "untried", **batch) == 0
+    assert train(door, typical_family, "untried", **batch) == 0
     without = figures(door)
 
     def watched(backend: Any, loaded: Loaded, training: Training) -> Any:
@@ -283,11 +283,11 @@ def test_memory_runs_out_for_the_longest_rows_before_the_first_step(
         return made
 
     monkeypatch.setattr(HfBackend, "trainer", watched)
-    assert train(door, family_name, "probed", **batch) == 0
+    assert train(door, typical_family, "probed", **batch) == 0
     assert steps[0] == (0, (4, found["tokens"]["longest"]))
     assert (figures(door)["oom_backoffs"], figures(door)["micro_batch_size"]) == (1, 2)
     monkeypatch.setattr(HfBackend, "trainer", trainer)
-    assert train(door, family_name, "tried", **batch) == 0
+    assert train(door, typical_family, "tried", **batch) == 0
     assert figures(door) == without
     assert same_weights(adapter(door, "tried"), adapter(door, "untried")), "the pass that was tried left something"
 

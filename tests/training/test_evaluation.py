@@ -12,12 +12,20 @@ import torch
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.data.rows import Row, table_of, training_rows
 from hpsearch.training.judging.evaluation import evaluate
+from hpsearch.training.judging.examination import Examination
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.batches import Batching
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import picture
 
+END_MARKS = {"gemma3": "<end_of_turn>\n", "qwen2_5_vl": "<|im_end|>\n", "qwen3_vl": "<|im_end|>\n"}
+# What the model takes beside tokens, their mask and the pictures.
+OWN_INPUTS = {
+    "gemma3": {"token_type_ids"},
+    "qwen2_5_vl": {"image_grid_thw", "mm_token_type_ids"},
+    "qwen3_vl": {"image_grid_thw", "mm_token_type_ids"},
+}
 ROWS = [Row(str(number), picture(text, size), text) for number, (text, size) in enumerate([
     ("cat", (48, 16)), ("a", (32, 16)), ("gnu gnu", (80, 16)), ("ox", (48, 16)), ("zebra", (64, 32)),
 ])]  # fmt: skip
@@ -43,12 +51,11 @@ def collated(loaded: Loaded, rows: list[Row], folder: Path) -> Any:
     return trainer.data_collator([dataset[number] for number in range(len(rows))])
 
 
-def test_only_the_answer_is_learned(loaded: Loaded, tmp_path: Path) -> None:
+def test_only_the_answer_is_learned(loaded: Loaded, family_name: str, tmp_path: Path) -> None:
     tokenizer = loaded.processor.tokenizer
-    ends = {"Gemma3Processor": "<end_of_turn>\n", "Qwen3VLProcessor": "<|im_end|>\n"}
     labels = collated(loaded, ROWS, tmp_path)["labels"]
     learned = [tokenizer.decode(row[row != -100]) for row in labels]
-    assert learned == [row.text + ends[type(loaded.processor).__name__] for row in ROWS]
+    assert learned == [row.text + END_MARKS[family_name] for row in ROWS]
 
 
 def test_what_the_trainer_sees_is_what_is_judged(loaded: Loaded, tmp_path: Path) -> None:
@@ -65,6 +72,20 @@ def test_the_loss_is_that_of_training(loaded: Loaded, tmp_path: Path) -> None:
     with torch.no_grad():
         theirs = loaded.model.eval()(**batch).loss
     assert evaluate(loaded, ROWS, settings(eval_batch_size=2)).loss == pytest.approx(float(theirs), rel=1e-4)
+
+
+def test_all_that_the_processor_gives_reaches_the_trainer(loaded: Loaded, family_name: str, tmp_path: Path) -> None:
+    (batch,) = Examination(loaded.processor, ROWS, settings())
+    assert set(batch.inputs) - set(collated(loaded, ROWS, tmp_path)) == set()
+    assert set(batch.inputs) == {"input_ids", "attention_mask", "pixel_values", *OWN_INPUTS[family_name]}
+
+
+def test_the_picture_is_seen_where_the_question_ends(loaded: Loaded) -> None:
+    pair = [Row("one", picture("cat"), "x"), Row("other", picture("owl"), "x")]
+    alike = [pair[0], replace(pair[0], id="again")]
+    losses = [[row.loss for row in evaluate(loaded, rows, settings()).judged] for rows in (pair, alike)]
+    assert abs(losses[0][0] - losses[0][1]) > 1e-3, "the answer's probability does not depend on the picture"
+    assert losses[1][0] == pytest.approx(losses[1][1], abs=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

@@ -22,12 +22,14 @@ from hpsearch.training.models.profiles import PROFILES, find_profile
 from hpsearch.training.models.tiny import build_tiny
 from hpsearch.training.plan.arguments import lora_options, lora_targets
 from hpsearch.trials.settings import TrainSettings
-from tests.training.conftest import FAMILY_NAMES
+from tests.training.conftest import FAMILY_NAMES, LINEARS
 
-# Linear layers of the tiny models (two layers in each tower) that LoRA is meant to adapt.
-LINEARS = {"gemma3": (14, 12), "qwen3_vl": (14, 8)}
 # Linear layers that belong to neither: of these the merger's are adapted where that is asked for.
-OTHERS = {"gemma3": {"lm_head"}, "qwen3_vl": {"lm_head", "merger", "deepstack_merger_list"}}
+OTHERS = {
+    "gemma3": {"lm_head"},
+    "qwen2_5_vl": {"lm_head", "merger"},
+    "qwen3_vl": {"lm_head", "merger", "deepstack_merger_list"},
+}
 
 FAKE_TORCHVISION = """
 import sys
@@ -83,7 +85,9 @@ def test_the_outline_is_that_of_the_real_model(tiny_bases: dict[str, Path], fami
     outline, model = outline_of(base), build_tiny(family_name).model
     assert sum(outline.parameters.values()) == sum(value.numel() for value in model.parameters())
     assert {one.name for one in outline.linears} == set(linears(family_name))
-    everything = TrainSettings(finetune_vision_layers=True, finetune_merger_layers=bool(base.family.merger), lora_r=4)
+    everything = TrainSettings(
+        finetune_vision_layers=True, finetune_merger_layers=base.family.merger is not None, lora_r=4
+    )
     from peft import LoraConfig, get_peft_model
 
     adapted = outline.adapted(everything, base.family)
@@ -117,6 +121,18 @@ def test_a_sound_model_has_no_differences_and_wrong_ids_are_named(
     (tmp_path / "config.json").write_text(json.dumps(config | {key: 77}))
     (told,) = known_base(tmp_path, family_name, None).differences()
     assert str(told) == f"{key} is 77, expected {config[key]}"
+
+
+def test_values_of_the_language_model_are_found_where_older_checkpoints_have_them(
+    tiny_bases: dict[str, Path], tmp_path: Path
+) -> None:
+    nested = known_base(tiny_bases["qwen2_5_vl"], "qwen2_5_vl", None)
+    config = dict(nested.config())
+    text = config.pop("text_config")
+    (tmp_path / "config.json").write_text(json.dumps(text | config))
+    flat = known_base(tmp_path, "qwen2_5_vl", None)
+    assert flat.config()["text_config"]["num_hidden_layers"] == text["num_hidden_layers"] == 2
+    assert outline_of(flat).parameters == outline_of(nested).parameters
 
 
 def test_a_profile_lists_where_a_model_is_another(tiny_bases: dict[str, Path]) -> None:
@@ -171,7 +187,7 @@ def test_a_family_is_found_by_the_models_own_configuration(tiny_bases: dict[str,
 
 def test_unknown_families_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "whisper"}')
-    with pytest.raises(UsageError, match=r"model_type 'whisper'; use a model of one of: gemma3 \(gemma3\), qwen3_vl"):
+    with pytest.raises(UsageError, match=r"model_type 'whisper'; use a model of one of: gemma3 \(gemma3\), qwen2_5_vl"):
         find_family("auto", tmp_path)
 
 

@@ -18,7 +18,7 @@ from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.reading import load_reader, picture_of
 from hpsearch.trials.merge import SUMMARY, Merge, Merged
 from hpsearch.trials.settings import TrainSettings
-from tests.training.conftest import Door, picture
+from tests.training.conftest import FAMILY_NAMES, TYPICAL_FAMILIES, Door, picture
 
 Adapter = Callable[..., Path]
 
@@ -63,7 +63,10 @@ def said(door: Door) -> str:
     return " ".join(str(line.get("message", "")) for line in door.lines)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize(
+    ("family_name", "precision"),
+    [*((family, "fp32") for family in FAMILY_NAMES), *((family, "bf16") for family in TYPICAL_FAMILIES)],
+)
 def test_a_merged_model_reads_as_the_adapter_did(
     door: Door, family_name: str, precision: str, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -150,10 +150,10 @@ def with_code(base: Path, folder: Path, mark: Path) -> Path:
     return folder
 
 
-def test_code_beside_a_model_is_not_run(door: Door, tmp_path: Path, family_name: str) -> None:
+def test_code_beside_a_model_is_not_run(door: Door, tmp_path: Path, typical_family: str) -> None:
     mark = tmp_path / "mark"
-    model = with_code(door.bases[family_name], tmp_path / "model", mark)
-    settings = door.settings(family_name, model_name=str(model))
+    model = with_code(door.bases[typical_family], tmp_path / "model", mark)
+    settings = door.settings(typical_family, model_name=str(model))
     assert door.run(door.job("preflight", settings)) == 0, door.lines
     assert door.prepare(settings) == 0, door.lines
     assert door.run(door.job("train", settings)) == 0, door.lines

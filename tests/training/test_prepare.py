@@ -84,12 +84,12 @@ def test_it_is_not_repeated_while_nothing_changes_and_then_needs_no_torch(door: 
     assert (folder / "prepared.json").read_bytes() == before
 
 
-def test_what_is_measured_leaves_nothing_else(door: Door, prepared: dict[str, Door], family_name: str) -> None:
+def test_what_is_measured_leaves_nothing_else(door: Door, prepared: dict[str, Door], typical_family: str) -> None:
     open_ones = {"eval_samples": None, "eval_stride": None, "final_samples": None}
-    settings = door.settings(family_name, **open_ones, learning_rate=1.0, finetune_vision_layers=True)
+    settings = door.settings(typical_family, **open_ones, learning_rate=1.0, finetune_vision_layers=True)
     assert door.prepare(settings) == 0
     found = Prepared.read(door.folder / "prepare")
-    untuned = Prepared.read(prepared[family_name].folder / "prepare").base
+    untuned = Prepared.read(prepared[typical_family].folder / "prepare").base
     assert found.base == {name: pytest.approx(value) for name, value in untuned.items()}, "what measuring learned shows"
     assert found.resolved.keys() == {"eval_samples", "eval_stride", "final_samples"}
     assert [path for path in (door.folder / "prepare").iterdir() if path.is_dir()] == []

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hpsearch.training.data.prepared import Prepared
+from hpsearch.training.models.families import FAMILIES
 from hpsearch.trials.survey import Survey
 from tests.training.conftest import Door
 
@@ -33,7 +34,7 @@ def test_it_finds_what_prepare_finds(door: Door, family_name: str) -> None:
     for tower in ("language", "vision"):
         assert found.towers[tower].per_rank * 3 == lora[tower]["trainable"]
         assert found.towers[tower].layers > 0 and found.towers[tower].hidden > 0
-    assert (found.towers["merger"].per_rank > 0) == (family_name == "qwen3_vl")
+    assert (found.towers["merger"].per_rank > 0) == (FAMILIES[family_name].merger is not None)
     assert found.parameters == prepared.figures["parameters"]
     if found.device == "cpu":
         assert (found.weights, found.memory, found.gpu) == (prepared.figures["bytes"]["weights"], 0, "")

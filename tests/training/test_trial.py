@@ -21,7 +21,7 @@ from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.batches import batching_of
 from hpsearch.training.recipe import evaluation_subset, load_adapted
 from hpsearch.trials.settings import TrainSettings
-from tests.training.conftest import WORDS, Door, at
+from tests.training.conftest import LINEARS, WORDS, Door, at
 
 STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}
 FINAL_METRICS = {
@@ -37,9 +37,9 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str, Door], family_name: str) -> None:
-    door = at(prepared[family_name])
-    settings = door.settings(family_name, finetune_vision_layers=True)
+def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str, Door], typical_family: str) -> None:
+    door = at(prepared[typical_family])
+    settings = door.settings(typical_family, finetune_vision_layers=True)
     job = door.job("trial", settings, "files")
     assert door.run(job) == 0, door.lines
     assert [line.keys() - {"step"} for line in door.reports()] == [STEP_METRICS] * 2
@@ -67,11 +67,11 @@ def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str
     assert not (output / "adapter" / "README.md").exists()
 
 
-def test_batches_that_other_processes_prepare_change_no_bit(prepared: dict[str, Door], family_name: str) -> None:
-    door = at(prepared[family_name])
+def test_batches_that_other_processes_prepare_change_no_bit(prepared: dict[str, Door], typical_family: str) -> None:
+    door = at(prepared[typical_family])
     found = []
     for workers in (0, 2):
-        settings = door.settings(family_name, lora_dropout=0.1, dataloader_num_workers=workers)
+        settings = door.settings(typical_family, lora_dropout=0.1, dataloader_num_workers=workers)
         job = door.job("trial", settings, f"workers-{workers}")
         assert door.run(job) == 0, door.lines
         output = Path(job.output_dir)
@@ -115,14 +115,16 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     assert changed
     assert all("lora_" in name for name in changed)
     matrices = [name for name in before if "lora_B" in name]
-    assert len(matrices) == {"gemma3": 14 + 12, "qwen3_vl": 14 + 8}[family_name]
+    assert len(matrices) == sum(LINEARS[family_name])
     assert not [name for name in matrices if name not in changed], "some LoRA matrices got no gradient"
 
 
-def test_a_trainer_leaves_the_adapter_in_32_bits(prepared: dict[str, Door], family_name: str, tmp_path: Path) -> None:
+def test_a_trainer_leaves_the_adapter_in_32_bits(
+    prepared: dict[str, Door], typical_family: str, tmp_path: Path
+) -> None:
     """trl takes it down to bf16 where the base is in 4 bits, which this one only says of itself."""
-    door = at(prepared[family_name])
-    settings = TrainSettings(**door.settings(family_name, precision="bf16", use_dora=True))
+    door = at(prepared[typical_family])
+    settings = TrainSettings(**door.settings(typical_family, precision="bf16", use_dora=True))
     backend = BACKENDS["hf"]()
     loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
     base = loaded.model.get_base_model()

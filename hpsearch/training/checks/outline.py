@@ -97,7 +97,7 @@ def _by_tower(model: Any, family: Family) -> dict[str, int]:
 
 def tower_of(name: str, family: Family) -> str:
     """Which tower a parameter or module belongs to, by its full name."""
-    if family.merger and re.match(family.merger.rpartition(r"\.")[0], name):
+    if family.merger is not None and re.match(rf"{family.merger.part}(?:\.|$)", name):
         return "merger"
     parts = name.split(".")
     if "language_model" in parts:
@@ -106,7 +106,7 @@ def tower_of(name: str, family: Family) -> str:
 
 
 def _refuse_nothing(settings: TrainSettings, family: Family, patterns: dict[str, str]) -> None:
-    if settings.finetune_merger_layers and not family.merger:
+    if settings.finetune_merger_layers and family.merger is None:
         raise UsageError(
             f"finetune_merger_layers needs linear layers between the towers, but {family.name} has none",
             "set it to false",

@@ -30,9 +30,10 @@ class BaseModel:
         return prompt_of(self.profile, self.family)
 
     def config(self) -> Mapping[str, Any]:
-        """Its config.json."""
-        config: Mapping[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        return config
+        """Its config.json. Older ones of Qwen2.5-VL and PaddleOCR-VL have the language model's values at the top: those
+        are found as text_config too, where transformers puts them."""
+        config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return {"text_config": dict(config), **config}
 
     def differences(self) -> list[Difference]:
         """Where it is not what its family and profile expect."""

@@ -1,7 +1,7 @@
 """The model families that can be tuned, as data: how each is loaded, sized, prompted and adapted. No torch.
 
-Adding a family is one entry here and one in ``tiny.py``; the contract tests then run over it. What is known of one
-model of a family (Chandra, Gemma 3 12B) is a profile, in ``profiles.py``.
+Adding a family is one entry here and a tiny model in ``tiny``; the contract tests then run over it. What is known of
+one model of a family (Chandra, Gemma 3 12B) is a profile, in ``profiles.py``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any, Literal
 from hpsearch.errors import UsageError
 
 # Names of linear layers by tower, in the layouts of Qwen-VL and Gemma 3 (also with the additional "vision_model." of
-# older checkpoints). A plain list of leaf names would hit Gemma 3's vision tower too.
+# older checkpoints). A plain list of leaf names would hit the vision towers of most families too.
 LANGUAGE = r".*\blanguage_model\..*\."
 VISION = r".*\b(?:visual|vision_tower)\..*\b(?:blocks|layers)\.\d+\..*\."
-MERGER = r".*\b(?:visual\.merger|visual\.deepstack_merger_list\.\d+)\.(?:linear_fc1|linear_fc2)"
 
 TRANSCRIBE = "Transcribe all text in this image exactly as it is written."
 
@@ -35,12 +34,26 @@ class Tower:
 
 
 @dataclass(frozen=True)
+class Merger:
+    """The layers between the towers: regular expressions of the ``part`` that they are, up to a dot or the end of a
+    name, and of what follows in the names of its ``linears``."""
+
+    part: str
+    linears: tuple[str, ...]
+
+    @property
+    def pattern(self) -> str:
+        """The expression of its linear layers' full names."""
+        return rf"{self.part}\.(?:{'|'.join(self.linears)})"
+
+
+@dataclass(frozen=True)
 class Family:
     """One model family.
 
     ``model_types`` are the values of config.json's model_type that belong to it. The classes are names in transformers.
-    ``language`` and ``vision`` are its towers; ``merger`` a regular expression of the linear layers between them, empty
-    where there are none. ``sizing``: "area" where a picture keeps its shape and its tokens grow with its pixels,
+    ``language`` and ``vision`` are its towers; ``merger`` is what lies between them, None where that has no linear
+    layers. ``sizing``: "area" where a picture keeps its shape and its tokens grow with its pixels,
     "fixed" where every picture is made one square of so many tokens; ``crops``: the processor can show crops beside it.
     ``most_oblong``: how many times as long as wide a picture may be at most, where the processor refuses more.
     ``special_tokens``: by the configuration's key, the processor's attribute that names the token of that id.
@@ -61,12 +74,18 @@ class Family:
     most_oblong: float = math.inf
     language: Tower = Tower(LANGUAGE, ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj"))
     vision: Tower = field(kw_only=True)
-    merger: str = ""
+    merger: Merger | None = None
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     video_processor: bool = False
     unquantized: tuple[str, ...] = ("lm_head",)
     precisions: tuple[str, ...] = ("fp32", "bf16")
 
+
+_QWEN_TOKENS = {
+    "image_token_id": "image_token",
+    "vision_start_token_id": "vision_start_token",
+    "vision_end_token_id": "vision_end_token",
+}
 
 FAMILIES: dict[str, Family] = {
     "gemma3": Family(
@@ -85,6 +104,22 @@ FAMILIES: dict[str, Family] = {
         },
         unquantized=(r".*\bvision_tower", r".*\bmulti_modal_projector", "lm_head"),
     ),
+    "qwen2_5_vl": Family(
+        name="qwen2_5_vl",
+        model_types=("qwen2_5_vl",),
+        model_class="Qwen2_5_VLForConditionalGeneration",
+        processor_class="Qwen2_5_VLProcessor",
+        sizing="area",
+        most_oblong=200,  # smart_resize of transformers' qwen2_vl
+        instruction=TRANSCRIBE,
+        vision=Tower(VISION, ("qkv", "proj"), ("gate_proj", "up_proj", "down_proj")),
+        merger=Merger(r".*\bvisual\.merger", (r"mlp\.0", r"mlp\.2")),
+        special_tokens=_QWEN_TOKENS,
+        video_processor=True,
+        unquantized=(r".*\bvisual", "lm_head"),
+        # The vision tower's last feed-forward layer goes beyond fp16 with some pictures (ggml-org/llama.cpp#17534).
+        precisions=("fp32", "bf16"),
+    ),
     "qwen3_vl": Family(
         name="qwen3_vl",
         model_types=("qwen3_vl",),
@@ -94,12 +129,8 @@ FAMILIES: dict[str, Family] = {
         most_oblong=200,  # smart_resize of transformers' qwen2_vl
         instruction=TRANSCRIBE,
         vision=Tower(VISION, ("qkv", "proj"), ("linear_fc1", "linear_fc2")),
-        merger=MERGER,
-        special_tokens={
-            "image_token_id": "image_token",
-            "vision_start_token_id": "vision_start_token",
-            "vision_end_token_id": "vision_end_token",
-        },
+        merger=Merger(r".*\bvisual\.(?:merger|deepstack_merger_list\.\d+)", ("linear_fc1", "linear_fc2")),
+        special_tokens=_QWEN_TOKENS,
         video_processor=True,
         unquantized=(r".*\bvisual", "lm_head"),
         precisions=("fp32", "bf16", "fp16"),

@@ -22,8 +22,8 @@ def tower_patterns(settings: TrainSettings, family: Family) -> dict[str, str]:
         "vision": (settings.finetune_vision_layers, family.vision),
     }
     patterns = {name: tower_pattern(tower, settings) for name, (wanted, tower) in towers.items() if wanted}
-    if settings.finetune_merger_layers:
-        patterns["merger"] = family.merger
+    if settings.finetune_merger_layers and family.merger is not None:
+        patterns["merger"] = family.merger.pattern
     return {name: pattern for name, pattern in patterns.items() if pattern}
 
 
