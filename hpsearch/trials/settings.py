@@ -28,10 +28,10 @@ class TrainSettings(BaseModel):
     model_revision: str | None = Field(
         None, description="Commit, tag or branch of a Hub model; None: its newest when the study is prepared."
     )
-    family: Literal["auto", "gemma3", "qwen2_5_vl", "qwen3_vl"] = Field(
+    family: Literal["auto", "gemma3", "paddleocr_vl", "qwen2_5_vl", "qwen3_vl"] = Field(
         "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
     )
-    profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra"] = Field(
+    profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra", "paddleocr-vl"] = Field(
         "auto",
         description="What is known of one model: its prompt, and the configuration it should have. auto goes by "
         "model_name; none: only what is known of its family.",
@@ -125,13 +125,13 @@ class TrainSettings(BaseModel):
         le=32_768,
         description="Resolution as the edge of a square, in pixels: a picture of more than longest_edge x longest_edge "
         "pixels is shrunk to that area, its shape kept. It decides max_pixels. For families that take pictures of any "
-        "size: those named qwen.",
+        "size: paddleocr_vl and those named qwen.",
     )
     max_pixels: int | None = Field(
         None,
         ge=28 * 28,
         description="Largest area of a picture in pixels; larger ones are shrunk to it. None: the model's own. For "
-        "families that take pictures of any size: those named qwen.",
+        "families that take pictures of any size: paddleocr_vl and those named qwen.",
     )
     pan_and_scan: bool = Field(
         False,

@@ -19,10 +19,16 @@ from hpsearch.training.plan.batches import Batching
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import picture
 
-END_MARKS = {"gemma3": "<end_of_turn>\n", "qwen2_5_vl": "<|im_end|>\n", "qwen3_vl": "<|im_end|>\n"}
+END_MARKS = {
+    "gemma3": "<end_of_turn>\n",
+    "paddleocr_vl": "</s>",
+    "qwen2_5_vl": "<|im_end|>\n",
+    "qwen3_vl": "<|im_end|>\n",
+}
 # What the model takes beside tokens, their mask and the pictures.
 OWN_INPUTS = {
     "gemma3": {"token_type_ids"},
+    "paddleocr_vl": {"image_grid_thw", "mm_token_type_ids"},
     "qwen2_5_vl": {"image_grid_thw", "mm_token_type_ids"},
     "qwen3_vl": {"image_grid_thw", "mm_token_type_ids"},
 }

@@ -7,6 +7,8 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from hpsearch.training.backends.hf import four_bits
 from hpsearch.training.checks.outline import outline_of, tower_of
 from hpsearch.training.models.base_model import known_base
 from hpsearch.training.models.families import FAMILIES, Family, find_family
-from hpsearch.training.models.processors import load_processor, processor_class
+from hpsearch.training.models.processors import class_of, load_processor, processor_class
 from hpsearch.training.models.profiles import PROFILES, find_profile
 from hpsearch.training.models.tiny import build_tiny
 from hpsearch.training.plan.arguments import lora_options, lora_targets
@@ -27,6 +29,7 @@ from tests.training.conftest import FAMILY_NAMES, LINEARS
 # Linear layers that belong to neither: of these the merger's are adapted where that is asked for.
 OTHERS = {
     "gemma3": {"lm_head"},
+    "paddleocr_vl": {"lm_head", "projector"},
     "qwen2_5_vl": {"lm_head", "merger"},
     "qwen3_vl": {"lm_head", "merger", "deepstack_merger_list"},
 }
@@ -143,13 +146,12 @@ def test_a_profile_lists_where_a_model_is_another(tiny_bases: dict[str, Path]) -
 
 
 def test_profiles_agree_with_the_defaults_of_transformers() -> None:
-    from transformers import Gemma3Config, Qwen3VLConfig
-
+    known = {"boi_token_index", "eoi_token_index", "mm_tokens_per_image", "image_token_id", "vision_start_token_id"}
     for profile in PROFILES.values():
-        config = {"gemma3": Gemma3Config, "qwen3_vl": Qwen3VLConfig}[profile.family]()
-        known = {"boi_token_index", "eoi_token_index", "mm_tokens_per_image", "image_token_id", "vision_start_token_id"}
-        for key in known & set(profile.expected):
-            assert profile.expected[key] == getattr(config, key), key
+        family = FAMILIES[profile.family]
+        config = class_of(family, family.model_class).config_class()
+        for key in set(profile.expected) & (known if family.name in ("gemma3", "qwen3_vl") else set(profile.expected)):
+            assert profile.expected[key] == attrgetter(key)(config), key
 
 
 @pytest.mark.parametrize(
@@ -160,10 +162,12 @@ def test_profiles_agree_with_the_defaults_of_transformers() -> None:
         ("/models/gemma-3-4b-it/", "gemma-3-4b"),
         ("google/gemma-3-27b-it", None),
         ("someone/gemma-3-12b-it-tuned", None),
+        ("PaddlePaddle/PaddleOCR-VL", "paddleocr-vl"),
+        ("PaddlePaddle/PaddleOCR-VL-1.5", None),
     ],
 )
 def test_a_profile_is_found_by_the_models_name(name: str, profile: str | None) -> None:
-    found = find_profile("auto", name, FAMILIES["gemma3"])
+    found = find_profile("auto", name, FAMILIES["paddleocr_vl" if "Paddle" in name else "gemma3"])
     assert (found.name if found else None) == profile
 
 
@@ -187,7 +191,9 @@ def test_a_family_is_found_by_the_models_own_configuration(tiny_bases: dict[str,
 
 def test_unknown_families_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "whisper"}')
-    with pytest.raises(UsageError, match=r"model_type 'whisper'; use a model of one of: gemma3 \(gemma3\), qwen2_5_vl"):
+    with pytest.raises(
+        UsageError, match=r"model_type 'whisper'; use a model of one of: gemma3 \(gemma3\), paddleocr_vl"
+    ):
         find_family("auto", tmp_path)
 
 
@@ -210,6 +216,12 @@ def test_without_torchvision_only_the_video_part_is_missing() -> None:
     assert issubclass(ours, own)
     assert set(own.get_attributes()) - set(ours.get_attributes()) <= {"video_processor"}
     assert processor_class(FAMILIES["gemma3"]) is transformers.Gemma3Processor
+
+
+def test_a_class_that_the_installed_transformers_lacks_is_named() -> None:
+    newer = replace(FAMILIES["qwen3_vl"], model_class="Qwen9ForConditionalGeneration")
+    with pytest.raises(UsageError, match=r"needs a transformers that has Qwen9ForConditionalGeneration, but \d+\.\d+"):
+        class_of(newer, newer.model_class)
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,12 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     assert {tower: lora["modules"] for tower, lora in found.figures["lora"].items()} == {"language": 14}
     assert [sample["reference"] for sample in found.samples] == WORDS["validation"][:3]
     assert found.device in ("cpu", "cuda")
-    assert found.warnings == [
+    cut = (
         "max_new_tokens is 4, but the longest answer has 5 tokens: "
-        "what is generated for the longest rows will be cut, and counted as errors",
+        "what is generated for the longest rows will be cut, and counted as errors"
+    )
+    assert found.warnings == [
+        *([cut] if tokens["longest_answer"] == 5 else []),  # one family's end mark is a single token
         "validation has only 5 rows: differences between trials will mostly be chance",
         "holdout has only 3 rows: differences between trials will mostly be chance",
     ]

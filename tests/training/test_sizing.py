@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ PAGE = (2048, 2896)
 # pixels (its README); the others: as they ship.
 REAL: dict[str, dict[str, Any]] = {
     "gemma3": {"size": {"height": 896, "width": 896}},
+    "paddleocr_vl": {"patch_size": 14, "size": {"shortest_edge": 147_456, "longest_edge": 2_359_296}},
     "qwen2_5_vl": {"patch_size": 14, "size": {"shortest_edge": 3136, "longest_edge": 12_845_056}},
     "qwen3_vl": {"patch_size": 16, "size": {"shortest_edge": 65_536, "longest_edge": 16_777_216}},
 }
@@ -66,6 +68,8 @@ def page_tokens(folder: Path, family: str, **changes: Any) -> int:
         ("qwen3_vl", {"max_pixels": 2048}, 1),  # an edge read as an area
         ("qwen2_5_vl", {}, 7519),  # 73 x 103 of 28 pixels
         ("qwen2_5_vl", {"longest_edge": 1024}, 1290),
+        ("paddleocr_vl", {}, 2990),  # 46 x 65 of 28 pixels, within its own limit
+        ("paddleocr_vl", {"longest_edge": 1024}, 1290),
     ],
 )
 def test_tokens_of_a_page(full_size: dict[str, Path], family: str, changes: dict[str, Any], tokens: int) -> None:
@@ -125,6 +129,17 @@ def test_sizes_that_are_only_counted_have_the_processors_lengths(
     shapes = [Shape(str(size), "x", size) for size in sizes]
     alone = [lengths(full_size[family], family, [shape], **sizing).pictures[0] for shape in shapes]
     assert lengths(full_size[family], family, shapes, **sizing).pictures == alone
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.sizing == "area"])
+def test_an_image_processor_of_another_kind_is_refused(full_size: dict[str, Path], family: str, tmp_path: Path) -> None:
+    shutil.copytree(full_size[family], tmp_path / "model")
+    path = tmp_path / "model" / "processor_config.json"
+    config = json.loads(path.read_text())
+    config["image_processor"]["size"] = {"height": 384, "width": 384}
+    path.write_text(json.dumps(config))
+    with pytest.raises(UsageError, match=rf"{family} must be sized by longest_edge and shortest_edge, two areas, but"):
+        load_processor(FAMILIES[family], tmp_path / "model", TrainSettings())
 
 
 def test_each_size_is_processed_once(full_size: dict[str, Path]) -> None:

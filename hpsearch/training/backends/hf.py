@@ -12,7 +12,7 @@ from hpsearch.training.backends import Loaded, Training
 from hpsearch.training.backends.starting import import_libraries, without_idle
 from hpsearch.training.machine.devices import choose_device, choose_precision
 from hpsearch.training.models.families import Family
-from hpsearch.training.models.processors import load_processor
+from hpsearch.training.models.processors import class_of, load_processor
 from hpsearch.training.plan.arguments import lora_options, training_options
 from hpsearch.training.quiet import hide_bars
 from hpsearch.trials.settings import TrainSettings
@@ -28,8 +28,6 @@ class HfBackend:
     def load(self, family: Family, folder: Path, settings: TrainSettings) -> Loaded:
         """Read the base model in the number format it computes in, and its processor."""
         import_libraries()
-        import transformers
-
         hide_bars()
         device = choose_device()
         precision = choose_precision(settings.precision, device)
@@ -38,7 +36,7 @@ class HfBackend:
             options["quantization_config"] = four_bits(family, settings, precision)
         if device == "cuda":
             options["device_map"] = {"": torch.cuda.current_device()}
-        model_class = getattr(transformers, family.model_class)
+        model_class = class_of(family, family.model_class)
         safe: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
         model = model_class.from_pretrained(str(folder), **safe, **options)
         return Loaded(model, load_processor(family, folder, settings), device, precision)

@@ -103,9 +103,18 @@ class Measure:
 def _by_count(processor: Any, sizes: Sequence[Size], chat: Chat) -> dict[Size, int]:
     """One size is processed, and the others are counted by the processor: 10,000 scans may have as many sizes."""
     first = _question_length(processor, sizes[0], chat)
-    counted = processor._get_num_multimodal_tokens(image_sizes=[(height, width) for width, height in sizes])
-    counts = counted["num_image_tokens"]
+    counts = _picture_tokens(processor, sizes)
     return {size: first + count - counts[0] for size, count in zip(sizes, counts, strict=True)}
+
+
+def _picture_tokens(processor: Any, sizes: Sequence[Size]) -> Sequence[int]:
+    """Tokens of pictures of these sizes, without their marks."""
+    turned = [(height, width) for width, height in sizes]
+    if hasattr(processor, "_get_num_multimodal_tokens"):
+        counts: Sequence[int] = processor._get_num_multimodal_tokens(image_sizes=turned)["num_image_tokens"]
+        return counts
+    images = processor.image_processor  # PaddleOCR-VL's processor does not count, but its image processor does
+    return [images.get_number_of_image_patches(*size) // images.merge_size**2 for size in turned]
 
 
 def refuse_too_long(lengths: Lengths, limit: int) -> None:

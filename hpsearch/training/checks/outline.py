@@ -11,6 +11,7 @@ from typing import Any
 from hpsearch.errors import UsageError
 from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.families import Family
+from hpsearch.training.models.processors import class_of
 from hpsearch.training.plan.arguments import tower_patterns
 from hpsearch.trials.settings import TrainSettings
 
@@ -67,10 +68,9 @@ class Outline:
 def outline_of(base: BaseModel) -> Outline:
     """Build the model's modules without memory for weights, from its configuration alone."""
     import torch
-    import transformers
     from transformers.quantizers.quantizers_utils import should_convert_module
 
-    model_class = getattr(transformers, base.family.model_class)
+    model_class = class_of(base.family, base.family.model_class)
     config = model_class.config_class.from_pretrained(str(base.folder), local_files_only=True)
     with torch.device("meta"):
         model = model_class(config)

@@ -58,7 +58,8 @@ class Family:
     ``most_oblong``: how many times as long as wide a picture may be at most, where the processor refuses more.
     ``special_tokens``: by the configuration's key, the processor's attribute that names the token of that id.
     ``instruction`` is asked where neither the settings nor a profile say what.
-    ``video_processor`` says that its processor class demands a video processor, which needs torchvision.
+    ``video_processor`` says that its processor class demands a video processor, which needs torchvision;
+    ``pillow_images`` is the image processor without torchvision, where the processor class would not find it itself.
     ``unquantized`` are the parts that stay in 16 bits when the rest is loaded in 4: regular expressions that match a
     module's full name from its start to a dot or its end.
     ``precisions`` are the number formats that train without overflow (fp16 gives NaN in Gemma 3, transformers#39972).
@@ -77,6 +78,7 @@ class Family:
     merger: Merger | None = None
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     video_processor: bool = False
+    pillow_images: str = ""
     unquantized: tuple[str, ...] = ("lm_head",)
     precisions: tuple[str, ...] = ("fp32", "bf16")
 
@@ -103,6 +105,20 @@ FAMILIES: dict[str, Family] = {
             "eoi_token_index": "eoi_token",
         },
         unquantized=(r".*\bvision_tower", r".*\bmulti_modal_projector", "lm_head"),
+    ),
+    "paddleocr_vl": Family(
+        name="paddleocr_vl",
+        model_types=("paddleocr_vl",),
+        model_class="PaddleOCRVLForConditionalGeneration",
+        processor_class="PaddleOCRVLProcessor",
+        pillow_images="PaddleOCRVLImageProcessorPil",
+        sizing="area",
+        most_oblong=200,  # smart_resize of transformers' paddleocr_vl
+        instruction="OCR:",  # of its tasks, by its model card
+        vision=Tower(VISION, ("q_proj", "k_proj", "v_proj", "out_proj"), ("fc1", "fc2")),
+        merger=Merger(r".*\bprojector", ("linear_1", "linear_2")),
+        special_tokens={"image_token_id": "image_token"},
+        unquantized=(r".*\bvisual", r".*\bprojector", "lm_head"),
     ),
     "qwen2_5_vl": Family(
         name="qwen2_5_vl",

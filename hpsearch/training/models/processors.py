@@ -1,9 +1,10 @@
 """Processors where torchvision is missing.
 
 A processor that was made for images and videos (Qwen3-VL) insists on a video processor, and transformers' only video
-processors need torchvision. Images do not: without torchvision transformers falls back to image processors on Pillow.
-So, only where torchvision is missing, such a processor is loaded through a subclass of the same name that has no video
-part; its configuration on disk is read and written unchanged otherwise. With torchvision the class is the original.
+processors need torchvision. Images do not: without torchvision transformers falls back to image processors on Pillow,
+but where a processor class names its image processor in the old way (PaddleOCR-VL). So, only where torchvision is
+missing, such a processor is loaded through a subclass of the same name that has no video part, or names the one on
+Pillow; its configuration on disk is read and written unchanged otherwise. With torchvision the class is the original.
 """
 
 from __future__ import annotations
@@ -39,13 +40,37 @@ def has_torchvision() -> bool:
 def processor_class(family: Family) -> Any:
     """The family's processor class, without its video part where torchvision is missing."""
     complete = has_torchvision()  # before transformers, which could not be imported beside a broken one
+    cls = class_of(family, family.processor_class)
+    own = {} if complete else _without_torchvision(family, cls)
+    return type(cls.__name__, (cls,), {**own, "__doc__": cls.__doc__}) if own else cls
+
+
+def _without_torchvision(family: Family, cls: Any) -> dict[str, Any]:
+    """What a subclass has to say otherwise."""
+    own: dict[str, Any] = {}
+    if family.video_processor:
+        parts = [name for name in cls.get_attributes() if name != "video_processor"]
+        own["get_attributes"] = classmethod(lambda _: list(parts))
+    if family.pillow_images:
+        own["image_processor_class"] = family.pillow_images
+    return own
+
+
+def class_of(family: Family, name: str) -> Any:
+    """The class of that name in transformers.
+
+    Raises:
+        UsageError: the installed release has none.
+    """
     import transformers
 
-    cls = getattr(transformers, family.processor_class)
-    if complete or not family.video_processor:
-        return cls
-    parts = [name for name in cls.get_attributes() if name != "video_processor"]
-    return type(cls.__name__, (cls,), {"get_attributes": classmethod(lambda _: list(parts)), "__doc__": cls.__doc__})
+    found = getattr(transformers, name, None)
+    if found is None:
+        raise UsageError(
+            f"family {family.name} needs a transformers that has {name}, but {transformers.__version__} has none",
+            "install a newer transformers, or use a --trainer-python that has it",
+        )
+    return found
 
 
 def load_processor(family: Family, folder: Path, settings: TrainSettings) -> Any:

@@ -45,6 +45,19 @@ _QWEN3_VL = {
     "vision_config.spatial_merge_size": 2,
     "text_config.vocab_size": 151_936,
 }
+# All of these are the defaults of transformers, which are this model's.
+_PADDLEOCR_VL = {
+    "model_type": "paddleocr_vl",
+    "image_token_id": 100_295,
+    "vision_start_token_id": 101_305,
+    "vision_end_token_id": 101_306,
+    "vision_config.patch_size": 14,
+    "vision_config.spatial_merge_size": 2,
+    "vision_config.hidden_size": 1152,
+    "text_config.vocab_size": 103_424,
+    "text_config.hidden_size": 1024,
+    "text_config.num_hidden_layers": 18,
+}
 
 _ALL = (
     Profile(
@@ -66,6 +79,7 @@ _ALL = (
         {**_QWEN3_VL, "text_config.hidden_size": 4096},
         TRANSCRIBE,
     ),
+    Profile("paddleocr-vl", "paddleocr_vl", ("PaddlePaddle/PaddleOCR-VL",), _PADDLEOCR_VL),
 )
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}
 

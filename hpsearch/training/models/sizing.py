@@ -40,10 +40,25 @@ def check_sizing(settings: TrainSettings, family: Family) -> None:
 
 def size_pictures(processor: Any, family: Family, settings: TrainSettings) -> None:
     """Set the processor's sizes to what the settings ask for; it keeps them where it is saved, for whoever serves the
-    model."""
-    images, area = processor.image_processor, wanted_area(settings)
-    if area is not None and family.sizing == "area":
-        smallest = min(int(images.size[_SMALLEST_AREA]), area)
-        images.size = type(images.size)(**{_SMALLEST_AREA: smallest, _LARGEST_AREA: area})
+    model.
+
+    Raises:
+        UsageError: the image processor is of a kind that the family does not have.
+    """
+    images = processor.image_processor
+    if family.sizing == "area":
+        _size_by_area(images, family, wanted_area(settings))
     if family.crops:
         images.do_pan_and_scan = settings.pan_and_scan
+
+
+def _size_by_area(images: Any, family: Family, area: int | None) -> None:
+    own = images.size
+    if not (own.get(_LARGEST_AREA) and own.get(_SMALLEST_AREA)):
+        raise UsageError(
+            f"pictures of {family.name} must be sized by {_LARGEST_AREA} and {_SMALLEST_AREA}, two areas, but the "
+            f"model's {type(images).__name__} has the size {dict(own)}",
+            "take preprocessor_config.json (or processor_config.json) from the model's newest revision",
+        )
+    if area is not None:
+        images.size = type(own)(**{_SMALLEST_AREA: min(int(own[_SMALLEST_AREA]), area), _LARGEST_AREA: area})

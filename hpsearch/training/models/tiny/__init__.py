@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hpsearch.training.models.tiny.gemma import gemma3
+from hpsearch.training.models.tiny.paddleocr import paddleocr_vl
 from hpsearch.training.models.tiny.parts import Tiny
 from hpsearch.training.models.tiny.qwen import qwen2_5_vl, qwen3_vl
 
-_BUILDERS: dict[str, Callable[[], Tiny]] = {"gemma3": gemma3, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl}
+_BUILDERS: dict[str, Callable[[], Tiny]] = {
+    "gemma3": gemma3,
+    "paddleocr_vl": paddleocr_vl,
+    "qwen2_5_vl": qwen2_5_vl,
+    "qwen3_vl": qwen3_vl,
+}
 
 
 def build_tiny(family: str, *, seed: int = 0) -> Tiny:
