@@ -28,10 +28,10 @@ class TrainSettings(BaseModel):
     model_revision: str | None = Field(
         None, description="Commit, tag or branch of a Hub model; None: its newest when the study is prepared."
     )
-    family: Literal["auto", "gemma3", "paddleocr_vl", "qwen2_5_vl", "qwen3_vl"] = Field(
+    family: Literal["auto", "gemma3", "paddleocr_vl", "qwen2_5_vl", "qwen3_5", "qwen3_vl"] = Field(
         "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
     )
-    profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra", "paddleocr-vl"] = Field(
+    profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra", "chandra-2", "paddleocr-vl"] = Field(
         "auto",
         description="What is known of one model: its prompt, and the configuration it should have. auto goes by "
         "model_name; none: only what is known of its family.",

@@ -26,11 +26,17 @@ WORDS = {
     "validation": ["yak", "eel", "rat", "ram", "asp"],
     "holdout": ["bat", "cod", "doe"],
 }
-FAMILY_NAMES = ("gemma3", "paddleocr_vl", "qwen2_5_vl", "qwen3_vl")
+FAMILY_NAMES = ("gemma3", "paddleocr_vl", "qwen2_5_vl", "qwen3_5", "qwen3_vl")
 # One with pictures of fixed size and one with any, for what depends on the family in no other way.
 TYPICAL_FAMILIES = ("gemma3", "qwen3_vl")
 # Linear layers of the tiny models (two layers in each tower) that LoRA is meant to adapt.
-LINEARS = {"gemma3": (14, 12), "paddleocr_vl": (14, 12), "qwen2_5_vl": (14, 10), "qwen3_vl": (14, 8)}
+LINEARS = {
+    "gemma3": (14, 12),
+    "paddleocr_vl": (14, 12),
+    "qwen2_5_vl": (14, 10),
+    "qwen3_5": (13, 8),
+    "qwen3_vl": (14, 8),
+}
 T = TypeVar("T")
 NO_SEARCH = "needs the searching side, which an environment of the training side alone is without"
 

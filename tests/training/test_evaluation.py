@@ -23,6 +23,7 @@ END_MARKS = {
     "gemma3": "<end_of_turn>\n",
     "paddleocr_vl": "</s>",
     "qwen2_5_vl": "<|im_end|>\n",
+    "qwen3_5": "<|im_end|>\n",
     "qwen3_vl": "<|im_end|>\n",
 }
 # What the model takes beside tokens, their mask and the pictures.
@@ -30,6 +31,7 @@ OWN_INPUTS = {
     "gemma3": {"token_type_ids"},
     "paddleocr_vl": {"image_grid_thw", "mm_token_type_ids"},
     "qwen2_5_vl": {"image_grid_thw", "mm_token_type_ids"},
+    "qwen3_5": {"image_grid_thw", "mm_token_type_ids"},
     "qwen3_vl": {"image_grid_thw", "mm_token_type_ids"},
 }
 ROWS = [Row(str(number), picture(text, size), text) for number, (text, size) in enumerate([

@@ -15,7 +15,7 @@ import pytest
 
 from hpsearch.training.data.prepared import Prepared, open_rows
 from hpsearch.training.stamp import gpus
-from tests.training.conftest import WORDS, Door, picture, write_words
+from tests.training.conftest import LINEARS, WORDS, Door, picture, write_words
 
 LISTS_TORCH = """
 import sys
@@ -56,7 +56,9 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     }
     tokens = found.figures["tokens"]
     assert tokens["longest"] == tokens["longest_question"] + tokens["longest_answer"]
-    assert {tower: lora["modules"] for tower, lora in found.figures["lora"].items()} == {"language": 14}
+    assert {tower: lora["modules"] for tower, lora in found.figures["lora"].items()} == {
+        "language": LINEARS[family_name][0]
+    }
     assert [sample["reference"] for sample in found.samples] == WORDS["validation"][:3]
     assert found.device in ("cpu", "cuda")
     cut = (

@@ -26,6 +26,7 @@ REAL: dict[str, dict[str, Any]] = {
     "gemma3": {"size": {"height": 896, "width": 896}},
     "paddleocr_vl": {"patch_size": 14, "size": {"shortest_edge": 147_456, "longest_edge": 2_359_296}},
     "qwen2_5_vl": {"patch_size": 14, "size": {"shortest_edge": 3136, "longest_edge": 12_845_056}},
+    "qwen3_5": {"patch_size": 16, "size": {"shortest_edge": 65_536, "longest_edge": 16_777_216}},
     "qwen3_vl": {"patch_size": 16, "size": {"shortest_edge": 65_536, "longest_edge": 16_777_216}},
 }
 
@@ -66,6 +67,8 @@ def page_tokens(folder: Path, family: str, **changes: Any) -> int:
         ("qwen3_vl", {"max_pixels": 2048 * 2048}, 4028),
         ("qwen3_vl", {"longest_edge": 1024}, 988),
         ("qwen3_vl", {"max_pixels": 2048}, 1),  # an edge read as an area
+        ("qwen3_5", {}, 5760),
+        ("qwen3_5", {"longest_edge": 1024}, 988),
         ("qwen2_5_vl", {}, 7519),  # 73 x 103 of 28 pixels
         ("qwen2_5_vl", {"longest_edge": 1024}, 1290),
         ("paddleocr_vl", {}, 2990),  # 46 x 65 of 28 pixels, within its own limit

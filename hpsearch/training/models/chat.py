@@ -19,20 +19,41 @@ def answer(text: str) -> list[Message]:
     return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
 
+# Before a template that knows this variable: thinking is off where nobody asks for it.
+AT_ONCE = "{%- set enable_thinking = enable_thinking | default(false) -%}\n"
+
+
+def answer_at_once(processor: Any) -> None:
+    """Let a chat template that makes the model think first (Qwen3.5's) not do so, unless it is asked to.
+
+    What the template becomes is kept where the processor is saved: whoever serves the model without saying
+    enable_thinking asks what it was tuned for.
+    """
+    if not processor.chat_template:
+        return
+
+    def question(**options: bool) -> str:
+        asked = prompt("?")
+        return str(processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False, **options))
+
+    if question() != question(enable_thinking=False):
+        processor.chat_template = AT_ONCE + processor.chat_template
+
+
 class Chat:
     """Writes texts as the model's chat template does. ``question`` is that of every row: the image's mark, then the
     instruction, up to where the answer begins.
 
     Raises:
         UsageError: the template does not write an answer straight after its question, so that training and generating
-            would not see the same text (templates of models that think first do so).
+            would not see the same text (templates of models that think first do so; see ``answer_at_once``).
     """
 
     def __init__(self, processor: Any, instruction: str) -> None:
         self._processor = processor
         self._prompt = prompt(instruction)
         self.question = str(processor.apply_chat_template(self._prompt, add_generation_prompt=True, tokenize=False))
-        if not self._whole("?").startswith(self.question):
+        if not self._whole("?").startswith(self.question + "?"):
             raise UsageError(
                 "a chat template must write the answer straight after the question it generates from, but this model's "
                 f"puts {self._whole('?')!r:.200} where {self.question!r:.200} was asked",

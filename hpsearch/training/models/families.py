@@ -19,6 +19,8 @@ from hpsearch.errors import UsageError
 # older checkpoints). A plain list of leaf names would hit the vision towers of most families too.
 LANGUAGE = r".*\blanguage_model\..*\."
 VISION = r".*\b(?:visual|vision_tower)\..*\b(?:blocks|layers)\.\d+\..*\."
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
 
 TRANSCRIBE = "Transcribe all text in this image exactly as it is written."
 
@@ -73,7 +75,7 @@ class Family:
     instruction: str
     crops: bool = False
     most_oblong: float = math.inf
-    language: Tower = Tower(LANGUAGE, ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj"))
+    language: Tower = Tower(LANGUAGE, ATTENTION, MLP)
     vision: Tower = field(kw_only=True)
     merger: Merger | None = None
     special_tokens: Mapping[str, str] = field(default_factory=dict)
@@ -128,13 +130,31 @@ FAMILIES: dict[str, Family] = {
         sizing="area",
         most_oblong=200,  # smart_resize of transformers' qwen2_vl
         instruction=TRANSCRIBE,
-        vision=Tower(VISION, ("qkv", "proj"), ("gate_proj", "up_proj", "down_proj")),
+        vision=Tower(VISION, ("qkv", "proj"), MLP),
         merger=Merger(r".*\bvisual\.merger", (r"mlp\.0", r"mlp\.2")),
         special_tokens=_QWEN_TOKENS,
         video_processor=True,
         unquantized=(r".*\bvisual", "lm_head"),
         # The vision tower's last feed-forward layer goes beyond fp16 with some pictures (ggml-org/llama.cpp#17534).
         precisions=("fp32", "bf16"),
+    ),
+    "qwen3_5": Family(
+        name="qwen3_5",
+        model_types=("qwen3_5",),
+        model_class="Qwen3_5ForConditionalGeneration",
+        processor_class="Qwen3VLProcessor",
+        sizing="area",
+        most_oblong=200,  # smart_resize of transformers' qwen2_vl
+        instruction=TRANSCRIBE,
+        # Most layers have linear attention, of which in_proj_a and in_proj_b are left alone: one output a head, and
+        # servers drop adapters of them (sgl-project/sglang#30499).
+        language=Tower(LANGUAGE, (*ATTENTION, "in_proj_qkv", "in_proj_z", "out_proj"), MLP),
+        vision=Tower(VISION, ("qkv", "proj"), ("linear_fc1", "linear_fc2")),
+        merger=Merger(r".*\bvisual\.merger", ("linear_fc1", "linear_fc2")),
+        special_tokens=_QWEN_TOKENS,
+        video_processor=True,
+        unquantized=(r".*\bvisual", r".*\blinear_attn\.in_proj_[ab]", "lm_head"),
+        precisions=("fp32", "bf16"),  # in fp16 linear attention's gradients are NaN (unsloth keeps it in 32 bits)
     ),
     "qwen3_vl": Family(
         name="qwen3_vl",

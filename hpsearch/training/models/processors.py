@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.training.models.chat import answer_at_once
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.sizing import size_pictures
 from hpsearch.trials.settings import TrainSettings
@@ -74,13 +75,15 @@ def class_of(family: Family, name: str) -> Any:
 
 
 def load_processor(family: Family, folder: Path, settings: TrainSettings) -> Any:
-    """Read the processor saved in ``folder``, and set the size of pictures that the settings ask for."""
+    """Read the processor saved in ``folder``, set the size of pictures that the settings ask for, and have its chat
+    template ask for answers without a thought before them."""
     cls = processor_class(family)
     processor = (_cropping(cls) if settings.pan_and_scan else cls).from_pretrained(
         str(folder),
         trust_remote_code=False,  # for its parts, whose classes are looked up by what the files say
     )
     size_pictures(processor, family, settings)
+    answer_at_once(processor)
     return processor
 
 

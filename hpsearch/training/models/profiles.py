@@ -45,7 +45,17 @@ _QWEN3_VL = {
     "vision_config.spatial_merge_size": 2,
     "text_config.vocab_size": 151_936,
 }
-# All of these are the defaults of transformers, which are this model's.
+# Those of Qwen3.5's defaults in transformers that its sizes have in common.
+_QWEN3_5 = {
+    "model_type": "qwen3_5",
+    "image_token_id": 248_056,
+    "vision_start_token_id": 248_053,
+    "vision_end_token_id": 248_054,
+    "vision_config.patch_size": 16,
+    "vision_config.spatial_merge_size": 2,
+    "text_config.vocab_size": 248_320,
+}
+# The defaults of transformers are this model's.
 _PADDLEOCR_VL = {
     "model_type": "paddleocr_vl",
     "image_token_id": 100_295,
@@ -79,6 +89,7 @@ _ALL = (
         {**_QWEN3_VL, "text_config.hidden_size": 4096},
         TRANSCRIBE,
     ),
+    Profile("chandra-2", "qwen3_5", ("datalab-to/chandra-ocr-2",), _QWEN3_5, TRANSCRIBE),
     Profile("paddleocr-vl", "paddleocr_vl", ("PaddlePaddle/PaddleOCR-VL",), _PADDLEOCR_VL),
 )
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}
