@@ -99,5 +99,7 @@ def _patches(config: Any) -> int:
     vision = config.get("vision_config") or {}
     if "spatial_merge_size" in vision:
         return int(vision["spatial_merge_size"]) ** 2
+    if "pooling_kernel_size" in vision:
+        return int(vision["pooling_kernel_size"]) ** 2
     tokens = int(config.get("mm_tokens_per_image") or 1)
     return max(1, (int(vision.get("image_size", 1)) // int(vision.get("patch_size", 1))) ** 2 // tokens)

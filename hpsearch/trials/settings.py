@@ -28,7 +28,7 @@ class TrainSettings(BaseModel):
     model_revision: str | None = Field(
         None, description="Commit, tag or branch of a Hub model; None: its newest when the study is prepared."
     )
-    family: Literal["auto", "gemma3", "paddleocr_vl", "qwen2_5_vl", "qwen3_5", "qwen3_vl"] = Field(
+    family: Literal["auto", "gemma3", "gemma4", "paddleocr_vl", "qwen2_5_vl", "qwen3_5", "qwen3_vl"] = Field(
         "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
     )
     profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra", "chandra-2", "paddleocr-vl"] = Field(
@@ -131,7 +131,8 @@ class TrainSettings(BaseModel):
         None,
         ge=28 * 28,
         description="Largest area of a picture in pixels; larger ones are shrunk to it. None: the model's own. For "
-        "families that take pictures of any size: paddleocr_vl and those named qwen.",
+        "families that take pictures of any size: paddleocr_vl and those named qwen; and for gemma4, which scales all "
+        "pictures to 161280, 322560, 645120 (its own), 1290240 or 2580480 pixels, one of these.",
     )
     pan_and_scan: bool = Field(
         False,

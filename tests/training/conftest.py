@@ -26,12 +26,13 @@ WORDS = {
     "validation": ["yak", "eel", "rat", "ram", "asp"],
     "holdout": ["bat", "cod", "doe"],
 }
-FAMILY_NAMES = ("gemma3", "paddleocr_vl", "qwen2_5_vl", "qwen3_5", "qwen3_vl")
+FAMILY_NAMES = ("gemma3", "gemma4", "paddleocr_vl", "qwen2_5_vl", "qwen3_5", "qwen3_vl")
 # One with pictures of fixed size and one with any, for what depends on the family in no other way.
 TYPICAL_FAMILIES = ("gemma3", "qwen3_vl")
-# Linear layers of the tiny models (two layers in each tower) that LoRA is meant to adapt.
+# Linear layers of the tiny models (mostly two layers in each tower) that LoRA is meant to adapt.
 LINEARS = {
     "gemma3": (14, 12),
+    "gemma4": (24, 14),  # two of its four layers have keys and values of their own
     "paddleocr_vl": (14, 12),
     "qwen2_5_vl": (14, 10),
     "qwen3_5": (13, 8),
@@ -82,6 +83,14 @@ class OfFamilies(dict[str, T]):
         return self[family]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tests run beside each other, where a second thread of each would mostly wait."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pictures of words: 12 to learn from, 5 to judge by, 3 held out."""
@@ -94,6 +103,7 @@ def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from hpsearch.training.models.tiny import build_tiny
 
     def saved(name: str) -> Path:
+        skip_without_classes(name)
         folder = tmp_path_factory.mktemp(name)
         build_tiny(name, seed=1).save(folder)
         return folder
@@ -101,9 +111,24 @@ def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return OfFamilies(saved)
 
 
+def skip_without_classes(family: str) -> None:
+    """Skip where the installed transformers lacks the family's classes: 5.17 has Gemma 4's with torchvision alone."""
+    from hpsearch.errors import UsageError
+    from hpsearch.training.models.families import FAMILIES
+    from hpsearch.training.models.processors import processor_class
+
+    try:
+        processor_class(FAMILIES[family])
+    except UsageError as error:
+        if family != "gemma4":
+            raise
+        pytest.skip(str(error))
+
+
 @pytest.fixture(params=FAMILY_NAMES)
 def family_name(request: pytest.FixtureRequest) -> str:
     """Each family in turn."""
+    skip_without_classes(request.param)
     return str(request.param)
 
 

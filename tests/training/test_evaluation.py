@@ -21,6 +21,7 @@ from tests.training.conftest import picture
 
 END_MARKS = {
     "gemma3": "<end_of_turn>\n",
+    "gemma4": "<turn|>\n",
     "paddleocr_vl": "</s>",
     "qwen2_5_vl": "<|im_end|>\n",
     "qwen3_5": "<|im_end|>\n",
@@ -29,6 +30,7 @@ END_MARKS = {
 # What the model takes beside tokens, their mask and the pictures.
 OWN_INPUTS = {
     "gemma3": {"token_type_ids"},
+    "gemma4": {"image_position_ids", "mm_token_type_ids"},
     "paddleocr_vl": {"image_grid_thw", "mm_token_type_ids"},
     "qwen2_5_vl": {"image_grid_thw", "mm_token_type_ids"},
     "qwen3_5": {"image_grid_thw", "mm_token_type_ids"},

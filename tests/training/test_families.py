@@ -30,6 +30,10 @@ from tests.training.conftest import FAMILY_NAMES, LINEARS
 # Linear layers that belong to neither: of these the merger's are adapted where that is asked for.
 OTHERS = {
     "gemma3": {"lm_head"},
+    "gemma4": {
+        *("lm_head", "embed_vision", "patch_embedder"),
+        *("per_layer_input_gate", "per_layer_projection", "per_layer_model_projection"),
+    },
     "paddleocr_vl": {"lm_head", "projector"},
     "qwen2_5_vl": {"lm_head", "merger"},
     "qwen3_5": {"lm_head", "merger", "in_proj_a", "in_proj_b"},
@@ -187,6 +191,23 @@ def test_the_convolution_that_cuts_patches_is_left_alone() -> None:
     assert not re.fullmatch(lora_targets(settings, FAMILIES["qwen3_vl"]), "model.visual.patch_embed.proj")
 
 
+def test_ears_and_routers_of_gemma_4_are_left_as_they_are(tiny_bases: dict[str, Path], tmp_path: Path) -> None:
+    """The tiny model has neither an audio tower, as the small ones do, nor experts, as 26B-A4B does."""
+    config = json.loads((tiny_bases["gemma4"] / "config.json").read_text())
+    audio = {"model_type": "gemma4_audio", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    experts = {"enable_moe_block": True, "num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 16}
+    whole = {**config, "audio_config": audio, "text_config": {**config["text_config"], **experts}}
+    (tmp_path / "config.json").write_text(json.dumps(whole))
+    plain, full = (outline_of(known_base(folder, "gemma4", None)) for folder in (tiny_bases["gemma4"], tmp_path))
+    more = {one.name for one in full.linears} - {one.name for one in plain.linears}
+    assert any("audio_tower" in name for name in more) and any("embed_audio" in name for name in more)
+    assert sum(name.endswith("router.proj") for name in more) == 4
+    assert full.quantizable == plain.quantizable
+    everything = TrainSettings(finetune_vision_layers=True, finetune_merger_layers=True)
+    assert not trainable_modules(everything, FAMILIES["gemma4"], sorted(more))
+    assert full.parameters["other"] > plain.parameters["other"]
+
+
 def test_a_family_is_found_by_the_models_own_configuration(tiny_bases: dict[str, Path], family_name: str) -> None:
     family = FAMILIES[family_name]
     assert find_family("auto", tiny_bases[family_name]) is family
@@ -197,9 +218,11 @@ def test_a_family_is_found_by_the_models_own_configuration(tiny_bases: dict[str,
 def test_unknown_families_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "whisper"}')
     with pytest.raises(
-        UsageError, match=r"model_type 'whisper'; use a model of one of: gemma3 \(gemma3\), paddleocr_vl"
-    ):
+        UsageError,
+        match=r"model_type 'whisper'; use a model of one of: gemma3 \(gemma3\), gemma4 \(gemma4\), paddleocr_vl",
+    ) as told:
         find_family("auto", tmp_path)
+    assert all(name in told.value.remedy for name in FAMILIES)
 
 
 def test_a_processor_is_read_as_it_was_written(tiny_bases: dict[str, Path], family_name: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from hpsearch.errors import UsageError
 from hpsearch.training.reading import load_model, run_ocr
-from tests.training.conftest import Door, at, picture
+from tests.training.conftest import TYPICAL_FAMILIES, Door, at, picture
 
 CONFIGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 CONFIGS += ("video_preprocessor_config.json", "generation_config.json")
@@ -141,7 +141,9 @@ def with_code(base: Path, folder: Path, mark: Path) -> Path:
     (folder / "custom_generate").mkdir()
     (folder / "custom_generate" / "generate.py").write_text(code)
     classes = ("Config", "Model", "ModelForCausalLM", "ModelForImageTextToText", "Processor", "ImageProcessor")
-    own: dict[str, Any] = {f"Auto{name}": "planted.Planted" for name in (*classes, "VideoProcessor")}
+    own: dict[str, Any] = {
+        f"Auto{name}": "planted.Planted" for name in (*classes, "VideoProcessor", "FeatureExtractor")
+    }
     own["AutoTokenizer"] = ["planted.Planted", "planted.Planted"]
     for name in CONFIGS:
         if (folder / name).exists():
@@ -150,10 +152,11 @@ def with_code(base: Path, folder: Path, mark: Path) -> Path:
     return folder
 
 
-def test_code_beside_a_model_is_not_run(door: Door, tmp_path: Path, typical_family: str) -> None:
+@pytest.mark.parametrize("family", [*TYPICAL_FAMILIES, "gemma4"])  # the last has a part that hears, too
+def test_code_beside_a_model_is_not_run(door: Door, tmp_path: Path, family: str) -> None:
     mark = tmp_path / "mark"
-    model = with_code(door.bases[typical_family], tmp_path / "model", mark)
-    settings = door.settings(typical_family, model_name=str(model))
+    model = with_code(door.bases[family], tmp_path / "model", mark)
+    settings = door.settings(family, model_name=str(model))
     assert door.run(door.job("preflight", settings)) == 0, door.lines
     assert door.prepare(settings) == 0, door.lines
     assert door.run(door.job("train", settings)) == 0, door.lines

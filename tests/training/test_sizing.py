@@ -14,6 +14,7 @@ from hpsearch.training.checks.lengths import Lengths, Measure, Shape, refuse_too
 from hpsearch.training.models.base_model import known_base
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
+from hpsearch.training.models.sizing import budget_areas, check_sizing
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import OfFamilies
 
@@ -24,6 +25,7 @@ PAGE = (2048, 2896)
 # pixels (its README); the others: as they ship.
 REAL: dict[str, dict[str, Any]] = {
     "gemma3": {"size": {"height": 896, "width": 896}},
+    "gemma4": {"patch_size": 16, "pooling_kernel_size": 3, "max_soft_tokens": 280},
     "paddleocr_vl": {"patch_size": 14, "size": {"shortest_edge": 147_456, "longest_edge": 2_359_296}},
     "qwen2_5_vl": {"patch_size": 14, "size": {"shortest_edge": 3136, "longest_edge": 12_845_056}},
     "qwen3_5": {"patch_size": 16, "size": {"shortest_edge": 65_536, "longest_edge": 16_777_216}},
@@ -55,8 +57,8 @@ def lengths(folder: Path, family: str, shapes: list[Shape], **changes: Any) -> L
     return Measure(known_base(folder, family, None), shapes, lambda _: None).lengths(settings)
 
 
-def page_tokens(folder: Path, family: str, **changes: Any) -> int:
-    return lengths(folder, family, [Shape("page", "x", PAGE)], **changes).pictures[0]
+def page_tokens(folder: Path, family: str, size: tuple[int, int] = PAGE, **changes: Any) -> int:
+    return lengths(folder, family, [Shape("page", "x", size)], **changes).pictures[0]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,10 @@ def page_tokens(folder: Path, family: str, **changes: Any) -> int:
         ("qwen3_5", {"longest_edge": 1024}, 988),
         ("qwen2_5_vl", {}, 7519),  # 73 x 103 of 28 pixels
         ("qwen2_5_vl", {"longest_edge": 1024}, 1290),
+        # With the marks around them: 19 x 14, 39 x 28 and 9 x 7 of 48 pixels.
+        ("gemma4", {}, 266 + 2),
+        ("gemma4", {"max_pixels": 1120 * 48 * 48}, 1092 + 2),
+        ("gemma4", {"max_pixels": 70 * 48 * 48}, 63 + 2),
         ("paddleocr_vl", {}, 2990),  # 46 x 65 of 28 pixels, within its own limit
         ("paddleocr_vl", {"longest_edge": 1024}, 1290),
     ],
@@ -83,6 +89,35 @@ def test_gemma_makes_one_square_of_any_page_and_crops_only_where_asked(full_size
     whole = page_tokens(full_size["gemma3"], "gemma3")
     assert 256 <= whole < 270  # with the marks around them
     assert page_tokens(full_size["gemma3"], "gemma3", pan_and_scan=True) > 3 * 256
+
+
+def test_gemma_4_takes_its_own_numbers_of_tokens_alone(full_size: dict[str, Path], tmp_path: Path) -> None:
+    family, folder = FAMILIES["gemma4"], full_size["gemma4"]
+    for name, value in (("longest_edge", 1024), ("max_pixels", 1_000_000), ("max_pixels", 1000)):
+        with pytest.raises(UsageError, match=f"280, 560 or 1120 tokens of 48x48 .*{name}={value} is none") as told:
+            check_sizing(TrainSettings(**{name: value}), family)
+        assert "set max_pixels to one of 161280, 322560, 645120, 1290240, 2580480, and leave" in told.value.remedy
+    found = []
+    for area in budget_areas(family):
+        settings = TrainSettings(max_pixels=area)
+        check_sizing(settings, family)
+        load_processor(family, folder, settings).save_pretrained(tmp_path)
+        again = load_processor(family, tmp_path, TrainSettings())  # as who serves the model would
+        assert (again.image_processor.max_soft_tokens, again.image_seq_length) == (area // 48**2, area // 48**2)
+        found.append([page_tokens(folder, "gemma4", max_pixels=area, size=size) for size in (PAGE, (240, 339))])
+    assert found == [[tokens, tokens] for tokens in (65, 128, 268, 534, 1094)], "small pictures are scaled up"
+
+
+def test_tokens_of_another_size_than_gemma_4s_are_refused(full_size: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(full_size["gemma4"], tmp_path / "model")
+    path = tmp_path / "model" / "processor_config.json"
+    config = json.loads(path.read_text())
+    config["image_processor"]["patch_size"] = 14
+    path.write_text(json.dumps(config))
+    with pytest.raises(
+        UsageError, match=r"a token of gemma4 must stand for 48x48 pixels, but the model's .* has 42x42"
+    ):
+        load_processor(FAMILIES["gemma4"], tmp_path / "model", TrainSettings())
 
 
 def test_the_size_is_kept_with_the_processor_for_whoever_serves_the_model(

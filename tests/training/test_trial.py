@@ -154,15 +154,15 @@ def test_judging_goes_past_what_a_trainer_wraps_around_the_model(prepared: dict[
     assert set(seen) == {torch.bfloat16}
 
 
-def test_tokens_weigh_the_same_however_a_batch_is_divided(
+def test_tokens_weigh_the_same_however_a_batch_is_divided_and_recomputed(
     prepared: dict[str, Door], family_name: str, tmp_path: Path
 ) -> None:
     door = at(prepared[family_name])
     norms = []
-    for rows_in_a_pass in (4, 1):
+    for rows_in_a_pass, recomputed in ((4, False), (1, False), (4, True)):
         settings = TrainSettings(
             **door.settings(family_name, max_steps=1, per_device_train_batch_size=rows_in_a_pass, max_grad_norm=1e9),
-        ).model_copy(update={"gradient_accumulation_steps": 4 // rows_in_a_pass})
+        ).model_copy(update={"gradient_accumulation_steps": 4 // rows_in_a_pass, "gradient_checkpointing": recomputed})
         backend = BACKENDS["hf"]()
         loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
         table = open_rows(door.folder / "prepare", "train").table
@@ -173,6 +173,7 @@ def test_tokens_weigh_the_same_however_a_batch_is_divided(
         trainer.train()
         norms.append((trainer.state.log_history[0]["loss"], trainer.state.log_history[0]["grad_norm"]))
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+    assert norms[0] == pytest.approx(norms[2], rel=1e-5), "recomputed activations are others"
 
 
 def test_a_trial_in_bf16_trains_and_judges(prepared: dict[str, Door], family_name: str) -> None:

@@ -19,6 +19,7 @@ NAMED = 5  # of the rows that are too long, in a message
 HEAVIEST = 64  # rows that are known as the longest ones: more do not come into one pass
 # Text tokens for each visual one. DeepSeek-OCR reads 97 % right at 10 and 60 % at 20 (arXiv:2510.18234, table 2).
 CROWDED, HOPELESS = 10, 20
+LARGEST_EDGE = 32_768  # in pixels: an area this small was meant as an edge
 
 Size = tuple[int, int]  # width and height in pixels
 
@@ -160,9 +161,12 @@ def refuse_unreadable(lengths: Lengths, settings: TrainSettings) -> list[str]:
 
 
 def _readable_remedy(settings: TrainSettings) -> str:
-    if settings.longest_edge is None and settings.max_pixels is not None:
+    if settings.longest_edge is None and settings.max_pixels is not None and settings.max_pixels <= LARGEST_EDGE:
         return f"max_pixels is an area: for an edge of {settings.max_pixels} pixels set longest_edge, or leave it out"
-    return "give more pixels (longest_edge, max_pixels; gemma3: pan_and_scan), or train on lines instead of pages"
+    return (
+        "give more pixels (longest_edge or max_pixels; gemma3: pan_and_scan; gemma4: max_pixels alone), or train on "
+        "lines instead of pages"
+    )
 
 
 def usual(figures: Mapping[str, int]) -> str:

@@ -29,7 +29,7 @@ def answer_at_once(processor: Any) -> None:
     What the template becomes is kept where the processor is saved: whoever serves the model without saying
     enable_thinking asks what it was tuned for.
     """
-    if not processor.chat_template:
+    if "enable_thinking" not in (processor.chat_template or ""):
         return
 
     def question(**options: bool) -> str:

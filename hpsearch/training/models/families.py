@@ -57,6 +57,8 @@ class Family:
     ``language`` and ``vision`` are its towers; ``merger`` is what lies between them, None where that has no linear
     layers. ``sizing``: "area" where a picture keeps its shape and its tokens grow with its pixels,
     "fixed" where every picture is made one square of so many tokens; ``crops``: the processor can show crops beside it.
+    "budget" where every picture keeps its shape and is scaled, up too, until its tokens, each of ``token_edge`` x
+    ``token_edge`` pixels, fill one of the ``budgets``.
     ``most_oblong``: how many times as long as wide a picture may be at most, where the processor refuses more.
     ``special_tokens``: by the configuration's key, the processor's attribute that names the token of that id.
     ``instruction`` is asked where neither the settings nor a profile say what.
@@ -71,8 +73,10 @@ class Family:
     model_types: tuple[str, ...]
     model_class: str
     processor_class: str
-    sizing: Literal["area", "fixed"]
+    sizing: Literal["area", "fixed", "budget"]
     instruction: str
+    budgets: tuple[int, ...] = ()
+    token_edge: int = 48
     crops: bool = False
     most_oblong: float = math.inf
     language: Tower = Tower(LANGUAGE, ATTENTION, MLP)
@@ -107,6 +111,32 @@ FAMILIES: dict[str, Family] = {
             "eoi_token_index": "eoi_token",
         },
         unquantized=(r".*\bvision_tower", r".*\bmulti_modal_projector", "lm_head"),
+    ),
+    "gemma4": Family(
+        name="gemma4",
+        model_types=("gemma4",),
+        model_class="Gemma4ForConditionalGeneration",
+        processor_class="Gemma4Processor",
+        sizing="budget",
+        budgets=(70, 140, 280, 560, 1120),  # all that its image processor takes
+        instruction=TRANSCRIBE,
+        vision=Tower(
+            VISION, tuple(rf"{name}\.linear" for name in ATTENTION), tuple(rf"{name}\.linear" for name in MLP)
+        ),
+        merger=Merger(r".*\bembed_vision", ("embedding_projection",)),
+        special_tokens={
+            "image_token_id": "image_token",
+            "boi_token_id": "boi_token",
+            "eoi_token_id": "eoi_token",
+        },
+        video_processor=True,
+        # Beside what is not the language model, what feeds each of its layers, and what chooses among experts.
+        unquantized=(
+            r".*\b(?:vision_tower|embed_vision|audio_tower|embed_audio)",
+            r".*\b(?:per_layer_\w+|router)",
+            "lm_head",
+        ),
+        precisions=("fp32", "bf16"),  # feed-forward layers go beyond fp16 (unslothai/unsloth#5092)
     ),
     "paddleocr_vl": Family(
         name="paddleocr_vl",

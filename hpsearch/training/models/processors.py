@@ -42,36 +42,53 @@ def processor_class(family: Family) -> Any:
     """The family's processor class, without its video part where torchvision is missing."""
     complete = has_torchvision()  # before transformers, which could not be imported beside a broken one
     cls = class_of(family, family.processor_class)
-    own = {} if complete else _without_torchvision(family, cls)
-    return type(cls.__name__, (cls,), {**own, "__doc__": cls.__doc__}) if own else cls
+    return cls if complete else _without_torchvision(family, cls)
 
 
-def _without_torchvision(family: Family, cls: Any) -> dict[str, Any]:
-    """What a subclass has to say otherwise."""
-    own: dict[str, Any] = {}
-    if family.video_processor:
-        parts = [name for name in cls.get_attributes() if name != "video_processor"]
-        own["get_attributes"] = classmethod(lambda _: list(parts))
-    if family.pillow_images:
-        own["image_processor_class"] = family.pillow_images
-    return own
+def _without_torchvision(family: Family, cls: Any) -> Any:
+    """A subclass of the same name, where the class itself would need torchvision."""
+    bases = (cls, _without_video(cls)) if family.video_processor else (cls,)
+    own = {"image_processor_class": family.pillow_images} if family.pillow_images else {}
+    return type(cls.__name__, bases, {**own, "__doc__": cls.__doc__}) if own or len(bases) > 1 else cls
+
+
+def _without_video(cls: Any) -> Any:
+    """What comes between a processor class and its base, so that neither asks for a video processor."""
+    from transformers import ProcessorMixin
+
+    parts = [name for name in cls.get_attributes() if name != "video_processor"]
+
+    class WithoutVideo(ProcessorMixin):  # type: ignore[misc]
+        def __init__(self, *args: Any, video_processor: None = None, **options: Any) -> None:
+            super().__init__(*args, **options)
+
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return list(parts)
+
+        @classmethod
+        def _get_arguments_from_pretrained(cls, *args: Any, **options: Any) -> list[Any]:
+            return [*super()._get_arguments_from_pretrained(*args, **options), None]
+
+    return WithoutVideo
 
 
 def class_of(family: Family, name: str) -> Any:
     """The class of that name in transformers.
 
     Raises:
-        UsageError: the installed release has none.
+        UsageError: the installed release has none, or has it only with torchvision (5.17 that of Gemma 4).
     """
     import transformers
 
-    found = getattr(transformers, name, None)
-    if found is None:
+    try:
+        return getattr(transformers, name)
+    except (AttributeError, ImportError) as error:
         raise UsageError(
-            f"family {family.name} needs a transformers that has {name}, but {transformers.__version__} has none",
-            "install a newer transformers, or use a --trainer-python that has it",
-        )
-    return found
+            f"family {family.name} needs a transformers that has {name}, but {transformers.__version__} has none"
+            + (" without torchvision" if isinstance(error, ImportError) and not has_torchvision() else ""),
+            "install a newer transformers, or use a --trainer-python that has one",
+        ) from error
 
 
 def load_processor(family: Family, folder: Path, settings: TrainSettings) -> Any:

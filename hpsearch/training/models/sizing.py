@@ -25,17 +25,43 @@ def check_sizing(settings: TrainSettings, family: Family) -> None:
         UsageError: saying which.
     """
     if family.sizing == "fixed" and wanted_area(settings) is not None:
-        name = "max_pixels" if settings.longest_edge is None else "longest_edge"
+        name = _asked(settings)
         more = ', or show crops beside it with "pan_and_scan": true' if family.crops else ""
         raise UsageError(
             f"{name} needs a family that takes pictures of any size, but {family.name} makes each one the same square",
             f"leave {name} out{more}",
         )
+    if family.sizing == "budget":
+        _check_budget(settings, family)
     if settings.pan_and_scan and not family.crops:
         raise UsageError(
             f"pan_and_scan needs a family whose processor shows crops, but {family.name}'s does not",
             "leave it out; give more pixels with longest_edge or max_pixels",
         )
+
+
+def _asked(settings: TrainSettings) -> str:
+    """Which setting the wanted area is from."""
+    return "max_pixels" if settings.longest_edge is None else "longest_edge"
+
+
+def budget_areas(family: Family) -> dict[int, int]:
+    """By their area in pixels, the numbers of tokens that a picture may be scaled to."""
+    return {tokens * family.token_edge**2: tokens for tokens in family.budgets}
+
+
+def _check_budget(settings: TrainSettings, family: Family) -> None:
+    """Refuse an area between two budgets: it would do the same as another one."""
+    areas, area = budget_areas(family), wanted_area(settings)
+    if area is None or area in areas:
+        return
+    asked, edge = _asked(settings), family.token_edge
+    *others, last = map(str, areas.values())
+    raise UsageError(
+        f"{family.name} scales every picture to {', '.join(others)} or {last} tokens of {edge}x{edge} pixels, but "
+        f"{asked}={getattr(settings, asked)} is none of these",
+        f"set max_pixels to one of {', '.join(map(str, areas))}, and leave longest_edge out",
+    )
 
 
 def size_pictures(processor: Any, family: Family, settings: TrainSettings) -> None:
@@ -48,6 +74,8 @@ def size_pictures(processor: Any, family: Family, settings: TrainSettings) -> No
     images = processor.image_processor
     if family.sizing == "area":
         _size_by_area(images, family, wanted_area(settings))
+    elif family.sizing == "budget":
+        _size_by_budget(processor, family, wanted_area(settings))
     if family.crops:
         images.do_pan_and_scan = settings.pan_and_scan
 
@@ -62,3 +90,16 @@ def _size_by_area(images: Any, family: Family, area: int | None) -> None:
         )
     if area is not None:
         images.size = type(own)(**{_SMALLEST_AREA: min(int(own[_SMALLEST_AREA]), area), _LARGEST_AREA: area})
+
+
+def _size_by_budget(processor: Any, family: Family, area: int | None) -> None:
+    images = processor.image_processor
+    edge = getattr(images, "patch_size", 0) * getattr(images, "pooling_kernel_size", 0)
+    if edge != family.token_edge:
+        raise UsageError(
+            f"a token of {family.name} must stand for {family.token_edge}x{family.token_edge} pixels, but the model's "
+            f"{type(images).__name__} has {edge}x{edge}",
+            "take processor_config.json from the model's newest revision",
+        )
+    if area is not None:
+        images.max_soft_tokens = processor.image_seq_length = budget_areas(family)[area]

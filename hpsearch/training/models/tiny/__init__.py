@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hpsearch.training.models.tiny.gemma import gemma3
+from hpsearch.training.models.tiny.gemma import gemma3, gemma4
 from hpsearch.training.models.tiny.paddleocr import paddleocr_vl
 from hpsearch.training.models.tiny.parts import Tiny
 from hpsearch.training.models.tiny.qwen import qwen2_5_vl, qwen3_5, qwen3_vl
 
 _BUILDERS: dict[str, Callable[[], Tiny]] = {
     "gemma3": gemma3,
+    "gemma4": gemma4,
     "paddleocr_vl": paddleocr_vl,
     "qwen2_5_vl": qwen2_5_vl,
     "qwen3_5": qwen3_5,

@@ -123,7 +123,7 @@ def _processor(family: str, tokenizer: Any, template: str = TEMPLATE) -> Any:
     images = Qwen2VLImageProcessorPil(
         patch_size=8, merge_size=2, temporal_patch_size=2, size={"shortest_edge": 16 * 16, "longest_edge": 16 * 16 * 64}
     )
-    return processor_class(FAMILIES[family])(images, tokenizer, None, chat_template=template)
+    return processor_class(FAMILIES[family])(images, tokenizer, chat_template=template)
 
 
 def _text(tokenizer: Any, **rope: Any) -> dict[str, Any]:
