@@ -23,12 +23,21 @@ from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training.judging.evaluation import computing
 from hpsearch.training.machine.devices import free_memory
+from hpsearch.training.model_card import write_model_card
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.files import require_safetensors
 from hpsearch.training.progress import Progress
 from hpsearch.training.reading import Reader, load_reader, picture_of
 from hpsearch.trials.job import Job
-from hpsearch.trials.merge import SUMMARY, Merge, Merged, Reading
+from hpsearch.trials.merge import (
+    MODEL_CARD,
+    SUMMARY,
+    Merge,
+    Merged,
+    Reading,
+    adapter_digest,
+    public_settings,
+)
 from hpsearch.trials.names import ADAPTER_CARD
 
 WORK = ".merging"  # below the output folder, while it is not whole
@@ -37,6 +46,7 @@ TOKENS = 64  # of a reading that is compared
 SPARE_BYTES = 1 << 30
 DRAWN = ("hpsearch", "0123456789", "The quick brown fox")  # texts that are drawn where no picture is given
 NEEDED = "adapter_config.json"
+VOCABULARY = "tokenizer.model"
 
 
 def merge(job: Job) -> None:
@@ -46,7 +56,7 @@ def merge(job: Job) -> None:
         UsageError: there is no such adapter, no room, or the merged model is not the tuned one; nothing is left then.
     """
     progress = Progress("load the base and the adapter")
-    wanted = Merge(**{**job.settings, "pictures": tuple(job.settings["pictures"])})
+    wanted = Merge.from_settings(job.settings)
     target = Path(wanted.output_dir)
     _refuse(Path(wanted.lora_dir), target, wanted.force)
     try:
@@ -70,7 +80,7 @@ def merge(job: Job) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        _save(reader, work, Path(wanted.lora_dir))
+        _save(reader, work, wanted)
         del reader
         gc.collect()
         free_memory()
@@ -86,6 +96,7 @@ def merge(job: Job) -> None:
             )
         family = merged_reader.loaded.model.config.model_type
         found = _summary(wanted, base_name, family, apart, work, pictures, (base, tuned, merged))
+        write_model_card(work, found, target.name)
         (work / SUMMARY).write_text(found.to_json(), encoding="utf-8")
         _put_in_place(work, target)
     except BaseException:
@@ -181,16 +192,37 @@ def _apart(tuned: Seen, base: Seen, merged: Seen) -> float:
     return float((whole[2] - whole[0]).norm() / (whole[1] - whole[0]).norm())
 
 
-def _save(reader: Reader, folder: Path, adapter: Path) -> None:
+def _save(reader: Reader, folder: Path, wanted: Merge) -> None:
     """The merged model in its number format, its processor with the chat template, and how pictures are sized."""
     model = reader.loaded.model.merge_and_unload()
+    base = Path(str(model.config._name_or_path))  # where it was loaded from
     model.save_pretrained(folder)
     reader.loaded.processor.save_pretrained(folder)
-    card = adapter / ADAPTER_CARD
-    if card.is_file():
-        shutil.copy(card, folder / ADAPTER_CARD)
+    _keep_vocabulary(base, folder)
+    _save_card(wanted, folder)
     if not any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
-        raise UsageError(f"a served model needs a chat template, but {adapter} and its base have none", "add one there")
+        raise UsageError(
+            f"a served model needs a chat template, but {wanted.lora_dir} and its base have none", "add one there"
+        )
+
+
+def _keep_vocabulary(base: Path, folder: Path) -> None:
+    """Copy the base's sentencepiece model, which transformers does not save and llama.cpp's converter reads."""
+    if (base / VOCABULARY).is_file() and not (folder / VOCABULARY).exists():
+        shutil.copyfile(base / VOCABULARY, folder / VOCABULARY)
+
+
+def _save_card(wanted: Merge, folder: Path) -> None:
+    """What whoever reads with the model must know, without this machine's paths: a merged model may be published. It
+    is no revision of the Hub's, and not in 4 bits, whatever its base was."""
+    try:
+        card = json.loads((Path(wanted.lora_dir) / ADAPTER_CARD).read_text(encoding="utf-8"))
+        settings = public_settings(card["settings"], wanted.origin.base, wanted.origin.data)
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    settings |= {"model_revision": None, "load_in_4bit": False}
+    card |= {"base": wanted.origin.base, "settings": settings}
+    (folder / ADAPTER_CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _summary(
@@ -200,8 +232,10 @@ def _summary(
     texts = [[text for _, text in each] for each in seen]
     readings = tuple(Reading(*each) for each in zip(names, *texts, strict=True))
     size = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
-    files = tuple(sorted(path.name for path in work.iterdir()))
-    return Merged(base, family, wanted.precision, apart, size, _tokens(work), readings, files)
+    files = tuple(sorted({MODEL_CARD, *(path.name for path in work.iterdir())}))
+    digest = adapter_digest(Path(wanted.lora_dir))
+    tokens = _tokens(work)
+    return Merged(base, family, wanted.precision, apart, size, tokens, readings, files, digest, wanted.origin)
 
 
 def _tokens(folder: Path) -> int:

@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpsearch.assets import PREFIX
 
 SUMMARY = "merge.json"
+MODEL_CARD = "README.md"
+# Settings that are paths of one machine, or of no interest on another.
+OF_A_MACHINE = ("image_root", "resume_from_checkpoint", "cpu_threads", "dataloader_num_workers")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an adapter is from, as far as its files tell; what is not known is empty. It may be published: it names
+    models and data, and no path.
+
+    ``base`` is a Hub id where ``on_hub``, else a folder's name; ``data`` likewise where ``data_on_hub``. ``settings``
+    are those of the fine-tune. Of a study there are its name, its ``trials`` by cause and the values that were
+    ``tried`` of what it searched. ``metrics`` are the adapter's (``eval_cer``, ``holdout_cer`` ...), ``untuned`` those
+    of its base; ``rows`` are counted by split.
+    """
+
+    base: str = ""
+    on_hub: bool = False
+    data: str = ""
+    data_on_hub: bool = False
+    study: str = ""
+    trial: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    trials: Mapping[str, int] = field(default_factory=dict)
+    tried: Mapping[str, list[Any]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    untuned: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Merge:
-    """The adapter's folder, the folder for the merged model, the number format it is saved in, and pictures that the
-    models are compared on."""
+    """The adapter's folder, the folder for the merged model, the number format it is saved in, pictures that the
+    models are compared on, and where the adapter is from."""
 
     lora_dir: str
     output_dir: str
     precision: str = "bf16"
     pictures: tuple[str, ...] = ()
     force: bool = False
+    origin: Origin = Origin()
+
+    @staticmethod
+    def from_settings(settings: Mapping[str, Any]) -> Merge:
+        """What ``asdict`` made, after it crossed the door."""
+        origin = Origin(**settings.get("origin", {}))
+        return Merge(**{**settings, "pictures": tuple(settings["pictures"]), "origin": origin})
 
 
 @dataclass(frozen=True)
@@ -33,7 +75,8 @@ class Reading:
 @dataclass(frozen=True)
 class Merged:
     """What came of it. ``apart`` is how far the merged model's logits are from the adapter's, as a share of how far
-    the base's are: 0 is the adapter, 1 as far as the base. ``bytes`` are those of its ``files``."""
+    the base's are: 0 is the adapter, 1 as far as the base. ``bytes`` are those of its ``files``. ``adapter`` is a
+    digest of what was merged."""
 
     base: str
     family: str
@@ -43,6 +86,8 @@ class Merged:
     tokens: int
     readings: tuple[Reading, ...]
     files: tuple[str, ...] = ()
+    adapter: str = ""
+    origin: Origin = Origin()
 
     def to_json(self) -> str:
         """One JSON object, for people too."""
@@ -53,4 +98,27 @@ class Merged:
         """What ``to_json`` wrote."""
         found = json.loads(text)
         readings = tuple(Reading(**each) for each in found["readings"])
-        return Merged(**{**found, "readings": readings, "files": tuple(found["files"])})
+        origin = Origin(**found.get("origin", {}))
+        return Merged(**{**found, "readings": readings, "files": tuple(found["files"]), "origin": origin})
+
+
+def public_name(name: str, on_hub: bool) -> str:
+    """What others may know a model or data by: a Hub id, asset:NAME, or the last part of a path."""
+    return name if on_hub or name.startswith(PREFIX) else Path(name).name
+
+
+def public_settings(settings: Mapping[str, Any], base: str, data: str) -> dict[str, Any]:
+    """A fine-tune's settings with its base and its data by their public names, and without what is of one machine."""
+    named = {**settings, "model_name": base, "input_data": data}
+    return {name: value for name, value in named.items() if name in settings and name not in OF_A_MACHINE}
+
+
+def adapter_digest(folder: Path) -> str:
+    """A digest of an adapter's configuration and weights; empty where it has none."""
+    digest = hashlib.sha256()
+    paths = [folder / "adapter_config.json", *sorted(folder.glob("*.safetensors"))]
+    for path in paths:
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest() if len(paths) > 1 else ""

@@ -19,12 +19,12 @@ REPORT_FIFO = "report.fifo"  # lives as long as the job
 ANSWER_FILE = "answer.json"  # the answer to the latest step; lives as long as the job
 RANK0_SUFFIX = ".rank0"  # of the answer file's name: what rank 0 made of the answer, for the other ranks
 
+# Beside an adapter, and in a merged model: how pictures were sized, and what the model was asked.
+ADAPTER_CARD = "hpsearch.json"
+
 # What a fine-tune outside a search ends with, beside its adapter.
 TRAIN_RESULTS_FILE = "train_results.json"
 RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
-
-# Beside an adapter, and in a merged model: how pictures were sized, and what the model was asked.
-ADAPTER_CARD = "hpsearch.json"
 
 # What jobs of other kinds leave in their folders for the searching side.
 PREFLIGHT_FILE = "preflight.json"

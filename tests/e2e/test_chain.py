@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hpsearch.study.origin import origin_of
 from tests.conftest import CommandLine
 from tests.made_pages import write_digits
 
@@ -89,6 +90,12 @@ def test_from_scans_to_a_served_model(scans: None, tmp_path: Path, command_line:
     )
     assert "0.0% of the way from the adapter to the base" in merged
     assert "serve: vllm serve merged --served-model-name merged --max-model-len 64" in merged
+
+    card = (tmp_path / "merged/README.md").read_text()
+    assert "| CER, holdout | " in card and "180 train" in card and str(tmp_path) not in card
+    origin = origin_of(tmp_path / "studies/chain/best")
+    assert (origin.study, sum(origin.trials.values()), list(origin.tried)) == ("chain", 2, ["learning_rate"])
+    assert origin.metrics["eval_cer"] == best["value"] and origin.untuned["holdout_cer"] > 0
 
     rows = tmp_path / "letters/metadata/validation.jsonl"
     with served(tmp_path / "merged", tmp_path / "serve.log") as url:

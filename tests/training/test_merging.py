@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from peft import PeftModel
 
 from hpsearch.training import merging
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.reading import load_reader, picture_of
-from hpsearch.trials.merge import SUMMARY, Merge, Merged
+from hpsearch.trials.merge import SUMMARY, Merge, Merged, Origin, adapter_digest
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import FAMILY_NAMES, TYPICAL_FAMILIES, Door, picture, skip_without_classes
 
 Adapter = Callable[..., Path]
+# As a fine-tune in 4 bits leaves it.
+CARD = {"instruction": "Read.", "max_seq_length": 99, "model_name": "/my/base", "input_data": "/my/pages.json",
+        "image_root": "/my", "load_in_4bit": True}  # fmt: skip
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def adapter(door: Door, tmp_path: Path) -> Adapter:
         torch.random.set_rng_state(torch_state)
         folder = tmp_path / f"adapter-{family}"
         backend.save(loaded, folder, str(door.bases[family]))
-        (folder / "hpsearch.json").write_text(json.dumps({"settings": {"instruction": "Read.", "max_seq_length": 99}}))
+        (folder / "hpsearch.json").write_text(json.dumps({"base": "/my/base", "settings": CARD}))
         return folder
 
     return make
@@ -88,12 +92,36 @@ def test_a_merged_model_reads_as_the_adapter_did(
     assert not list(target.glob(".*")) and not (target / "adapter_config.json").exists()
     config = json.loads((target / "config.json").read_text())
     assert config["dtype"] == {"bf16": "bfloat16", "fp32": "float32"}[precision]
-    tuned, whole = (load_reader(folder, precision=precision, max_new_tokens=8) for folder in (lora, target))
+    tuned = load_reader(lora, load_in_4bit=False, precision=precision, max_new_tokens=8)
+    whole = load_reader(target, precision=precision, max_new_tokens=8)
     assert whole.prompt == tuned.prompt == "Read."
     assert not isinstance(whole.loaded.model, PeftModel)
+    for path in target.iterdir():
+        assert path.name == SUMMARY or b"/my" not in path.read_bytes(), f"{path.name} may be published"
     if precision == "fp32":
         for name in pictures:
             assert whole.read([picture_of(name)]) == tuned.read([picture_of(name)])
+
+
+def test_a_merged_model_has_a_card_and_its_bases_vocabulary(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    base, target = tmp_path / "base", tmp_path / "merged"
+    shutil.copytree(door.bases["gemma3"], base)
+    (base / "tokenizer.model").write_bytes(b"pieces")
+    lora = adapter("gemma3")
+    config = json.loads((lora / "adapter_config.json").read_text())
+    (lora / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": str(base)}))
+    origin = Origin(base="org/base", on_hub=True, settings={"lora_r": 4}, metrics={"holdout_cer": 0.125})
+    assert merged(door, target, lora, pictures, origin=origin) == 0, door.lines
+    card = ModelCard.load(target / "README.md")
+    assert (card.data.base_model, card.data.eval_results[0].metric_value) == ("org/base", 0.125)
+    assert "# merged" in card.text and "merged in bf16" in card.text
+    assert (target / "tokenizer.model").read_bytes() == b"pieces", "which llama.cpp's converter needs"
+    found = Merged.from_json((target / SUMMARY).read_text())
+    assert {"README.md", "tokenizer.model"} <= set(found.files)
+    assert (found.origin, found.adapter) == (origin, adapter_digest(lora))
+    assert json.loads((target / "hpsearch.json").read_text())["base"] == "org/base"
 
 
 def test_other_kinds_of_lora_are_merged_too(
