@@ -10,14 +10,18 @@ import click
 from hpsearch.cli.options import command, trainer_option
 
 if TYPE_CHECKING:
-    from hpsearch.trials.merge import Merged
+    from hpsearch.trials.merge import Merged, Published
 
 
 @command(
     "hpsearch merge --lora-dir studies/gemma-ocr/best --output-dir merged",
     "hpsearch merge --lora-dir best-gemma/adapter --output-dir merged --check page1.png --check page2.png",
+    "hpsearch merge --output-dir merged --push-to-hub me/gemma-ocr",
 )
-@click.option("--lora-dir", required=True, type=click.Path(), help="The adapter's folder.")
+@click.option(
+    "--lora-dir", type=click.Path(), default="", show_default=False,
+    help="The adapter's folder. May be left out where --output-dir is merged already.",
+)  # fmt: skip
 @click.option("--output-dir", required=True, type=click.Path(), help="A new or empty folder for the merged model.")
 @click.option(
     "--precision",
@@ -34,27 +38,39 @@ if TYPE_CHECKING:
     help="A picture that base, adapter and merged model are compared on. Repeatable. [default: three that are drawn]",
 )
 @click.option("--force", is_flag=True, help="Replace an earlier merged model.")
+@click.option(
+    "--push-to-hub", "repo", metavar="OWNER/NAME",
+    help="Send the merged model to this repository of the Hugging Face Hub, which is made if it is not there; with the "
+    "token of HF_TOKEN, or of the Hub's own login.",
+)  # fmt: skip
+@click.option("--private/--public", default=True, help="Who may see the repository, where it is made.")
 @trainer_option
 def merge(
-    lora_dir: str, output_dir: str, precision: str, pictures: tuple[str, ...], force: bool, trainer_python: str | None
-) -> int:
+    lora_dir: str, output_dir: str, precision: str, pictures: tuple[str, ...], force: bool, repo: str | None,
+    private: bool, trainer_python: str | None,
+) -> int:  # fmt: skip
     """Merge an adapter into its base, for a server: a model of its own, with its processor and chat template.
 
     What was saved is loaded again and compared: a merged model that answers as the base, or not as the adapter does, is
-    refused, and nothing is left of it.
+    refused, and nothing is left of it. Nothing is sent anywhere without --push-to-hub. The same command again goes on
+    with what is not done yet.
     """
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
-    from hpsearch.study.merging import merge_adapter
+    from hpsearch.study.merging import Beside, merge_adapter
     from hpsearch.trials.merge import Merge
 
+    wanted = Merge(lora_dir, output_dir, precision, pictures, force)
     with watching(Board()) as view:
-        found = merge_adapter(Merge(lora_dir, output_dir, precision, pictures, force), view, trainer_python)
-    if isinstance(found, int):
-        click.echo("stopped: nothing was written; the same command begins anew", err=True)
-        return found
-    _show(found, Path(output_dir))
-    return 0
+        found = merge_adapter(wanted, Beside(repo, private), view, trainer_python)
+    if found.merged is not None:
+        _show(found.merged, Path(output_dir))
+    if found.published is not None:
+        _show_published(found.published)
+    if found.stopped:
+        left = "the merged model is whole" if found.merged is not None else "nothing was written"
+        click.echo(f"stopped: {left}; the same command again does the rest", err=True)
+    return found.stopped
 
 
 def _show(found: Merged, folder: Path) -> None:
@@ -77,3 +93,9 @@ def _show(found: Merged, folder: Path) -> None:
     length = f" --max-model-len {found.tokens}" if found.tokens else ""
     click.echo(f"serve: vllm serve {place} --served-model-name {name}{length} --limit-mm-per-prompt '{{\"image\": 1}}'")
     click.echo(f"   or: transformers serve {place} --port 8000")
+
+
+def _show_published(found: Published) -> None:
+    who = "private" if found.private else "public"
+    size = f"{found.files} files, {found.bytes / 1e9:.3g} GB"
+    click.echo(f"on the Hub: {found.url} ({who}), {size}, commit {found.commit}")

@@ -84,6 +84,10 @@ def _do(job: Job) -> None:
         with importing():
             from hpsearch.training.merging import merge
         merge(job)
+    elif job.kind == "publish":
+        from hpsearch.training.publishing import publish
+
+        publish(job)
     elif job.kind == "ocr":
         with importing():
             from hpsearch.training.ocr_job import read_pictures
@@ -94,7 +98,7 @@ def _do(job: Job) -> None:
             from hpsearch.training.recipe import run_trial
         run_trial(job)
     else:
-        kinds = "survey, preflight, prepare, trial, train, ocr, convert, stats, join or merge"
+        kinds = "survey, preflight, prepare, trial, train, ocr, convert, stats, join, merge or publish"
         raise UsageError(f"a job's kind must be {kinds}, but is {job.kind!r}", "mend the job")
 
 

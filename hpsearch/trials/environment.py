@@ -3,7 +3,7 @@
 A program gets what finds libraries, devices, caches, certificates and proxies, what ``env_pass`` names, and what
 hpsearch sets itself. It never gets hpsearch's own variables (the storage's address may hold a password) nor Postgres's;
 and whatever looks like a secret, by its name or by a password inside a URL, only if ``env_pass`` names it in full.
-The token of the Hugging Face Hub is for ``prepare`` alone: trials run offline.
+The token of the Hugging Face Hub is for the jobs that download or upload: trials run offline.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ ALLOWED = (
 _NEVER = ("HPSEARCH_*", "PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE")
 
 # Kinds of jobs that use the network.
-ONLINE = ("survey", "preflight", "prepare", "ocr", "stats", "join", "merge")
-# Allowed to them although they are, or may hold, secrets: they download models and data.
+ONLINE = ("survey", "preflight", "prepare", "ocr", "stats", "join", "merge", "publish")
+# Allowed to them although they are, or may hold, secrets: they download models and data, or upload a model.
 _FOR_PREPARE = (
     "HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_ENDPOINT",
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",

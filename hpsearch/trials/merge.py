@@ -13,6 +13,7 @@ from hpsearch.assets import PREFIX
 
 SUMMARY = "merge.json"
 MODEL_CARD = "README.md"
+PUBLISHED = "published.json"
 # Settings that are paths of one machine, or of no interest on another.
 OF_A_MACHINE = ("image_root", "resume_from_checkpoint", "cpu_threads", "dataloader_num_workers")
 
@@ -60,6 +61,32 @@ class Merge:
         """What ``asdict`` made, after it crossed the door."""
         origin = Origin(**settings.get("origin", {}))
         return Merge(**{**settings, "pictures": tuple(settings["pictures"]), "origin": origin})
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A merged model's folder, the Hub's repository for it (OWNER/NAME) and whether that is private where it is made.
+    ``only_ask``: see whether it could be sent, and send no file."""
+
+    folder: str
+    repo: str
+    private: bool = True
+    only_ask: bool = False
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is on the Hub now: the repository's page, the commit, and how many files and bytes it has of the model."""
+
+    url: str
+    private: bool
+    commit: str = ""
+    files: int = 0
+    bytes: int = 0
+
+    def to_json(self) -> str:
+        """One JSON object."""
+        return json.dumps(asdict(self)) + "\n"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""`hpsearch merge` as it is typed: what is done is not done again, and nothing is sent that is not asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from hpsearch.trials.merge import SUMMARY
+from tests.conftest import CommandLine
+from tests.training.hub import TOKEN, Takes, hub_that_takes
+
+BASE = "asset:digits/qwen3_vl"
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter of the demo's base with random weights."""
+    import torch
+
+    from hpsearch.assets import asset_path
+    from hpsearch.training.backends.hf import HfBackend
+    from hpsearch.training.models.families import FAMILIES
+    from hpsearch.trials.settings import TrainSettings
+
+    folder, base = tmp_path_factory.mktemp("lora") / "adapter", asset_path(BASE)
+    settings, backend = TrainSettings(model_name=BASE, lora_r=4), HfBackend()
+    state = torch.random.get_rng_state()
+    loaded = backend.load(FAMILIES["qwen3_vl"], base, settings)
+    backend.adapt(loaded, FAMILIES["qwen3_vl"], settings)
+    for name, parameter in loaded.model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0.0, 0.3)
+    torch.random.set_rng_state(state)
+    backend.save(loaded, folder, str(base))
+    return folder
+
+
+@pytest.fixture
+def takes() -> Iterator[tuple[Takes, dict[str, str]]]:
+    """A hub, and the variables by which a command finds it."""
+    takes = Takes()
+    with hub_that_takes(takes) as address:
+        yield takes, {"HF_ENDPOINT": address, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+
+
+def test_a_merged_model_is_sent_without_merging_anew(
+    adapter: Path, takes: tuple[Takes, dict[str, str]], tmp_path: Path, command_line: CommandLine
+) -> None:
+    hub, environment = takes
+    lora, target = str(shutil.copytree(adapter, tmp_path / "lora")), tmp_path / "merged"
+    words = ("merge", "--lora-dir", lora, "--output-dir", "merged", "--precision", "fp32")
+    push = ("--push-to-hub", "me/ocr")
+
+    done = command_line(*words, *push, **{**environment, "HF_TOKEN": "hf_old"})
+    assert done.returncode == 2 and "refuses the one of HF_TOKEN" in done.stderr
+    assert not target.exists(), "the token is asked about before anything is merged"
+    hub.said.clear()
+
+    done = command_line(*words, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "on the Hub" not in done.stdout and not hub.said, "nothing is sent that is not asked for"
+    written = (target / SUMMARY).stat().st_mtime_ns
+
+    hub.faults = {"commit": [400]}
+    done = command_line("merge", "--output-dir", "merged", *push, **environment)
+    assert done.returncode == 2
+    assert "merged is merged, but was not sent: the Hub failed with status 400" in done.stderr
+
+    for again in (("merge", "--output-dir", "merged", *push), (*words, *push)):
+        done = command_line(*again, **environment)
+        assert done.returncode == 0, done.stderr
+        assert "is merged already, and left as it is" in done.stdout
+        assert "/me/ocr (private), " in done.stdout and "serve: vllm serve merged" in done.stdout
+    assert (target / SUMMARY).stat().st_mtime_ns == written
+    there = hub.repositories["me/ocr"]
+    assert len(there.commits) == 1
+    assert there.files["model.safetensors"] == (target / "model.safetensors").read_bytes()
+    for name, content in there.files.items():
+        assert str(tmp_path).encode() not in content and TOKEN.encode() not in content, name
+    assert TOKEN not in done.stdout + done.stderr
+
+    config = json.loads((Path(lora) / "adapter_config.json").read_text())
+    (Path(lora) / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 1}))
+    done = command_line(*words, *push, **environment)
+    assert done.returncode == 2 and "or replace the merged model with --force" in done.stderr, "of another adapter"
+
+
+def test_a_folder_that_is_no_merge_needs_an_adapter(tmp_path: Path, command_line: CommandLine) -> None:
+    done = command_line("merge", "--output-dir", "merged", "--push-to-hub", "me/ocr")
+    assert done.returncode == 2
+    assert "without --lora-dir, --output-dir must be the folder of a finished merge" in done.stderr
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "merged" / SUMMARY).write_text('{"files": ["model.safetensors"], "readings": []}')
+    assert command_line("merge", "--output-dir", "merged").returncode == 2
