@@ -16,6 +16,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The second environment of the tests: the training side in the versions that unsloth takes, without a GPU's packages.
 CAPS := $(VENV)-caps
+# The converter of llama.cpp, for its tests.
+CONVERTER := $(VENV)/llama.cpp
 CAPS_LOCK := hpsearch/assets/trainers/unsloth.txt
 # Touched when the installation is complete, so what Ctrl-C left half made is made again, not used.
 READY := $(VENV)/.complete
@@ -35,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing hpsearch, its training side and its tests into $(VENV); some minutes the first time"
 	@if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear $(VENV); fi
 	$(BIN)/python -m pip install --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png,tracking]" --group dev
+	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png,tracking,gguf]" --group dev
 	$(BIN)/python -m pip install -c constraints.txt --no-deps --upgrade --target $(VENV)/schemas ocrd htrflow # tests read XML schemas in them
 	@touch $@
 
@@ -45,12 +47,21 @@ install: $(READY) ## Make the environment, for a GPU machine too, and say how to
 demo: $(READY) ## Search LoRA fine-tunes of a tiny model on handwritten digits: real trials, minutes, no GPU
 	$(BIN)/hpsearch run --study digits-ocr --n-trials $(N_TRIALS)
 
-test: check $(CAPS)/.complete ## Run the checks and every test
+test: check $(CAPS)/.complete $(CONVERTER)/.complete ## Run the checks and every test
 	HPSEARCH_TEST_TRAINER=$(abspath $(CAPS)/bin/python) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 $(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/study/trainer_setup.py
 	$(BIN)/hpsearch setup-trainer --name unsloth --dir $(CAPS) --cpu
 	$(CAPS)/bin/python -m pip install -c constraints.txt pytest pytest-timeout
+	@touch $@
+
+# llama.cpp's converter, which tests run and no package has by itself: out of the sources of one that bundles it.
+$(CONVERTER)/.complete: $(READY) tests/training/llama_cpp.txt
+	@echo "Fetching llama.cpp's converter for the tests: 77 MB, of which 3 stay"
+	rm -rf $(CONVERTER) && mkdir -p $(CONVERTER)
+	$(BIN)/python -m pip download --no-deps --no-binary llama-cpp-python --require-hashes -r tests/training/llama_cpp.txt -d $(CONVERTER)
+	cd $(CONVERTER) && tar -xzf llama_cpp_python-*.tar.gz --strip-components=3 --wildcards '*/vendor/llama.cpp/convert_hf_to_gguf.py' \
+	  '*/vendor/llama.cpp/conversion/*' '*/vendor/llama.cpp/gguf-py/gguf/*' '*/vendor/llama.cpp/LICENSE' && rm llama_cpp_python-*.tar.gz
 	@touch $@
 
 bench: $(READY) ## Measure what searches cost, find and spend, beside rivals, and print the tables (docs/performance.md)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from hpsearch.cli.options import command, trainer_option
+from hpsearch.trials.merge import GGUF_KINDS
 
 if TYPE_CHECKING:
-    from hpsearch.trials.merge import Merged, Published
+    from hpsearch.trials.merge import Gguf, Merged, Published
 
 
 @command(
     "hpsearch merge --lora-dir studies/gemma-ocr/best --output-dir merged",
     "hpsearch merge --lora-dir best-gemma/adapter --output-dir merged --check page1.png --check page2.png",
+    "hpsearch merge --output-dir merged --save-gguf q8_0 --llama-cpp ~/llama.cpp",
     "hpsearch merge --output-dir merged --push-to-hub me/gemma-ocr",
 )
 @click.option(
@@ -39,6 +41,20 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace an earlier merged model.")
 @click.option(
+    "--save-gguf",
+    "gguf",
+    type=click.Choice(GGUF_KINDS),
+    help="Write the merged model for llama.cpp, too: a GGUF file in this number format, and one of the vision part.",
+)
+@click.option(
+    "--llama-cpp", metavar="DIR", envvar="LLAMA_CPP", default="", show_default=False,
+    help="llama.cpp's folder, whose converter --save-gguf runs. [default: $LLAMA_CPP]",
+)  # fmt: skip
+@click.option(
+    "--converter-python", metavar="PATH", default="", show_default=False,
+    help="Python that runs the converter. [default: the one that merges]",
+)  # fmt: skip
+@click.option(
     "--push-to-hub", "repo", metavar="OWNER/NAME",
     help="Send the merged model to this repository of the Hugging Face Hub, which is made if it is not there; with the "
     "token of HF_TOKEN, or of the Hub's own login.",
@@ -46,8 +62,8 @@ if TYPE_CHECKING:
 @click.option("--private/--public", default=True, help="Who may see the repository, where it is made.")
 @trainer_option
 def merge(
-    lora_dir: str, output_dir: str, precision: str, pictures: tuple[str, ...], force: bool, repo: str | None,
-    private: bool, trainer_python: str | None,
+    lora_dir: str, output_dir: str, precision: str, pictures: tuple[str, ...], force: bool, gguf: str | None,
+    llama_cpp: str, converter_python: str, repo: str | None, private: bool, trainer_python: str | None,
 ) -> int:  # fmt: skip
     """Merge an adapter into its base, for a server: a model of its own, with its processor and chat template.
 
@@ -62,9 +78,11 @@ def merge(
 
     wanted = Merge(lora_dir, output_dir, precision, pictures, force)
     with watching(Board()) as view:
-        found = merge_adapter(wanted, Beside(repo, private), view, trainer_python)
+        found = merge_adapter(wanted, Beside(gguf, llama_cpp, converter_python, repo, private), view, trainer_python)
     if found.merged is not None:
         _show(found.merged, Path(output_dir))
+    if found.gguf is not None:
+        _show_gguf(found.gguf, Path(output_dir), found.merged.tokens if found.merged else 0)
     if found.published is not None:
         _show_published(found.published)
     if found.stopped:
@@ -93,6 +111,19 @@ def _show(found: Merged, folder: Path) -> None:
     length = f" --max-model-len {found.tokens}" if found.tokens else ""
     click.echo(f"serve: vllm serve {place} --served-model-name {name}{length} --limit-mm-per-prompt '{{\"image\": 1}}'")
     click.echo(f"   or: transformers serve {place} --port 8000")
+
+
+def _show_gguf(found: Gguf, folder: Path, tokens: int) -> None:
+    import shlex
+
+    for file in (found.model, found.mmproj):
+        click.echo(f"written: {folder / file.name} ({file.bytes / 1e9:.3g} GB, {file.architecture})")
+        click.echo(
+            f"   {file.compared} of {file.matrices} matrices compared with the merged model's: {file.apart:.2%} off"
+        )
+    model, mmproj = (shlex.quote(str(folder / file.name)) for file in (found.model, found.mmproj))
+    length = f" -c {tokens}" if tokens else ""
+    click.echo(f"serve: llama-server -m {model} --mmproj {mmproj}{length} --jinja --port 8080")
 
 
 def _show_published(found: Published) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -10,13 +12,29 @@ from hpsearch.errors import UsageError
 from hpsearch.study.errands import run_errand
 from hpsearch.study.origin import origin_of
 from hpsearch.study.view import Note, View, silent
-from hpsearch.trials.merge import PUBLISHED, SUMMARY, Merge, Merged, Publish, Published, adapter_digest
+from hpsearch.trials.merge import (
+    CONVERTED,
+    PUBLISHED,
+    SUMMARY,
+    Gguf,
+    Merge,
+    Merged,
+    Publish,
+    Published,
+    ToGguf,
+    adapter_digest,
+)
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What is done with a merged model: ``repo`` is the Hub's repository that it is sent to (OWNER/NAME)."""
+    """What is done with a merged model. ``gguf`` is the number format of files for llama.cpp, ``llama_cpp`` the folder
+    of its converter and ``converter_python`` a Python that runs it; ``repo`` is the Hub's repository (OWNER/NAME) that
+    all is sent to."""
 
+    gguf: str | None = None
+    llama_cpp: str = ""
+    converter_python: str = ""
     repo: str | None = None
     private: bool = True
 
@@ -27,6 +45,7 @@ class MergeResult:
     not finished."""
 
     merged: Merged | None = None
+    gguf: Gguf | None = None
     published: Published | None = None
     stopped: int = 0
 
@@ -48,10 +67,9 @@ def merge_adapter(
             f"without --lora-dir, --output-dir must be the folder of a finished merge, but {folder} is none",
             "name the adapter with --lora-dir",
         )
-    if beside.repo is not None:
-        stopped = _publish(folder, beside, view, trainer_python, only_ask=True)
-        if isinstance(stopped, int):
-            return MergeResult(merged, stopped=stopped)
+    stopped = _ask(folder, beside, merged, view, trainer_python)
+    if stopped:
+        return MergeResult(merged, stopped=stopped)
     if merged is not None:
         view(Note(f"{folder} is merged already, and left as it is"))
     else:
@@ -59,15 +77,51 @@ def merge_adapter(
         if isinstance(done, int):
             return MergeResult(stopped=done)
         merged = done
-    if beside.repo is None:
-        return MergeResult(merged)
+    return _do(folder, beside, MergeResult(merged), view, trainer_python)
+
+
+def _ask(folder: Path, beside: Beside, merged: Merged | None, view: View, trainer_python: str | None) -> int:
+    """See whether what is to be done can be done; the exit code of an interruption, else 0."""
+    asked: list[object] = []
+    if beside.repo is not None:
+        asked.append(_publish(folder, beside, view, trainer_python, only_ask=True))
+    if beside.gguf is not None and _written(merged, beside.gguf) is None:
+        asked.append(_convert(folder, beside, view, trainer_python, only_ask=True))
+    return next((each for each in asked if isinstance(each, int)), 0)
+
+
+def _do(folder: Path, beside: Beside, so_far: MergeResult, view: View, trainer_python: str | None) -> MergeResult:
+    """Do what is to be done with a merged model."""
+    if beside.gguf is not None:
+        gguf = _written(so_far.merged, beside.gguf)
+        if gguf is None:
+            with _said_to_be_merged(folder, "has no GGUF files"):
+                made = _convert(folder, beside, view, trainer_python)
+            if isinstance(made, int):
+                return replace(so_far, stopped=made)
+            gguf = made
+        so_far = replace(so_far, gguf=gguf)
+    if beside.repo is not None:
+        with _said_to_be_merged(folder, "was not sent"):
+            published = _publish(folder, beside, view, trainer_python)
+        if isinstance(published, int):
+            return replace(so_far, stopped=published)
+        so_far = replace(so_far, published=published)
+    return so_far
+
+
+@contextmanager
+def _said_to_be_merged(folder: Path, but: str) -> Iterator[None]:
+    """Let a refusal say that the merge is not lost."""
     try:
-        published = _publish(folder, beside, view, trainer_python)
+        yield
     except UsageError as error:
-        raise UsageError(f"{folder} is merged, but was not sent: {error.what}", error.remedy) from error
-    if isinstance(published, int):
-        return MergeResult(merged, stopped=published)
-    return MergeResult(merged, published)
+        raise UsageError(f"{folder} is merged, but {but}: {error.what}", error.remedy) from error
+
+
+def _written(merged: Merged | None, kind: str) -> Gguf | None:
+    """The GGUF files of a number format that a merged model has."""
+    return next((each for each in merged.gguf if each.kind == kind), None) if merged else None
 
 
 def _finished(folder: Path, wanted: Merge) -> Merged | None:
@@ -91,6 +145,17 @@ def _merge(wanted: Merge, view: View, trainer_python: str | None) -> Merged | in
     )  # fmt: skip
     found = run_errand("merge", asdict(wanted), SUMMARY, view, trainer_python)
     return found if isinstance(found, int) else Merged.from_json(found)
+
+
+def _convert(
+    folder: Path, beside: Beside, view: View, trainer_python: str | None, only_ask: bool = False
+) -> Gguf | int | None:
+    place = _absolute(beside.llama_cpp) if beside.llama_cpp else ""
+    asked = ToGguf(str(folder), beside.gguf or "", place, beside.converter_python, only_ask)
+    found = run_errand("gguf", asdict(asked), CONVERTED, view, trainer_python)
+    if isinstance(found, int):
+        return found
+    return None if only_ask else Gguf.of(json.loads(found))
 
 
 def _publish(

@@ -84,6 +84,10 @@ def _do(job: Job) -> None:
         with importing():
             from hpsearch.training.merging import merge
         merge(job)
+    elif job.kind == "gguf":
+        from hpsearch.training.gguf_files import convert as convert_to_gguf
+
+        convert_to_gguf(job)
     elif job.kind == "publish":
         from hpsearch.training.publishing import publish
 
@@ -98,7 +102,7 @@ def _do(job: Job) -> None:
             from hpsearch.training.recipe import run_trial
         run_trial(job)
     else:
-        kinds = "survey, preflight, prepare, trial, train, ocr, convert, stats, join, merge or publish"
+        kinds = "survey, preflight, prepare, trial, train, ocr, convert, stats, join, merge, gguf or publish"
         raise UsageError(f"a job's kind must be {kinds}, but is {job.kind!r}", "mend the job")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.trials.causes import Cause
-from hpsearch.trials.merge import MODEL_CARD, Merged, Origin
+from hpsearch.trials.merge import MODEL_CARD, Gguf, Merged, Origin
 from hpsearch.trials.settings import TrainSettings
 
 TASK = "image-text-to-text"
@@ -158,8 +158,14 @@ def _use(merged: Merged) -> Iterator[str]:
         f"vllm serve FOLDER{length} --limit-mm-per-prompt '{{\"image\": 1}}'",
         "transformers serve FOLDER --port 8000",
         "hpsearch ocr page.png --model FOLDER",
+        *(_llama(each, merged.tokens) for each in merged.gguf),
     ]
     yield "With FOLDER for this model's folder or Hub id:\n\n" + _fenced("\n".join(lines))
+
+
+def _llama(gguf: Gguf, tokens: int) -> str:
+    length = f" -c {tokens}" if tokens else ""
+    return f"llama-server -m FOLDER/{gguf.model.name} --mmproj FOLDER/{gguf.mmproj.name}{length} --jinja"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,6 +14,8 @@ from hpsearch.assets import PREFIX
 SUMMARY = "merge.json"
 MODEL_CARD = "README.md"
 PUBLISHED = "published.json"
+CONVERTED = "gguf.json"
+GGUF_KINDS = ("q8_0", "bf16", "f16", "f32")  # that llama.cpp's converter writes itself
 # Settings that are paths of one machine, or of no interest on another.
 OF_A_MACHINE = ("image_root", "resume_from_checkpoint", "cpu_threads", "dataloader_num_workers")
 
@@ -90,6 +92,52 @@ class Published:
 
 
 @dataclass(frozen=True)
+class ToGguf:
+    """A merged model's folder, the number format of its GGUF file, the folder of llama.cpp and the Python that runs its
+    converter ("": the one that runs the job). ``only_ask``: see whether it could be done."""
+
+    folder: str
+    kind: str
+    llama_cpp: str
+    python: str = ""
+    only_ask: bool = False
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """A file that llama.cpp's converter wrote. Of its ``matrices`` so many were ``compared`` with the merged model's;
+    ``apart`` is the greatest norm of a difference, as a share of the matrix's own. ``kinds`` are number formats of
+    matrices, by llama.cpp's names."""
+
+    name: str
+    bytes: int
+    architecture: str
+    kinds: tuple[str, ...]
+    tensors: int
+    matrices: int
+    compared: int
+    apart: float
+
+
+@dataclass(frozen=True)
+class Gguf:
+    """A merged model for llama.cpp: the file of the language model in a number format, and that of what sees
+    pictures."""
+
+    kind: str
+    model: GgufFile
+    mmproj: GgufFile
+
+    @staticmethod
+    def of(found: Mapping[str, Any]) -> Gguf:
+        """What ``asdict`` made."""
+        files = {
+            name: GgufFile(**{**found[name], "kinds": tuple(found[name]["kinds"])}) for name in ("model", "mmproj")
+        }
+        return Gguf(found["kind"], **files)
+
+
+@dataclass(frozen=True)
 class Reading:
     """What a picture reads by the base, with the adapter, and by the merged model."""
 
@@ -115,6 +163,7 @@ class Merged:
     files: tuple[str, ...] = ()
     adapter: str = ""
     origin: Origin = Origin()
+    gguf: tuple[Gguf, ...] = ()
 
     def to_json(self) -> str:
         """One JSON object, for people too."""
@@ -126,7 +175,8 @@ class Merged:
         found = json.loads(text)
         readings = tuple(Reading(**each) for each in found["readings"])
         origin = Origin(**found.get("origin", {}))
-        return Merged(**{**found, "readings": readings, "files": tuple(found["files"]), "origin": origin})
+        known = {"files": tuple(found["files"]), "gguf": tuple(map(Gguf.of, found.get("gguf", ())))}
+        return Merged(**{**found, **known, "readings": readings, "origin": origin})
 
 
 def public_name(name: str, on_hub: bool) -> str:

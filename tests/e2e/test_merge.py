@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hpsearch.trials.merge import SUMMARY
+from hpsearch.trials.merge import SUMMARY, Gguf, GgufFile, Merged
 from tests.conftest import CommandLine
 from tests.training.hub import TOKEN, Takes, hub_that_takes
 
@@ -31,8 +32,9 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, base = tmp_path_factory.mktemp("lora") / "adapter", asset_path(BASE)
     settings, backend = TrainSettings(model_name=BASE, lora_r=4), HfBackend()
     state = torch.random.get_rng_state()
-    loaded = backend.load(FAMILIES["qwen3_vl"], base, settings)
-    backend.adapt(loaded, FAMILIES["qwen3_vl"], settings)
+    with warnings.catch_warnings(action="ignore"):  # the libraries' about themselves
+        loaded = backend.load(FAMILIES["qwen3_vl"], base, settings)
+        backend.adapt(loaded, FAMILIES["qwen3_vl"], settings)
     for name, parameter in loaded.model.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(0.0, 0.3)
@@ -98,3 +100,30 @@ def test_a_folder_that_is_no_merge_needs_an_adapter(tmp_path: Path, command_line
     (tmp_path / "merged").mkdir()
     (tmp_path / "merged" / SUMMARY).write_text('{"files": ["model.safetensors"], "readings": []}')
     assert command_line("merge", "--output-dir", "merged").returncode == 2
+
+
+def test_what_is_to_be_done_is_looked_at_before_anything_is_merged(
+    adapter: Path, tmp_path: Path, command_line: CommandLine
+) -> None:
+    words = ("merge", "--lora-dir", str(adapter), "--output-dir", "merged", "--save-gguf", "q8_0")
+    done = command_line(*words)
+    assert done.returncode == 2 and "name its folder with --llama-cpp or LLAMA_CPP" in done.stderr
+    assert "LLAMA_CPP" in done.stderr and "/no/such has none" in command_line(*words, LLAMA_CPP="/no/such").stderr
+    assert not (tmp_path / "merged").exists()
+
+
+def test_gguf_files_that_are_there_are_not_written_again(tmp_path: Path, command_line: CommandLine) -> None:
+    folder = tmp_path / "merged"
+    folder.mkdir()
+    files = [GgufFile(name, 5, "gemma3", ("Q8_0",), 3, 2, 2, 0.004) for name in ("model-q8_0.gguf", "mmproj-f16.gguf")]
+    names = tuple(file.name for file in files)
+    made = Merged("base", "gemma3", "bf16", 0.1, 5, 64, (), names, "digest", gguf=(Gguf("q8_0", *files),))
+    (folder / SUMMARY).write_text(made.to_json())
+    for name in names:
+        (folder / name).touch()
+    done = command_line("merge", "--output-dir", "merged", "--save-gguf", "q8_0")
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 matrices compared with the merged model's: 0.40% off" in done.stdout
+    serve = "llama-server -m merged/model-q8_0.gguf --mmproj merged/mmproj-f16.gguf -c 64 --jinja --port 8080"
+    assert f"serve: {serve}" in done.stdout
+    assert command_line("merge", "--output-dir", "merged", "--save-gguf", "f16").returncode == 2, "of another format"

@@ -1,0 +1,74 @@
+"""Looks at GGUF files beside the model that they were made of: a program of its own, for whichever Python has the gguf
+package. Its arguments are the folder of that package (or "" where it is installed), the model's folder and the files;
+it prints a JSON list of objects, the fields of ``hpsearch.trials.merge.GgufFile`` that a file itself tells."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".weight", ".bias")
+
+
+def look(folder: Path, path: Path) -> dict[str, Any]:
+    """What the file holds, and how far its matrices are from the model's: ``apart`` is the greatest norm of a
+    difference as a share of the matrix's own."""
+    import gguf
+    import numpy as np
+
+    reader = gguf.GGUFReader(path)
+    held = {tensor.name: tensor for tensor in reader.tensors}
+    architecture = str(reader.fields["general.architecture"].contents())
+    names = _names(gguf, reader, architecture)
+    compared, apart = 0, 0.0
+    for name, weight in _weights(folder):
+        found = next((held[one] for one in _renamed(names, name) if one in held), None)
+        if found is None or weight.ndim < 2:
+            continue
+        value = gguf.quants.dequantize(found.data, found.tensor_type)
+        if value.size == weight.numel():
+            own = weight.float().numpy().reshape(-1)
+            size = float(np.linalg.norm(own)) or 1.0
+            compared += 1
+            apart = max(apart, float(np.linalg.norm(value.reshape(-1) - own)) / size)
+    kinds = sorted({tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1})
+    matrices = sum(len(tensor.shape) > 1 for tensor in reader.tensors)
+    return {
+        "architecture": architecture, "kinds": kinds, "tensors": len(held), "matrices": matrices,
+        "compared": compared, "apart": apart,
+    }  # fmt: skip
+
+
+def _names(gguf: Any, reader: Any, architecture: str) -> Any:
+    """The names that llama.cpp has for a model's tensors; those of pictures have an architecture of their own."""
+    kinds = {"clip": gguf.MODEL_ARCH.MMPROJ}
+    known = kinds | {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name != "clip"}
+    blocks = [field.contents() for name, field in reader.fields.items() if name.endswith(".block_count")]
+    return gguf.get_tensor_name_map(known[architecture], max(blocks, default=0))
+
+
+def _renamed(names: Any, name: str) -> Iterator[str]:
+    """The names in the file that a weight may have: layouts differ in what stands before a layer's name."""
+    inner = name.removeprefix("model.")
+    for form in (name, name.removeprefix("language_model."), inner, inner.replace("language_model.", "model.", 1)):
+        found = names.get_name(form, try_suffixes=SUFFIXES)
+        if found is not None:
+            yield found
+
+
+def _weights(folder: Path) -> Iterator[tuple[str, Any]]:
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                yield name, file.get_tensor(name)
+
+
+if __name__ == "__main__":
+    if sys.argv[1]:
+        sys.path.insert(0, sys.argv[1])
+    print(json.dumps([look(Path(sys.argv[2]), Path(name)) for name in sys.argv[3:]]))

@@ -1,0 +1,188 @@
+"""A merged model for llama.cpp, by llama.cpp's own converter; and what is refused where that or its result is amiss."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hpsearch.errors import UsageError
+from hpsearch.training import gguf_files
+from hpsearch.training.backends.hf import HfBackend
+from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
+from hpsearch.training.models.families import FAMILIES
+from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
+from hpsearch.trials.settings import TrainSettings
+from tests.training.conftest import Door, picture
+
+FAILING = """
+import sys, time
+for percent in (0, 50):
+    sys.stderr.write(f"\\rWriting: {percent:3}%|     |")
+sys.stderr.write("\\n")
+print("Model Strange is not supported")
+sys.exit(1)
+"""
+JUNK = "import sys; open(sys.argv[sys.argv.index('--outfile') + 1], 'w').write('GGUF')"
+
+
+@pytest.fixture
+def llama_cpp() -> str:
+    """The folder of llama.cpp's converter, as `make test` fetches it, or a skip that says what is missing."""
+    folder = os.environ.get("HPSEARCH_TEST_LLAMA_CPP") or str(Path(sys.prefix, "llama.cpp"))
+    if not Path(folder, SCRIPT).is_file():
+        pytest.skip(f"needs llama.cpp's converter in {folder}: make test fetches it")
+    if importlib.util.find_spec("sentencepiece") is None:
+        pytest.skip("needs sentencepiece, which llama.cpp's converter reads Gemma's vocabulary with")
+    return folder
+
+
+def converted(door: Door, folder: Path, llama_cpp: str, kind: str = "q8_0", **wanted: Any) -> int:
+    """The exit code of a conversion."""
+    (door.folder / "gguf").mkdir(exist_ok=True)
+    return door.run(door.job("gguf", vars(ToGguf(str(folder), kind, llama_cpp, **wanted))))
+
+
+def said(door: Door) -> str:
+    return " ".join(str(line.get("message", "")) for line in door.lines)
+
+
+def as_on_the_hub(tiny: Path, folder: Path) -> Path:
+    """A tiny Gemma 3 with the names of weights and the vocabulary that the Hub's have."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    shutil.copytree(tiny, folder)
+    weights = load_file(folder / "model.safetensors")
+    named = {name.replace("vision_tower.", "vision_tower.vision_model.", 1): each for name, each in weights.items()}
+    save_file(named, folder / "model.safetensors", metadata={"format": "pt"})
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    model = sentencepiece_model_pb2.ModelProto()
+    kinds = model.SentencePiece
+    for token, number in sorted(vocabulary.items(), key=lambda each: each[1]):
+        kind = kinds.UNKNOWN if token == "<unk>" else kinds.CONTROL if len(token) > 1 else kinds.NORMAL
+        model.pieces.add(piece=token.replace(" ", "\u2581"), score=-number, type=kind)
+    spec = model.trainer_spec
+    spec.model_type, spec.vocab_size = spec.BPE, len(vocabulary)
+    for name in ("unk", "bos", "eos", "pad"):
+        setattr(spec, f"{name}_id", vocabulary[f"<{name}>"])
+    model.normalizer_spec.add_dummy_prefix = model.normalizer_spec.remove_extra_whitespaces = False
+    (folder / "tokenizer.model").write_bytes(model.SerializeToString())
+    return folder
+
+
+def adapter_of(base: Path, folder: Path) -> Path:
+    settings, backend, state = TrainSettings(model_name=str(base), lora_r=4), HfBackend(), torch.random.get_rng_state()
+    loaded = backend.load(FAMILIES["gemma3"], base, settings)
+    backend.adapt(loaded, FAMILIES["gemma3"], settings)
+    for name, parameter in loaded.model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0.0, 0.3)
+    torch.random.set_rng_state(state)
+    backend.save(loaded, folder, str(base))
+    return folder
+
+
+def test_llama_cpp_gets_the_merged_model(
+    llama_cpp: str, door: Door, tiny_bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base, target = as_on_the_hub(tiny_bases["gemma3"], tmp_path / "base"), tmp_path / "merged"
+    lora = adapter_of(base, tmp_path / "lora")
+    (tmp_path / "yak.png").write_bytes(picture("yak"))
+    wanted = vars(Merge(str(lora), str(target), pictures=(str(tmp_path / "yak.png"),)))
+    (door.folder / "merge").mkdir()
+    assert door.run(door.job("merge", {**wanted, "pictures": list(wanted["pictures"])})) == 0, said(door)
+    before = {path.name for path in target.iterdir()}
+
+    assert converted(door, target, llama_cpp) == 0, said(door)
+    assert {path.name for path in target.iterdir()} - before == {"model-q8_0.gguf", "mmproj-f16.gguf"}
+    summary = Merged.from_json((target / SUMMARY).read_text())
+    (made,) = summary.gguf
+    assert made == Gguf.of(json.loads((door.folder / "gguf" / CONVERTED).read_text()))
+    assert {"model-q8_0.gguf", "mmproj-f16.gguf"} <= set(summary.files)
+    assert (made.model.architecture, made.model.kinds, made.mmproj.architecture) == ("gemma3", ("Q8_0",), "clip")
+    assert made.model.compared == made.model.matrices > 10 and 0 < made.model.apart < 0.01
+    assert made.mmproj.compared > 10 and made.mmproj.apart < 0.01
+    card = (target / "README.md").read_text()
+    assert "llama-server -m FOLDER/model-q8_0.gguf --mmproj FOLDER/mmproj-f16.gguf" in card
+
+    weights = load_file(target / "model.safetensors")
+    name = next(name for name in weights if "down_proj" in name)
+    save_file(weights | {name: weights[name] * 1.5}, target / "model.safetensors", metadata={"format": "pt"})
+    (found,) = gguf_files._look(ToGguf(str(target), "q8_0", llama_cpp), [target / "model-q8_0.gguf"])
+    assert found.apart == pytest.approx(1 / 3, abs=0.01), "of another model it is noticed"
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> Path:
+    """A merged model's folder, as far as the job looks at it before it converts."""
+    folder = tmp_path / "merged"
+    folder.mkdir()
+    summary = Merged("base", "gemma3", "bf16", 0.0, 0, 0, (), files=("model.safetensors",))
+    (folder / SUMMARY).write_text(summary.to_json())
+    (folder / "model.safetensors").write_bytes(b"0" * 100)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("script", "why"), [(FAILING, "ended with 1:"), (JUNK, "GGUF files must be ones that can be read")]
+)
+def test_what_the_converter_fails_with_is_shown(
+    script: str, why: str, door: Door, merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gguf_files, "MODULES", ())
+    (tmp_path / SCRIPT).write_text(script)
+    before = {path.name: path.read_bytes() for path in merged.iterdir()}
+    assert converted(door, merged, str(tmp_path)) == 2
+    assert why in said(door)
+    if script == FAILING:
+        assert "\n    Model Strange is not supported\n" in said(door) and "%|" not in said(door)
+        shown = [each["fraction"] for each in door.said("progress") if "fraction" in each]
+        assert shown, "progress is shown"
+    assert {path.name: path.read_bytes() for path in merged.iterdir()} == before
+
+
+def test_a_converter_that_cannot_run_is_refused_before_anything(
+    door: Door, merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert converted(door, merged, "", only_ask=True) == 2
+    assert "name its folder with --llama-cpp or LLAMA_CPP" in said(door)
+    (tmp_path / SCRIPT).write_text(FAILING)
+    assert converted(door, merged, str(tmp_path), only_ask=True, python="/no/python") == 2
+    assert "mend --converter-python" in said(door)
+    monkeypatch.setattr(gguf_files, "MODULES", ("torch", "no_such_module", "yaml_too"))
+    assert converted(door, merged, str(tmp_path), only_ask=True) == 2
+    assert "-m pip install no_such_module yaml_too" in said(door)
+    monkeypatch.setattr(gguf_files, "MODULES", ())
+    assert converted(door, merged, str(tmp_path), only_ask=True) == 0
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(gguf_files.shutil, "disk_usage", lambda _: usage._replace(free=10))
+    assert converted(door, merged, str(tmp_path)) == 2
+    assert "GGUF files must fit on the disk" in said(door)
+
+
+GOOD = GgufFile("model-q8_0.gguf", 1, "gemma3", ("Q8_0",), 28, 15, 15, 0.005)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"architecture": "clip"}, "is of the architecture clip"),
+        ({"kinds": ("F16",)}, "has its matrices in F16, not Q8_0"),
+        ({"compared": 7}, "has only 7 matrices of the merged model among 15"),
+        ({"apart": 0.03}, "has a matrix that is 0.03 off"),
+        ({"apart": float("nan")}, "has a matrix that is nan off"),
+    ],
+)
+def test_a_file_of_another_model_is_refused(changes: dict[str, Any], why: str) -> None:
+    _refuse_other_model(GOOD, "q8_0", vision=False)
+    with pytest.raises(UsageError, match=why):
+        _refuse_other_model(replace(GOOD, **changes), "q8_0", vision=False)
