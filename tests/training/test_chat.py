@@ -76,8 +76,12 @@ def test_a_template_that_thinks_is_refused_as_it_is_and_thinks_on_demand_once_me
 
 
 @pytest.mark.parametrize("name", sorted(set(TEMPLATES) - set(THINKING)))
-def test_templates_that_do_not_think_stay_as_they_are(name: str, tiny_bases: dict[str, Path]) -> None:
+def test_templates_that_do_not_think_stay_as_they_are(
+    name: str, tiny_bases: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     processor = with_template(name, tiny_bases)
     before = processor.chat_template
+    caplog.clear()
     answer_at_once(processor)
     assert processor.chat_template == before
+    assert not caplog.records, "transformers warns of variables that a template does not know"

@@ -137,6 +137,12 @@ def test_an_edge_read_as_an_area_is_refused_before_anything_is_trained(full_size
     assert "one of 2048x2896 pixels becomes 1 visual tokens for 1062 tokens of text" in refusal.value.what
     assert refusal.value.remedy.startswith("max_pixels is an area: for an edge of 2048 pixels set longest_edge")
     assert refuse_unreadable(lengths(full_size["qwen3_vl"], "qwen3_vl", [page]), TrainSettings()) == []
+    dense = Shape("page", "x" * 2000, PAGE)
+    with pytest.raises(UsageError) as refusal:
+        refuse_unreadable(
+            lengths(full_size["gemma4"], "gemma4", [dense], max_pixels=161_280), TrainSettings(max_pixels=161_280)
+        )
+    assert refusal.value.remedy.startswith("give more pixels"), "no edge was meant"
 
 
 def test_a_limit_below_the_pictures_tokens_is_refused_with_what_takes_them(full_size: dict[str, Path]) -> None:
