@@ -220,6 +220,13 @@ def test_settings_that_this_machine_cannot_honour_are_red(doctor: Doctor) -> Non
     assert "load_in_4bit needs a CUDA GPU" in found.text
 
 
+def test_settings_are_judged_by_the_models_family_where_it_is_known(doctor: Doctor) -> None:
+    anyones = doctor(*DEMO, "--set", "longest_edge=512").of("settings")
+    assert anyones.level is Level.OK, "some family takes an edge"
+    squares = doctor(*DEMO, "--model-name", "google/gemma-3-4b-it", "--set", "longest_edge=512").of("settings")
+    assert (squares.level, "gemma3 makes each one the same square" in squares.text) == (Level.RED, True)
+
+
 def test_data_that_is_not_there_is_red(tmp_path: Path) -> None:
     def look_at(data: Path | str | None) -> Finding:
         given: dict[str, Any] = {} if data is None else {"input_data": str(data)}

@@ -38,6 +38,8 @@ LINEARS = {
     "qwen3_5": (13, 8),
     "qwen3_vl": (14, 8),
 }
+# And of those between the towers.
+MERGER_LINEARS = {"gemma3": 0, "gemma4": 1, "paddleocr_vl": 2, "qwen2_5_vl": 2, "qwen3_5": 2, "qwen3_vl": 4}
 T = TypeVar("T")
 NO_SEARCH = "needs the searching side, which an environment of the training side alone is without"
 

@@ -82,7 +82,8 @@ def test_a_merged_model_reads_as_the_adapter_did(
 ) -> None:
     skip_without_classes(family_name)
     monkeypatch.setattr(merging, "TOKENS", 8)  # random models seldom end an answer
-    lora, target = adapter(family_name), tmp_path / "merged"
+    towers = {"finetune_vision_layers": True, "finetune_merger_layers": FAMILIES[family_name].merger is not None}
+    lora, target = adapter(family_name, **(towers if precision == "fp32" else {})), tmp_path / "merged"
     assert merged(door, target, lora, pictures, precision=precision) == 0, door.lines
     found = Merged.from_json((target / SUMMARY).read_text())
     assert found == Merged.from_json((door.folder / "merge" / SUMMARY).read_text())

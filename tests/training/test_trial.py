@@ -21,7 +21,7 @@ from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.batches import batching_of
 from hpsearch.training.recipe import evaluation_subset, load_adapted
 from hpsearch.trials.settings import TrainSettings
-from tests.training.conftest import LINEARS, WORDS, Door, at
+from tests.training.conftest import LINEARS, MERGER_LINEARS, WORDS, Door, at
 
 STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}
 FINAL_METRICS = {
@@ -104,7 +104,8 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     prepared: dict[str, Door], family_name: str, tmp_path: Path
 ) -> None:
     door = at(prepared[family_name])
-    settings = TrainSettings(**door.settings(family_name, finetune_vision_layers=True, gradient_checkpointing=True))
+    towers = {"finetune_vision_layers": True, "finetune_merger_layers": FAMILIES[family_name].merger is not None}
+    settings = TrainSettings(**door.settings(family_name, **towers, gradient_checkpointing=True))
     folder = door.folder / "prepare"
     backend = BACKENDS["hf"]()
     loaded = load_adapted(backend, Prepared.read(folder), settings)
@@ -115,7 +116,7 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     assert changed
     assert all("lora_" in name for name in changed)
     matrices = [name for name in before if "lora_B" in name]
-    assert len(matrices) == sum(LINEARS[family_name])
+    assert len(matrices) == sum(LINEARS[family_name]) + MERGER_LINEARS[family_name]
     assert not [name for name in matrices if name not in changed], "some LoRA matrices got no gradient"
 
 

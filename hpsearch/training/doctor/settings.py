@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hpsearch.trials.diagnosis import Finding, Question, ok, red, warning
@@ -16,29 +16,51 @@ def settings(question: Question) -> Iterator[Finding]:
         yield warning("settings", "whether they can be honoured cannot be said without a working torch")
         return
     from hpsearch.errors import UsageError
-    from hpsearch.training.checks.settings import candidate_settings, check_settings
-    from hpsearch.training.models.families import FAMILIES
+    from hpsearch.training.checks.settings import candidate_settings
 
     machine = _machine()
     if question.gpus and machine.device == "cpu":
         yield warning("settings", "whether they can be honoured cannot be said until torch can use the GPU")
         return
-    family = FAMILIES.get(str(question.settings.get("family")), next(iter(FAMILIES.values())))
+    families = _families(question.settings)
     refused: dict[str, str] = {}
     count = 0
     try:
         for candidate in candidate_settings(question.settings, question.variations):
             count += 1
-            try:
-                check_settings(candidate, family, machine)
-            except UsageError as error:
-                refused.setdefault(error.what, error.remedy)
+            errors = [error for each in families if (error := _refusal(candidate, each, machine)) is not None]
+            if len(errors) == len(families):
+                refused.setdefault(errors[0].what, errors[0].remedy)
     except UsageError as error:
         refused.setdefault(error.what, error.remedy)
     for what, remedy in refused.items():
         yield red("settings", what, remedy)
     if not refused:
         yield ok("settings", f"this {machine.device} can honour the study's settings ({count} tried)")
+
+
+def _families(settings: Mapping[str, Any]) -> list[Any]:
+    """The families that the model may be of: the one named, that of a model known by its name, or any."""
+    from hpsearch.training.models.families import FAMILIES
+    from hpsearch.training.models.profiles import find_profile
+
+    if settings.get("family") in FAMILIES:
+        return [FAMILIES[str(settings["family"])]]
+    name = str(settings.get("model_name", ""))
+    known = [family for family in FAMILIES.values() if find_profile("auto", name, family) is not None]
+    return known or list(FAMILIES.values())
+
+
+def _refusal(candidate: Any, family: Any, machine: Any) -> Any:
+    """Why a configuration cannot be honoured with a model of this family; None where it can."""
+    from hpsearch.errors import UsageError
+    from hpsearch.training.checks.settings import check_settings
+
+    try:
+        check_settings(candidate, family, machine)
+    except UsageError as error:
+        return error
+    return None
 
 
 def _machine() -> Any:
