@@ -50,12 +50,9 @@ def stats(source: str, model: str | None, target: Path, sets: tuple[str, ...], t
     from hpsearch.cli.tables import console, facts
     from hpsearch.cli.views import watching
     from hpsearch.data.stats import PAGE, inspect_data
-    from hpsearch.definitions.assignments import known_settings
 
-    given = {"input_data": source, **({"model_name": model} if model else {})}
-    given |= known_settings(sets, ("input_data", "model_name"))
     with watching(Board()) as view:
-        found = inspect_data(given, target, view, trainer_python)
+        found = inspect_data(source, model, sets, target, view, trainer_python)
     if isinstance(found, int):
         click.echo("stopped: nothing was written; the same command begins anew", err=True)
         return found
@@ -86,10 +83,11 @@ def _facts(found: Statistics) -> Iterator[tuple[str, str]]:
     """What was found, in lines."""
     total = sum(each.characters for each in found.scripts)
     yield "scripts", ", ".join(f"{each.name} {each.characters / total:.1%}" for each in found.scripts[:6])
-    rare = f", {len(found.rare)} of them seen once or twice" if found.rare else ""
+    rare = f", {found.rare} of them seen once or twice" if found.rare else ""
     yield "characters", f"{found.alphabet} different ones{rare}"
     for each in found.sizings:
-        edge = f"longest_edge {each.longest_edge}" if each.longest_edge else "the model's own size"
+        edge = f"max_pixels {each.max_pixels}" if each.max_pixels else "the model's own size"
+        edge = f"longest_edge {each.longest_edge}" if each.longest_edge else edge
         crops = ", pan_and_scan" if each.pan_and_scan else ""
         yield "tokens", f"{edge}{crops}: {each.picture} of the usual picture, {each.row} of the longest row"
     for reason, count in found.unusable.items():
@@ -98,7 +96,7 @@ def _facts(found: Statistics) -> Iterator[tuple[str, str]]:
         crossing = found.crossing.get(kind)
         yield "repeated", f"{count} x {kind}" + (f", {crossing} of them of another split" if crossing else "")
     if found.shared_documents:
-        yield "documents", f"{found.shared_documents} are in more than one split"
+        yield "documents", f"in more than one split: {found.shared_documents}"
 
 
 @command(
@@ -147,9 +145,8 @@ def _show_merged(found: Joined, target: Path) -> None:
         for reason, count in sorted(taken.left_out.items(), key=lambda each: -each[1]):
             click.echo(f"{name}: left out {count} x {reason}")
     if found.alike:
-        click.echo(
-            f"warning: {found.alike} rows look like an earlier one and read the same; --drop-alike leaves them out"
-        )
+        alike = f"rows that look like an earlier one and read the same: {found.alike}"
+        click.echo(f"warning: {alike}; --drop-alike leaves them out")
     click.echo(f"written: {target} ({_counts(found.rows)}; {found.bytes / 1e6:.1f} MB)")
     click.echo(f"next: hpsearch data stats --data {target}")
 

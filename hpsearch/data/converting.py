@@ -8,7 +8,7 @@ from pathlib import Path
 from hpsearch.errors import UsageError
 from hpsearch.study.errands import run_errand
 from hpsearch.study.view import View, silent
-from hpsearch.trials.conversion import SUMMARY, Conversion, Converted
+from hpsearch.trials.conversion import SUMMARY, WORK, Conversion, Converted
 
 
 def convert_pages(wanted: Conversion, view: View = silent, trainer_python: str | None = None) -> Converted | int:
@@ -25,5 +25,7 @@ def convert_pages(wanted: Conversion, view: View = silent, trainer_python: str |
     if places["input_dir"] == places["output_dir"]:
         what = "pages are converted into another folder, but both are the same"
         raise UsageError(what, "choose another --output-dir")
-    found = run_errand("convert", asdict(wanted) | places, SUMMARY, view, trainer_python)
+    found = run_errand(
+        "convert", asdict(wanted) | places, SUMMARY, view, trainer_python, work=Path(places["output_dir"], WORK)
+    )
     return found if isinstance(found, int) else Converted.from_json(found)

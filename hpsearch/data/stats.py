@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from hpsearch.analysis.escaping import plot_label
 from hpsearch.analysis.figures.look import SERIES, Figure, Trace, axis, fade
 from hpsearch.analysis.page import render_page
-from hpsearch.definitions.loading import load_settings
+from hpsearch.data.sources import READING, data_settings
+from hpsearch.definitions.assignments import known_settings
 from hpsearch.errors import UsageError
 from hpsearch.study.errands import run_errand
-from hpsearch.study.folders import write_text
+from hpsearch.study.folders import write_json, write_text
 from hpsearch.study.view import View, silent
-from hpsearch.trials.stats import FINDINGS, SUMMARY, Inspection, Statistics
+from hpsearch.trials.stats import FINDINGS, SUMMARY, Statistics
 
 PAGE = "stats.html"
+# Settings of a model that decide how many tokens its rows have.
+SHOWING = frozenset(
+    {"model_revision", "family", "profile", "instruction", "longest_edge", "max_pixels", "pan_and_scan"}
+)
+MOST_SPLITS = 6  # that are told apart in a figure
 CROWDED = 10  # text tokens for each visual one: see hpsearch/training/checks/lengths.py
 
 
 def inspect_data(
-    given: Mapping[str, Any], target: Path, view: View = silent, trainer_python: str | None = None
+    data: str,
+    model: str | None,
+    sets: Sequence[str],
+    target: Path,
+    view: View = silent,
+    trainer_python: str | None = None,
 ) -> Statistics | int:
-    """Look at the data that settings of a study name (input_data, how it is read, and, where tokens are to be counted,
-    model_name), and write stats.json, stats.html and findings.jsonl into a folder, in the place of earlier ones.
+    """Look at data, with a model at its tokens too, and write stats.json, stats.html and findings.jsonl into a folder,
+    in the place of earlier ones. ``sets`` are texts of --set.
 
     Returns:
         What was found, or the exit code of an interruption.
@@ -36,26 +47,41 @@ def inspect_data(
         UsageError: the data or the model cannot be read, no row can be used, or the folder cannot be written.
         JobFailed: it failed for another reason.
     """
-    settings = load_settings(options=given).settings
-    settings = {name: settings[name] for name in given}
-    _make(target)
-    wanted = Inspection(settings, str(target.absolute() / FINDINGS))
-    text = run_errand("stats", asdict(wanted), SUMMARY, view, trainer_python)
+    allowed = READING | SHOWING if model else READING
+    more = known_settings(sets, allowed) | ({"model_name": model} if model else {})
+    settings = data_settings(data, more, allowed)
+    _refuse_data_folder(target, Path(str(settings["input_data"])))
+    with _writing(target):
+        target.mkdir(parents=True, exist_ok=True)
+        (target / FINDINGS).touch()
+    text = run_errand("stats", settings, SUMMARY, view, trainer_python)
     if isinstance(text, int):
         return text
     found = Statistics.from_json(text)
-    write_text(target / SUMMARY, text)
-    write_text(target / PAGE, page_of(found))
+    with _writing(target):
+        write_text(target / FINDINGS, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in found.findings))
+        write_json(target / SUMMARY, found.figures())
+        write_text(target / PAGE, page_of(found))
     return found
 
 
-def _make(target: Path) -> None:
+def _refuse_data_folder(target: Path, data: Path) -> None:
+    """What is written there would be taken for rows the next time."""
+    if target.resolve() in (data.resolve(), data.resolve().parent if data.is_file() else None):
+        raise UsageError(
+            f"--output-dir must be another folder than the data's, but {target} holds the rows", "name another folder"
+        )
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Say in our words why a folder cannot be written."""
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UsageError(
             f"--output-dir must be a folder that can be written, but {target} is none: {error.strerror}",
-            "choose another --output-dir",
+            "choose another --output-dir, or free some space",
         ) from error
 
 
@@ -70,16 +96,19 @@ def page_of(found: Statistics) -> str:
 def _lengths(found: Statistics) -> Figure:
     """How many texts are how long, a colour for each split."""
     labels = [f"{least} to {most}" if least < most else str(most) for least, most in _ranges(found)]
+    groups: dict[str, tuple[str, ...]] = {split: (split,) for split in found.parts}
+    if len(groups) > MOST_SPLITS:
+        groups = {"all splits": tuple(groups)}
     traces = tuple(
         {
             "type": "bar",
-            "name": plot_label(split),
+            "name": plot_label(name),
             "x": labels,
-            "y": [counts.get(split, 0) for _, counts in found.lengths],
+            "y": [sum(counts.get(split, 0) for split in splits) for _, counts in found.lengths],
             "marker": {"color": f"@series{number % SERIES}"},
             "hovertemplate": "%{y} texts of %{x} characters<extra></extra>",
         }
-        for number, split in enumerate(found.parts)
+        for number, (name, splits) in enumerate(groups.items())
     )
     layout = {
         "barmode": "stack",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from hpsearch.definitions.parsing import KNOWN_KEYS, OBJECT_KEYS
 from hpsearch.definitions.problems import JsonPath, Origin, did_you_mean, nearest_names, show
 from hpsearch.definitions.strict_json import parse_json
 from hpsearch.errors import UsageError
-from hpsearch.trials.settings import setting_names
 
 # Another type of pruner reads other numbers, another metric has a direction of its own: the earlier ones are dropped.
 _BEGIN_ANEW = {("pruner", "type"), ("objective", "metric")}
@@ -55,17 +54,18 @@ def set_layer(texts: Sequence[str], earlier: Mapping[str, Any]) -> Layer:
     return Layer(values, origins, space_is_patch=patches)
 
 
-def known_settings(texts: Sequence[str], said: Sequence[str]) -> dict[str, Any]:
-    """The settings of a fine-tune that --set options give a command, which has its own options for those ``said``.
+def known_settings(texts: Sequence[str], allowed: Collection[str]) -> dict[str, Any]:
+    """The settings that --set options give a command which takes those ``allowed``.
 
     Raises:
         UsageError: one names something else.
     """
     values = dict(set_layer(texts, {}).values)
     for key in values:
-        if key not in setting_names() or key in said:
-            what = f"--set gives settings that are known, such as columns and splits, but not {show(key)}"
-            raise UsageError(what, "leave it out, or correct it in the files that are written")
+        if key not in allowed:
+            few = f", which are {', '.join(sorted(allowed))}" if len(allowed) < 20 else ""
+            what = f"--set gives settings that this command has a use for{few}, but not {show(key)}"
+            raise UsageError(what, "leave it out")
     return values
 
 

@@ -54,8 +54,8 @@ def _memory(sight: Sight) -> Iterator[Decision]:
 
 def _pictures(sight: Sight) -> Iterator[Decision]:
     survey, own = sight.survey, sight.survey.sizings[0]
-    if len(sight.sizings) > 1 or (sight.largest.longest_edge and sight.largest.row < own.row):
-        yield _edge(sight)
+    if len(sight.sizings) > 1 or (sight.largest.setting and sight.largest.row != own.row):
+        yield _size(sight)
     elif sight.largest.pan_and_scan:
         why = f"{survey.answer} tokens of text on {own.picture} visual ones"
         yield Decision("pan_and_scan", True, f"{why}: with crops there are {sight.largest.picture}")
@@ -64,15 +64,16 @@ def _pictures(sight: Sight) -> Iterator[Decision]:
     yield Decision("max_seq_length", room, f"the longest row has {limit} tokens; nothing is ever cut")
 
 
-def _edge(sight: Sight) -> Decision:
+def _size(sight: Sight) -> Decision:
     """The sizes of pictures to compare: the largest of those that fit and keep their text."""
     largest = sight.sizings[-3:]
-    edges = [each.longest_edge for each in largest]
-    tokens = ", ".join(f"{each.picture} tokens at {each.longest_edge}" for each in largest)
+    name = "max_pixels" if largest[0].max_pixels else "longest_edge"
+    values = [getattr(each, name) for each in largest]
+    tokens = ", ".join(f"{each.picture} tokens at {getattr(each, name)}" for each in largest)
     why = f"the largest picture is {sight.survey.edge} pixels square; the usual one has {tokens}"
-    if len(edges) == 1:
-        return Decision("longest_edge", edges[0], f"{why}; no other size both fits and keeps its text readable")
-    return Decision("longest_edge", _choices(edges, edges[-1]), why, is_range=True)
+    if len(values) == 1:
+        return Decision(name, values[0], f"{why}; no other size both fits and keeps its text readable")
+    return Decision(name, _choices(values, values[-1]), why, is_range=True)
 
 
 def _rate(sight: Sight) -> Iterator[Decision]:

@@ -75,11 +75,13 @@ class Sight:
 
     @cached_property
     def tried(self) -> list[Sizing]:
-        """Sizes of pictures that may be tried: those that are measured, up to the model's own limit; else that alone,
-        and with crops."""
+        """Sizes of pictures that may be tried: those that are measured, edges up to the model's own limit; else that
+        alone, and with crops."""
         own = self.survey.sizings[0]
-        edges = [each for each in self.survey.sizings if each.longest_edge and each.picture <= own.picture]
-        return edges or [each for each in self.survey.sizings if not each.longest_edge]
+        sized = [each for each in self.survey.sizings if each.setting]
+        return [each for each in sized if each.max_pixels or each.picture <= own.picture] or [
+            each for each in self.survey.sizings if not each.setting
+        ]
 
     @cached_property
     def readable(self) -> list[Sizing]:

@@ -13,6 +13,7 @@ IMAGE_COLUMNS = ("image_path", "image", "images", "img_path")
 TEXT_COLUMNS = ("ocr_text", "text", "texts", "ocr_results")
 DOCUMENT_COLUMN = "document"
 SOURCES_COLUMN = "sources"
+ORIGIN_COLUMNS = ("dataset", "row")
 SHOWN_COLUMNS = 30  # of a row's, in a message
 
 

@@ -12,6 +12,8 @@ from hpsearch.ocr.metrics import NORMALIZATIONS
 # Of 256 bits of their looks, how many may differ. Of made pages, smaller, larger or as JPEG, at most 12 differ, and two
 # pages in 22 and more; lines of 16 pixels with one number by several hands in 10 and more (53 pairs, one below 13).
 ALIKE_BITS = 12
+ALIKE_SHARE = 0.4  # of the bits that are set in either: a nearly empty page has few, in which it is like many others
+ALIKE_LEAST = 16  # bits that must be set for a look to say anything
 ALIKE_SHAPE = 0.05  # by which the ratio of their sides may differ
 COMPARED = 100  # rows of one text that later ones are compared with: a word may stand in a thousand pictures
 
@@ -77,7 +79,10 @@ def _alike(rows: Sequence[Row], texts: Sequence[str]) -> Iterator[Duplicate]:
 
 
 def _look_alike(one: Row, other: Row) -> bool:
-    return (one.look ^ other.look).bit_count() <= ALIKE_BITS and abs(_shape(one) / _shape(other) - 1) <= ALIKE_SHAPE
+    told = min(one.look.bit_count(), other.look.bit_count())
+    if told < ALIKE_LEAST or abs(_shape(one) / _shape(other) - 1) > ALIKE_SHAPE:
+        return False
+    return (one.look ^ other.look).bit_count() <= min(ALIKE_BITS, ALIKE_SHARE * told)
 
 
 def _shape(row: Row) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.ocr.cells import Answer, Picture, Unusable, answer_of, picture_of
-from hpsearch.ocr.columns import SOURCES_COLUMN, Found, Layout
+from hpsearch.ocr.columns import ORIGIN_COLUMNS, SOURCES_COLUMN, Found, Layout
 from hpsearch.ocr.slices import split_name
 
 AS_FOUND = Layout()
@@ -18,10 +18,19 @@ _ENCODING = "utf-8-sig"  # Windows' editors begin with a byte order mark
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a row of a merged dataset is from."""
+
+    dataset: str
+    row: str
+
+
+@dataclass(frozen=True)
 class Sample:
     """One row. ``id`` says where it stands (file or split, and row number); ``image`` is an encoded picture or where
     it is; ``document`` names the document it is a part of; ``sources`` name the pieces it was made of; ``asked`` is
-    what a row of a talk asks for its text; ``fault`` says why it cannot be used, where that is known already."""
+    what a row of a talk asks for its text; ``fault`` says why it cannot be used, where that is known already;
+    ``origin`` where a row of a merged dataset is from."""
 
     id: str
     image: Picture
@@ -30,6 +39,7 @@ class Sample:
     sources: tuple[str, ...] = ()
     asked: str = ""
     fault: str = ""
+    origin: Origin | None = None
 
     def read(self) -> bytes:
         """The encoded picture. Raises ValueError where there is none, OSError where its file cannot be read."""
@@ -168,6 +178,7 @@ class SampleMaker:
             sources=tuple(map(str, sources)) if isinstance(sources, list) else (),  # other data may mean other things
             asked=answer.asked,
             fault=fault,
+            origin=_origin(row),
         )
 
     def _columns(self, row: Mapping[str, Any], where: str) -> Found:
@@ -177,6 +188,12 @@ class SampleMaker:
         if names not in self._found:  # most files have one kind of rows
             self._found[names] = self._layout.find(names, where)
         return self._found[names]
+
+
+def _origin(row: Mapping[str, Any]) -> Origin | None:
+    """What a merge has noted of a row; other data may mean other things by these names."""
+    dataset, number = (row.get(name) for name in ORIGIN_COLUMNS)
+    return Origin(dataset, number) if isinstance(dataset, str) and isinstance(number, str) else None
 
 
 def _document(value: Any) -> str | None:

@@ -9,12 +9,37 @@ from hpsearch.errors import UsageError
 
 _SLICE = re.compile(r"(?P<split>[A-Za-z0-9_.-]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
 TEST_NAMES = ("test", "testing")
+_NAME = re.compile(r"\w+(\.\w+)*")  # what the `datasets` library takes
+_KNOWN_WORDS = {
+    "train": {"train", "training", "non"},  # ocr_non_test is what is not for the test
+    "test": {*TEST_NAMES},
+    "holdout": {"holdout"},
+    "validation": {"validation", "val", "valid", "dev", "eval"},
+}
 _OTHER_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
 def split_name(name: str) -> str:
     """A split's usual name: val, valid and dev are validation."""
     return _OTHER_NAMES.get(name, name)
+
+
+def usual_split(name: str) -> str:
+    """What a split is by the words of its name, however it is written: ocr_test and TEST are test, ocr_non_test and
+    Training train, eval and Validation validation. Any other name stays.
+
+    Raises:
+        UsageError: it is no name of a split: letters, numbers and _, in parts with . between.
+    """
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    for usual, known in _KNOWN_WORDS.items():
+        if words & known:
+            return usual
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"a split's name is letters, numbers and _, but one is called {name!r}", "rename it, or the file it is"
+        )
+    return name
 
 
 def searched_slice(text: str) -> Slice:

@@ -36,15 +36,15 @@ def scripts(texts: Iterable[str]) -> tuple[Script, ...]:
     return tuple(Script(name, count, rows[name]) for name, count in characters.most_common())
 
 
-def alphabet(texts: Iterable[str]) -> tuple[int, Mapping[str, int]]:
-    """How many different characters there are, and which of them are rare, with how often."""
+def alphabet(texts: Iterable[str]) -> tuple[int, int, Mapping[str, int]]:
+    """How many different characters there are, how many of them are rare, and some of these with how often."""
     counts = Counter[str]()
     for text in texts:
         counts.update(text)
     rare = sorted(
         (each for each in counts if counts[each] <= RARE and not each.isspace()), key=lambda each: counts[each]
     )
-    return len(counts), {each: counts[each] for each in rare[:SHOWN_RARE]}
+    return len(counts), len(rare), {each: counts[each] for each in rare[:SHOWN_RARE]}
 
 
 def not_composed(texts: Iterable[str]) -> int:

@@ -25,6 +25,7 @@ from hpsearch.study.preflight import look
 from hpsearch.study.preparing import passing_folder
 from hpsearch.study.view import View, silent
 from hpsearch.trials.names import LEFT_OUT_FILE, SURVEY_FILE
+from hpsearch.trials.settings import setting_names
 from hpsearch.trials.survey import Survey
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
@@ -68,7 +69,7 @@ def draft_study(wanted: Wanted, view: View = silent) -> Written:
     given = {
         "model_name": wanted.model,
         "input_data": wanted.data,
-        **known_settings(wanted.sets, ("model_name", "input_data")),
+        **known_settings(wanted.sets, set(setting_names()) - {"model_name", "input_data"}),
     }
     definition = load_settings(options=given).with_trainer(wanted.trainer_python)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:

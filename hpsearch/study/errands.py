@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,16 @@ from hpsearch.trials.job import Job
 
 
 def run_errand(
-    kind: str, settings: Mapping[str, Any], file: str, view: View, trainer_python: str | None, executor: str = "local"
+    kind: str,
+    settings: Mapping[str, Any],
+    file: str,
+    view: View,
+    trainer_python: str | None,
+    executor: str = "local",
+    work: Path | None = None,
 ) -> str | int:
-    """Run such a job, by another Python if one is named.
+    """Run such a job, by another Python if one is named. ``work`` is a folder that it fills, which is removed where it
+    was interrupted, and the one around it if that is empty then.
 
     Returns:
         What it left in ``file`` of its folder, or the exit code of an interruption.
@@ -31,6 +40,10 @@ def run_errand(
     trainer = usable_trainer(trainer_python)
     with passing_folder() as folder, Interruption() as interruption:
         found = look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
+        if found is None and work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+            with suppress(OSError):  # it holds something, or was never made
+                work.parent.rmdir()
         return interruption.exit_code if found is None else found
 
 

@@ -27,11 +27,10 @@ from hpsearch.ocr.pictures import seen
 from hpsearch.training.data.saving import save_dataset
 from hpsearch.training.progress import Progress
 from hpsearch.training.replacing import replacing
-from hpsearch.trials.conversion import CROPS, DATASET, LEFT_OUT, METADATA, SUMMARY, Conversion, Converted
+from hpsearch.trials.conversion import CROPS, DATASET, LEFT_OUT, METADATA, SUMMARY, WORK, Conversion, Converted
 from hpsearch.trials.job import Job
 
 TRAIN, VALIDATION = "train", "validation"
-WORK = ".converting"  # below the output folder, while it is not whole
 NAME_BYTES = 120  # of a piece's name, in its picture's: a file's may have 255
 FAST = (
     3  # of zlib's nine levels: pictures of lines are some per cent larger than by the usual 6, in a third of the time

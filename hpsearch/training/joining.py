@@ -16,8 +16,8 @@ from typing import Any
 from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.ocr.duplicates import Duplicate, Kind, Row, find_duplicates
-from hpsearch.ocr.samples import Sample
-from hpsearch.ocr.slices import TEST_NAMES
+from hpsearch.ocr.samples import Origin, Sample
+from hpsearch.ocr.slices import usual_split
 from hpsearch.training.data.left_out import LeftOut
 from hpsearch.training.data.opening import Checked, Opener
 from hpsearch.training.data.saving import write_parquet
@@ -25,12 +25,11 @@ from hpsearch.training.data.sources import find_source
 from hpsearch.training.progress import Progress
 from hpsearch.training.replacing import replacing
 from hpsearch.trials.job import Job
-from hpsearch.trials.joining import CARD, LEFT_OUT, ROWS, SUMMARY, Joined, Joining, Taken
+from hpsearch.trials.joining import CARD, LEFT_OUT, ROWS, SUMMARY, WORK, Joined, Joining, Taken
 from hpsearch.trials.settings import TrainSettings
 
-WORK = ".merging"
 # Of a picture that is in several splits the row of the first of these stays: what is judged is not to be learned from.
-JUDGED = (*TEST_NAMES, "holdout", "validation")
+JUDGED = ("test", "holdout", "validation")
 COLUMNS = ("document", "dataset", "row")  # beside picture and text
 
 
@@ -48,10 +47,9 @@ class Read:
         """Read it."""
         source = find_source(TrainSettings.model_validate(dict(settings)))
         rows = source.read(scratch, progress)
-        splits = {
-            split: [replace(each, id=f"{name}: {each.id}") for each in samples]
-            for split, samples in rows.splits.items()
-        }
+        splits: dict[str, list[Sample]] = {}
+        for split, samples in rows.splits.items():
+            splits.setdefault(usual_split(split), []).extend(replace(each, id=f"{name}: {each.id}") for each in samples)
         return Read(name, source.name, rows.revision, splits)
 
 
@@ -63,15 +61,23 @@ class Given:
     split: str
     row: Checked
 
+    @property
+    def origin(self) -> str:
+        """The dataset that it is from: of one that was merged before, what is said there."""
+        return self.row.sample.origin.dataset if self.row.sample.origin else self.dataset
+
     def record(self) -> dict[str, Any]:
         """Its columns in the new dataset."""
         sample = self.row.sample
+        own = Origin(self.dataset, sample.id.removeprefix(f"{self.dataset}: "))
+        origin = sample.origin or own
+        inside = sample.document is None or sample.origin is not None  # was named so when it was merged before
         return {
             "image": {"bytes": sample.read(), "path": None},
             "text": sample.text,
-            "document": None if sample.document is None else f"{self.dataset}/{sample.document}",
-            "dataset": self.dataset,
-            "row": sample.id.removeprefix(f"{self.dataset}: "),
+            "document": sample.document if inside else f"{self.dataset}/{sample.document}",
+            "dataset": origin.dataset,
+            "row": origin.row,
         }
 
     def comparable(self) -> Row:
@@ -151,9 +157,7 @@ def _taken(read: Read, kept: Sequence[Given], left_out: Sequence[LeftOut]) -> Ta
 
 def _reason(left: LeftOut) -> str:
     """Why, without what is true of this row alone."""
-    return next(
-        (kind.value for kind in Kind if left.reason.startswith(f"{kind.value} as ")), left.reason.partition(": ")[0]
-    )
+    return next((kind.value for kind in Kind if left.reason.startswith(f"{kind.value} as ")), left.why)
 
 
 def _by_split(rows: Sequence[Given]) -> dict[str, int]:
@@ -180,8 +184,11 @@ def _records(rows: Sequence[Given], progress: Progress, before: float, each_is: 
 
 def _card(rows: Sequence[Given]) -> str:
     """What the `datasets` library reads to know the splits, and a person to know where rows are from."""
-    files = "".join(f"  - split: {split}\n    path: {ROWS}/{split}-*.parquet\n" for split in _by_split(rows))
-    counts = Counter((each.dataset, each.split) for each in rows)
+    files = "".join(
+        f"  - split: {json.dumps(split)}\n    path: {json.dumps(f'{ROWS}/{split}-*.parquet')}\n"
+        for split in _by_split(rows)
+    )
+    counts = Counter((each.origin, each.split) for each in rows)
     table = "".join(f"| {name} | {split} | {count} |\n" for (name, split), count in counts.items())
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n# Merged by hpsearch\n\n"

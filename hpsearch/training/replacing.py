@@ -3,6 +3,7 @@ whole."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -35,8 +36,12 @@ def replacing(target: Path, command: str, work_name: str, summary: str, parts: S
             _remove(path)
         try:
             yield work
-        except BaseException:
+        except BaseException as error:
             _clear(target, work)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise UsageError(
+                    f"what is made must fit on the disk, but {target} is on one that is full", "free some space"
+                ) from error
             raise
         (target / summary).unlink(missing_ok=True)  # goes first and comes last: with it the result is whole
         for name in (*parts, summary):

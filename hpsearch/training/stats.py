@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
@@ -21,12 +18,13 @@ from hpsearch.training.checks.lengths import Measure, Shape
 from hpsearch.training.checks.sizings import sizings
 from hpsearch.training.data.left_out import LeftOut
 from hpsearch.training.data.opening import Checked, Opener
+from hpsearch.training.data.prepared import SCRATCH
 from hpsearch.training.data.sources import Rows, find_source
 from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
 from hpsearch.trials.settings import TrainSettings
-from hpsearch.trials.stats import SUMMARY, Example, Inspection, Part, Statistics
+from hpsearch.trials.stats import SUMMARY, Example, Part, Statistics
 from hpsearch.trials.survey import Sizing
 
 EDGE = 480  # pixels of an example's picture
@@ -55,23 +53,20 @@ def stats(job: Job) -> None:
         UsageError: the data or the model cannot be read, or no row can be used.
     """
     progress, folder = Progress("look for the data"), Path(job.output_dir)
-    wanted = Inspection(**job.settings)
-    settings = TrainSettings.model_validate(dict(wanted.settings))
+    settings = TrainSettings.model_validate(job.settings)
     source = find_source(settings)
     base = find_base(settings, progress, weights=False) if "model_name" in settings.model_fields_set else None
     progress.phase("read")
-    with TemporaryDirectory(prefix=".reading-", dir=Path(wanted.findings).parent) as scratch:
-        read = source.read(Path(scratch), progress)
-        looked = _looked(read, progress)
-        if not looked.rows:
-            reasons = ", ".join(f"{reason} ({count})" for reason, count in _reasons(looked.unusable).most_common(3))
-            raise UsageError(
-                f"data must have rows that can be used, but {source.name} has none: {reasons or 'it is empty'}",
-                "mend the rows, or name other data",
-            )
-        found = _found(source.name, read, looked, base, settings, progress)
+    read = source.read(folder / SCRATCH, progress)
+    looked = _looked(read, progress)
+    if not looked.rows:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in _reasons(looked.unusable).most_common(3))
+        raise UsageError(
+            f"data must have rows that can be used, but {source.name} has none: {reasons or 'it is empty'}",
+            "mend the rows, or name other data",
+        )
+    found = _found(source.name, read, looked, base, settings, progress)
     (folder / SUMMARY).write_text(found.to_json(), encoding="utf-8")
-    _write_findings(Path(wanted.findings), looked)
     sdk.finish(rows=len(looked.rows))
 
 
@@ -85,8 +80,8 @@ def _looked(read: Rows, progress: Progress) -> Looked:
 
 
 def _reasons(unusable: Sequence[LeftOut]) -> Counter[str]:
-    """How often each reason is given, without the file that it is given of."""
-    return Counter(each.reason.partition(": ")[0] for each in unusable)
+    """How often each reason is given."""
+    return Counter(each.why for each in unusable)
 
 
 def _measured(
@@ -109,7 +104,7 @@ def _found(
     by_split = {split: [row for each, row in looked.rows if each == split] for split in read.splits}
     sides = Counter(each.split for each in looked.unusable)
     texts = looked.texts()
-    size, rare = alphabet(texts)
+    size, rare, shown_rare = alphabet(texts)
     return Statistics(
         data=name,
         revision=read.revision,
@@ -121,6 +116,7 @@ def _found(
         scripts=scripts(texts),
         alphabet=size,
         rare=rare,
+        shown_rare=shown_rare,
         not_composed=not_composed(texts),
         lengths=by_length({split: [row.sample.text for row in rows] for split, rows in by_split.items()}),
         sizes=tuple(row.size for _, row in looked.rows[:: max(1, len(looked.rows) // SIZES)][:SIZES]),
@@ -128,6 +124,7 @@ def _found(
         text_tokens=text_tokens,
         sizings=sizes,
         examples=tuple(_examples(looked)),
+        findings=tuple(_findings(looked)),
     )
 
 
@@ -184,10 +181,9 @@ def _example(why: str, looked: Looked, place: int, beside: str = "") -> Example:
     return Example(why, row.sample.id, split, shown, row.size, picture, beside)
 
 
-def _write_findings(path: Path, looked: Looked) -> None:
-    lines: list[dict[str, Any]] = [asdict(each) for each in looked.unusable]
+def _findings(looked: Looked) -> Iterator[dict[str, str]]:
+    yield from (asdict(each) for each in looked.unusable)
     for each in looked.duplicates:
         (split, row), (other, first) = looked.rows[each.index], looked.rows[each.first]
         where = {"row": row.sample.id, "split": split}
-        lines.append({**where, "reason": each.kind.value, "first": first.sample.id, "first_split": other})
-    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        yield {**where, "reason": each.kind.value, "first": first.sample.id, "first_split": other}

@@ -11,6 +11,7 @@ FORMATS = (SIMPLE, FINEVISION)
 DATASET = "hf_dataset_chandra"  # the name that scripts for Chandra look for
 CROPS, METADATA = "crops", "metadata"
 SUMMARY, LEFT_OUT = "conversion.json", "left_out.jsonl"
+WORK = ".converting"  # below the output folder, while it is not whole
 
 
 @dataclass(frozen=True)

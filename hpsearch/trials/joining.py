@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 ROWS, CARD, LEFT_OUT, SUMMARY = "data", "README.md", "left_out.jsonl", "merged.json"
+WORK = ".merging"  # below the output folder, while it is not whole
 
 
 @dataclass(frozen=True)

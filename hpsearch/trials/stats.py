@@ -1,4 +1,4 @@
-"""What data is like: what is wanted of it, and what was found. Both cross the door as JSON."""
+"""What data is like. It crosses the door as JSON."""
 
 from __future__ import annotations
 
@@ -9,16 +9,6 @@ from dataclasses import asdict, dataclass
 from hpsearch.trials.survey import Sizing
 
 SUMMARY, FINDINGS = "stats.json", "findings.jsonl"
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """Which data is looked at, with settings of a study that say how it is read (input_data, image_column ...) and
-    with which model, if any, its tokens are counted (model_name); ``findings`` is the file for a line on each row that
-    cannot be used or is there twice."""
-
-    settings: Mapping[str, object]
-    findings: str
 
 
 @dataclass(frozen=True)
@@ -75,9 +65,10 @@ class Example:
 class Statistics:
     """What was found. ``lengths`` and ``sizes`` are for drawing: texts by length (the longest of each group, and the
     texts in it by split), and up to a thousand pictures' sides in pixels. ``unusable`` counts rows by reason,
-    ``duplicates`` by kind, ``crossing`` those of them whose first is in another split; ``rare`` are characters that are
-    seen once or twice; ``not_composed`` counts texts that are not in Unicode's composed form (NFC). With a ``model``,
-    ``text_tokens`` are those of the usual text, and ``sizings`` the rows' tokens at sizes of pictures."""
+    ``duplicates`` by kind, ``crossing`` those of them whose first is in another split. ``rare`` characters are seen
+    once or twice, and ``shown_rare`` are some of them; ``not_composed`` texts are not in Unicode's composed form (NFC).
+    With a ``model``, ``text_tokens`` are those of the usual text, and ``sizings`` the rows' tokens at some sizes of
+    pictures. ``findings`` name each row that cannot be used or is there twice."""
 
     data: str
     revision: str | None
@@ -88,7 +79,8 @@ class Statistics:
     shared_documents: int
     scripts: tuple[Script, ...]
     alphabet: int
-    rare: Mapping[str, int]
+    rare: int
+    shown_rare: Mapping[str, int]
     not_composed: int
     lengths: tuple[tuple[int, Mapping[str, int]], ...]
     sizes: tuple[tuple[int, int], ...]
@@ -96,10 +88,15 @@ class Statistics:
     text_tokens: int
     sizings: tuple[Sizing, ...]
     examples: tuple[Example, ...]
+    findings: tuple[Mapping[str, str], ...] = ()
 
     def to_json(self) -> str:
-        """One JSON object, for people too."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
+        """One JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def figures(self) -> dict[str, object]:
+        """What are figures in it, for people and programs."""
+        return {name: value for name, value in asdict(self).items() if name not in ("examples", "findings")}
 
     @staticmethod
     def from_json(text: str) -> Statistics:
@@ -113,6 +110,7 @@ class Statistics:
                 "lengths": tuple((most, counts) for most, counts in found["lengths"]),
                 "sizes": tuple((width, height) for width, height in found["sizes"]),
                 "sizings": tuple(Sizing(**each) for each in found["sizings"]),
+                "findings": tuple(found["findings"]),
                 "examples": tuple(Example(**{**each, "size": tuple(each["size"])}) for each in found["examples"]),
             }
         )

@@ -11,14 +11,23 @@ from dataclasses import asdict, dataclass
 class Sizing:
     """Tokens of the rows where pictures are shown at one size.
 
-    ``longest_edge`` is that of the settings, in pixels (None: the model's own limit); ``pan_and_scan`` whether crops
-    are shown too. ``picture`` are the visual tokens of the usual row, ``row`` all tokens of the longest one.
+    ``longest_edge`` is that of the settings, in pixels, and ``max_pixels`` an area, where there is no edge (both None:
+    the model's own limit); ``pan_and_scan`` whether crops are shown too. ``picture`` are the visual tokens of the usual
+    row, ``row`` all tokens of the longest one.
     """
 
     longest_edge: int | None
     pan_and_scan: bool
     picture: int
     row: int
+    max_pixels: int | None = None
+
+    @property
+    def setting(self) -> tuple[str, int] | None:
+        """The setting that makes pictures this size, and its value; None: the model's own size."""
+        if self.longest_edge is not None:
+            return "longest_edge", self.longest_edge
+        return None if self.max_pixels is None else ("max_pixels", self.max_pixels)
 
 
 @dataclass(frozen=True)

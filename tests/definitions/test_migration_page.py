@@ -36,7 +36,8 @@ BEFORE = {
     "convert-xml-chandra-hf.py": """--input_dir --output_dir --max_image_edge --output_format --val_ratio
         --include_full_pages --include_paragraphs --aug_copies --batch_size --seed hf_dataset_chandra""",
     "evaluate.py": "table --vllm-url --data-file --output-file --top-k --workers --model-name --save-interval",
-    "count_score.py and the analysis scripts": "--input --output analyze_empty_predictions train_test_data troubleshooting",
+    "count_score.py and the analysis scripts": """--input --output analyze_empty_predictions train_test_data
+        troubleshooting""",
     "split_dataset.py": "42 img_path ocr_results image_path ocr_text ocr_non_test ocr_test",
     "gemma_adapter_merge.py": "--lora_dir --output_dir 30",
 }

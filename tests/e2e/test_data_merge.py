@@ -6,6 +6,8 @@ import fcntl
 import importlib.util
 import json
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import CommandLine
+from tests.e2e.conftest import Runner
 from tests.e2e.test_data_stats import save
 from tests.ocr.test_duplicates import PAGE, stored
 
@@ -58,7 +61,7 @@ def test_every_picture_is_there_once_where_it_is_judged_by(tmp_path: Path, comma
         "train: 2 rows of train",
         "train: left out 1 x the same picture and text",
         "train: left out 1 x the same picture with another text",
-        "warning: 1 rows look like an earlier one",
+        "warning: rows that look like an earlier one and read the same: 1",
         "written: all (1 rows of test, 4 rows of train;",
     ):
         assert told in done.stdout, f"{told}\n{done.stdout}"
@@ -109,8 +112,51 @@ def test_datasets_of_one_name_are_told_apart(tmp_path: Path, command_line: Comma
     assert {row["document"] for row in loaded(tmp_path / "all")["train"]} == {"part1/rows/a", "part2/rows/a"}
 
 
+def test_a_test_stays_a_test_however_it_is_called(tmp_path: Path, command_line: CommandLine) -> None:
+    """`data split` writes ocr_test.json; others write Test or eval."""
+    everything = [(str(number), line(number), f"line {number}") for number in range(10)]
+    save(tmp_path / "all rows", train=everything)
+    save(tmp_path / "parted", ocr_non_test=everything[:4], ocr_test=everything[4:7], Eval=everything[7:9])
+    done = command_line(*MERGE, "--data", "all rows", "--data", "parted")
+    assert "written: all (3 rows of test, 2 rows of validation, 5 rows of train;" in done.stdout, (
+        done.stdout + done.stderr
+    )
+    assert {split: [row["text"][-1] for row in some] for split, some in loaded(tmp_path / "all").items()} == {
+        "test": ["4", "5", "6"], "validation": ["7", "8"], "train": ["0", "1", "2", "3", "9"]
+    }  # fmt: skip
+
+
+def test_what_was_merged_before_keeps_where_it_is_from(tmp_path: Path, command_line: CommandLine) -> None:
+    assert command_line(*MERGE, *two_datasets(tmp_path)).returncode == 0
+    save(tmp_path / "later", train=[("p9", line(9), "nine"), ("p1", line(5), "five")])
+    done = command_line("data", "merge", "--output-dir", "both", "--data", "all", "--data", "later")
+    assert done.returncode == 0, done.stderr
+    found = [(row["dataset"], row["row"], row["document"]) for row in loaded(tmp_path / "both")["train"]]
+    assert found == [
+        ("scans", "train.json#0", "scans/p1"),
+        ("scans", "train.json#1", "scans/p2"),
+        ("train", "train.json#2", "train/p4"),
+        ("train", "train.json#3", "train/p5"),
+        ("later", "train.json#0", "later/p9"),
+    ]
+    assert "| scans | train | 2 |" in (tmp_path / "both/README.md").read_text()
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path, start: Callable[..., Runner]) -> None:
+    many = [("a", Image.new("RGB", (900 + number, 1200)), "x") for number in range(150)]
+    save(tmp_path / "scans", train=many)
+    save(tmp_path / "more", train=[("b", line(1), "y")])
+    runner = start(*MERGE, "--data", "scans", "--data", "more")
+    runner.wait_for("join: open the pictures")
+    runner.send(signal.SIGINT)
+    code, said = runner.end()
+    assert code == 130 and "stopped: nothing was replaced" in said
+    assert not (tmp_path / "all").exists()
+
+
 def test_bad_input_is_refused(tmp_path: Path, command_line: CommandLine) -> None:
     data = two_datasets(tmp_path)
+    save(tmp_path / "odd", **{"a b": [("p", line(1), "one")]})
     (tmp_path / "all").mkdir()
     (tmp_path / "all/mine.txt").write_text("keep")
     for words, told in (
@@ -119,6 +165,11 @@ def test_bad_input_is_refused(tmp_path: Path, command_line: CommandLine) -> None
         (("--output-dir", "new", "--data", "scans", "--data", "./scans"), "each dataset is merged once, but scans"),
         (("--output-dir", "new", "--data", "scans", "--data", "more?colour=x"), "colour"),
         (("--output-dir", "new", "--data", "scans", "--data", "nowhere"), "nowhere does not exist"),
+        (("--output-dir", "new", "--data", "scans", "--data", "more?train_split=train[:5]"), 'but not "train_split"'),
+        (
+            ("--output-dir", "new", "--data", "scans", "--data", "odd"),
+            "letters, numbers and _, but one is called 'a b'",
+        ),
     ):
         refused = command_line(*MERGE, *words)
         assert refused.returncode == 2 and told in refused.stderr, refused.stderr

@@ -69,7 +69,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
         "repeated    1 x the same picture and text, 1 of them of another split",
         "repeated    1 x the same picture with another text",
         "repeated    1 x a picture that looks alike, with the same text, 1 of them of another split",
-        "documents   1 are in more than one split",
+        "documents   in more than one split: 1",
         "tokens      the model's own size: ",
         "tokens      longest_edge 1024: ",
     ):
@@ -78,6 +78,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
     assert {name: part["rows"] for name, part in found["parts"].items()} == {"test": 3, "train": 13}
     assert found["parts"]["train"]["widths"]["most"] == 1200 and found["parts"]["train"]["unusable"] == 2
     assert {"name": "Bengali", "characters": 11, "rows": 11} in found["scripts"]
+    assert "examples" not in found and "findings" not in found
     findings = [json.loads(line) for line in (tmp_path / "out/found/findings.jsonl").read_text().splitlines()]
     assert [each["row"] for each in findings] == [
         "train.json#12",
@@ -100,7 +101,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
         "Bengali",
     ):
         assert text in page.text, text
-    assert page.elements["img"] == len(found["examples"]) > 20
+    assert page.elements["img"] > 20
 
 
 def test_columns_are_named_and_a_wrong_word_is_told(tmp_path: Path, command_line: CommandLine) -> None:
@@ -111,12 +112,45 @@ def test_columns_are_named_and_a_wrong_word_is_told(tmp_path: Path, command_line
     for words, told in (
         (("--data", "scans/tset.json"), "scans/tset.json does not exist"),
         (("--data", "scans", "--set", "text_colum=x"), 'did you mean "text_column"'),
-        (("--data", "scans", "--set", "lora_r=8", "--set", "input_data=x"), 'not "input_data"'),
+        (("--data", "scans", "--set", "lora_r=8"), 'but not "lora_r"; leave it out'),
+        (("--data", "scans", "--set", "train_split=train[:5]"), 'but not "train_split"'),
+        (("--data", "scans?longest_edge=512"), 'but not "longest_edge"'),
+        (("--data", "scans?text_column"), "stand settings as KEY=VALUE, but 'text_column' is none"),
+        (("--data", ""), "--data must name rows, but is empty"),
+        (("--data", "scans", "--output-dir", "scans"), "--output-dir must be another folder than the data's"),
+        (("--data", "scans/test.json", "--output-dir", "scans"), "--output-dir must be another folder than the data's"),
         (("--data", "scans", "--model", "a//b"), "model_name must be"),
         (("--data", "scans", "--output-dir", "scans/test.json"), "--output-dir must be a folder"),
     ):
         refused = command_line("data", "stats", *words)
         assert refused.returncode == 2 and told in refused.stderr, refused.stderr
+
+
+def test_a_split_without_rows_is_one_without_rows(tmp_path: Path, command_line: CommandLine) -> None:
+    from datasets import Dataset, DatasetDict, Features, Image, Value
+
+    features = Features({"image": Image(), "text": Value("string")})
+    rows = Dataset.from_dict({"image": [PAGE], "text": ["a page"]}, features=features)
+    none = Dataset.from_dict({"image": [], "text": []}, features=features)
+    DatasetDict({"train": rows, "test": none}).save_to_disk(str(tmp_path / "saved"))
+    done = command_line("data", "stats", "--data", "saved")
+    assert done.returncode == 0 and "train  1 " in done.stdout, done.stderr
+
+
+def test_a_question_mark_may_be_a_part_of_a_name_or_part_settings_from_it(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    save(tmp_path / "what?", train=[("a", PAGE, "x")])
+    assert "train  1     1 " in command_line("data", "stats", "--data", "what?").stdout
+    done = command_line("data", "stats", "--data", "what?/train.json?document_column=image_path")
+    assert "train  1     1 " in done.stdout, done.stderr
+
+
+def test_many_splits_share_a_colour(tmp_path: Path, command_line: CommandLine) -> None:
+    save(tmp_path / "scans", **{f"part{number}": [("a", PAGE, "x" * number)] for number in range(1, 9)})
+    assert command_line("data", "stats", "--data", "scans").returncode == 0
+    page = (tmp_path / "analysis/stats.html").read_text()
+    assert page.count('"type":"bar"') == 1 and "all splits" in page
 
 
 def test_data_without_a_row_that_can_be_used_is_refused_with_the_reason(

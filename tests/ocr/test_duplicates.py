@@ -36,7 +36,7 @@ def stored(picture: Any, quality: int) -> Any:
     return Image.open(target).convert("RGB")
 
 
-PAGE, OTHER = page(0, 3, 9, 17, 30, 44), page(1, 5, 12, 20, 33, 41)
+PAGE, OTHER = page(*range(0, 60, 3)), page(*range(1, 64, 5), 4, 23, 50)
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "poor": lambda picture: stored(picture, 20),
     "half": lambda picture: picture.resize((200, 150)),
@@ -63,6 +63,12 @@ def test_what_reads_otherwise_has_another_shape_or_other_ink_does_not_look_alike
     again = CHANGES["poor"](PAGE)
     rows = [row(PAGE), row(again, "another page"), row(again.resize((400, 250))), row(OTHER)]
     assert find_duplicates(rows) == []
+
+
+def test_pages_with_little_on_them_do_not_look_alike() -> None:
+    """One word in another place, faint ink: there is too little to tell pages by."""
+    faint = [page(*places).point(lambda value: 252 + value // 85) for places in ((0, 9), (3, 30))]
+    assert find_duplicates([row(page(place)) for place in range(20)] + [row(each) for each in faint]) == []
 
 
 def test_a_picture_is_told_once_however_often_it_is_there() -> None:

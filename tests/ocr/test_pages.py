@@ -295,7 +295,9 @@ def test_text_that_is_turned_is_cut_upright(said: str, degrees: int, made: MadeP
         assert (np.asarray(found) != np.asarray(wanted)).mean() < 0.01  # of slanted edges, which are drawn otherwise
 
 
-@pytest.mark.parametrize(("text", "turn"), [("down the margin", 3), ("縦書きです", 0), ("ᠮᠣᠩᠭᠣᠯ", 0), ("2 縦書き", 0)])
+@pytest.mark.parametrize(
+    ("text", "turn"), [("down the margin", 3), ("1925 - 1930", 3), ("縦書きです", 0), ("ᠮᠣᠩᠭᠣᠯ", 0), ("2 縦書き", 0)]
+)
 def test_a_line_that_runs_downwards_is_turned_unless_its_script_is_written_so(
     text: str, turn: int, tmp_path: Path
 ) -> None:
@@ -308,6 +310,34 @@ def test_a_line_that_runs_downwards_is_turned_unless_its_script_is_written_so(
     assert {each.turn for each in found} == {turn}
     if turn:  # its letters stand on the baseline's right
         assert found[0].outline == ((45, 10), (45, 90), (25, 90), (25, 10))
+
+
+def test_what_a_region_stands_in_says_how_it_is_turned_and_itself_says_it_better(tmp_path: Path) -> None:
+    table = f'<TableRegion id="t" orientation="90">{CORNERS}{region("a", line("x"))}'
+    inner = region("b", line("y") + region("c", line("z")), ' orientation="180"') + region(
+        "d", line("w"), ' orientation="0"'
+    )
+    page = read(PAGE_START + table + inner + "</TableRegion>" + PAGE_END, tmp_path)
+    assert {each.text: each.turn for each in pieces(page, ("line",))} == {"x": 1, "y": 2, "z": 2, "w": 0}
+
+
+def test_what_is_said_to_stand_upright_does_whatever_its_baseline(tmp_path: Path) -> None:
+    up = '<TextLine id="l"><Baseline points="9,90 9,10"/><TextEquiv><Unicode>x</Unicode></TextEquiv></TextLine>'
+    page = read(PAGE_START + region("a", up, ' orientation="0"') + region("b", up) + PAGE_END, tmp_path)
+    assert [each.turn for each in pieces(page, ("paragraph",))] == [0, 1]
+
+
+def test_a_page_is_turned_as_all_its_regions_are(tmp_path: Path) -> None:
+    aside, upright = region("a", line("x"), ' orientation="90"'), region("b", line("y"))
+    for inner, turn in ((aside, 1), (aside + aside, 1), (aside + upright, 0)):
+        (whole,) = pieces(read(PAGE_START + inner + PAGE_END, tmp_path), ("page",))
+        assert whole.turn == turn
+
+
+def test_a_narrow_letter_with_a_steep_baseline_stands(tmp_path: Path) -> None:
+    one = '<TextLine id="l"><Coords points="40,40 60,40 60,84 40,84"/><Baseline points="48,86 50,83"/>'
+    text = PAGE_START + region("a", f"{one}<TextEquiv><Unicode>I</Unicode></TextEquiv></TextLine>") + PAGE_END
+    assert [each.turn for each in pieces(read(text, tmp_path), ("line",))] == [0]
 
 
 def test_a_short_line_with_a_steep_baseline_stands(tmp_path: Path) -> None:

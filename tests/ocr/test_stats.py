@@ -22,7 +22,12 @@ def test_scripts_count_characters_and_the_rows_they_are_in() -> None:
 
 
 def test_characters_that_are_seen_too_seldom_are_named() -> None:
-    assert alphabet(["aab", "aba c", "b\n"]) == (5, {"c": 1})
+    assert alphabet(["aab", "aba c", "b\n"]) == (5, 1, {"c": 1})
+
+
+def test_of_many_rare_characters_all_are_counted_and_some_named() -> None:
+    different, rare, named = alphabet([chr(0x4E00 + number) for number in range(500)])
+    assert (different, rare) == (500, 500) and len(named) == 60
 
 
 def test_texts_that_are_not_composed_are_counted() -> None:

@@ -27,7 +27,7 @@ def read_page(root: Any) -> Page:
     size = (width, height) if width and height else None
     unit = _value(root, "MeasurementUnit") or "pixel"
     ranks = {each: place for place, each in enumerate(_order(root))}
-    turn = quarters(number(pages[0], "ROTATION")) or 0
+    turn = quarters(number(pages[0], "ROTATION"))
     return Page(_value(root, "fileName"), size, tuple(_regions(pages[0], ranks)), unit == "pixel", turn)
 
 
@@ -89,10 +89,10 @@ def _region(block: Any, ranks: Mapping[str, int]) -> Region:
     return Region(block.get("ID", ""), _outline(block), tuple(map(_line, lines)), turn=_turn(block))
 
 
-def _turn(block: Any) -> int:
+def _turn(block: Any) -> int | None:
     """Its own rotation, or that of what it stands in: counterclockwise, so it is undone clockwise."""
     stated = (quarters(number(each, "ROTATION")) for each in (block, *block.iterancestors()))
-    return next((each for each in stated if each is not None), 0)
+    return next((each for each in stated if each is not None), None)
 
 
 def _line(element: Any) -> Line:

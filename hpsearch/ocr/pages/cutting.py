@@ -35,9 +35,9 @@ def pieces(page: Page, kinds: Collection[str]) -> Iterator[Piece]:
             yield from _lines(region, name)
         if PARAGRAPH in kinds and (region.lines or region.own):
             outline = region.outline or _around(region)
-            yield _checked(PARAGRAPH, name, region.text, outline, _common_turn(region))
+            yield _checked(PARAGRAPH, name, region.text, outline, region.common_turn)
     if PAGE in kinds:
-        yield Piece(PAGE, "page", page.text, None, "" if page.text else "it has no text", page.turn)
+        yield Piece(PAGE, "page", page.text, None, "" if page.text else "it has no text", page.upright_turn)
 
 
 def _lines(region: Region, name: str) -> Iterator[Piece]:
@@ -45,12 +45,6 @@ def _lines(region: Region, name: str) -> Iterator[Piece]:
         yield Piece(LINE, name, region.own, None, "its region's text is not parted into lines")
     for number, line in enumerate(region.with_outlines().lines):
         yield _checked(LINE, line.id or f"{name}-{number}", line.text, line.outline, region.turn_of(line))
-
-
-def _common_turn(region: Region) -> int:
-    """Its own, or that of all its lines."""
-    turns = {region.turn_of(line) for line in region.lines} or {region.turn}
-    return turns.pop() if len(turns) == 1 else region.turn
 
 
 def _checked(kind: str, name: str, text: str, outline: Outline, turn: int) -> Piece:

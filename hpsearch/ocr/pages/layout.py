@@ -35,13 +35,13 @@ class Line:
 @dataclass(frozen=True)
 class Region:
     """A paragraph, heading or the like. ``own`` is a text that is not parted into lines; ``turn`` how many quarters it
-    is to be turned clockwise to be upright, as its file says."""
+    is to be turned clockwise to be upright, None where its file does not say."""
 
     id: str
     outline: Outline = ()
     lines: tuple[Line, ...] = ()
     own: str = ""
-    turn: int = 0
+    turn: int | None = None
 
     @property
     def text(self) -> str:
@@ -50,7 +50,13 @@ class Region:
 
     def turn_of(self, line: Line) -> int:
         """How many quarters a line is to be turned clockwise to be upright: as the file says, or as it runs."""
-        return self.turn or _turn(line)
+        return _turn(line) if self.turn is None else self.turn
+
+    @property
+    def common_turn(self) -> int:
+        """Its own, or that of all its lines; 0 where these differ."""
+        turns = {self.turn_of(line) for line in self.lines} if self.turn is None else {self.turn}
+        return turns.pop() if len(turns) == 1 else 0
 
     def with_outlines(self) -> Region:
         """The same, in which a line that has only a baseline lies between the lines around it."""
@@ -73,7 +79,13 @@ class Page:
     size: tuple[float, float] | None
     regions: tuple[Region, ...]
     in_pixels: bool = True
-    turn: int = 0
+    turn: int | None = None
+
+    @property
+    def upright_turn(self) -> int:
+        """Its own, or that of all its regions; 0 where these differ."""
+        turns = {region.common_turn for region in self.regions} if self.turn is None else {self.turn}
+        return turns.pop() if len(turns) == 1 else 0
 
     @property
     def text(self) -> str:
@@ -116,26 +128,23 @@ def turned(outline: Outline, quarters: int) -> Outline:
 
 
 def _turn(line: Line) -> int:
-    """By where its baseline runs: upwards it is turned, and downwards too if its script is not written that way."""
-    if len(line.baseline) < 2 or _is_wide(line.outline):
+    """By where its baseline runs: upwards it is turned, and downwards too if its script is not written that way. One
+    that runs along less than half of a line says nothing: a single letter's may be steep by chance."""
+    if len(line.baseline) < 2:
         return 0
     (left, top), (right, bottom) = line.baseline[0], line.baseline[-1]
-    if abs(bottom - top) <= abs(right - left):
+    first, highest, last, lowest = bounds(line.outline or line.baseline)
+    height = lowest - highest
+    if last - first > height or abs(bottom - top) <= max(abs(right - left), height / 2):
         return 0
     return 1 if bottom < top else 0 if written_downwards(line.text) else 3
 
 
-def _is_wide(outline: Outline) -> bool:
-    """Whether it is wider than high, so that a short baseline that happens to be steep says nothing."""
-    left, top, right, bottom = bounds(outline or ((0, 0),))
-    return right - left > bottom - top
-
-
 def written_downwards(text: str) -> bool:
-    """Whether it may be of a script whose lines run downwards: Chinese, Japanese, Korean, Mongolian."""
+    """Whether it is of a script whose lines may run downwards: Chinese, Japanese, Korean, Mongolian."""
     letters = [each for each in text if each.isalpha()]
     down = sum(unicodedata.east_asian_width(each) in "WF" or "\u1800" <= each <= "\u18af" for each in letters)
-    return down * 2 >= len(letters)
+    return 0 < len(letters) <= 2 * down
 
 
 def _between(baseline: Outline, baselines: Sequence[Outline]) -> Outline:

@@ -29,15 +29,14 @@ def read_page(root: Any) -> Page:
         raise Unreadable("it has no Page")
     width, height = number(page, "imageWidth"), number(page, "imageHeight")
     size = (width, height) if width and height else None
-    turn = quarters(number(page, "orientation")) or 0
-    return Page(page.get("imageFilename", "").strip(), size, tuple(_regions(page, turn)), turn=turn)
+    turn = quarters(number(page, "orientation"))
+    return Page(page.get("imageFilename", "").strip(), size, tuple(_regions(page)), turn=turn)
 
 
-def _regions(page: Any, turn: int) -> Iterator[Region]:
+def _regions(page: Any) -> Iterator[Region]:
     """Those with text, in reading order: as it is written there, the others after what they stand in or behind."""
     order = _order(page)
-    for each in _arranged(page, {each: place for place, each in enumerate(order)}):
-        yield _region(each, turn)
+    yield from map(_region, _arranged(page, {each: place for place, each in enumerate(order)}))
 
 
 def _arranged(parent: Any, ranks: dict[str, int]) -> Iterator[Any]:
@@ -88,7 +87,7 @@ def _listed(group: Any) -> Iterator[str]:
             yield from _listed(each)
 
 
-def _region(element: Any, page_turn: int) -> Region:
+def _region(element: Any) -> Region:
     lines = list(children(element, "TextLine"))
     if lines and all(each.get("index") is not None for each in lines):
         lines.sort(key=lambda each: number(each, "index") or 0.0)
@@ -96,9 +95,16 @@ def _region(element: Any, page_turn: int) -> Region:
         lines = _sorted(lines, {})
     inner = any(name_of(each) == "TextRegion" for each in element)
     own = "" if lines or inner else _text(element)  # one that holds others repeats them
-    turn = quarters(number(element, "orientation"), number(element, "readingOrientation"))
-    outline = _outline(element, "Coords")
-    return Region(element.get("id", ""), outline, tuple(map(_line, lines)), own, page_turn if turn is None else turn)
+    return Region(element.get("id", ""), _outline(element, "Coords"), tuple(map(_line, lines)), own, _turn(element))
+
+
+def _turn(element: Any) -> int | None:
+    """Its own, or that of the nearest that it stands in and that has one: a table, or the page."""
+    stated = (
+        quarters(number(each, "orientation"), number(each, "readingOrientation"))
+        for each in (element, *element.iterancestors())
+    )
+    return next((each for each in stated if each is not None), None)
 
 
 def _line(element: Any) -> Line:

@@ -8,6 +8,7 @@ from statistics import median
 
 from hpsearch.training.checks.lengths import CROWDED, Lengths, Measure
 from hpsearch.training.models.base_model import BaseModel
+from hpsearch.training.models.sizing import budget_areas
 from hpsearch.trials.settings import TrainSettings
 from hpsearch.trials.survey import Sizing
 
@@ -29,6 +30,10 @@ def sizings(base: BaseModel, measure: Measure, settings: TrainSettings) -> Itera
         for each in dict.fromkeys((*smaller, min(edge, EDGES[-1])) if smaller else ()):
             at = settings.model_copy(update={"longest_edge": each, "max_pixels": None})
             yield _sizing(at, measure.lengths(at))
+    elif base.family.sizing == "budget":
+        for area in budget_areas(base.family):
+            at = settings.model_copy(update={"longest_edge": None, "max_pixels": area})
+            yield _sizing(at, measure.lengths(at))
     elif base.family.crops and median(own.answers) > CROWDED * median(own.pictures):
         cropped = settings.model_copy(update={"pan_and_scan": True})
         yield _sizing(cropped, measure.lengths(cropped))
@@ -36,4 +41,5 @@ def sizings(base: BaseModel, measure: Measure, settings: TrainSettings) -> Itera
 
 def _sizing(settings: TrainSettings, lengths: Lengths) -> Sizing:
     picture = round(median(lengths.pictures))
-    return Sizing(settings.longest_edge, settings.pan_and_scan, picture, max(lengths.rows))
+    area = settings.max_pixels if settings.longest_edge is None else None  # an edge decides alone
+    return Sizing(settings.longest_edge, settings.pan_and_scan, picture, max(lengths.rows), area)

@@ -3,6 +3,7 @@ are read one at a time from the Arrow files that the library maps into memory.""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.ocr.cells import Picture, picture_of
-from hpsearch.ocr.columns import SOURCES_COLUMN, Found, Layout
+from hpsearch.ocr.columns import ORIGIN_COLUMNS, SOURCES_COLUMN, Found, Layout
 from hpsearch.ocr.samples import Sample, SampleMaker
 from hpsearch.ocr.slices import split_name
 from hpsearch.training import hub
@@ -50,8 +51,21 @@ def read_saved(folder: Path) -> Mapping[str, Any]:
     from datasets import DatasetDict, load_from_disk
 
     with _explained(str(folder), "save it again, or name other data"):
+        filled = _filled_splits(folder)
+        if filled is not None:
+            return {split: load_from_disk(str(folder / split)) for split in filled}
         loaded = load_from_disk(str(folder))
     return dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
+
+
+def _filled_splits(folder: Path) -> list[str] | None:
+    """The splits of a saved dataset that have files: the library fails at one without a row. None: it has no splits."""
+    try:
+        splits = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+        states = {split: json.loads((folder / split / "state.json").read_text(encoding="utf-8")) for split in splits}
+        return [split for split, state in states.items() if state["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_clone(folder: Path, subset: str | None, scratch: Path) -> Mapping[str, Any]:
@@ -116,7 +130,9 @@ def samples_of(splits: Mapping[str, Any], layout: Layout, beside: Path, name: st
 
 
 def _samples(split: str, rows: Any, columns: Found, maker: SampleMaker, folder: Path) -> Iterator[Sample]:
-    read = {name for name in rows.column_names if name in (columns.text, columns.document, SOURCES_COLUMN)}
+    wanted = {columns.text, columns.document, SOURCES_COLUMN}
+    wanted |= set(ORIGIN_COLUMNS) if set(ORIGIN_COLUMNS) <= set(rows.column_names) else set()
+    read = {name for name in rows.column_names if name in wanted}
     pictures: Any = rows.select_columns([columns.image]).with_format("arrow")
     if rows.features.arrow_schema.field(columns.image).type in _path_types():
         read.add(columns.image)  # a path is known at once, a picture only when it is asked for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ class LeftOut:
     row: str
     split: str
     reason: str
+
+    @property
+    def why(self) -> str:
+        """The reason without what is true of this row alone: a file's name, a number of bytes."""
+        return re.sub(r"\s*\([^)]*\)", "", self.reason.partition(": ")[0])
 
 
 def left_out_file(folder: Path) -> Path:
