@@ -14,6 +14,7 @@ from hpsearch.training.models.tiny.parts import (
     special_ids,
     text_shape,
     token_ids,
+    video_processor,
     with_ends,
 )
 
@@ -110,7 +111,7 @@ def gemma4() -> Tiny:
         Gemma4AudioFeatureExtractor(),
         Gemma4ImageProcessorPil(max_soft_tokens=budget, patch_size=24, pooling_kernel_size=2),
         tokenizer,
-        None,
+        video_processor("Gemma4VideoProcessor"),
         chat_template=GEMMA4_TEMPLATE,
         image_seq_length=budget,
     )

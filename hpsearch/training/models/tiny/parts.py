@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.training.models.processors import has_torchvision
+
 ALPHABET = "\n" + string.printable[:95]  # letters, digits, punctuation and the space
 HIDDEN = 96
 HEADS = 4
@@ -69,6 +71,13 @@ def special_ids(tokenizer: Any) -> dict[str, int]:
 def token_ids(tokenizer: Any, tokens: dict[str, str]) -> dict[str, int]:
     """The ids of named tokens, as a configuration names them: image_token becomes image_token_id."""
     return {f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in tokens.items()}
+
+
+def video_processor(name: str) -> Any:
+    """The video processor that a processor class demands, None where torchvision is missing: see ``processors.py``."""
+    import transformers
+
+    return getattr(transformers, name)() if has_torchvision() else None
 
 
 def with_ends(model: Any, tokenizer: Any, ends: list[int]) -> Any:

@@ -17,6 +17,7 @@ from hpsearch.training.models.tiny.parts import (
     special_ids,
     text_shape,
     token_ids,
+    video_processor,
     with_ends,
 )
 
@@ -123,7 +124,8 @@ def _processor(family: str, tokenizer: Any, template: str = TEMPLATE) -> Any:
     images = Qwen2VLImageProcessorPil(
         patch_size=8, merge_size=2, temporal_patch_size=2, size={"shortest_edge": 16 * 16, "longest_edge": 16 * 16 * 64}
     )
-    return processor_class(FAMILIES[family])(images, tokenizer, chat_template=template)
+    video = video_processor("Qwen2VLVideoProcessor" if family == "qwen2_5_vl" else "Qwen3VLVideoProcessor")
+    return processor_class(FAMILIES[family])(images, tokenizer, video, chat_template=template)
 
 
 def _text(tokenizer: Any, **rope: Any) -> dict[str, Any]:
