@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,26 @@ def test_neither_batches_nor_padding_change_a_score(loaded: Loaded, size: int) -
     assert [one.prediction for one in together.judged] == [one.prediction for one in apart.judged]
     assert together.loss == pytest.approx(apart.loss, rel=1e-4)
     assert [one.reference for one in apart.judged] == [row.text for row in ROWS]
+
+
+def test_the_larger_gemma_4s_attend_both_ways_within_a_picture(tiny_bases: dict[str, Path], tmp_path: Path) -> None:
+    """As the small ones and the tiny model do not: then the marks of image tokens decide what is attended to."""
+    shutil.copytree(tiny_bases["gemma4"], tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["use_bidirectional_attention"] = "vision"
+    path.write_text(json.dumps(config))
+    backend = BACKENDS["hf"]()
+    causal, both_ways = (
+        backend.load(FAMILIES["gemma4"], folder, settings()) for folder in (tiny_bases["gemma4"], tmp_path / "model")
+    )
+    together, apart = (evaluate(both_ways, ROWS, settings(eval_batch_size=size)) for size in (5, 1))
+    assert [one.prediction for one in together.judged] == [one.prediction for one in apart.judged]
+    assert together.loss == pytest.approx(apart.loss, rel=1e-4)
+    with torch.no_grad():
+        theirs = both_ways.model.eval()(**collated(both_ways, ROWS, tmp_path)).loss
+    assert together.loss == pytest.approx(float(theirs), rel=1e-4)
+    assert abs(together.loss - evaluate(causal, ROWS, settings()).loss) > 1e-3
 
 
 def test_generation_is_greedy_and_bounded_whatever_the_model_asks_for(loaded: Loaded) -> None:
