@@ -175,6 +175,18 @@ class TestMemory:
         least = replace(limited, sizings=(Sizing(None, False, 100, 1600), *CHANDRA.sizings[1:]))
         assert decision(drafted(least)[0], "longest_edge") is None
 
+    def test_of_a_family_with_budgets_the_largest_that_fit_are_compared(self) -> None:
+        """Gemma 4 scales pictures up too: its own size is no limit."""
+        sizings = (
+            Sizing(None, False, 266, 1200),
+            *(Sizing(None, False, tokens, tokens + 934, tokens * 48**2) for tokens in (70, 140, 280, 560, 1120)),
+        )
+        gemma4 = replace(GEMMA_12B, family="gemma4", memory=80 * GB, sizings=sizings)
+        made, _ = drafted(gemma4)
+        assert decision(made, "max_pixels")["choices"] == [280 * 48**2, 560 * 48**2, 1120 * 48**2]
+        assert decision(made, "longest_edge") is None
+        assert decision(made, "max_seq_length") >= 1120 + 934
+
     def test_on_a_cpu_there_is_no_4_bit_and_a_large_model_is_told_of(self) -> None:
         made, _ = drafted(replace(GEMMA_12B, device="cpu", memory=0))
         assert decision(made, "load_in_4bit") is False

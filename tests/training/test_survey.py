@@ -61,6 +61,16 @@ def test_pictures_of_any_size_are_measured_at_smaller_ones(door: Door, tmp_path:
     assert (fixed.longest_edge, fixed.pan_and_scan) == (None, False)
 
 
+def test_a_family_with_budgets_is_measured_at_each(door: Door) -> None:
+    found = surveyed(door, door.settings("gemma4"))
+    assert [each.max_pixels for each in found.sizings] == [
+        None,
+        *(tokens * 48**2 for tokens in (70, 140, 280, 560, 1120)),
+    ]
+    pictures = [each.picture for each in found.sizings[1:]]
+    assert pictures == sorted(set(pictures)) and found.sizings[0].picture == pictures[0]
+
+
 def test_text_too_dense_for_one_square_is_measured_with_crops(door: Door, tmp_path: Path) -> None:
     rows = []
     for number in range(20):
