@@ -63,7 +63,10 @@ def test_the_command_line_starts_without_torch_and_without_optuna() -> None:
 
 
 def test_no_module_of_the_searching_side_loads_the_training_side() -> None:
-    rooms = ("cli", "doctor", "analysis", "study", "definitions", "trials", "ocr", "sdk", "errors", "assets")
+    rooms = (
+        *("cli", "doctor", "evaluation", "data", "analysis", "errands", "study", "definitions", "trials"),
+        *("ocr", "sdk", "errors", "assets"),
+    )
     loaded = loaded_by(*modules_of(*rooms))
     assert "hpsearch.study" in loaded
     assert not packages(loaded) & TRAINING_PACKAGES
@@ -78,7 +81,8 @@ def test_no_module_of_the_training_side_loads_the_searching_side() -> None:
     loaded = loaded_by(*modules_of("training"))
     assert "torch" in loaded
     assert not packages(loaded) & SEARCHING_PACKAGES
-    rooms = tuple(f"hpsearch.{room}" for room in ("cli", "doctor", "analysis", "study", "definitions"))
+    above = ("cli", "doctor", "evaluation", "data", "analysis", "errands", "study", "definitions")
+    rooms = tuple(f"hpsearch.{room}" for room in above)
     assert not [name for name in loaded if name.startswith(rooms)]
 
 

@@ -73,7 +73,7 @@ def merge(
     """
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
-    from hpsearch.study.merging import Beside, merge_adapter
+    from hpsearch.errands.merging import Beside, merge_adapter
     from hpsearch.trials.merge import Merge
 
     wanted = Merge(lora_dir, output_dir, precision, pictures, force)

@@ -10,9 +10,9 @@ from typing import Any
 
 from hpsearch.assets import PREFIX
 from hpsearch.data.sources import data_settings
+from hpsearch.errands.errand import run_errand
 from hpsearch.errors import UsageError
 from hpsearch.ocr.places import HUB
-from hpsearch.study.errands import run_errand
 from hpsearch.study.view import View, silent
 from hpsearch.trials.joining import SUMMARY, WORK, Joined, Joining
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hpsearch.errands.errand import run_errand
+from hpsearch.errands.origin import origin_of
 from hpsearch.errors import UsageError
-from hpsearch.study.errands import run_errand
-from hpsearch.study.origin import origin_of
 from hpsearch.study.view import Note, View, silent
 from hpsearch.trials.merge import (
     CONVERTED,

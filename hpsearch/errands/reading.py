@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpsearch.study.errands import errand, usable_trainer
+from hpsearch.errands.errand import errand, usable_trainer
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.preparing import failure, passing_folder, run_job
 from hpsearch.study.view import Happening, View
