@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from hpsearch import sdk
@@ -19,6 +20,22 @@ from hpsearch.training.quiet import ignore_known_warnings
 from hpsearch.training.ready import set_environment
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.job import Job
+
+# What does a job, by its kind.
+_JOBS = {
+    "survey": "survey.survey",
+    "preflight": "prepare.preflight",
+    "prepare": "prepare.prepare",
+    "trial": "recipe.run_trial",
+    "train": "recipe.run_trial",
+    "ocr": "ocr_job.read_pictures",
+    "convert": "converting.convert",
+    "stats": "stats.stats",
+    "join": "joining.join",
+    "merge": "merging.merge",
+    "gguf": "gguf_files.convert",
+    "publish": "publishing.publish",
+}
 
 
 def main() -> int:
@@ -56,54 +73,14 @@ def _say_what_it_had(fault: Fault) -> None:
 
 
 def _do(job: Job) -> None:
-    if job.kind == "prepare":
-        from hpsearch.training.prepare import prepare
-
-        prepare(job)
-    elif job.kind == "preflight":
-        from hpsearch.training.prepare import preflight
-
-        preflight(job)
-    elif job.kind == "survey":
-        from hpsearch.training.survey import survey
-
-        survey(job)
-    elif job.kind == "convert":
-        from hpsearch.training.converting import convert
-
-        convert(job)
-    elif job.kind == "stats":
-        from hpsearch.training.stats import stats
-
-        stats(job)
-    elif job.kind == "join":
-        from hpsearch.training.joining import join
-
-        join(job)
-    elif job.kind == "merge":
-        with importing():
-            from hpsearch.training.merging import merge
-        merge(job)
-    elif job.kind == "gguf":
-        from hpsearch.training.gguf_files import convert as convert_to_gguf
-
-        convert_to_gguf(job)
-    elif job.kind == "publish":
-        from hpsearch.training.publishing import publish
-
-        publish(job)
-    elif job.kind == "ocr":
-        with importing():
-            from hpsearch.training.ocr_job import read_pictures
-        read_pictures(job)
-    elif job.kind in ("trial", "train"):
-        with importing():
+    if job.kind not in _JOBS:
+        raise UsageError(f"a job's kind must be one of {', '.join(_JOBS)}, but is {job.kind!r}", "mend the job")
+    place, _, function = _JOBS[job.kind].rpartition(".")
+    with importing():
+        if job.kind in ("trial", "train"):
             _start_backend(job)
-            from hpsearch.training.recipe import run_trial
-        run_trial(job)
-    else:
-        kinds = "survey, preflight, prepare, trial, train, ocr, convert, stats, join, merge, gguf or publish"
-        raise UsageError(f"a job's kind must be {kinds}, but is {job.kind!r}", "mend the job")
+        module = import_module(f"hpsearch.training.{place}")
+    getattr(module, function)(job)
 
 
 def _start_backend(job: Job) -> None:
