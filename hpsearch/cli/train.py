@@ -87,5 +87,6 @@ def train(
     for name, value in sorted(summary.metrics.items()):
         untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""
         click.echo(f"{name}: {shown(value)}{untuned}")
-    click.echo(f"files: {output_dir}" if summary.exit_code == 0 else "stopped")
+    stopped = "stopped: the same command goes on from the last checkpoint, if there is one"
+    click.echo(f"files: {output_dir}" if summary.exit_code == 0 else stopped)
     return summary.exit_code

@@ -17,8 +17,8 @@ from hpsearch.definitions.names import is_study_name
 from hpsearch.errors import UsageError
 from hpsearch.study.private import make_folder
 from hpsearch.trials.folder import sync
+from hpsearch.trials.names import CHECKPOINTS
 
-CHECKPOINTS = "checkpoints"
 MARKER = ".study"  # in a study's folder: the study's id
 _HALF_WRITTEN = re.compile(r"\..*\.json\..*\.tmp")  # what write_json writes before it renames
 _OF_A_TRIAL = re.compile(r"trial_\d+|attempt-\d+")  # folders with such files

@@ -17,13 +17,14 @@ from hpsearch.study.jobs import closed, job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.preparing import failure, prepare, run_job, show_prepared
 from hpsearch.study.results import versions_of_trial
-from hpsearch.study.view import View, silent
+from hpsearch.study.view import Note, View, silent
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors import EXECUTORS
 from hpsearch.trials.job import Job, Outcome, encode_values
-from hpsearch.trials.names import RESULT_FILES, TRAIN_RESULTS_FILE
+from hpsearch.trials.names import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE
 from hpsearch.trials.slots import without_gpus
 
+RESUME = "resume_from_checkpoint"
 _MARKER = ".train"  # in a folder that a fine-tune may overwrite
 
 
@@ -53,6 +54,9 @@ def train_once(
         )
     require_complete(definition)
     output_dir = output_dir.absolute()
+    if _was_broken_off(output_dir) and definition.settings.get(RESUME, "") is None:
+        view(Note(f"goes on with the fine-tune that was broken off in {output_dir}; another --output-dir begins anew"))
+        definition = StudyDefinition.from_flat({**definition.flat(), RESUME: "latest"}, source="--output-dir")
     jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
     require_program(jobs)
     _take_folder(output_dir)
@@ -77,6 +81,11 @@ def train_once(
         return TrainSummary(0, outcome.metrics, untuned, output_dir)
     finally:
         runner.close()
+
+
+def _was_broken_off(folder: Path) -> bool:
+    """Whether a fine-tune was begun there, saved a checkpoint, and has no results yet."""
+    return not (folder / TRAIN_RESULTS_FILE).exists() and any(folder.glob(f"{CHECKPOINTS}/checkpoint-*"))
 
 
 def _take_folder(folder: Path) -> None:

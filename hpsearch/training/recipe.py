@@ -20,7 +20,7 @@ from hpsearch.training.judging.evaluation import Judged, Scores
 from hpsearch.training.judging.judge import Judge
 from hpsearch.training.learning.attempts import Trained, train
 from hpsearch.training.learning.callbacks import figures
-from hpsearch.training.learning.checkpoints import FOLDER, find_checkpoint, fingerprint, own_checkpoint
+from hpsearch.training.learning.checkpoints import find_checkpoint, fingerprint, own_checkpoint
 from hpsearch.training.learning.tracking import Tracking
 from hpsearch.training.machine.devices import choose_device, free_memory, peak_memory_bytes, set_seeds, set_threads
 from hpsearch.training.machine.ranks import is_first, join_ranks, ranks
@@ -29,7 +29,7 @@ from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.budget import FINAL_SETS
 from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
-from hpsearch.trials.names import ADAPTER_CARD, RESULT_FILES
+from hpsearch.trials.names import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES
 from hpsearch.trials.settings import TrainSettings
 
 
@@ -50,7 +50,7 @@ def run_trial(job: Job) -> None:
     _require_one_gpu_of(prepared.backend)
     join_ranks()
     mine = fingerprint(settings, prepared)
-    checkpoints = Path(job.checkpoint_dir or output / FOLDER)
+    checkpoints = Path(job.checkpoint_dir or output / CHECKPOINTS)
     checkpoint = find_checkpoint(settings.resume_from_checkpoint, checkpoints, mine)
     if job.attempt > 1:
         checkpoint = checkpoint or own_checkpoint(checkpoints, mine)

@@ -26,6 +26,8 @@ ADAPTER_CARD = "hpsearch.json"
 TRAIN_RESULTS_FILE = "train_results.json"
 RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
 
+CHECKPOINTS = "checkpoints"  # the folder of what a fine-tune goes on from
+
 # What jobs of other kinds leave in their folders for the searching side.
 PREFLIGHT_FILE = "preflight.json"
 SURVEY_FILE = "survey.json"

@@ -57,8 +57,11 @@ def test_a_fine_tune_broken_off_goes_on_from_the_latest_checkpoint(
 ) -> None:
     words = ["train", "--study", "digits-ocr", *WORDS]
     _break_off(tmp_path, start(*words))
-    again = command_line(*words, "--resume_from_checkpoint", "latest")
+    other = command_line(*words, "--lora_r", "2")
+    assert other.returncode == 2 and "lora_r was" in other.stderr and "another --output-dir" in other.stderr
+    again = command_line(*words)
     assert again.returncode == 0, again.stdout + again.stderr
+    assert "goes on with the fine-tune that was broken off" in again.stdout + again.stderr
     assert "/tuned/checkpoints/checkpoint-" in _goes_on_from(tmp_path)
     assert (tmp_path / "tuned/adapter/adapter_model.safetensors").is_file()
 
@@ -77,7 +80,8 @@ def _break_off(folder: Path, runner: Runner) -> None:
         assert runner.process.poll() is None, runner.end()
         time.sleep(0.02)
     runner.send(signal.SIGINT)
-    assert runner.end()[0] == 130
+    code, said = runner.end()
+    assert code == 130 and "the same command goes on from the last checkpoint" in said
     assert not (folder / "tuned/adapter").exists()
     assert alive(folder) == []
 

@@ -18,7 +18,6 @@ from hpsearch.training.models.files import require_safetensors
 from hpsearch.trials.folder import sync
 from hpsearch.trials.settings import WITHOUT_EFFECT, TrainSettings
 
-FOLDER = "checkpoints"
 # Between two checkpoints that nobody asked for, in seconds: writing one takes some, and what a break costs is bounded.
 PAUSE_S = 600.0
 STATE_FILE = "hpsearch.json"
@@ -165,5 +164,5 @@ def _refuse_others(checkpoint: Path, mine: Mapping[str, str]) -> None:
         )
         raise UsageError(
             f"a fine-tune goes on from a checkpoint of its own, but {checkpoint} is of another: {named:.600}",
-            "give the same settings, or begin anew without resume_from_checkpoint",
+            "give the same settings, or begin anew in another --output-dir",
         )
