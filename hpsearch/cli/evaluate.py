@@ -107,8 +107,9 @@ def evaluate(
 def _report(report: dict[str, Any], file: Path) -> None:
     if report["overall_cer"] is not None:
         for name, key in (("CER", "cer"), ("WER", "wer"), ("F1", "f1"), ("F1, mean of rows", "f1_macro")):
-            low, high = report["intervals"][key]
-            click.echo(f"{name}: {report[f'overall_{key}']:.4f} (95 %: {low:.4f} to {high:.4f})")
+            ends = report["intervals"][key]
+            share = "95 %: {:.4f} to {:.4f}".format(*ends) if ends else "no interval: all rows are of one document"
+            click.echo(f"{name}: {report[f'overall_{key}']:.4f} ({share})")
     click.echo(
         f"rows: {report['total_samples']} answered, {report['failed_samples']} failed, {report['open_samples']} open; "
         f"{report.get('perfect_samples', 0)} perfect, {report['empty_predictions']} empty, "
@@ -146,7 +147,8 @@ class _Progress:
         """Show how far it is, with the CER so far."""
         failed = f", {standing.failed} failed" if standing.failed else ""
         before = f", {standing.before} answered before" if standing.before else ""
-        text = f"CER {standing.edits.rate:.4f}{failed}{before}"
+        rate = f"{standing.edits.rate:.4f}" if standing.answered else "-"
+        text = f"CER {rate}{failed}{before}"
         if self._bar is not None:
             self._bar.update(self._task, completed=standing.done, total=standing.total, description=text)
         elif standing.done == standing.total or standing.done * 20 // standing.total > self._said:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from hpsearch.cli.options import command, trainer_option
 from hpsearch.trials.merge import GGUF_KINDS
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     type=click.Choice(["bf16", "fp16", "fp32"]),
-    default="bf16",
-    help="The number format it is merged and saved in, whatever the adapter was trained on.",
+    help="The number format it is merged and saved in, whatever the adapter was trained on. [default: bf16]",
 )
 @click.option(
     "--check",
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 @click.option("--private/--public", default=True, help="Who may see the repository, where it is made.")
 @trainer_option
 def merge(
-    lora_dir: str, output_dir: str, precision: str, pictures: tuple[str, ...], force: bool, gguf: str | None,
+    lora_dir: str, output_dir: str, precision: str | None, pictures: tuple[str, ...], force: bool, gguf: str | None,
     llama_cpp: str, converter_python: str, repo: str | None, private: bool, trainer_python: str | None,
 ) -> int:  # fmt: skip
     """Merge an adapter into its base, for a server: a model of its own, with its processor and chat template.
@@ -76,7 +76,8 @@ def merge(
     from hpsearch.errands.merging import Beside, merge_adapter
     from hpsearch.trials.merge import Merge
 
-    wanted = Merge(lora_dir, output_dir, precision, pictures, force)
+    _refuse_idle_options(gguf, repo)
+    wanted = Merge(lora_dir, output_dir, precision or "", pictures, force)
     with watching(Board()) as view:
         found = merge_adapter(wanted, Beside(gguf, llama_cpp, converter_python, repo, private), view, trainer_python)
     if found.merged is not None:
@@ -89,6 +90,17 @@ def merge(
         left = "the merged model is whole" if found.merged is not None else "nothing was written"
         click.echo(f"stopped: {left}; the same command again does the rest", err=True)
     return found.stopped
+
+
+def _refuse_idle_options(gguf: str | None, repo: str | None) -> None:
+    """Refuse options that would do nothing."""
+    context = click.get_current_context()
+    converting, sending = ("--save-gguf", gguf), ("--push-to-hub", repo)
+    uses = {"llama_cpp": converting, "converter_python": converting, "private": sending}
+    for name, (needed, given) in uses.items():
+        if given is None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = "--private/--public" if name == "private" else f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} goes with {needed}, which is not given")
 
 
 def _show(found: Merged, folder: Path) -> None:

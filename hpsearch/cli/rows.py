@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,7 +149,7 @@ def _show_merged(found: Joined, target: Path) -> None:
         alike = f"rows that look like an earlier one and read the same: {found.alike}"
         click.echo(f"warning: {alike}; --drop-alike leaves them out")
     click.echo(f"written: {target} ({_counts(found.rows)}; {found.bytes / 1e6:.1f} MB)")
-    click.echo(f"next: hpsearch data stats --data {target}")
+    click.echo(f"next: hpsearch data stats --data {shlex.quote(str(target))}")
 
 
 def _counts(rows: Mapping[str, int]) -> str:

@@ -23,7 +23,12 @@ from hpsearch.trials.merge import (
     Published,
     ToGguf,
     adapter_digest,
+    refuse_adapter,
+    refuse_strange,
 )
+from hpsearch.trials.names import WHOLE
+
+PRECISION = "bf16"  # unless another is wanted
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,18 @@ def merge_adapter(
     """
     folder = Path(_absolute(wanted.output_dir))
     merged = None if wanted.force else _finished(folder, wanted)
+    if wanted.force and not wanted.lora_dir:
+        raise UsageError("--force merges anew, which needs an adapter, but none is named", "name it with --lora-dir")
     if merged is None and not wanted.lora_dir:
         raise UsageError(
             f"without --lora-dir, --output-dir must be the folder of a finished merge, but {folder} is none",
             "name the adapter with --lora-dir",
         )
+    if merged is not None:
+        _refuse_idle(wanted, merged, folder)
+    elif not (folder / WHOLE).exists():
+        refuse_adapter(Path(_absolute(wanted.lora_dir)))  # before anything is asked of the Hub
+        refuse_strange(folder, wanted.force)
     stopped = _ask(folder, beside, merged, view, trainer_python)
     if stopped:
         return MergeResult(merged, stopped=stopped)
@@ -78,6 +90,24 @@ def merge_adapter(
             return MergeResult(stopped=done)
         merged = done
     return _do(folder, beside, MergeResult(merged), view, trainer_python)
+
+
+def _refuse_idle(wanted: Merge, merged: Merged, folder: Path) -> None:
+    """Refuse what a merge would need that was done before.
+
+    Raises:
+        UsageError: another number format, or pictures to compare.
+    """
+    if wanted.precision not in ("", merged.precision):
+        raise UsageError(
+            f"{folder} is merged already, in {merged.precision}, but --precision is {wanted.precision}",
+            "choose another --output-dir, or merge anew with --lora-dir and --force",
+        )
+    if wanted.pictures:
+        raise UsageError(
+            f"--check compares while it is merged, but {folder} is merged already",
+            "leave it out, or merge anew with --lora-dir and --force",
+        )
 
 
 def _ask(folder: Path, beside: Beside, merged: Merged | None, view: View, trainer_python: str | None) -> int:
@@ -133,16 +163,20 @@ def _finished(folder: Path, wanted: Merge) -> Merged | None:
     if not all((folder / name).is_file() for name in found.files):
         return None
     digest = adapter_digest(Path(_absolute(wanted.lora_dir))) if wanted.lora_dir else found.adapter
-    same = bool(found.adapter) and (digest, wanted.precision) == (found.adapter, found.precision)
+    same = bool(found.adapter) and digest == found.adapter
     return found if same or not wanted.lora_dir else None
 
 
 def _merge(wanted: Merge, view: View, trainer_python: str | None) -> Merged | int:
     adapter = Path(_absolute(wanted.lora_dir))
     wanted = replace(
-        wanted, lora_dir=str(adapter), output_dir=_absolute(wanted.output_dir), origin=origin_of(adapter),
+        wanted,
+        lora_dir=str(adapter),
+        output_dir=_absolute(wanted.output_dir),
+        precision=wanted.precision or PRECISION,
         pictures=tuple(_absolute(each) for each in wanted.pictures),
-    )  # fmt: skip
+        origin=origin_of(adapter),
+    )
     found = run_errand("merge", asdict(wanted), SUMMARY, view, trainer_python)
     return found if isinstance(found, int) else Merged.from_json(found)
 

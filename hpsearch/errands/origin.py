@@ -23,9 +23,10 @@ def origin_of(adapter: Path) -> Origin:
     adapter = adapter.absolute()
     card = _read(adapter / ADAPTER_CARD)
     settings = _dict(card, "settings")
-    base = str(card.get("base") or _read(adapter / "adapter_config.json").get("base_model_name_or_path") or "")
+    loaded = _read(adapter / "adapter_config.json").get("base_model_name_or_path")  # whatever the card says
+    base = str(loaded or card.get("base") or "")
     on_hub = not (Path(base).expanduser().is_absolute() or Path(base).is_dir() or base.startswith(PREFIX))
-    named = str(settings.get("model_name") or base)
+    named = str(settings.get("model_name") or base) if base == card.get("base") else base
     folder = _work_folder(adapter)
     prepared = _read(folder / "prepared" / "prepared.json") if folder else {}
     given = str(settings.get("input_data") or "")

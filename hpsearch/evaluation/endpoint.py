@@ -22,11 +22,12 @@ SHOWN = 200  # characters of a server's words
 
 
 class NoAnswer(Exception):
-    """A picture was not read; the message says why. ``lasting``: it would not be at another time either."""
+    """A picture was not read; the message says why. ``lasting``: it would not be at another time either; ``refused``:
+    because the server does not take the question."""
 
-    def __init__(self, reason: str, lasting: bool = False, wait_s: float | None = None) -> None:
+    def __init__(self, reason: str, lasting: bool = False, wait_s: float | None = None, refused: bool = False) -> None:
         super().__init__(reason)
-        self.lasting, self.wait_s = lasting, wait_s
+        self.lasting, self.wait_s, self.refused = lasting, wait_s, refused
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Endpoint:
             )
         if code in PASSING:
             return NoAnswer(f"the server said {code}: {said}", wait_s=_retry_after(response))
-        return NoAnswer(f"the server said {code}: {said}", lasting=True)
+        return NoAnswer(f"the server said {code}: {said}", lasting=True, refused=True)
 
 
 def completions_url(url: str) -> str:

@@ -78,7 +78,9 @@ def figures_of(whole: Overall | None) -> dict[str, Any]:
     }
 
 
-def _ends(interval: Interval) -> list[float]:
+def _ends(interval: Interval) -> list[float] | None:
+    if interval.low is None or interval.high is None:
+        return None
     return [round(interval.low, 6), round(interval.high, 6)]
 
 

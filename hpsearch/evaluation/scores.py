@@ -24,11 +24,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value, and between what 95 % of the bootstrap's samples of the documents have it."""
+    """A value, and between what 95 % of the bootstrap's samples of the documents have it; None with one document, of
+    which all samples are the same."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def _interval(parts: Sequence[Sequence[Score]], share: Share, empty: float | Non
     import numpy as np
 
     sums = np.array([share(part) for part in parts], dtype=float)
+    if len(sums) == 1:
+        return Interval(_quotient(sums[0], empty))
     chance = np.random.default_rng(0)
     drawn = np.empty(DRAWS)
     for draw in range(DRAWS):

@@ -53,6 +53,11 @@ class Standing:
     failed: int = 0
     edits: Edits = field(default_factory=Edits)
 
+    @property
+    def answered(self) -> int:
+        """Rows that have an answer."""
+        return self.done - self.failed
+
 
 Shown = Callable[[Standing], None]
 
@@ -120,7 +125,7 @@ class _Work:
             self._open.put(number)
         self._came: queue.SimpleQueue[tuple[int, Answer | HpsearchError | NoAnswer, bool]] = queue.SimpleQueue()
         self._standing = Standing(len(self._rows))
-        self._failed_in_a_row = 0
+        self._failed_in_a_row = self._refused = 0
         self._stopped = threading.Event()
 
     def run(self, endpoint: Endpoint, interruption: Interruption) -> None:
@@ -145,6 +150,15 @@ class _Work:
         report = results(self._rows, self._wanted.question.model, self._wanted.normalization, file.parent)
         write_json(file, report)
         return report
+
+    def _refuse_refused(self, came: NoAnswer) -> None:
+        """End it where the server refuses every row from the first on: what is wrong is the question."""
+        self._refused = self._refused + 1 if came.refused and self._standing.answered == 0 else 0
+        if self._refused >= IN_A_ROW * self._wanted.workers:
+            raise UsageError(
+                f"the server refuses all of the first {self._refused} rows, the last one: {came}",
+                "mend --model-name, --max-tokens or the server; GET .../v1/models lists what is served",
+            )
 
     def _take_what_came(self) -> None:
         """Take the answers that came while it ended."""
@@ -195,6 +209,7 @@ class _Work:
         if isinstance(came, NoAnswer):
             row.error = str(came)
             standing.failed += 1
+            self._refuse_refused(came)
             self._failed_in_a_row += not came.lasting
             if self._failed_in_a_row >= IN_A_ROW * self._wanted.workers:
                 raise JobFailed(

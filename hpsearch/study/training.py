@@ -56,7 +56,7 @@ def train_once(
     output_dir = output_dir.absolute()
     if _was_broken_off(output_dir) and definition.settings.get(RESUME, "") is None:
         view(Note(f"goes on with the fine-tune that was broken off in {output_dir}; another --output-dir begins anew"))
-        definition = StudyDefinition.from_flat({**definition.flat(), RESUME: "latest"}, source="--output-dir")
+        definition = definition.model_copy(update={"settings": {**definition.settings, RESUME: "latest"}})
     jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
     require_program(jobs)
     _take_folder(output_dir)

@@ -25,27 +25,31 @@ from hpsearch.training.judging.evaluation import computing
 from hpsearch.training.machine.devices import free_memory
 from hpsearch.training.model_card import write_model_card
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.models.files import require_safetensors
 from hpsearch.training.progress import Progress
-from hpsearch.training.reading import Reader, load_reader, picture_of
+from hpsearch.training.reading import Reader, base_of, load_reader, picture_of
+from hpsearch.training.replacing import filling, finish, place, refuse_file, working
 from hpsearch.trials.job import Job
 from hpsearch.trials.merge import (
     MODEL_CARD,
     SUMMARY,
+    WORK,
     Merge,
     Merged,
     Reading,
     adapter_digest,
+    made_by_merge,
     public_settings,
+    refuse_adapter,
+    refuse_strange,
 )
 from hpsearch.trials.names import ADAPTER_CARD
 
-WORK = ".merging"  # below the output folder, while it is not whole
-MOST_APART = 0.5  # of the way from the adapter to the base, in logits: rounding to bf16 is some hundredths
+# Of the way from the adapter to the base, in logits: rounding to 16 bits is some hundredths of it, and more of a faint
+# adapter; in 32 bits there is none, and what is off is wrong.
+MOST_APART = {"bf16": 0.5, "fp16": 0.5, "fp32": 0.01}
 TOKENS = 64  # of a reading that is compared
 SPARE_BYTES = 1 << 30
 DRAWN = ("hpsearch", "0123456789", "The quick brown fox")  # texts that are drawn where no picture is given
-NEEDED = "adapter_config.json"
 VOCABULARY = "tokenizer.model"
 
 
@@ -58,17 +62,33 @@ def merge(job: Job) -> None:
     progress = Progress("load the base and the adapter")
     wanted = Merge.from_settings(job.settings)
     target = Path(wanted.output_dir)
-    _refuse(Path(wanted.lora_dir), target, wanted.force)
-    try:
-        reader = load_reader(wanted.lora_dir, load_in_4bit=False, precision=wanted.precision)
-    except SafetensorError as error:
-        what = f"weights must be whole, but those of {wanted.lora_dir} or its base are not: {error}"
-        raise UsageError(what, "copy them again") from error
-    if not isinstance(reader.loaded.model, PeftModel):
-        raise UsageError(f"merge needs an adapter, but {wanted.lora_dir} is a whole model", "mend --lora-dir")
-    reader = replace(reader, max_new_tokens=TOKENS)
+    refuse_adapter(Path(wanted.lora_dir))
+    refuse_file(target)
+    with filling(target):
+        found = _interrupted_before(wanted, target)
+        if found is None:
+            refuse_strange(target, wanted.force)
+            with working(target / WORK) as work:
+                found = _merge(wanted, work, progress)
+                place(work, target, SUMMARY, made_by_merge(target))
+    (Path(job.output_dir) / SUMMARY).write_text(found.to_json(), encoding="utf-8")
+    sdk.finish(apart=found.apart)
+
+
+def _interrupted_before(wanted: Merge, target: Path) -> Merged | None:
+    """This merge, where it was whole and broken off while it was put in its place."""
+    if not finish(target, SUMMARY):
+        return None
+    found = Merged.from_json((target / SUMMARY).read_text(encoding="utf-8"))
+    same = (found.adapter, found.precision) == (adapter_digest(Path(wanted.lora_dir)), wanted.precision)
+    return found if same and not wanted.force else None
+
+
+def _merge(wanted: Merge, work: Path, progress: Progress) -> Merged:
+    """Merge, save, read again and compare; what is saved is in ``work``."""
+    reader = _tuned_reader(wanted)
     pictures = _pictures(wanted.pictures)
-    _refuse_full_disk(reader.loaded.model, target)
+    _refuse_full_disk(reader.loaded.model, work)
     progress.phase("read with both")
     base_name = str(reader.loaded.model.peft_config["default"].base_model_name_or_path)
     tuned = _seen(reader, pictures)
@@ -76,69 +96,65 @@ def merge(job: Job) -> None:
         base = _seen(reader, pictures)
     _refuse_idle(tuned, base, wanted)
     progress.phase("merge and save")
-    work = target / WORK
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    _save(reader, work, wanted)
+    del reader
+    gc.collect()
+    free_memory()
+    progress.phase("read with the merged model")
+    merged_reader = load_reader(work, load_in_4bit=False, precision=wanted.precision)
+    merged = _seen(replace(merged_reader, max_new_tokens=TOKENS), pictures)
+    apart = _apart(tuned, base, merged)
+    most = MOST_APART[wanted.precision]
+    if not apart <= most:
+        raise UsageError(
+            f"a merged model answers as the adapter does, but this one is {apart:.2f} of the way from it to the "
+            f"base (at most {most} is allowed in {wanted.precision})",
+            ("an adapter this faint may need --precision fp32; else " if wanted.precision != "fp32" else "")
+            + "serve the adapter itself beside its base",
+        )
+    family = merged_reader.loaded.model.config.model_type
+    found = _summary(wanted, base_name, family, apart, work, pictures, (base, tuned, merged))
+    write_model_card(work, found, Path(wanted.output_dir).name)
+    (work / SUMMARY).write_text(found.to_json(), encoding="utf-8")
+    _let_read(work)
+    return found
+
+
+def _tuned_reader(wanted: Merge) -> Reader:
+    family = base_of(wanted.lora_dir).family
+    if wanted.precision not in family.precisions:
+        raise UsageError(
+            f"a model of the family {family.name} is computed in {' or '.join(family.precisions)}, but --precision is "
+            f"{wanted.precision}, in which it overflows",
+            "leave --precision out",
+        )
     try:
-        _save(reader, work, wanted)
-        del reader
-        gc.collect()
-        free_memory()
-        progress.phase("read with the merged model")
-        merged_reader = load_reader(work, load_in_4bit=False, precision=wanted.precision)
-        merged = _seen(replace(merged_reader, max_new_tokens=TOKENS), pictures)
-        apart = _apart(tuned, base, merged)
-        if not apart <= MOST_APART:
-            raise UsageError(
-                f"a merged model answers as the adapter does, but this one is {apart:.2f} of the way from it to the "
-                f"base (at most {MOST_APART} is allowed)",
-                "an adapter this faint may need --precision fp32; else serve the adapter itself beside its base",
-            )
-        family = merged_reader.loaded.model.config.model_type
-        found = _summary(wanted, base_name, family, apart, work, pictures, (base, tuned, merged))
-        write_model_card(work, found, target.name)
-        (work / SUMMARY).write_text(found.to_json(), encoding="utf-8")
-        _put_in_place(work, target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    (Path(job.output_dir) / SUMMARY).write_text(found.to_json(), encoding="utf-8")
-    sdk.finish(apart=apart)
+        reader = load_reader(wanted.lora_dir, load_in_4bit=False, precision=wanted.precision)
+    except SafetensorError as error:
+        what = f"weights must be whole, but those of {wanted.lora_dir} or its base are not: {error}"
+        raise UsageError(what, "copy them again") from error
+    if not isinstance(reader.loaded.model, PeftModel):
+        raise UsageError(f"merge needs an adapter, but {wanted.lora_dir} is a whole model", "mend --lora-dir")
+    _refuse_tied(reader.loaded.model)
+    return replace(reader, max_new_tokens=TOKENS)
 
 
 Seen = list[tuple[torch.Tensor, str]]  # of each picture the logits at the end of the question, and the text
 
 
-def _refuse(adapter: Path, target: Path, force: bool) -> None:
-    if not (adapter / NEEDED).is_file():
+def _refuse_tied(model: Any) -> None:
+    """Refuse an adapter of a weight that stands in two places, and would be changed in both."""
+    ends = {name.rpartition(".")[2] for name in model.base_model.targeted_module_names} & {"lm_head", "embed_tokens"}
+    if ends and model.config.get_text_config().tie_word_embeddings:
         raise UsageError(
-            f"an adapter's folder has {NEEDED}, but {adapter} has none", "name one as studies/NAME/best, or .../adapter"
-        )
-    require_safetensors(adapter)
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"--output-dir must be a folder, but {target} is a file", "choose another --output-dir")
-    there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    made = _made(target)
-    if there and there != [WORK] and not (force and set(there) <= made | {WORK}):
-        there = [name for name in there if name not in made] or there
-        raise UsageError(
-            f"merge writes into a new or empty folder, but {target} holds {', '.join(there[:3])}",
-            "choose another --output-dir"
-            + (", or replace the merged model with --force" if made and set(there) <= made else ""),
+            f"an adapter is merged into weights of its own, but this one adapts {' and '.join(sorted(ends))}, which is "
+            "one weight with the other end of the model (tie_word_embeddings)",
+            "serve the adapter beside its base, or train one without it",
         )
 
 
-def _made(target: Path) -> set[str]:
-    """What an earlier merge wrote into a folder."""
-    try:
-        return {SUMMARY, *json.loads((target / SUMMARY).read_text(encoding="utf-8"))["files"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-
-
-def _refuse_full_disk(model: Any, target: Path) -> None:
+def _refuse_full_disk(model: Any, place: Path) -> None:
     needed = sum(each.numel() * each.element_size() for each in model.parameters()) + SPARE_BYTES
-    place = next(each for each in (target, *target.parents) if each.exists())
     free = shutil.disk_usage(place).free
     if free < needed:
         raise UsageError(
@@ -247,14 +263,8 @@ def _tokens(folder: Path) -> int:
         return 0
 
 
-def _put_in_place(work: Path, target: Path) -> None:
-    """Move what was made into the target, in the place of an earlier merged model. Who may read the summary may read
-    all of it: weights are written for their owner alone."""
+def _let_read(work: Path) -> None:
+    """Let who may read the summary read all of it: weights are written for their owner alone."""
     mode = (work / SUMMARY).stat().st_mode
-    for path in target.iterdir():
-        if path != work:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in sorted(work.iterdir()):
+    for path in work.iterdir():
         path.chmod(mode)
-        path.rename(target / path.name)
-    work.rmdir()

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from hpsearch.trials.merge import PUBLISHED, SUMMARY, Merged, Publish, Published
 MESSAGE = "Upload a model merged by hpsearch"
 PAUSES_S = (1.0, 5.0)  # before the Hub is asked again after it failed; what it has is not sent twice
 OPTION = "--push-to-hub"
+WEIGHTS = (".safetensors", ".safetensors.index.json", ".gguf")
 # What the Hub's library raises: its own errors, those of what it asks with (httpx, or another by version), of files,
 # and of its part that sends large ones.
 FAILURES: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, RuntimeError)
@@ -101,18 +102,29 @@ def _send(api: HfApi, wanted: Publish, found: Published, progress: Progress) -> 
     sizes = {name: (folder / name).stat().st_size for name in summary.files}
     progress.phase(f"upload {_amount(sum(sizes.values()))}")
     with _watched(progress, sum(sizes.values())):
-        commit = _upload(api, wanted.repo, folder, list(sizes))
+        commit = _upload(api, wanted.repo, folder, list(sizes), _of_another(api, wanted.repo, sizes))
     progress.phase("compare what is there")
     _compare(api, wanted.repo, sizes)
     return Published(found.url, found.private, commit, len(sizes), sum(sizes.values()))
 
 
-def _upload(api: HfApi, repo: str, folder: Path, names: list[str]) -> str:
-    """Send the files; where the Hub fails for a moment, again. Its library sends nothing twice that has arrived."""
+def _of_another(api: HfApi, repo: str, names: Collection[str]) -> list[str]:
+    """Weights that are there and not of this model: whoever loads it would find those of an earlier one beside it."""
+    there = [each.path for each in api.list_repo_tree(repo, recursive=True)]
+    return [path for path in there if path.endswith(WEIGHTS) and path not in names]
+
+
+def _upload(api: HfApi, repo: str, folder: Path, names: list[str], others: list[str]) -> str:
+    """Send the files, and take the ``others`` away; where the Hub fails for a moment, again. Its library sends nothing
+    twice that has arrived."""
     for pause in (*PAUSES_S, None):
         try:
             sent = api.upload_folder(
-                repo_id=repo, folder_path=folder, allow_patterns=list(names), commit_message=MESSAGE
+                repo_id=repo,
+                folder_path=folder,
+                allow_patterns=list(names),
+                delete_patterns=others or None,
+                commit_message=MESSAGE,
             )
             return str(sent.oid)
         except FAILURES as error:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.errors import UsageError
 
 SUMMARY = "merge.json"
 MODEL_CARD = "README.md"
 PUBLISHED = "published.json"
 CONVERTED = "gguf.json"
+WORK = ".merging"  # below the output folder, while it is not whole
 GGUF_KINDS = ("q8_0", "bf16", "f16", "f32")  # that llama.cpp's converter writes itself
 # Settings that are paths of one machine, or of no interest on another.
 OF_A_MACHINE = ("image_root", "resume_from_checkpoint", "cpu_threads", "dataloader_num_workers")
@@ -63,6 +65,45 @@ class Merge:
         """What ``asdict`` made, after it crossed the door."""
         origin = Origin(**settings.get("origin", {}))
         return Merge(**{**settings, "pictures": tuple(settings["pictures"]), "origin": origin})
+
+
+def refuse_adapter(adapter: Path) -> None:
+    """Refuse a folder that is not an adapter's.
+
+    Raises:
+        UsageError: it lacks its configuration, or weights in the one format that holds nothing that could be run.
+    """
+    needed = ("adapter_config.json", "*.safetensors")
+    missing = next((each for each in needed if not any(adapter.glob(each))), None)
+    if missing:
+        inside = [each for each in (adapter / "adapter", adapter / "best") if (each / needed[0]).is_file()]
+        remedy = f"name {inside[0]}" if inside else "name one as studies/NAME/best, or .../adapter"
+        raise UsageError(f"an adapter's folder has {missing}, but {adapter} has none", remedy)
+
+
+def made_by_merge(target: Path) -> set[str]:
+    """What an earlier merge wrote into a folder."""
+    try:
+        return {SUMMARY, *json.loads((target / SUMMARY).read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def refuse_strange(target: Path, force: bool) -> None:
+    """Refuse a folder with anything in it but, where that may be replaced, an earlier merged model.
+
+    Raises:
+        UsageError: it has.
+    """
+    there = sorted(path.name for path in target.iterdir() if path.name != WORK) if target.is_dir() else []
+    made = made_by_merge(target)
+    if there and not (force and set(there) <= made):
+        strange = [name for name in there if name not in made]
+        more = "" if strange else ", or replace the merged model with --force"
+        raise UsageError(
+            f"merge writes into a new or empty folder, but {target} holds {', '.join((strange or there)[:3])}",
+            f"choose another --output-dir{more}",
+        )
 
 
 @dataclass(frozen=True)

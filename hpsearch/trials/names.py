@@ -26,6 +26,7 @@ ADAPTER_CARD = "hpsearch.json"
 TRAIN_RESULTS_FILE = "train_results.json"
 RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
 
+WHOLE = ".whole"  # in an output folder: a result that is whole, and to be put in the place of an earlier one
 CHECKPOINTS = "checkpoints"  # the folder of what a fine-tune goes on from
 
 # What jobs of other kinds leave in their folders for the searching side.

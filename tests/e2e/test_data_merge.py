@@ -178,8 +178,8 @@ def test_bad_input_is_refused(tmp_path: Path, command_line: CommandLine) -> None
 
 def test_one_command_at_a_time_fills_a_folder(tmp_path: Path, command_line: CommandLine) -> None:
     words = (*MERGE, *two_datasets(tmp_path))
-    (tmp_path / "all/.merging").mkdir(parents=True)
-    descriptor = os.open(tmp_path / "all/.merging", os.O_RDONLY)
+    (tmp_path / "all").mkdir()
+    descriptor = os.open(tmp_path / "all", os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     refused = command_line(*words)
     assert refused.returncode == 2 and "another one is filling" in refused.stderr

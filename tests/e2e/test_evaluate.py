@@ -172,6 +172,30 @@ def test_rows_without_an_answer_are_told_and_asked_for_again(
         assert report(tmp_path)["failed_samples"] == 0
 
 
+def test_a_server_that_refuses_from_the_first_row_on_ends_it(
+    rows: Path, tmp_path: Path, command_line: CommandLine
+) -> None:
+    def refuse(request: Request) -> None:
+        request.send(b"Server is pinned to 'merged'", 400)
+
+    with serving(refuse) as server:
+        done = command_line(*words(server, "--workers", "2"))
+        assert done.returncode == 2, done.stderr
+        assert "refuses all of the first 6 rows, the last one: the server said 400: Server is pinned" in done.stderr
+        assert "CER -" in done.stderr and "CER 0" not in done.stderr
+        assert sum(server.asked.values()) < ROWS
+
+
+def test_rows_of_one_document_have_no_interval(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
+    lines = [row | {"document": "a page"} for row in json.loads(rows.read_text())]
+    rows.write_text(json.dumps(lines))
+    with serving(right) as server:
+        done = command_line(*words(server))
+    assert "CER: 0.0000 (no interval: all rows are of one document)" in done.stdout
+    assert report(tmp_path)["intervals"] == {"cer": None, "f1": None, "wer": None, "f1_macro": None}
+    assert command_line("score", "--input", "evaluation.json", "--output", "scores.json").returncode == 0
+
+
 def test_a_server_that_goes_away_ends_it_and_nothing_is_lost(
     rows: Path, tmp_path: Path, command_line: CommandLine
 ) -> None:

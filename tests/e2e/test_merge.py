@@ -93,6 +93,45 @@ def test_a_merged_model_is_sent_without_merging_anew(
     assert done.returncode == 2 and "or replace the merged model with --force" in done.stderr, "of another adapter"
 
 
+def test_what_would_do_nothing_is_refused(adapter: Path, tmp_path: Path, command_line: CommandLine) -> None:
+    words = ("merge", "--lora-dir", str(adapter), "--output-dir", "merged")
+    assert command_line(*words).returncode == 0
+    for more, told in (
+        (
+            ("merge", "--output-dir", "merged", "--precision", "fp32"),
+            "merged already, in bf16, but --precision is fp32",
+        ),
+        ((*words, "--precision", "fp32"), "merged already, in bf16, but --precision is fp32"),
+        ((*words, "--check", "gone.png"), "--check compares while it is merged"),
+        (("merge", "--output-dir", "merged", "--force"), "--force merges anew, which needs an adapter"),
+        ((*words, "--llama-cpp", "here"), "--llama-cpp goes with --save-gguf, which is not given"),
+        ((*words, "--public"), "--private/--public goes with --push-to-hub, which is not given"),
+    ):
+        done = command_line(*more)
+        assert done.returncode == 2 and told in done.stderr, done.stderr
+    assert "merged already, and left as it is" in command_line(*words, "--precision", "bf16").stdout
+
+
+def test_the_hub_is_not_asked_for_what_cannot_be_merged(
+    adapter: Path, takes: tuple[Takes, dict[str, str]], tmp_path: Path, command_line: CommandLine
+) -> None:
+    hub, environment = takes
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine").touch()
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned/adapter").symlink_to(adapter)
+    for lora, target, told in (
+        ("nowhere", "merged", "an adapter's folder has adapter_config.json, but"),
+        ("tuned", "merged", "name tuned/adapter"),
+        (str(adapter), "full", "holds mine"),
+    ):
+        done = command_line(
+            "merge", "--lora-dir", lora, "--output-dir", target, "--push-to-hub", "me/ocr", **environment
+        )
+        assert done.returncode == 2 and told in done.stderr.replace(str(tmp_path) + "/", ""), done.stderr
+    assert not hub.said and not hub.repositories
+
+
 def test_a_folder_that_is_no_merge_needs_an_adapter(tmp_path: Path, command_line: CommandLine) -> None:
     done = command_line("merge", "--output-dir", "merged", "--push-to-hub", "me/ocr")
     assert done.returncode == 2

@@ -265,6 +265,9 @@ class TakingHub(Hub):
                 content = base64.b64decode(value["content"])
                 repository.digests[value["path"]] = _git(content)
                 repository.files[value["path"]] = content
+            elif line["key"] == "deletedFile":
+                repository.files.pop(value["path"])
+                repository.digests.pop(value["path"])
             elif line["key"] == "lfsFile":
                 repository.digests[value["path"]] = value["oid"]
                 # Chunks are not put together here: of what came by them only size and digest are known.

@@ -155,7 +155,7 @@ def test_a_merge_that_is_not_the_tuned_model_is_refused(
     monkeypatch.setattr(PeftModel, "merge_and_unload", wrong, raising=False)
     assert merged(door, tmp_path / "merged", adapter(), pictures) == 2
     assert "a merged model answers as the adapter does, but this one is" in said(door)
-    assert not list((tmp_path / "merged").iterdir())
+    assert not (tmp_path / "merged").exists()
 
 
 def test_an_adapter_that_changes_nothing_is_refused(
@@ -185,6 +185,41 @@ def test_what_is_there_is_not_replaced_unless_it_is_a_merged_model_and_that_is_a
     before = (target / "model.safetensors").stat().st_mtime_ns
     assert merged(door, target, lora, pictures, force=True) == 0
     assert (target / "model.safetensors").stat().st_mtime_ns > before
+
+
+def test_a_merge_that_was_broken_off_in_its_last_moment_is_there_the_next_time(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    lora, target = adapter(), tmp_path / "merged"
+    assert merged(door, target, lora, pictures, precision="fp32") == 0
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    (target / ".whole").mkdir()
+    for name in ("model.safetensors", SUMMARY):
+        (target / name).rename(target / ".whole" / name)
+    (target / ".whole/.obsolete").write_text("[]")
+    assert merged(door, target, lora, pictures, precision="fp32") == 0
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before, "not merged anew"
+    assert Merged.from_json((door.folder / "merge" / SUMMARY).read_text()).adapter
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning")
+def test_one_weight_in_two_places_is_refused(door: Door, pictures: tuple[str, ...], tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import Qwen3VLForConditionalGeneration
+
+    base = Qwen3VLForConditionalGeneration.from_pretrained(str(door.bases["qwen3_vl"]))
+    tuned = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj", "lm_head"], init_lora_weights=False))
+    tuned.save_pretrained(tmp_path / "tied")
+    assert merged(door, tmp_path / "merged", tmp_path / "tied", pictures) == 2
+    assert "this one adapts lm_head, which is one weight with the other end" in said(door)
+
+
+def test_a_number_format_that_overflows_is_refused(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert merged(door, tmp_path / "merged", adapter("gemma3"), pictures, precision="fp16") == 2
+    assert "gemma3 is computed in fp32 or bf16, but --precision is fp16" in said(door)
 
 
 def test_what_cannot_be_merged_is_refused(

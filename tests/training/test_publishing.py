@@ -110,6 +110,18 @@ def test_the_models_files_are_sent_once(sender: Sender, way: str) -> None:
     assert (sender.takes.sent, len(sender.there.commits)) == (0, 1), "nothing changed, so nothing is sent or committed"
 
 
+def test_weights_of_an_earlier_model_do_not_stay_beside(sender: Sender) -> None:
+    assert sender.send() == ""
+    there = sender.takes.repositories["me/ocr"].files
+    strange = ("model-f16.gguf", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "notes.md")
+    for name in strange:
+        there[name] = b"earlier"
+        sender.takes.repositories["me/ocr"].digests[name] = "earlier"
+    (sender.folder / "config.json").write_text('{"other": true}')
+    assert sender.send() == ""
+    assert set(strange) & set(sender.takes.repositories["me/ocr"].files) == {"notes.md"}
+
+
 def test_asking_sends_no_file(sender: Sender) -> None:
     assert sender.send(only_ask=True) == ""
     assert sender.there.private and not sender.there.files
