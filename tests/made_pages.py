@@ -1,6 +1,6 @@
 """Pages of known ink at known places, and what PAGE and ALTO say of them.
 
-`python -m tests.made_pages FOLDER PAGES LINES` writes some of handwritten numbers.
+`python -m tests.made_pages FOLDER PAGES LINES [FIRST]` writes some of handwritten numbers.
 """
 
 from __future__ import annotations
@@ -183,11 +183,11 @@ def write_page(folder: Path, number: int, page: MadePage) -> None:
     (folder / f"{number:04}.xml").write_text(page_xml(page, f"{number:04}.png"), encoding="utf-8")
 
 
-def write_digits(folder: Path, pages: int, lines: int) -> None:
-    """Pages of handwritten numbers, the demo's, as PNG with PAGE-XML in a folder."""
+def write_digits(folder: Path, pages: int, lines: int, first: int = 0) -> None:
+    """Pages of handwritten numbers, the demo's, as PNG with PAGE-XML in a folder, numbered from ``first`` on."""
     samples = read_splits(asset_path("asset:digits/data") / "train.parquet")["train"]
     random.Random(0).shuffle(samples)
-    for number in range(pages):
+    for number in range(first, first + pages):
         write_page(folder, number, _digits(samples[lines * number : lines * (number + 1)]))
 
 
@@ -205,4 +205,6 @@ def _digits(samples: Sequence[Sample]) -> MadePage:
 
 
 if __name__ == "__main__":
-    write_digits(Path(sys.argv[1]), pages=int(sys.argv[2]), lines=int(sys.argv[3]))
+    if len(sys.argv) not in (4, 5):
+        sys.exit("usage: python -m tests.made_pages FOLDER PAGES LINES [FIRST]")
+    write_digits(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -61,6 +61,14 @@ def app(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+# Options of other programs' fine-tunes that are commands of their own here.
+MOVED = {
+    "--save-merged-16bit": "hpsearch merge --lora-dir DIR/adapter --output-dir merged",
+    "--save-gguf": "hpsearch merge --save-gguf q8_0",
+    "--push-to-hub": "hpsearch merge --push-to-hub OWNER/NAME",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     sys.stdout, sys.stderr = _usable(sys.stdout), _usable(sys.stderr)
@@ -110,6 +118,8 @@ def _run(words: list[str], debug: bool) -> int:
 
 
 def _help_hint(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption) and error.option_name in MOVED:
+        return f"that is done by {MOVED[error.option_name]}"
     context = getattr(error, "ctx", None)
     return f"see `{context.command_path} --help`" if context is not None else "see `hpsearch --help`"
 

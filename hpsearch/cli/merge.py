@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="PICTURE",
     type=click.Path(),
-    help="A picture that base, adapter and merged model are compared on. Repeatable. [default: three that are drawn]",
+    help="A picture that base, adapter and merged model are compared on. Repeatable. [default: three of made-up words]",
 )
 @click.option("--force", is_flag=True, help="Replace an earlier merged model.")
 @click.option(

@@ -14,6 +14,7 @@ from hpsearch.errands.errand import run_errand
 from hpsearch.errors import UsageError
 from hpsearch.ocr.places import HUB
 from hpsearch.study.view import View, silent
+from hpsearch.trials.conversion import DATASET
 from hpsearch.trials.joining import SUMMARY, WORK, Joined, Joining
 
 
@@ -57,4 +58,5 @@ def _name(place: str, parts: int) -> str:
         if place.startswith(prefix):
             return place.removeprefix(prefix)
     path = Path(place.rstrip("/"))
+    path = path.parent if path.name == DATASET else path
     return re.sub(r"[^\w./-]+", "_", "/".join([*path.parent.parts[-parts + 1 :][: parts - 1], path.stem])).strip("/.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -53,10 +53,17 @@ def inspect_data(
     _refuse_data_folder(target, Path(str(settings["input_data"])))
     with _writing(target):
         target.mkdir(parents=True, exist_ok=True)
-        (target / FINDINGS).touch()
-    text = run_errand("stats", settings, SUMMARY, view, trainer_python)
+        tried = target / f".{FINDINGS}"
+        tried.touch()
+        tried.unlink()
+    try:
+        text = run_errand("stats", settings, SUMMARY, view, trainer_python)
+    finally:
+        with suppress(OSError):  # it holds something
+            target.rmdir()
     if isinstance(text, int):
         return text
+    target.mkdir(exist_ok=True)
     found = Statistics.from_json(text)
     with _writing(target):
         write_text(target / FINDINGS, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in found.findings))

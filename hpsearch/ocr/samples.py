@@ -69,6 +69,11 @@ def data_files(source: Path) -> list[Path]:
 
 def _read_folder(folder: Path, layout: Layout) -> dict[str, list[Sample]]:
     files = data_files(folder)
+    if not files and any(folder.rglob("*.xml")):
+        raise UsageError(
+            f"rows are read from tables and datasets, but {folder} has pages in XML",
+            "make a dataset of them: hpsearch data convert",
+        )
     if not files:
         raise UsageError(
             f"a folder of data must hold files named by split, but {folder} has none of {', '.join(sorted(_READERS))}",
@@ -82,9 +87,7 @@ def _read_folder(folder: Path, layout: Layout) -> dict[str, list[Sample]]:
 
 def _read_file(path: Path, layout: Layout) -> Iterator[Sample]:
     if not path.is_file():
-        raise UsageError(
-            f"input_data must be a file or folder, but {path} does not exist", "mend the path in input_data"
-        )
+        raise UsageError(f"rows must be in a file or folder, but {path} does not exist", "mend its path")
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise UsageError(

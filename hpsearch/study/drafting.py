@@ -24,6 +24,7 @@ from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.preflight import look
 from hpsearch.study.preparing import passing_folder
 from hpsearch.study.view import View, silent
+from hpsearch.trials.conversion import DATASET
 from hpsearch.trials.names import LEFT_OUT_FILE, SURVEY_FILE
 from hpsearch.trials.settings import setting_names
 from hpsearch.trials.survey import Survey
@@ -85,7 +86,8 @@ def draft_study(wanted: Wanted, view: View = silent) -> Written:
 
 def study_name(data: str) -> str:
     """A study's name from that of its data: the file's or folder's, with what no name may hold left out."""
-    stem = Path(data.removeprefix(PREFIX).removeprefix(HUB).rstrip("/")).stem
+    path = Path(data.removeprefix(PREFIX).removeprefix(HUB).rstrip("/"))
+    stem = path.parent.name if path.name == DATASET and path.parent.name else path.stem  # all conversions have one
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_") or "study"
 
 

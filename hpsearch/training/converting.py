@@ -86,13 +86,17 @@ def _convert_all(wanted: Conversion, work: Path, progress: Progress) -> Tally:
             "add pages, mend those in left_out.jsonl, or name a smaller --val-ratio",
         )
     progress.phase("write the dataset")
-    save_dataset(work / DATASET, {side: work / METADATA / f"{side}.jsonl" for side in tally.rows}, wanted)
+    save_dataset(
+        work / DATASET,
+        {side: work / METADATA / f"{side}.jsonl" for side in (TRAIN, VALIDATION) if tally.rows[side]},
+        wanted,
+    )
     return tally
 
 
 def _summary(tally: Tally, wanted: Conversion) -> str:
     counts: dict[str, Any] = {
-        name: dict(each) if isinstance(each, Counter) else each
+        name: dict(sorted(each.items(), key=lambda item: item[0] == VALIDATION)) if isinstance(each, Counter) else each
         for name, each in vars(tally).items()
         if name != "untranscribed"
     }

@@ -21,7 +21,7 @@ from hpsearch.training.judging.evaluation import computing, greedy
 from hpsearch.training.machine.devices import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.models.base_model import BaseModel, find_base
-from hpsearch.training.models.chat import Chat
+from hpsearch.training.models.chat import Chat, answer_at_once
 from hpsearch.training.models.files import require_safetensors
 from hpsearch.training.models.profiles import Difference
 from hpsearch.training.progress import Progress
@@ -121,8 +121,17 @@ def load_reader(model: str | Path, **settings: Any) -> Reader:
 
         require_safetensors(adapter)
         loaded = replace(loaded, model=PeftModel.from_pretrained(loaded.model, str(adapter)))
+        _take_template(loaded.processor, adapter)
     backend.to_inference(loaded)
     return Reader(loaded, wanted.instruction or base.prompt, wanted.max_new_tokens or NEW_TOKENS)
+
+
+def _take_template(processor: Any, adapter: Path) -> None:
+    """Ask as the adapter was trained: its folder may have another chat template than its base."""
+    template = adapter / "chat_template.jinja"
+    if template.is_file():
+        processor.chat_template = template.read_text(encoding="utf-8")
+        answer_at_once(processor)
 
 
 def load_model(model: str | Path, **settings: Any) -> OcrModel:

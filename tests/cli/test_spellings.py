@@ -82,4 +82,4 @@ def test_the_command_refuses_before_anything_is_written(command_line: CommandLin
     assert not list(tmp_path.iterdir())
     typo = command_line("train", "--dataset_dir", "pgaes", "--model-name", "asset:digits/qwen3_vl", "--output-dir", "o")
     assert typo.returncode == 2
-    assert f"input_data must be a file or folder, but {tmp_path}/pgaes does not exist" in typo.stderr
+    assert f"rows must be in a file or folder, but {tmp_path}/pgaes does not exist" in typo.stderr

@@ -138,6 +138,7 @@ def test_a_database_that_a_stranger_made_has_no_studies(tmp_path: Path, command_
     ("words", "expected"),
     [
         (("run", "--studdy", "a"), "No such option"),
+        (("train", "--push_to_hub", "a/b"), "that is done by hpsearch merge --push-to-hub OWNER/NAME"),
         (("runn",), "No such command"),
         (("run", "--study", "../a"), "a study's name"),
         (("run", "--study", "a", "--search-mode", "genetic"), "bayesian"),

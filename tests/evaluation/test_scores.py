@@ -60,8 +60,8 @@ def test_rows_of_one_page_are_drawn_together() -> None:
     assert pages.cer.high - pages.cer.low > 2 * (apart.cer.high - apart.cer.low)
 
 
-def test_a_corpus_of_one_has_its_own_value_for_an_interval() -> None:
-    whole = overall([score("ab", "ax", "nfc")], ["1"])
-    assert (whole.cer.low, whole.cer.value, whole.cer.high) == (0.5, 0.5, 0.5)
+def test_a_corpus_of_one_document_has_no_interval() -> None:
+    whole = overall([score("ab", "ax", "nfc"), score("ab", "ab", "nfc")], ["1", "1"])
+    assert (whole.cer.low, whole.cer.value, whole.cer.high) == (None, 0.25, None)
     with pytest.raises(ValueError, match="at least one sample"):
         overall([], [])

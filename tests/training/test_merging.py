@@ -215,6 +215,17 @@ def test_one_weight_in_two_places_is_refused(door: Door, pictures: tuple[str, ..
     assert "this one adapts lm_head, which is one weight with the other end" in said(door)
 
 
+def test_a_template_of_the_adapters_own_is_asked_with_and_kept(
+    door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
+    lora, target = adapter(), tmp_path / "merged"
+    own = (lora / "chat_template.jinja").read_text().replace("<|vision_start|>", "Page: <|vision_start|>")
+    (lora / "chat_template.jinja").write_text(own)
+    assert load_reader(lora).loaded.processor.chat_template == own
+    assert merged(door, target, lora, pictures, precision="fp32") == 0
+    assert (target / "chat_template.jinja").read_text() == own
+
+
 def test_a_number_format_that_overflows_is_refused(
     door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
 ) -> None:

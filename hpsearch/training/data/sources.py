@@ -14,6 +14,7 @@ from hpsearch.ocr.columns import Layout
 from hpsearch.ocr.places import hub_id
 from hpsearch.ocr.samples import Sample, data_files, read_splits
 from hpsearch.training.progress import Progress
+from hpsearch.trials.conversion import DATASET, SUMMARY
 from hpsearch.trials.settings import TrainSettings
 
 # Files of Hugging Face datasets that are no split: what lists a folder's pictures, and what describes the columns.
@@ -117,10 +118,12 @@ def find_source(settings: TrainSettings) -> Source:
 
 def _place(input_data: str) -> Path:
     place = asset_path(input_data) if input_data.startswith(PREFIX) else Path(input_data).expanduser().absolute()
+    if (place / SUMMARY).is_file() and (place / DATASET).is_dir():  # a conversion's folder
+        place = place / DATASET
     if not place.exists():
         raise UsageError(
-            f"input_data must be a file or folder, but {place} does not exist",
-            "mend input_data (a dataset on the Hub is written hub:owner/name)",
+            f"rows must be in a file or folder, but {place} does not exist",
+            "mend its path (a dataset on the Hub is written hub:owner/name)",
         )
     return place
 
