@@ -12,10 +12,13 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from peft import PeftModel
+from transformers.video_processing_utils import BaseVideoProcessor
 
 from hpsearch.training import merging
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.models.processors import has_torchvision
+from hpsearch.training.models.serving import VIDEO, keep_video
 from hpsearch.training.reading import load_reader, picture_of
 from hpsearch.trials.merge import SUMMARY, Merge, Merged, Origin, adapter_digest
 from hpsearch.trials.settings import TrainSettings
@@ -25,6 +28,7 @@ Adapter = Callable[..., Path]
 # As a fine-tune in 4 bits leaves it.
 CARD = {"instruction": "Read.", "max_seq_length": 99, "model_name": "/my/base", "input_data": "/my/pages.json",
         "image_root": "/my", "load_in_4bit": True}  # fmt: skip
+FILMS = {"video_processor_type": "Qwen3VLVideoProcessor", "fps": 2, "size": {"longest_edge": 999, "shortest_edge": 9}}
 
 
 @pytest.fixture
@@ -61,6 +65,12 @@ def merged(door: Door, folder: Path, lora: Path, pictures: tuple[str, ...], **wa
     settings = vars(Merge(str(lora), str(folder), pictures=pictures, **wanted))
     (door.folder / "merge").mkdir(exist_ok=True)
     return door.run(door.job("merge", {**settings, "pictures": list(pictures)}))
+
+
+def name_base(lora: Path, base: Path) -> None:
+    """Have an adapter say that it is of ``base``."""
+    config = json.loads((lora / "adapter_config.json").read_text())
+    (lora / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": str(base)}))
 
 
 def said(door: Door) -> str:
@@ -111,8 +121,7 @@ def test_a_merged_model_has_a_card_and_its_bases_vocabulary(
     shutil.copytree(door.bases["gemma3"], base)
     (base / "tokenizer.model").write_bytes(b"pieces")
     lora = adapter("gemma3")
-    config = json.loads((lora / "adapter_config.json").read_text())
-    (lora / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": str(base)}))
+    name_base(lora, base)
     origin = Origin(base="org/base", on_hub=True, settings={"lora_r": 4}, metrics={"holdout_cer": 0.125})
     assert merged(door, target, lora, pictures, origin=origin) == 0, door.lines
     card = ModelCard.load(target / "README.md")
@@ -129,8 +138,41 @@ def test_other_kinds_of_lora_are_merged_too(
     door: Door, adapter: Adapter, pictures: tuple[str, ...], tmp_path: Path
 ) -> None:
     lora = adapter(use_dora=True, use_rslora=True, finetune_vision_layers=True, finetune_merger_layers=True)
+    base = Path(shutil.copytree(door.bases["qwen3_vl"], tmp_path / "base"))
+    (base / VIDEO).write_text(json.dumps(FILMS))
+    name_base(lora, base)
     assert merged(door, tmp_path / "merged", lora, pictures, precision="fp32") == 0, door.lines
     assert Merged.from_json((tmp_path / "merged" / SUMMARY).read_text()).apart < 1e-3
+    assert has_torchvision() or films_of(tmp_path / "merged") == FILMS, "which a server's processor wants"
+
+
+def films_of(folder: Path) -> dict[str, Any]:
+    """What transformers makes a video processor of."""
+    found: dict[str, Any] = BaseVideoProcessor.get_video_processor_dict(folder)[0]
+    return found
+
+
+@pytest.mark.parametrize("layout", ["nested", "of its own", "of pictures, too"])
+def test_a_bases_video_part_is_kept_wherever_it_is(layout: str, tiny_bases: dict[str, Path], tmp_path: Path) -> None:
+    base, saved = tmp_path / "base", tmp_path / "saved"
+    for folder in (base, saved):
+        folder.mkdir()
+        shutil.copyfile(tiny_bases["qwen3_5"] / "config.json", folder / "config.json")
+        (folder / "processor_config.json").write_text('{"processor_class": "Qwen3VLProcessor"}')
+    keep_video(base, saved)
+    assert not (saved / VIDEO).exists(), "the base has none"
+    name = {"nested": "processor_config.json", "of its own": VIDEO}.get(layout, "preprocessor_config.json")
+    (base / name).write_text(json.dumps({"video_processor": FILMS} if layout == "nested" else FILMS))
+    keep_video(base, saved)
+    assert films_of(saved) == FILMS
+    (saved / VIDEO).unlink()
+    (saved / "processor_config.json").write_text(json.dumps({"video_processor": {"size": 1}}))
+    keep_video(base, saved)
+    assert not (saved / VIDEO).exists(), "with torchvision it was saved"
+    shutil.copyfile(tiny_bases["gemma3"] / "config.json", base / "config.json")
+    (saved / "processor_config.json").unlink()
+    keep_video(base, saved)
+    assert not (saved / VIDEO).exists(), "Gemma 3 sees no videos"
 
 
 @pytest.mark.parametrize("how", ["the base", "twice", "a third"])
