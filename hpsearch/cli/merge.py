@@ -134,8 +134,7 @@ def _show_gguf(found: Gguf, folder: Path, tokens: int) -> None:
             f"   {file.compared} of {file.matrices} matrices compared with the merged model's: {file.apart:.2%} off"
         )
     model, mmproj = (shlex.quote(str(folder / file.name)) for file in (found.model, found.mmproj))
-    length = f" -c {tokens}" if tokens else ""
-    click.echo(f"serve: llama-server -m {model} --mmproj {mmproj}{length} --jinja --port 8080")
+    click.echo(f"serve: llama-server -m {model} --mmproj {mmproj} {found.serving(tokens)} --port 8080")
 
 
 def _show_published(found: Published) -> None:

@@ -22,6 +22,7 @@ from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training import gguf_check
 from hpsearch.training.model_card import write_model_card
+from hpsearch.training.models.serving import llama_options
 from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
 from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merged, ToGguf
@@ -112,7 +113,7 @@ def _written(wanted: ToGguf, progress: Progress) -> Gguf:
             progress.phase(f"convert to {path.name}", fraction=0.0)
             _convert(wanted, ("--outtype", kind, "--outfile", str(path), *more), progress)
         progress.phase("compare with the merged model", fraction=1.0)
-        made = Gguf(wanted.kind, *_look(wanted, paths))
+        made = Gguf(wanted.kind, *_look(wanted, paths), options=llama_options(folder))
         _refuse_other_model(made.model, wanted.kind, vision=False)
         _refuse_other_model(made.mmproj, sight, vision=True)
         mode = (folder / SUMMARY).stat().st_mode

@@ -164,8 +164,7 @@ def _use(merged: Merged) -> Iterator[str]:
 
 
 def _llama(gguf: Gguf, tokens: int) -> str:
-    length = f" -c {tokens}" if tokens else ""
-    return f"llama-server -m FOLDER/{gguf.model.name} --mmproj FOLDER/{gguf.mmproj.name}{length} --jinja"
+    return f"llama-server -m FOLDER/{gguf.model.name} --mmproj FOLDER/{gguf.mmproj.name} {gguf.serving(tokens)}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -163,11 +163,12 @@ class GgufFile:
 @dataclass(frozen=True)
 class Gguf:
     """A merged model for llama.cpp: the file of the language model in a number format, and that of what sees
-    pictures."""
+    pictures. ``options`` are those of llama-server for the size of pictures."""
 
     kind: str
     model: GgufFile
     mmproj: GgufFile
+    options: tuple[str, ...] = ()
 
     @staticmethod
     def of(found: Mapping[str, Any]) -> Gguf:
@@ -175,7 +176,12 @@ class Gguf:
         files = {
             name: GgufFile(**{**found[name], "kinds": tuple(found[name]["kinds"])}) for name in ("model", "mmproj")
         }
-        return Gguf(found["kind"], **files)
+        return Gguf(found["kind"], **files, options=tuple(found.get("options", ())))
+
+    def serving(self, tokens: int) -> str:
+        """The options of llama-server; ``tokens`` is the limit for image, question and answer, 0 where there is
+        none."""
+        return " ".join((*(("-c", str(tokens)) if tokens else ()), *self.options, "--jinja"))
 
 
 @dataclass(frozen=True)

@@ -156,13 +156,15 @@ def test_gguf_files_that_are_there_are_not_written_again(tmp_path: Path, command
     folder.mkdir()
     files = [GgufFile(name, 5, "gemma3", ("Q8_0",), 3, 2, 2, 0.004) for name in ("model-q8_0.gguf", "mmproj-f16.gguf")]
     names = tuple(file.name for file in files)
-    made = Merged("base", "gemma3", "bf16", 0.1, 5, 64, (), names, "digest", gguf=(Gguf("q8_0", *files),))
+    made = Merged(
+        "base", "gemma3", "bf16", 0.1, 5, 64, (), names, "digest", gguf=(Gguf("q8_0", *files, options=("-ub", "1024")),)
+    )
     (folder / SUMMARY).write_text(made.to_json())
     for name in names:
         (folder / name).touch()
     done = command_line("merge", "--output-dir", "merged", "--save-gguf", "q8_0")
     assert done.returncode == 0, done.stderr
     assert "2 of 2 matrices compared with the merged model's: 0.40% off" in done.stdout
-    serve = "llama-server -m merged/model-q8_0.gguf --mmproj merged/mmproj-f16.gguf -c 64 --jinja --port 8080"
+    serve = "llama-server -m merged/model-q8_0.gguf --mmproj merged/mmproj-f16.gguf -c 64 -ub 1024 --jinja --port 8080"
     assert f"serve: {serve}" in done.stdout
     assert command_line("merge", "--output-dir", "merged", "--save-gguf", "f16").returncode == 2, "of another format"

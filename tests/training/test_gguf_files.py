@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from hpsearch.training import gguf_files
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
 from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.models.processors import load_processor
+from hpsearch.training.models.serving import llama_options
 from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import Door, picture
@@ -33,6 +35,8 @@ print("Model Strange is not supported")
 sys.exit(1)
 """
 JUNK = "import sys; open(sys.argv[sys.argv.index('--outfile') + 1], 'w').write('GGUF')"
+GOOD = GgufFile("model-q8_0.gguf", 1, "gemma3", ("Q8_0",), 28, 15, 15, 0.005)
+GGUF = Gguf("q8_0", GOOD, replace(GOOD, name="mmproj-f16.gguf", architecture="clip"))
 
 
 @pytest.fixture
@@ -111,6 +115,7 @@ def test_llama_cpp_gets_the_merged_model(
     assert (made.model.architecture, made.model.kinds, made.mmproj.architecture) == ("gemma3", ("Q8_0",), "clip")
     assert made.model.compared == made.model.matrices > 10 and 0 < made.model.apart < 0.01
     assert made.mmproj.compared > 10 and made.mmproj.apart < 0.01
+    assert made.options == (), "every picture is one square"
     card = (target / "README.md").read_text()
     assert "llama-server -m FOLDER/model-q8_0.gguf --mmproj FOLDER/mmproj-f16.gguf" in card
 
@@ -119,6 +124,28 @@ def test_llama_cpp_gets_the_merged_model(
     save_file(weights | {name: weights[name] * 1.5}, target / "model.safetensors", metadata={"format": "pt"})
     (found,) = gguf_files._look(ToGguf(str(target), "q8_0", llama_cpp), [target / "model-q8_0.gguf"])
     assert found.apart == pytest.approx(1 / 3, abs=0.01), "of another model it is noticed"
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes", "options"),
+    [
+        ("qwen3_vl", {"longest_edge": 200}, "-c 99 --image-min-tokens 1 --image-max-tokens 156 --jinja"),
+        ("qwen2_5_vl", {}, "-c 99 --image-min-tokens 1 --image-max-tokens 64 --jinja"),
+        ("gemma4", {}, "-c 99 --image-min-tokens 70 --image-max-tokens 70 --jinja"),
+        (
+            "gemma4", {"max_pixels": 1120 * 48 * 48},
+            "-c 99 --image-min-tokens 1120 --image-max-tokens 1120 -ub 1536 --jinja",
+        ),
+        ("gemma3", {}, "-c 99 --jinja"),
+    ],
+)  # fmt: skip
+def test_llama_server_is_told_the_size_of_pictures(
+    family: str, sizes: dict[str, int], options: str, tiny_bases: dict[str, Path], tmp_path: Path
+) -> None:
+    load_processor(FAMILIES[family], tiny_bases[family], TrainSettings(**sizes)).save_pretrained(tmp_path)
+    shutil.copyfile(tiny_bases[family] / "config.json", tmp_path / "config.json")
+    assert replace(GGUF, options=llama_options(tmp_path)).serving(99) == options
+    assert Gguf.of(json.loads(json.dumps(asdict(replace(GGUF, options=("-ub", "9")))))).options == ("-ub", "9")
 
 
 @pytest.fixture
@@ -167,9 +194,6 @@ def test_a_converter_that_cannot_run_is_refused_before_anything(
     monkeypatch.setattr(gguf_files.shutil, "disk_usage", lambda _: usage._replace(free=10))
     assert converted(door, merged, str(tmp_path)) == 2
     assert "GGUF files must fit on the disk" in said(door)
-
-
-GOOD = GgufFile("model-q8_0.gguf", 1, "gemma3", ("Q8_0",), 28, 15, 15, 0.005)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hpsearch.training.model_card import write_model_card
-from hpsearch.trials.merge import Merged, Origin
+from hpsearch.trials.merge import Gguf, GgufFile, Merged, Origin
 
 KNOWN = Origin(
     base="google/gemma-3-4b-it",
@@ -65,6 +65,12 @@ def test_people_read_what_was_searched_and_what_came_of_it(tmp_path: Path) -> No
         assert line in text, line
     assert "`lora_dropout`" not in text and "| `model_name`" not in text, "defaults, and what stands elsewhere"
     assert "anna" not in (tmp_path / "README.md").read_text()
+
+
+def test_llama_servers_options_are_in_the_card(tmp_path: Path) -> None:
+    file = GgufFile("m.gguf", 1, "qwen3vl", ("F16",), 1, 1, 1, 0.0)
+    text = written(tmp_path, KNOWN, gguf=(Gguf("f16", file, file, ("--image-max-tokens", "99")),)).text
+    assert "llama-server -m FOLDER/m.gguf --mmproj FOLDER/m.gguf -c 8192 --image-max-tokens 99 --jinja" in text
 
 
 @pytest.mark.parametrize("base", ["", "my-folder"])

@@ -1,4 +1,4 @@
-"""What servers want beside a merged model, and a processor that was saved without torchvision does not have."""
+"""What servers want to know of how a merged model sees, beside what its processor saved."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hpsearch.training.models.families import find_family
 
+MICRO_BATCH = 512  # of llama-server, where nothing is said
 VIDEO = "video_preprocessor_config.json"  # read by every transformers that knows videos, nested or not
 
 
@@ -31,3 +32,30 @@ def _has_video(folder: Path) -> bool:
     except (OSError, ValueError):
         saved = {}
     return "video_processor" in saved or (folder / VIDEO).exists()
+
+
+def llama_options(folder: Path) -> tuple[str, ...]:
+    """What llama-server must be told so that it shows pictures at the size that the saved processor does: its files say
+    nothing of that, but PaddleOCR-VL's."""
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    family = find_family("auto", folder)
+    if family.sizing == "fixed":
+        return ()
+    images, _ = ImageProcessingMixin.get_image_processor_dict(folder)  # as it is read there, wherever it is
+    if family.sizing == "budget":
+        return _llama_budget(int(images["max_soft_tokens"]))
+    token = (images["patch_size"] * images["merge_size"]) ** 2
+    size = images["size"]  # two areas, see sizing.py
+    return _llama_limits(-(-size["shortest_edge"] // token), size["longest_edge"] // token)
+
+
+def _llama_limits(least: int, most: int) -> tuple[str, ...]:
+    return ("--image-min-tokens", str(max(1, least)), "--image-max-tokens", str(max(1, most)))
+
+
+def _llama_budget(tokens: int) -> tuple[str, ...]:
+    """Every picture is scaled to a number of tokens. They may attend both ways, for which llama.cpp must compute them in
+    one micro-batch, or it aborts (ggml-org/llama.cpp#21461); where it scales up, it rounds to some more of them."""
+    batch = -(-tokens * 5 // 4 // MICRO_BATCH) * MICRO_BATCH
+    return (*_llama_limits(tokens, tokens), *(("-ub", str(batch)) if batch > MICRO_BATCH else ()))
