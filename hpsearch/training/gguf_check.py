@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,15 @@ def look(folder: Path, path: Path) -> dict[str, Any]:
     matrices = sum(len(tensor.shape) > 1 for tensor in reader.tensors)
     return {
         "architecture": architecture, "kinds": kinds, "tensors": len(held), "matrices": matrices,
-        "compared": compared, "apart": apart,
+        "compared": compared, "apart": apart, "lacking": _lacking(reader, architecture, held),
     }  # fmt: skip
+
+
+def _lacking(reader: Any, architecture: str, names: Iterable[str]) -> int:
+    """How many of a language model's layers the file says it has, but has not; llama.cpp could not load it."""
+    said = reader.fields.get(f"{architecture}.block_count")
+    there = {name.split(".")[1] for name in names if name.startswith("blk.")}
+    return max(0, int(said.contents()) - len(there)) if said is not None else 0
 
 
 def _names(gguf: Any, reader: Any, architecture: str) -> Any:

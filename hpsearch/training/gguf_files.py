@@ -36,6 +36,8 @@ LAST_LINES = 12
 # What sees pictures is small, and suffers from 8 bits.
 SIGHT = {"q8_0": "f16"}
 VISION = "clip"  # the architecture of what sees pictures, whatever the model
+PREDICTING = ("qwen3_5",)  # families of such bases; transformers neither loads nor saves those layers
+NO_PREDICTION = "--no-mtp"
 BYTES = {"q8_0": 1.07, "f16": 2.0, "bf16": 2.0, "f32": 4.0}  # of a weight
 # How far a matrix may be from the merged model's: 8 bits with a scale for each 32 weights are about 0.005 off.
 MOST_APART = {"q8_0": 0.02, "f16": 0.002, "bf16": 0.005, "f32": 1e-6}
@@ -109,7 +111,8 @@ def _written(wanted: ToGguf, progress: Progress) -> Gguf:
     try:
         sight = SIGHT.get(wanted.kind, wanted.kind)
         paths = [work / f"model-{wanted.kind}.gguf", work / f"mmproj-{sight}.gguf"]
-        for path, kind, more in zip(paths, (wanted.kind, sight), ((), ("--mmproj",)), strict=True):
+        more_words = (_no_prediction(wanted, summary.family), ("--mmproj",))
+        for path, kind, more in zip(paths, (wanted.kind, sight), more_words, strict=True):
             progress.phase(f"convert to {path.name}", fraction=0.0)
             _convert(wanted, ("--outtype", kind, "--outfile", str(path), *more), progress)
         progress.phase("compare with the merged model", fraction=1.0)
@@ -130,6 +133,13 @@ def _written(wanted: ToGguf, progress: Progress) -> Gguf:
     part.write_text(summary.to_json(), encoding="utf-8")
     part.replace(folder / SUMMARY)
     return made
+
+
+def _no_prediction(wanted: ToGguf, family: str) -> tuple[str, ...]:
+    """Where bases have layers that predict tokens further on, the option that says the merged model has none: without
+    it the converter counts them, or fails where the configuration has none. One from before it never looks for them."""
+    script = Path(wanted.llama_cpp, SCRIPT).read_text(encoding="utf-8")
+    return (NO_PREDICTION,) if family in PREDICTING and NO_PREDICTION in script else ()
 
 
 def _refuse_full_disk(folder: Path, kind: str) -> None:
@@ -201,6 +211,8 @@ def _refuse_other_model(file: GgufFile, kind: str, vision: bool) -> None:
         wrong = f"is of the architecture {file.architecture}"
     elif kind.upper() not in file.kinds:
         wrong = f"has its matrices in {', '.join(file.kinds)}, not {kind.upper()}"
+    elif file.lacking:
+        wrong = f"says that it has {file.lacking} layers more than are in it"
     elif 2 * file.compared < file.matrices:
         wrong = f"has only {file.compared} matrices of the merged model among {file.matrices}"
     elif not file.apart <= most:

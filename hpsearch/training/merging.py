@@ -25,7 +25,7 @@ from hpsearch.training.judging.evaluation import computing
 from hpsearch.training.machine.devices import free_memory
 from hpsearch.training.model_card import write_model_card
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.models.serving import keep_video
+from hpsearch.training.models.serving import forget_prediction, keep_video
 from hpsearch.training.progress import Progress
 from hpsearch.training.reading import Reader, base_of, load_reader, picture_of
 from hpsearch.training.replacing import filling, finish, place, refuse_file, working
@@ -213,6 +213,7 @@ def _save(reader: Reader, folder: Path, wanted: Merge) -> None:
     """The merged model in its number format, its processor with the chat template, and how pictures are sized."""
     model = reader.loaded.model.merge_and_unload()
     base = Path(str(model.config._name_or_path))  # where it was loaded from
+    forget_prediction(model.config)
     model.save_pretrained(folder)
     reader.loaded.processor.save_pretrained(folder)
     _keep_vocabulary(base, folder)

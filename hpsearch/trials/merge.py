@@ -148,7 +148,7 @@ class ToGguf:
 class GgufFile:
     """A file that llama.cpp's converter wrote. Of its ``matrices`` so many were ``compared`` with the merged model's;
     ``apart`` is the greatest norm of a difference, as a share of the matrix's own. ``kinds`` are number formats of
-    matrices, by llama.cpp's names."""
+    matrices, by llama.cpp's names. So many layers are ``lacking`` of those it says it has."""
 
     name: str
     bytes: int
@@ -158,6 +158,7 @@ class GgufFile:
     matrices: int
     compared: int
     apart: float
+    lacking: int = 0
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.serving import llama_options
+from hpsearch.training.progress import Progress
 from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import Door, picture
@@ -126,6 +127,40 @@ def test_llama_cpp_gets_the_merged_model(
     assert found.apart == pytest.approx(1 / 3, abs=0.01), "of another model it is noticed"
 
 
+@pytest.fixture
+def taking_any_vocabulary(llama_cpp: str, tmp_path: Path) -> str:
+    """The same converter, but for its list of known vocabularies, which a tiny model's is not in."""
+    folder = tmp_path / "llama.cpp"
+    folder.mkdir()
+    for name in ("conversion", "gguf-py"):
+        (folder / name).symlink_to(Path(llama_cpp, name))
+    main, known = "if __name__ == '__main__':", "from conversion.base import TextModel as T; T.get_vocab_base_pre = "
+    script = Path(llama_cpp, SCRIPT).read_text()
+    assert main in script
+    (folder / SCRIPT).write_text(script.replace(main, f"{known}lambda *_: 'qwen35'\n{main}"))
+    return str(folder)
+
+
+def test_no_layer_is_promised_that_is_not_there(
+    taking_any_vocabulary: str, tiny_bases: dict[str, Path], tmp_path: Path
+) -> None:
+    folder, path = Path(shutil.copytree(tiny_bases["qwen3_5"], tmp_path / "model")), tmp_path / "model.gguf"
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    assert text["mtp_num_hidden_layers"] == 1
+    gguf = pytest.importorskip("gguf")
+    wanted, quiet = ToGguf(str(folder), "f16", taking_any_vocabulary), Progress("convert")
+    words = ("--outtype", "f16", "--outfile", str(path), *gguf_files._no_prediction(wanted, "qwen3_5"))
+    gguf_files._convert(wanted, words, quiet)
+    (found,) = gguf_files._look(wanted, [path])
+    assert (found.architecture, found.lacking) == ("qwen35", 0)
+
+    changed = gguf.GGUFReader(path, "r+")
+    changed.fields["qwen35.block_count"].parts[-1][0] += 1
+    del changed
+    (found,) = gguf_files._look(wanted, [path])
+    assert found.lacking == 1
+
+
 @pytest.mark.parametrize(
     ("family", "sizes", "options"),
     [
@@ -201,6 +236,7 @@ def test_a_converter_that_cannot_run_is_refused_before_anything(
     [
         ({"architecture": "clip"}, "is of the architecture clip"),
         ({"kinds": ("F16",)}, "has its matrices in F16, not Q8_0"),
+        ({"lacking": 1}, "says that it has 1 layers more than are in it"),
         ({"compared": 7}, "has only 7 matrices of the merged model among 15"),
         ({"apart": 0.03}, "has a matrix that is 0.03 off"),
         ({"apart": float("nan")}, "has a matrix that is nan off"),

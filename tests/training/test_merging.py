@@ -103,6 +103,7 @@ def test_a_merged_model_reads_as_the_adapter_did(
     assert not list(target.glob(".*")) and not (target / "adapter_config.json").exists()
     config = json.loads((target / "config.json").read_text())
     assert config["dtype"] == {"bf16": "bfloat16", "fp32": "float32"}[precision]
+    assert not config["text_config"].get("mtp_num_hidden_layers"), "layers that transformers does not save"
     tuned = load_reader(lora, load_in_4bit=False, precision=precision, max_new_tokens=8)
     whole = load_reader(target, precision=precision, max_new_tokens=8)
     assert whole.prompt == tuned.prompt == "Read."

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from hpsearch.training.models.families import find_family
 
+PREDICTION = "mtp_num_hidden_layers"
 MICRO_BATCH = 512  # of llama-server, where nothing is said
 VIDEO = "video_preprocessor_config.json"  # read by every transformers that knows videos, nested or not
+
+
+def forget_prediction(config: Any) -> None:
+    """Have a model's configuration say that it has no layers that predict tokens further on (Qwen3.5's "mtp"):
+    transformers loads and saves none, and servers would look for them."""
+    text = config.get_text_config()
+    if getattr(text, PREDICTION, 0):
+        setattr(text, PREDICTION, 0)
 
 
 def keep_video(base: Path, folder: Path) -> None:
@@ -55,7 +65,7 @@ def _llama_limits(least: int, most: int) -> tuple[str, ...]:
 
 
 def _llama_budget(tokens: int) -> tuple[str, ...]:
-    """Every picture is scaled to a number of tokens. They may attend both ways, for which llama.cpp must compute them in
-    one micro-batch, or it aborts (ggml-org/llama.cpp#21461); where it scales up, it rounds to some more of them."""
+    """Every picture is scaled to a number of tokens. They may attend both ways, for which llama.cpp must compute them
+    in one micro-batch, or it aborts (ggml-org/llama.cpp#21461); where it scales up, it rounds to some more of them."""
     batch = -(-tokens * 5 // 4 // MICRO_BATCH) * MICRO_BATCH
     return (*_llama_limits(tokens, tokens), *(("-ub", str(batch)) if batch > MICRO_BATCH else ()))

@@ -84,6 +84,7 @@ def qwen3_5() -> Tiny:
             "linear_num_value_heads": 4,
             "linear_key_head_dim": 16,
             "linear_value_head_dim": 16,
+            "mtp_num_hidden_layers": 1,  # as published; transformers has no such layers
         },
         vision_config={**_vision(), "num_position_embeddings": 256},
         **token_ids(processor.tokenizer, _NAMED),
