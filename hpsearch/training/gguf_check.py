@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 SUFFIXES = (".weight", ".bias")
+# Of linear attention (Qwen3.5): what has a row, or some, for each head of values, what has them behind those of queries
+# and keys, and what has columns for them.
+ONE_A_HEAD = ("in_proj_a", "in_proj_b")
+OF_VALUES = (*ONE_A_HEAD, "in_proj_z")
+BEHIND_KEYS = ("in_proj_qkv", "conv1d")
+OUT = "out_proj"
 
 
 def look(folder: Path, path: Path) -> dict[str, Any]:
@@ -23,6 +29,7 @@ def look(folder: Path, path: Path) -> dict[str, Any]:
     held = {tensor.name: tensor for tensor in reader.tensors}
     architecture = str(reader.fields["general.architecture"].contents())
     names = _names(gguf, reader, architecture)
+    text = _text_config(folder)
     compared, apart = 0, 0.0
     for name, weight in _weights(folder):
         found = next((held[one] for one in _renamed(names, name) if one in held), None)
@@ -30,7 +37,7 @@ def look(folder: Path, path: Path) -> dict[str, Any]:
             continue
         value = gguf.quants.dequantize(found.data, found.tensor_type)
         if value.size == weight.numel():
-            own = weight.float().numpy().reshape(-1)
+            own = _as_llama_cpp(name, weight.float().numpy(), text).reshape(-1)
             size = float(np.linalg.norm(own)) or 1.0
             compared += 1
             apart = max(apart, float(np.linalg.norm(value.reshape(-1) - own)) / size)
@@ -47,6 +54,35 @@ def _lacking(reader: Any, architecture: str, names: Iterable[str]) -> int:
     said = reader.fields.get(f"{architecture}.block_count")
     there = {name.split(".")[1] for name in names if name.startswith("blk.")}
     return max(0, int(said.contents()) - len(there)) if said is not None else 0
+
+
+def _text_config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return dict(config.get("text_config") or config)
+
+
+def _as_llama_cpp(name: str, weight: Any, text: dict[str, Any]) -> Any:
+    """The weight in the converter's order. Where linear attention has more heads of values than of keys, transformers
+    has those of a key side by side, and llama.cpp the first of each key, then the second ...: what comes out of its
+    heads or goes into them is put in that order, and compared exactly. (Comparing what no order changes would pass a
+    file whose heads are in the wrong one.)"""
+    import numpy as np
+
+    keys, values = text.get("linear_num_key_heads") or 0, text.get("linear_num_value_heads") or 0
+    _, found, rest = name.partition(".linear_attn.")
+    if not found or not keys or keys == values:
+        return weight
+    kind = rest.split(".")[0]
+    width = 1 if kind in ONE_A_HEAD else text["linear_value_head_dim"]
+    order = np.arange(values * width).reshape(keys, values // keys, width).swapaxes(0, 1).reshape(-1)
+    if kind in OF_VALUES:
+        return weight[order]
+    if kind == OUT:
+        return weight[:, order]
+    if kind in BEHIND_KEYS:
+        first = 2 * keys * text["linear_key_head_dim"]  # queries and keys
+        return np.concatenate((weight[:first], weight[first:][order]))
+    return weight
 
 
 def _names(gguf: Any, reader: Any, architecture: str) -> Any:

@@ -141,24 +141,30 @@ def taking_any_vocabulary(llama_cpp: str, tmp_path: Path) -> str:
     return str(folder)
 
 
-def test_no_layer_is_promised_that_is_not_there(
+def test_linear_attention_is_compared_in_llama_cpps_order_and_no_layer_is_promised(
     taking_any_vocabulary: str, tiny_bases: dict[str, Path], tmp_path: Path
 ) -> None:
     folder, path = Path(shutil.copytree(tiny_bases["qwen3_5"], tmp_path / "model")), tmp_path / "model.gguf"
     text = json.loads((folder / "config.json").read_text())["text_config"]
-    assert text["mtp_num_hidden_layers"] == 1
+    assert text["linear_num_value_heads"] > text["linear_num_key_heads"] and text["mtp_num_hidden_layers"] == 1
     gguf = pytest.importorskip("gguf")
     wanted, quiet = ToGguf(str(folder), "f16", taking_any_vocabulary), Progress("convert")
     words = ("--outtype", "f16", "--outfile", str(path), *gguf_files._no_prediction(wanted, "qwen3_5"))
     gguf_files._convert(wanted, words, quiet)
     (found,) = gguf_files._look(wanted, [path])
     assert (found.architecture, found.lacking) == ("qwen35", 0)
+    assert found.compared == found.matrices > 10 and found.apart < 0.001
+    _refuse_other_model(found, "f16", vision=False)
 
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.endswith("linear_attn.out_proj.weight"))
+    other = weights | {name: weights[name].roll(text["linear_value_head_dim"], 1)}
+    save_file(other, folder / "model.safetensors", metadata={"format": "pt"})
     changed = gguf.GGUFReader(path, "r+")
     changed.fields["qwen35.block_count"].parts[-1][0] += 1
     del changed
     (found,) = gguf_files._look(wanted, [path])
-    assert found.lacking == 1
+    assert found.lacking == 1 and found.apart > 1, "layers that are not there, heads in another order"
 
 
 @pytest.mark.parametrize(
