@@ -25,7 +25,7 @@ from hpsearch.training.judging.evaluation import computing
 from hpsearch.training.machine.devices import free_memory
 from hpsearch.training.model_card import write_model_card
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.models.serving import forget_prediction, keep_video
+from hpsearch.training.models.serving import forget_prediction, keep_video, name_areas
 from hpsearch.training.progress import Progress
 from hpsearch.training.reading import Reader, base_of, load_reader, picture_of
 from hpsearch.training.replacing import filling, finish, place, refuse_file, working
@@ -218,6 +218,7 @@ def _save(reader: Reader, folder: Path, wanted: Merge) -> None:
     reader.loaded.processor.save_pretrained(folder)
     _keep_vocabulary(base, folder)
     keep_video(base, folder)
+    name_areas(folder)
     _save_card(wanted, folder)
     if not any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
         raise UsageError(

@@ -17,8 +17,8 @@ from transformers.video_processing_utils import BaseVideoProcessor
 from hpsearch.training import merging
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.models.processors import has_torchvision
-from hpsearch.training.models.serving import VIDEO, keep_video
+from hpsearch.training.models.processors import has_torchvision, load_processor
+from hpsearch.training.models.serving import VIDEO, keep_video, name_areas
 from hpsearch.training.reading import load_reader, picture_of
 from hpsearch.trials.merge import SUMMARY, Merge, Merged, Origin, adapter_digest
 from hpsearch.trials.settings import TrainSettings
@@ -103,6 +103,7 @@ def test_a_merged_model_reads_as_the_adapter_did(
     assert not list(target.glob(".*")) and not (target / "adapter_config.json").exists()
     config = json.loads((target / "config.json").read_text())
     assert config["dtype"] == {"bf16": "bfloat16", "fp32": "float32"}[precision]
+    assert (target / "preprocessor_config.json").exists() == (FAMILIES[family_name].sizing == "area")
     assert not config["text_config"].get("mtp_num_hidden_layers"), "layers that transformers does not save"
     tuned = load_reader(lora, load_in_4bit=False, precision=precision, max_new_tokens=8)
     whole = load_reader(target, precision=precision, max_new_tokens=8)
@@ -145,6 +146,20 @@ def test_other_kinds_of_lora_are_merged_too(
     assert merged(door, tmp_path / "merged", lora, pictures, precision="fp32") == 0, door.lines
     assert Merged.from_json((tmp_path / "merged" / SUMMARY).read_text()).apart < 1e-3
     assert has_torchvision() or films_of(tmp_path / "merged") == FILMS, "which a server's processor wants"
+
+
+@pytest.mark.parametrize("family", ["paddleocr_vl", "qwen2_5_vl"])
+def test_the_areas_trained_with_have_both_their_names(family: str, tiny_bases: dict[str, Path], tmp_path: Path) -> None:
+    settings, saved = TrainSettings(longest_edge=100), tmp_path / "processor_config.json"
+    load_processor(FAMILIES[family], tiny_bases[family], settings).save_pretrained(tmp_path)
+    shutil.copyfile(tiny_bases[family] / "config.json", tmp_path / "config.json")
+    name_areas(tmp_path)
+    alone = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert (alone["min_pixels"], alone["max_pixels"]) == (256, 10_000)
+    whole = json.loads(saved.read_text())
+    saved.write_text(json.dumps({name: each for name, each in whole.items() if name != "image_processor"}))
+    read = load_processor(FAMILIES[family], tmp_path, TrainSettings()).image_processor
+    assert (read.size["shortest_edge"], read.size["longest_edge"]) == (256, 10_000), "of that file alone"
 
 
 def films_of(folder: Path) -> dict[str, Any]:

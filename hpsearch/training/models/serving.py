@@ -10,6 +10,7 @@ from hpsearch.training.models.families import find_family
 
 PREDICTION = "mtp_num_hidden_layers"
 MICRO_BATCH = 512  # of llama-server, where nothing is said
+IMAGES = "preprocessor_config.json"
 VIDEO = "video_preprocessor_config.json"  # read by every transformers that knows videos, nested or not
 
 
@@ -19,6 +20,25 @@ def forget_prediction(config: Any) -> None:
     text = config.get_text_config()
     if getattr(text, PREDICTION, 0):
         setattr(text, PREDICTION, 0)
+
+
+def name_areas(folder: Path) -> None:
+    """Write what a saved processor does with pictures where and how published models have it, too: a file of its own,
+    with the areas by their older names. Llama.cpp's converter wants those of PaddleOCR-VL; transformers takes either
+    (and this file only where the processor's own has no such part)."""
+    if find_family("auto", folder).sizing != "area":
+        return
+    images = _images(folder)
+    areas = {"min_pixels": images["size"]["shortest_edge"], "max_pixels": images["size"]["longest_edge"]}
+    (folder / IMAGES).write_text(json.dumps({**images, **areas}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _images(folder: Path) -> dict[str, Any]:
+    """What transformers makes an image processor of, wherever it is."""
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    found: dict[str, Any] = ImageProcessingMixin.get_image_processor_dict(folder)[0]
+    return found
 
 
 def keep_video(base: Path, folder: Path) -> None:
@@ -47,12 +67,10 @@ def _has_video(folder: Path) -> bool:
 def llama_options(folder: Path) -> tuple[str, ...]:
     """What llama-server must be told so that it shows pictures at the size that the saved processor does: its files say
     nothing of that, but PaddleOCR-VL's."""
-    from transformers.image_processing_base import ImageProcessingMixin
-
     family = find_family("auto", folder)
     if family.sizing == "fixed":
         return ()
-    images, _ = ImageProcessingMixin.get_image_processor_dict(folder)  # as it is read there, wherever it is
+    images = _images(folder)
     if family.sizing == "budget":
         return _llama_budget(int(images["max_soft_tokens"]))
     token = (images["patch_size"] * images["merge_size"]) ** 2
