@@ -96,7 +96,14 @@ def _names(gguf: Any, reader: Any, architecture: str) -> Any:
 def _renamed(names: Any, name: str) -> Iterator[str]:
     """The names in the file that a weight may have: layouts differ in what stands before a layer's name."""
     inner = name.removeprefix("model.")
-    for form in (name, name.removeprefix("language_model."), inner, inner.replace("language_model.", "model.", 1)):
+    sight = name.replace("visual.vision_model.", "model.vision_model.", 1)  # PaddleOCR-VL
+    for form in (
+        name,
+        name.removeprefix("language_model."),
+        inner,
+        inner.replace("language_model.", "model.", 1),
+        sight,
+    ):
         found = names.get_name(form, try_suffixes=SUFFIXES)
         if found is not None:
             yield found

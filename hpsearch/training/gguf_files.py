@@ -116,7 +116,8 @@ def _written(wanted: ToGguf, progress: Progress) -> Gguf:
             progress.phase(f"convert to {path.name}", fraction=0.0)
             _convert(wanted, ("--outtype", kind, "--outfile", str(path), *more), progress)
         progress.phase("compare with the merged model", fraction=1.0)
-        made = Gguf(wanted.kind, *_look(wanted, paths), options=llama_options(folder))
+        model, mmproj = _look(wanted, paths)
+        made = Gguf(wanted.kind, model, mmproj, llama_options(folder))
         _refuse_other_model(made.model, wanted.kind, vision=False)
         _refuse_other_model(made.mmproj, sight, vision=True)
         mode = (folder / SUMMARY).stat().st_mode

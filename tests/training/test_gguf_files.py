@@ -19,9 +19,10 @@ from hpsearch.errors import UsageError
 from hpsearch.training import gguf_files
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
+from hpsearch.training.models import tiny
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.models.serving import llama_options
+from hpsearch.training.models.serving import llama_options, name_areas
 from hpsearch.training.progress import Progress
 from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from hpsearch.trials.settings import TrainSettings
@@ -165,6 +166,28 @@ def test_linear_attention_is_compared_in_llama_cpps_order_and_no_layer_is_promis
     del changed
     (found,) = gguf_files._look(wanted, [path])
     assert found.lacking == 1 and found.apart > 1, "layers that are not there, heads in another order"
+
+
+def test_what_sees_pictures_in_paddleocr_vl_is_converted_with_its_size(
+    llama_cpp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gguf = pytest.importorskip("gguf")
+    folder, path = tmp_path / "model", tmp_path / "mmproj.gguf"
+    monkeypatch.setattr(tiny.paddleocr, "LAYERS", 3)  # linear_2 has a name only where there are as many
+    tiny.build_tiny("paddleocr_vl", seed=1).save(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["architectures"] = ["PaddleOCRVisionModel"]  # as on the Hub
+    (folder / "config.json").write_text(json.dumps(config))
+    load_processor(FAMILIES["paddleocr_vl"], folder, TrainSettings(longest_edge=100)).save_pretrained(folder)
+    name_areas(folder)
+    wanted = ToGguf(str(folder), "f16", llama_cpp)
+    words = ("--outtype", "f16", "--outfile", str(path), "--mmproj")
+    gguf_files._convert(wanted, words, Progress("convert"))
+    (found,) = gguf_files._look(wanted, [path])
+    _refuse_other_model(found, "f16", vision=True)
+    assert found.compared == found.matrices
+    fields = gguf.GGUFReader(path).fields
+    assert fields["clip.vision.image_max_pixels"].contents() == 10_000
 
 
 @pytest.mark.parametrize(
