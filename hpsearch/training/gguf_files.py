@@ -21,17 +21,17 @@ from typing import IO, Any
 from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.training import gguf_check
-from hpsearch.training.model_card import write_model_card
+from hpsearch.training.model_card import renew_model_card
 from hpsearch.training.models.serving import llama_options
 from hpsearch.training.progress import Progress
+from hpsearch.training.replacing import filling
 from hpsearch.trials.job import Job
-from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merged, ToGguf
+from hpsearch.trials.merge import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, Merged, ToGguf
 
 SCRIPT = "convert_hf_to_gguf.py"
 PACKAGE = "gguf-py"  # in llama.cpp's folder: the reader and the names that the converter writes with
 MODULES = ("torch", "transformers", "safetensors", "sentencepiece", "yaml", "gguf")
 PIP_NAMES = {"yaml": "pyyaml"}
-WORK = ".merging"  # the merge's own, which it clears away
 LAST_LINES = 12
 # What sees pictures is small, and suffers from 8 bits.
 SIGHT = {"q8_0": "f16"}
@@ -54,7 +54,10 @@ def convert(job: Job) -> None:
     progress = Progress("look at the converter")
     wanted = ToGguf(**job.settings)
     _refuse_converter(wanted)
-    found = {} if wanted.only_ask else asdict(_written(wanted, progress))
+    found = {}
+    if not wanted.only_ask:
+        with filling(Path(wanted.folder)):
+            found = asdict(_written(wanted, progress))
     (Path(job.output_dir) / CONVERTED).write_text(json.dumps(found), encoding="utf-8")
     sdk.finish(bytes=sum(found[name]["bytes"] for name in ("model", "mmproj") if found))
 
@@ -128,8 +131,8 @@ def _written(wanted: ToGguf, progress: Progress) -> Gguf:
         shutil.rmtree(work, ignore_errors=True)
     files = tuple(sorted({*summary.files, made.model.name, made.mmproj.name}))
     others = tuple(each for each in summary.gguf if each.kind != made.kind)
-    summary = replace(summary, files=files, gguf=(*others, made))
-    write_model_card(folder, summary, folder.name)
+    before, summary = summary, replace(summary, files=files, gguf=(*others, made))
+    renew_model_card(folder, before, summary, folder.name)
     part = folder / f".{SUMMARY}.part"
     part.write_text(summary.to_json(), encoding="utf-8")
     part.replace(folder / SUMMARY)

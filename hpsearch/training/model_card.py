@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpsearch.trials.causes import Cause
@@ -26,6 +27,17 @@ def write_model_card(folder: Path, merged: Merged, name: str) -> None:
 
     text = "\n\n".join(block.strip() for block in _blocks(merged, name) if block.strip())
     ModelCard(f"---\n{_head(merged.origin, name).to_yaml()}\n---\n\n{text}\n").save(folder / MODEL_CARD)
+
+
+def renew_model_card(folder: Path, before: Merged, merged: Merged, name: str) -> None:
+    """Write it anew after more was made of the model, unless somebody has changed it since ``before``."""
+    with TemporaryDirectory() as other:
+        write_model_card(Path(other), before, name)
+        ours = (Path(other) / MODEL_CARD).read_bytes()
+    if (folder / MODEL_CARD).read_bytes() == ours:
+        write_model_card(folder, merged, name)
+    else:
+        print(f"{folder / MODEL_CARD} has been changed, and is left as it is")
 
 
 def _head(origin: Origin, name: str) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
 
-from hpsearch.training.model_card import write_model_card
+from hpsearch.training.model_card import renew_model_card, write_model_card
 from hpsearch.trials.merge import Gguf, GgufFile, Merged, Origin
 
 KNOWN = Origin(
@@ -87,3 +88,16 @@ def test_data_of_ones_own_are_called_private(tmp_path: Path) -> None:
     data = written(tmp_path, Origin(data="pages.json", metrics={"holdout_cer": 0.5})).data
     (result,) = data.eval_results
     assert (result.dataset_type, result.dataset_name, data.datasets) == ("private", "pages.json", None)
+
+
+def test_a_card_that_somebody_changed_is_left_as_it_is(tmp_path: Path) -> None:
+    before = Merged("/home/anna/base", "gemma3", "bf16", 0.01, 5, 8192, (), origin=KNOWN)
+    after = replace(before, precision="fp32")
+    write_model_card(tmp_path, before, "gemma-ocr")
+    renew_model_card(tmp_path, before, after, "gemma-ocr")
+    assert "merged in fp32" in (tmp_path / "README.md").read_text()
+    with (tmp_path / "README.md").open("a") as card:
+        card.write("\nOf the letters of 1890.\n")
+    changed = (tmp_path / "README.md").read_text()
+    renew_model_card(tmp_path, after, before, "gemma-ocr")
+    assert (tmp_path / "README.md").read_text() == changed
