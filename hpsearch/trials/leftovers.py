@@ -74,9 +74,16 @@ def _runner_lives(tag: str) -> bool:
 
 def _end_all(find: Callable[[], dict[int, str]]) -> int:
     deadline = time.monotonic() + _SWEEP_S
-    ended: set[int] = set()
-    while (left := find()) and time.monotonic() < deadline:
-        ended |= {pid for pid, tag in left.items() if _kill(pid, TAG_VARIABLE, tag)}
+    ended: dict[int, int] = {}  # when each was started
+    while time.monotonic() < deadline:
+        left = find()
+        for pid, tag in left.items():
+            start = _start_time(pid)
+            if _kill(pid, TAG_VARIABLE, tag):
+                ended[pid] = start
+        # One that is going has no environment any more, and may still hold a GPU.
+        if not left and not any(_lives(pid, start) for pid, start in ended.items()):
+            break
         time.sleep(_PAUSE_S)
     return len(ended)
 
@@ -129,13 +136,25 @@ def _value(pid: int, variable: str) -> str | None:
     return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if found else None  # a starter keeps room for longer tags
 
 
+def _lives(pid: int, start: int) -> bool:
+    """Whether the process that was started then is there, and no zombie."""
+    fields = _stat(pid)
+    return bool(fields) and int(fields[19]) == start and fields[0] not in (b"Z", b"X")
+
+
 def _start_time(pid: int) -> int:
     """When a process started, in the kernel's ticks since boot; 0 if there is no such process."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0  # field 22, man 5 proc
+
+
+def _stat(pid: int) -> list[bytes]:
+    """What the kernel says of a process, from its state (field 3) on; nothing if there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[19])  # field 22, man 5 proc
-    except (OSError, IndexError, ValueError):
-        return 0
+    except OSError:
+        return []
+    return fields if len(fields) > 19 else []
 
 
 def _escape(name: str) -> str:

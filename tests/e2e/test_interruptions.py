@@ -264,4 +264,4 @@ def test_a_fine_tune_that_is_stopped_before_it_began_has_no_log_to_print(tmp_pat
     runner.send(signal.SIGINT)
     ended, output = runner.end()
     assert ended == 130, output
-    assert output.endswith("stopped\n")
+    assert output.splitlines()[-1].startswith("stopped: ")
