@@ -103,6 +103,25 @@ def test_rows_that_look_alike_can_be_dropped_and_an_earlier_result_is_replaced(
     assert (tmp_path / "all/merged.json").read_bytes() == before
 
 
+def test_large_pictures_are_written_a_few_at_a_time_and_files_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyarrow.parquet import ParquetFile
+
+    from hpsearch.training.data import saving
+
+    monkeypatch.setattr(saving, "GROUP_BYTES", 2_000)
+    monkeypatch.setattr(saving, "FILE_BYTES", 5_000)
+    rows = [{"image": {"bytes": bytes([n]) * 1_000, "path": None}, "text": str(n), "row": "r"} for n in range(9)]
+    saving.write_parquet(tmp_path, "train", iter(rows), ("row",))
+    files = sorted(tmp_path.iterdir())
+    assert [path.name for path in files] == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    groups = [[ParquetFile(path).metadata.row_group(n).num_rows for n in range(ParquetFile(path).num_row_groups)]
+              for path in files]  # fmt: skip
+    assert groups == [[2, 2, 2], [2, 1]]
+    assert [row for path in files for row in ParquetFile(path).read().to_pylist()] == rows
+
+
 def test_datasets_of_one_name_are_told_apart(tmp_path: Path, command_line: CommandLine) -> None:
     for number in (1, 2):
         (tmp_path / f"part{number}").mkdir()

@@ -17,7 +17,8 @@ from hpsearch.trials.conversion import FINEVISION, Conversion
 
 MORE = ("document", "kind", "id", "copy")  # columns beside picture and text
 ROWS = "data-00000-of-00001.arrow"
-GROUP = 100  # rows of a parquet file that are written, and read, together
+# Of a parquet file, what is written, and read, together: rows, and bytes of their pictures.
+GROUP, GROUP_BYTES = 100, 16_000_000
 FILE_BYTES = 500_000_000  # of pictures in a parquet file: what the Hub cuts datasets into
 
 
@@ -50,16 +51,32 @@ def write_parquet(folder: Path, split: str, rows: Iterator[dict[str, Any]], more
         {"image": Image(), "text": Value("string"), **{name: Value("string") for name in more}}
     ).arrow_schema
     files: list[Path] = []
-    while batch := list(islice(rows, GROUP)):
+    groups = _groups(rows)
+    group = next(groups, None)
+    while group:
         files.append(folder / f"{split}-{len(files)}.parquet")
         with pq.ParquetWriter(files[-1], schema) as writer:
             size = 0
-            while batch:
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema), row_group_size=GROUP)
-                size += sum(len(row["image"]["bytes"]) for row in batch)
-                batch = list(islice(rows, GROUP)) if size < FILE_BYTES else []
+            while group and size < FILE_BYTES:
+                writer.write_batch(pa.RecordBatch.from_pylist(group, schema), row_group_size=GROUP)
+                size += sum(len(row["image"]["bytes"]) for row in group)
+                group = next(groups, None)
     for number, path in enumerate(files):
         path.rename(folder / f"{split}-{number:05}-of-{len(files):05}.parquet")
+
+
+def _groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows that are written together: their pictures are in memory, several times over."""
+    group: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += len(row["image"]["bytes"])
+        if len(group) >= GROUP or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _write_rows(path: Path, schema: Any, rows: Iterator[dict[str, Any]], at_once: int) -> None:
