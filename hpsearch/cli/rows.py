@@ -87,8 +87,7 @@ def _facts(found: Statistics) -> Iterator[tuple[str, str]]:
     rare = f", {found.rare} of them seen once or twice" if found.rare else ""
     yield "characters", f"{found.alphabet} different ones{rare}"
     for each in found.sizings:
-        edge = f"max_pixels {each.max_pixels}" if each.max_pixels else "the model's own size"
-        edge = f"longest_edge {each.longest_edge}" if each.longest_edge else edge
+        edge = "{} {}".format(*each.setting) if each.setting else "the model's own size"
         crops = ", pan_and_scan" if each.pan_and_scan else ""
         yield "tokens", f"{edge}{crops}: {each.picture} of the usual picture, {each.row} of the longest row"
     for reason, count in found.unusable.items():
@@ -123,9 +122,9 @@ def _facts(found: Statistics) -> Iterator[tuple[str, str]]:
 def merge(datasets: tuple[str, ...], target: Path, drop_alike: bool, trainer_python: str | None) -> int:
     """Make one dataset of several, each picture once, and say of each row where it is from.
 
-    Splits stay what they are. A picture that is in two of them stays where it is judged by: in a test rather than in
-    validation, there rather than in train. Written are parquet files, a README.md for the Hub, merged.json, and
-    left_out.jsonl.
+    Splits get their usual names (train, validation, test). A picture that is in two of them stays where it is judged
+    by: in a test rather than in validation, there rather than in train. Written are parquet files, a README.md for the
+    Hub, merged.json, and left_out.jsonl where something was left out.
     """
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching

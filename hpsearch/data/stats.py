@@ -19,6 +19,7 @@ from hpsearch.errors import UsageError
 from hpsearch.study.folders import write_json, write_text
 from hpsearch.study.view import View, silent
 from hpsearch.trials.stats import FINDINGS, SUMMARY, Statistics
+from hpsearch.trials.survey import CROWDED
 
 PAGE = "stats.html"
 # Settings of a model that decide how many tokens its rows have.
@@ -26,7 +27,6 @@ SHOWING = frozenset(
     {"model_revision", "family", "profile", "instruction", "longest_edge", "max_pixels", "pan_and_scan"}
 )
 MOST_SPLITS = 6  # that are told apart in a figure
-CROWDED = 10  # text tokens for each visual one: see hpsearch/training/checks/lengths.py
 
 
 def inspect_data(

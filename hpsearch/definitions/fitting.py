@@ -11,7 +11,7 @@ from functools import cached_property
 from math import ceil
 
 from hpsearch.errors import UsageError
-from hpsearch.trials.survey import Sizing, Survey, Tower
+from hpsearch.trials.survey import CROWDED, Sizing, Survey, Tower
 
 GB = 1e9
 NO_TOWER = Tower(0, 0, 0)
@@ -21,7 +21,6 @@ TRAINED_BYTES = 16
 # Bytes of activations in 16 bits, for each token and unit of width: of a whole layer, and of one that is recomputed
 # (arXiv:2205.05198, sections 4.1 and 5; without the attention scores, which are never whole in memory here).
 LAYER_BYTES, RECOMPUTED_BYTES = 34, 2
-READABLE = 10  # text tokens for each visual one: beyond, expect errors (arXiv:2510.18234, table 2)
 SMALL_MODEL = 100e6  # parameters: the few models below learn at greater rates
 ADAPTER_SHARE = 0.15  # of a device's memory, for what LoRA trains
 STEPS_AN_EPOCH = 20  # at least: fewer are too coarse a training
@@ -87,7 +86,7 @@ class Sight:
     def readable(self) -> list[Sizing]:
         """Sizes of pictures that keep the usual text readable, the smallest first; the largest where none does."""
         sizings = sorted(self.tried, key=lambda sizing: sizing.picture)
-        return [each for each in sizings if self.survey.answer <= READABLE * each.picture] or sizings[-1:]
+        return [each for each in sizings if self.survey.answer <= CROWDED * each.picture] or sizings[-1:]
 
     @cached_property
     def sizings(self) -> list[Sizing]:

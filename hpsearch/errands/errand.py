@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hpsearch.errors import UsageError
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.preflight import look
 from hpsearch.study.preparing import passing_folder
@@ -16,6 +17,7 @@ from hpsearch.study.trainer import Trainer, named_python
 from hpsearch.study.view import View
 from hpsearch.trials.environment import build_environment
 from hpsearch.trials.job import Job
+from hpsearch.trials.replacing import filling
 
 
 def run_errand(
@@ -41,9 +43,8 @@ def run_errand(
     with passing_folder() as folder, Interruption() as interruption:
         found = look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
         if found is None and work is not None:
-            shutil.rmtree(work, ignore_errors=True)
-            with suppress(OSError):  # it holds something, or was never made
-                work.parent.rmdir()
+            with suppress(UsageError), filling(work.parent):  # unless it is another one's by now
+                shutil.rmtree(work, ignore_errors=True)
         return interruption.exit_code if found is None else found
 
 

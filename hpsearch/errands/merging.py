@@ -16,6 +16,7 @@ from hpsearch.trials.merge import (
     CONVERTED,
     PUBLISHED,
     SUMMARY,
+    WORK,
     Gguf,
     Merge,
     Merged,
@@ -177,7 +178,8 @@ def _merge(wanted: Merge, view: View, trainer_python: str | None) -> Merged | in
         pictures=tuple(_absolute(each) for each in wanted.pictures),
         origin=origin_of(adapter),
     )
-    found = run_errand("merge", asdict(wanted), SUMMARY, view, trainer_python)
+    work = Path(wanted.output_dir, WORK)
+    found = run_errand("merge", asdict(wanted), SUMMARY, view, trainer_python, work=work)
     return found if isinstance(found, int) else Merged.from_json(found)
 
 
@@ -186,7 +188,7 @@ def _convert(
 ) -> Gguf | int | None:
     place = _absolute(beside.llama_cpp) if beside.llama_cpp else ""
     asked = ToGguf(str(folder), beside.gguf or "", place, beside.converter_python, only_ask)
-    found = run_errand("gguf", asdict(asked), CONVERTED, view, trainer_python)
+    found = run_errand("gguf", asdict(asked), CONVERTED, view, trainer_python, work=None if only_ask else folder / WORK)
     if isinstance(found, int):
         return found
     return None if only_ask else Gguf.of(json.loads(found))

@@ -28,11 +28,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """What must be known of a row: where it is (``place``, a name for people), its split, its text, a digest of its
-    picture's pixels, what that looks like from afar (``look_of``) and its size in pixels."""
+    """What must be known of a row: its text, a digest of its picture's pixels, what that looks like from afar
+    (``look_of``) and its size in pixels."""
 
-    place: str
-    split: str
     text: str
     picture: str
     look: int

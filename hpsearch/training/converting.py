@@ -26,9 +26,9 @@ from hpsearch.ocr.pages.reading import Pictures, fitted, read_page
 from hpsearch.ocr.pictures import seen
 from hpsearch.training.data.saving import save_dataset
 from hpsearch.training.progress import Progress
-from hpsearch.training.replacing import replacing
 from hpsearch.trials.conversion import CROPS, DATASET, LEFT_OUT, METADATA, SUMMARY, WORK, Conversion, Converted
 from hpsearch.trials.job import Job
+from hpsearch.trials.replacing import replacing
 
 TRAIN, VALIDATION = "train", "validation"
 NAME_BYTES = 120  # of a piece's name, in its picture's: a file's may have 255

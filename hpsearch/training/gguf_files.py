@@ -24,9 +24,9 @@ from hpsearch.training import gguf_check
 from hpsearch.training.model_card import renew_model_card
 from hpsearch.training.models.serving import llama_options
 from hpsearch.training.progress import Progress
-from hpsearch.training.replacing import filling
 from hpsearch.trials.job import Job
 from hpsearch.trials.merge import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, Merged, ToGguf
+from hpsearch.trials.replacing import filling
 
 SCRIPT = "convert_hf_to_gguf.py"
 PACKAGE = "gguf-py"  # in llama.cpp's folder: the reader and the names that the converter writes with

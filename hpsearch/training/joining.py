@@ -23,9 +23,9 @@ from hpsearch.training.data.opening import Checked, Opener
 from hpsearch.training.data.saving import write_parquet
 from hpsearch.training.data.sources import find_source
 from hpsearch.training.progress import Progress
-from hpsearch.training.replacing import replacing
 from hpsearch.trials.job import Job
 from hpsearch.trials.joining import CARD, LEFT_OUT, ROWS, SUMMARY, WORK, Joined, Joining, Taken
+from hpsearch.trials.replacing import replacing
 from hpsearch.trials.settings import TrainSettings
 
 # Of a picture that is in several splits the row of the first of these stays: what is judged is not to be learned from.
@@ -83,7 +83,7 @@ class Given:
     def comparable(self) -> Row:
         """What is compared of it."""
         row = self.row
-        return Row(row.sample.id, self.split, row.sample.text, row.picture, row.look, row.size)
+        return Row(row.sample.text, row.picture, row.look, row.size)
 
 
 def join(job: Job) -> None:

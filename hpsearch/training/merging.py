@@ -28,7 +28,6 @@ from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.serving import forget_prediction, keep_video, name_areas
 from hpsearch.training.progress import Progress
 from hpsearch.training.reading import Reader, base_of, load_reader, picture_of
-from hpsearch.training.replacing import filling, finish, place, refuse_file, working
 from hpsearch.trials.job import Job
 from hpsearch.trials.merge import (
     MODEL_CARD,
@@ -44,6 +43,7 @@ from hpsearch.trials.merge import (
     refuse_strange,
 )
 from hpsearch.trials.names import ADAPTER_CARD
+from hpsearch.trials.replacing import filling, finish, place, refuse_file, working
 
 # Of the way from the adapter to the base, in logits: rounding to 16 bits is some hundredths of it, and more of a faint
 # adapter; in 32 bits there is none, and what is off is wrong.

@@ -75,7 +75,7 @@ def _looked(read: Rows, progress: Progress) -> Looked:
     opener = Opener(sum(map(len, read.splits.values())), math.inf, progress, looks=True)
     rows = [(split, row) for split, samples in read.splits.items() for row in opener.usable(samples, split)]
     progress.phase("compare")
-    known = [Row(row.sample.id, split, row.sample.text, row.picture, row.look, row.size) for split, row in rows]
+    known = [Row(row.sample.text, row.picture, row.look, row.size) for _, row in rows]
     return Looked(rows, opener.left_out(), find_duplicates(known))
 
 

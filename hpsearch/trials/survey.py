@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+# Text tokens for each visual one. DeepSeek-OCR reads 97 % right at 10 and 60 % at 20 (arXiv:2510.18234, table 2).
+CROWDED, HOPELESS = 10, 20
+
 
 @dataclass(frozen=True)
 class Sizing:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ pytest.importorskip("torch")
 
 from hpsearch.trials.merge import SUMMARY, Gguf, GgufFile, Merged
 from tests.conftest import CommandLine
+from tests.e2e.conftest import Runner
 from tests.training.hub import TOKEN, Takes, hub_that_takes
 
 BASE = "asset:digits/qwen3_vl"
@@ -22,25 +24,10 @@ BASE = "asset:digits/qwen3_vl"
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter of the demo's base with random weights."""
-    import torch
-
     from hpsearch.assets import asset_path
-    from hpsearch.training.backends.hf import HfBackend
-    from hpsearch.training.models.families import FAMILIES
-    from hpsearch.trials.settings import TrainSettings
+    from tests.training.adapters import random_adapter
 
-    folder, base = tmp_path_factory.mktemp("lora") / "adapter", asset_path(BASE)
-    settings, backend = TrainSettings(model_name=BASE, lora_r=4), HfBackend()
-    state = torch.random.get_rng_state()
-    with warnings.catch_warnings(action="ignore"):  # the libraries' about themselves
-        loaded = backend.load(FAMILIES["qwen3_vl"], base, settings)
-        backend.adapt(loaded, FAMILIES["qwen3_vl"], settings)
-    for name, parameter in loaded.model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0.0, 0.3)
-    torch.random.set_rng_state(state)
-    backend.save(loaded, folder, str(base))
-    return folder
+    return random_adapter(asset_path(BASE), "qwen3_vl", tmp_path_factory.mktemp("lora") / "adapter")
 
 
 @pytest.fixture
@@ -91,6 +78,22 @@ def test_a_merged_model_is_sent_without_merging_anew(
     (Path(lora) / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 1}))
     done = command_line(*words, *push, **environment)
     assert done.returncode == 2 and "or replace the merged model with --force" in done.stderr, "of another adapter"
+
+
+def test_ctrl_c_leaves_nothing_and_the_same_command_merges(
+    adapter: Path, tmp_path: Path, command_line: CommandLine, start: Callable[..., Runner]
+) -> None:
+    words = ("merge", "--lora-dir", str(adapter), "--output-dir", "merged")
+    merging = start(*words)
+    merging.wait_for("merge: ")
+    while not (tmp_path / "merged/.merging").exists():
+        assert merging.process.poll() is None, merging.end()
+        time.sleep(0.002)
+    merging.send(signal.SIGINT)
+    code, said = merging.end()
+    assert code == 130 and "stopped: nothing was written" in said
+    assert not (tmp_path / "merged").exists()
+    assert command_line(*words).returncode == 0
 
 
 def test_what_would_do_nothing_is_refused(adapter: Path, tmp_path: Path, command_line: CommandLine) -> None:

@@ -25,9 +25,9 @@ def page(*places: int, size: tuple[int, int] = (400, 300)) -> Any:
     return picture
 
 
-def row(picture: Any, text: str = "a page", split: str = "train") -> Row:
+def row(picture: Any, text: str = "a page") -> Row:
     pixels = f"{picture.size} {picture.tobytes()!r}"
-    return Row("somewhere", split, text, pixels, look_of(picture), picture.size)
+    return Row(text, pixels, look_of(picture), picture.size)
 
 
 def stored(picture: Any, quality: int) -> Any:

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from hpsearch.errors import UsageError
 from hpsearch.training import gguf_files
-from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
 from hpsearch.training.models import tiny
 from hpsearch.training.models.families import FAMILIES
@@ -26,6 +24,7 @@ from hpsearch.training.models.serving import llama_options, name_areas
 from hpsearch.training.progress import Progress
 from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from hpsearch.trials.settings import TrainSettings
+from tests.training.adapters import random_adapter
 from tests.training.conftest import Door, picture
 
 FAILING = """
@@ -85,23 +84,11 @@ def as_on_the_hub(tiny: Path, folder: Path) -> Path:
     return folder
 
 
-def adapter_of(base: Path, folder: Path) -> Path:
-    settings, backend, state = TrainSettings(model_name=str(base), lora_r=4), HfBackend(), torch.random.get_rng_state()
-    loaded = backend.load(FAMILIES["gemma3"], base, settings)
-    backend.adapt(loaded, FAMILIES["gemma3"], settings)
-    for name, parameter in loaded.model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(0.0, 0.3)
-    torch.random.set_rng_state(state)
-    backend.save(loaded, folder, str(base))
-    return folder
-
-
 def test_llama_cpp_gets_the_merged_model(
     llama_cpp: str, door: Door, tiny_bases: dict[str, Path], tmp_path: Path
 ) -> None:
     base, target = as_on_the_hub(tiny_bases["gemma3"], tmp_path / "base"), tmp_path / "merged"
-    lora = adapter_of(base, tmp_path / "lora")
+    lora = random_adapter(base, "gemma3", tmp_path / "lora")
     (tmp_path / "yak.png").write_bytes(picture("yak"))
     wanted = vars(Merge(str(lora), str(target), pictures=(str(tmp_path / "yak.png"),)))
     (door.folder / "merge").mkdir()

@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from huggingface_hub import ModelCard
 from peft import PeftModel
 from transformers.video_processing_utils import BaseVideoProcessor
 
 from hpsearch.training import merging
-from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import has_torchvision, load_processor
 from hpsearch.training.models.serving import VIDEO, keep_video, name_areas
 from hpsearch.training.reading import load_reader, picture_of
 from hpsearch.trials.merge import SUMMARY, Merge, Merged, Origin, adapter_digest
 from hpsearch.trials.settings import TrainSettings
+from tests.training.adapters import random_adapter
 from tests.training.conftest import FAMILY_NAMES, TYPICAL_FAMILIES, Door, picture, skip_without_classes
 
 Adapter = Callable[..., Path]
@@ -36,17 +35,7 @@ def adapter(door: Door, tmp_path: Path) -> Adapter:
     """Makes an adapter with random weights of a size, as one that was trained a little or a lot."""
 
     def make(family: str = "qwen3_vl", size: float = 0.3, **changes: Any) -> Path:
-        settings = TrainSettings(model_name=str(door.bases[family]), lora_r=4, lora_alpha=4, **changes)
-        backend, torch_state = HfBackend(), torch.random.get_rng_state()
-        loaded = backend.load(FAMILIES[family], door.bases[family], settings)
-        backend.adapt(loaded, FAMILIES[family], settings)
-        torch.manual_seed(0)
-        for name, parameter in loaded.model.named_parameters():
-            if "lora_B" in name:
-                parameter.data.normal_(0.0, size) if size else parameter.data.zero_()
-        torch.random.set_rng_state(torch_state)
-        folder = tmp_path / f"adapter-{family}"
-        backend.save(loaded, folder, str(door.bases[family]))
+        folder = random_adapter(door.bases[family], family, tmp_path / f"adapter-{family}", size, **changes)
         (folder / "hpsearch.json").write_text(json.dumps({"base": "/my/base", "settings": CARD}))
         return folder
 

@@ -14,11 +14,10 @@ from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.processors import load_processor
 from hpsearch.trials.settings import TrainSettings
+from hpsearch.trials.survey import CROWDED, HOPELESS
 
 NAMED = 5  # of the rows that are too long, in a message
 HEAVIEST = 64  # rows that are known as the longest ones: more do not come into one pass
-# Text tokens for each visual one. DeepSeek-OCR reads 97 % right at 10 and 60 % at 20 (arXiv:2510.18234, table 2).
-CROWDED, HOPELESS = 10, 20
 LARGEST_EDGE = 32_768  # in pixels: an area this small was meant as an edge
 
 Size = tuple[int, int]  # width and height in pixels

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.training.replacing import finish, replacing
+from hpsearch.trials.replacing import finish, replacing
 
 PARTS = ("data", "notes.txt", "gone.txt")
 OLD = {"data/rows": "old", "notes.txt": "old", "gone.txt": "old", "summary.json": "old"}
