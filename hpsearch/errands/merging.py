@@ -29,8 +29,6 @@ from hpsearch.trials.merge import (
 )
 from hpsearch.trials.names import WHOLE
 
-PRECISION = "bf16"  # unless another is wanted
-
 
 @dataclass(frozen=True)
 class Beside:
@@ -174,7 +172,7 @@ def _merge(wanted: Merge, view: View, trainer_python: str | None) -> Merged | in
         wanted,
         lora_dir=str(adapter),
         output_dir=_absolute(wanted.output_dir),
-        precision=wanted.precision or PRECISION,
+        precision=wanted.precision or Merge.precision,
         pictures=tuple(_absolute(each) for each in wanted.pictures),
         origin=origin_of(adapter),
     )

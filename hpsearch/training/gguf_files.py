@@ -66,7 +66,8 @@ def _refuse_converter(wanted: ToGguf) -> None:
     script = Path(wanted.llama_cpp, SCRIPT)
     if not script.is_file():
         raise UsageError(
-            f"--save-gguf is done by llama.cpp's {SCRIPT}, but {wanted.llama_cpp or 'no folder'} has none",
+            f"--save-gguf is done by llama.cpp's {SCRIPT}, but "
+            + (f"{wanted.llama_cpp} has none" if wanted.llama_cpp else "its folder is not named"),
             "get llama.cpp (git clone https://github.com/ggml-org/llama.cpp), and name its folder with --llama-cpp or "
             "LLAMA_CPP",
         )

@@ -149,7 +149,8 @@ def test_what_is_to_be_done_is_looked_at_before_anything_is_merged(
 ) -> None:
     words = ("merge", "--lora-dir", str(adapter), "--output-dir", "merged", "--save-gguf", "q8_0")
     done = command_line(*words)
-    assert done.returncode == 2 and "name its folder with --llama-cpp or LLAMA_CPP" in done.stderr
+    assert done.returncode == 2 and "its folder is not named; get llama.cpp" in done.stderr
+    assert "name its folder with --llama-cpp or LLAMA_CPP" in done.stderr
     assert "LLAMA_CPP" in done.stderr and "/no/such has none" in command_line(*words, LLAMA_CPP="/no/such").stderr
     assert not (tmp_path / "merged").exists()
 
