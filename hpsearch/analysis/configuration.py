@@ -12,7 +12,7 @@ from typing import Any
 from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow
 from hpsearch.definitions.commands import fill
-from hpsearch.trials.settings import setting_names
+from hpsearch.settings import setting_names
 
 
 @dataclass(frozen=True)

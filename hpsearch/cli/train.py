@@ -12,7 +12,7 @@ import click
 from hpsearch.cli.board import Board, shown
 from hpsearch.cli.options import command, trainer_option
 from hpsearch.cli.spellings import spelled, spelling_options
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
 
 
 def _click_type(annotation: Any) -> Any:

@@ -26,7 +26,7 @@ from hpsearch.definitions.space import (
     inactive_value,
     variations,
 )
-from hpsearch.trials.settings import WITHOUT_EFFECT, TrainSettings
+from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 
 # Files may move: what they hold shows in a fingerprint.
 FREE_TO_CHANGE = ("input_data", "image_root", *WITHOUT_EFFECT)

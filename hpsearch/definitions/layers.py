@@ -16,7 +16,7 @@ from hpsearch.definitions.parsing import OBJECT_KEYS, double_keys
 from hpsearch.definitions.paths import resolved
 from hpsearch.definitions.problems import InvalidDefinition, JsonPath, Origin, Origins, Problem
 from hpsearch.definitions.setting_rules import DECIDED_BY, together_problems
-from hpsearch.trials.settings import setting_names
+from hpsearch.settings import setting_names
 
 _PARTNERS = DECIDED_BY | {second: first for first, second in DECIDED_BY.items()}
 # Two names of one thing that may stand together where they agree; "auto" goes by the other.

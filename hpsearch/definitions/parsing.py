@@ -40,7 +40,7 @@ from hpsearch.definitions.setting_rules import (
 )
 from hpsearch.definitions.space import grid_size
 from hpsearch.errors import UsageError
-from hpsearch.trials.settings import setting_names
+from hpsearch.settings import setting_names
 
 SCHEMA_KEY = "$schema"  # for editors; means nothing here
 OBJECT_KEYS = frozenset({"search_space", "settings", "objective", "pruner"})

@@ -20,7 +20,7 @@ from hpsearch.definitions.fields import StudyFields
 from hpsearch.definitions.parameters import Parameter
 from hpsearch.definitions.parsing import SCHEMA_KEY
 from hpsearch.definitions.settings_page import PAGE, page
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "schemas"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -14,7 +14,7 @@ from hpsearch.definitions.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.errors import UsageError
 from hpsearch.ocr.places import hub_id
 from hpsearch.ocr.slices import Slice, searched_slice
-from hpsearch.trials.settings import UNSEARCHABLE, TrainSettings, setting_names
+from hpsearch.settings import UNSEARCHABLE, TrainSettings, setting_names
 
 # Two names of one thing: where the first is given (not null), the second does nothing.
 DECIDED_BY = {

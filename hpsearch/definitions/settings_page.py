@@ -6,9 +6,9 @@ import inspect
 import re
 from pathlib import Path
 
+from hpsearch import settings as model
 from hpsearch.definitions.problems import show
 from hpsearch.definitions.setting_rules import DECIDED_BY, defaults, schemas, takes
-from hpsearch.trials import settings as model
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "settings.md"
 

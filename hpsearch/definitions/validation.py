@@ -17,7 +17,7 @@ from hpsearch.definitions.problems import InvalidDefinition, Origin, Origins, Pr
 from hpsearch.definitions.setting_rules import defaults, searched_problems
 from hpsearch.definitions.strict_json import load_json
 from hpsearch.errors import UsageError
-from hpsearch.trials.settings import setting_names
+from hpsearch.settings import setting_names
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hpsearch.definitions.loading import load_definition, load_settings
 from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import UsageError
 from hpsearch.ocr.places import HUB
+from hpsearch.settings import setting_names
 from hpsearch.study.folders import StudyFolders, write_text
 from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import job_maker, require_program
@@ -26,7 +27,6 @@ from hpsearch.study.preparing import passing_folder
 from hpsearch.study.view import View, silent
 from hpsearch.trials.conversion import DATASET
 from hpsearch.trials.names import LEFT_OUT_FILE, SURVEY_FILE
-from hpsearch.trials.settings import setting_names
 from hpsearch.trials.survey import Survey
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them

@@ -18,6 +18,7 @@ from hpsearch.errors import UsageError
 from hpsearch.ocr.duplicates import Duplicate, Kind, Row, find_duplicates
 from hpsearch.ocr.samples import Origin, Sample
 from hpsearch.ocr.slices import usual_split
+from hpsearch.settings import TrainSettings
 from hpsearch.training.data.left_out import LeftOut
 from hpsearch.training.data.opening import Checked, Opener
 from hpsearch.training.data.saving import write_parquet
@@ -26,7 +27,6 @@ from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
 from hpsearch.trials.joining import CARD, LEFT_OUT, ROWS, SUMMARY, WORK, Joined, Joining, Taken
 from hpsearch.trials.replacing import replacing
-from hpsearch.trials.settings import TrainSettings
 
 # Of a picture that is in several splits the row of the first of these stays: what is judged is not to be learned from.
 JUDGED = ("test", "holdout", "validation")

@@ -11,6 +11,7 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends.choice import check_backend, choose_backend
 from hpsearch.training.backends.starting import start_backend
 from hpsearch.training.checks.settings import candidate_settings
@@ -26,7 +27,6 @@ from hpsearch.training.progress import Progress
 from hpsearch.training.stamp import stamp_of
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import PREFLIGHT_FILE
-from hpsearch.trials.settings import TrainSettings
 
 
 def prepare(job: Job) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from hpsearch.errors import UsageError
 from hpsearch.ocr.pictures import open_image
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.judging.circles import CircleGuard, ending_tokens
@@ -26,7 +27,6 @@ from hpsearch.training.models.files import require_safetensors
 from hpsearch.training.models.profiles import Difference
 from hpsearch.training.progress import Progress
 from hpsearch.trials.names import ADAPTER_CARD
-from hpsearch.trials.settings import TrainSettings
 
 NEW_TOKENS = 2048  # where the card does not say how long answers may be
 # Of the second attempt at a page that went round in circles; also what Chandra's users have read with until now.

@@ -13,6 +13,7 @@ from typing import Any
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
 from hpsearch.training.data.prepared import Prepared, drawn
 from hpsearch.training.data.rows import Row
@@ -30,7 +31,6 @@ from hpsearch.training.plan.budget import FINAL_SETS
 from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES
-from hpsearch.trials.settings import TrainSettings
 
 
 def run_trial(job: Job) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.data.sources import Source
 from hpsearch.training.machine.versions import library_versions
 from hpsearch.training.models.files import model_files
-from hpsearch.trials.settings import WITHOUT_EFFECT, TrainSettings
 
 FORMAT = 2  # of the prepared folder
 # Rows, limits, base scores and measurements do not depend on these: a fine-tune that is gone on with keeps its own.

@@ -14,6 +14,7 @@ from hpsearch.errors import UsageError
 from hpsearch.ocr.duplicates import Duplicate, Kind, Row, find_duplicates
 from hpsearch.ocr.pictures import open_image, thumbnail
 from hpsearch.ocr.stats import alphabet, by_length, not_composed, scripts, spread
+from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.lengths import Measure, Shape
 from hpsearch.training.checks.sizings import sizings
 from hpsearch.training.data.left_out import LeftOut
@@ -23,7 +24,6 @@ from hpsearch.training.data.sources import Rows, find_source
 from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
-from hpsearch.trials.settings import TrainSettings
 from hpsearch.trials.stats import SUMMARY, Example, Part, Statistics
 from hpsearch.trials.survey import Sizing
 

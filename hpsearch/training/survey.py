@@ -10,6 +10,7 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.footprint import weights_bytes
 from hpsearch.training.checks.lengths import Measure, Shape
 from hpsearch.training.checks.outline import Outline, outline_of
@@ -23,7 +24,6 @@ from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.progress import Progress
 from hpsearch.trials.job import Job
 from hpsearch.trials.names import SURVEY_FILE
-from hpsearch.trials.settings import TrainSettings
 from hpsearch.trials.survey import Survey, Tower
 
 PARTS = ("language", "vision", "merger")

@@ -120,10 +120,10 @@ def test_a_written_model_is_read_by_the_backend_with_its_pages(
     from PIL import Image
     from safetensors.torch import load_file
 
+    from hpsearch.settings import TrainSettings
     from hpsearch.training.backends.hf import HfBackend
     from hpsearch.training.models.chat import Chat
     from hpsearch.training.models.families import FAMILIES
-    from hpsearch.trials.settings import TrainSettings
 
     shapes = part("gpu.shapes")
     monkeypatch.setattr(shapes, "SHARD_BYTES", 20_000_000)

@@ -11,7 +11,7 @@ import pytest
 
 from hpsearch.cli import app
 from hpsearch.definitions.setting_rules import DECIDED_BY
-from hpsearch.trials.settings import UNSEARCHABLE
+from hpsearch.settings import UNSEARCHABLE
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

@@ -12,7 +12,7 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.identity import diff_identity
 from hpsearch.definitions.problems import InvalidDefinition
 from hpsearch.errors import UsageError
-from hpsearch.trials.settings import UNSEARCHABLE, TrainSettings
+from hpsearch.settings import UNSEARCHABLE, TrainSettings
 
 BOTH = {"type": "categorical", "choices": [True, False]}
 RATE = {"type": "loguniform", "low": 1e-5, "high": 5e-4}

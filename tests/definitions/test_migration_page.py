@@ -13,7 +13,7 @@ import pytest
 from hpsearch.cli import app
 from hpsearch.definitions.fields import STUDY_KEYS
 from hpsearch.definitions.loading import load_settings
-from hpsearch.trials.settings import setting_names
+from hpsearch.settings import setting_names
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "coming-from-other-tools.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from hpsearch.definitions import schemas, settings_page
 from hpsearch.definitions.library import shipped_folder, shipped_names
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
 from tests.definitions.test_conditions import DORA, RATE
 from tests.definitions.test_definition import PROGRAM, USERS
 

@@ -17,6 +17,7 @@ from hpsearch.analysis.summary import summarize
 from hpsearch.cli.tables import status_table
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
 from hpsearch.study.interruption import Interruption
@@ -32,7 +33,6 @@ from hpsearch.study.view import Happening, Note
 from hpsearch.trials.causes import Cause
 from hpsearch.trials.executors.fake import FakeExecutor
 from hpsearch.trials.job import Job, Outcome
-from hpsearch.trials.settings import UNSEARCHABLE, setting_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends.choice import check_backend, choose_backend, conflicts, unsloth_obstacle
 from hpsearch.training.backends.starting import keep_caches, use_caches
-from hpsearch.trials.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
 CAPS = ("torch<2.15.0", "transformers!=5.1.0,<=5.17.0", "trl<=1.15.0", "datasets<5.0.0", "peft>=99; extra == 'old'")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.data.rows import Row, table_of, training_rows
 from hpsearch.training.judging.evaluation import evaluate
@@ -18,7 +19,6 @@ from hpsearch.training.judging.examination import Examination
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.batches import Batching
-from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import picture
 
 END_MARKS = {

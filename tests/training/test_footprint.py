@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.footprint import Footprint, footprint
 from hpsearch.training.checks.lengths import Lengths, Shape
 from hpsearch.training.checks.outline import Linear, Outline
@@ -16,7 +17,6 @@ from hpsearch.training.data.sources import find_source
 from hpsearch.training.machine.kind import Machine
 from hpsearch.training.models.base_model import known_base
 from hpsearch.training.progress import Progress
-from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import Door
 
 SHAPES = [Shape("short", "a", (8, 8)), Shape("long", "b" * 9, (8, 8))]

@@ -30,7 +30,7 @@ from pathlib import Path
 from hpsearch.errors import UsageError
 from hpsearch.training.progress import Progress
 from hpsearch.training.data.sources import find_source
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
 try:
     rows = find_source(TrainSettings(**json.loads(sys.argv[1]))).read(Path("scratch"), Progress("test"))
     texts = {split: [row.text for row in samples if row.read()] for split, samples in rows.splits.items()}

@@ -17,6 +17,7 @@ import torch
 from transformers.training_args import OptimizerNames
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
 from hpsearch.training.backends import BACKENDS, Training
 from hpsearch.training.backends.choice import Obstacle, choose_backend
 from hpsearch.training.backends.hf import four_bits
@@ -43,7 +44,6 @@ from hpsearch.training.plan.budget import Pace, afford
 from hpsearch.training.plan.schedule import EvaluationSchedule
 from hpsearch.training.progress import Progress
 from hpsearch.training.recipe import evaluation_subset, final_rows, load_adapted
-from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
 from tests.training.conftest import Door, at, picture
 from tests.training.data_sets import SUBSETS, repository
 

@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.data.dealing import gather
 from hpsearch.training.data.prepared import open_rows
 from hpsearch.training.data.sources import Kind, find_source
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.progress import Progress
 from hpsearch.training.stamp import stamp_of
-from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple
 from tests.training.test_prepare import LISTS_TORCH

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
 from hpsearch.training.data.prepared import Prepared, open_rows
 from hpsearch.training.data.rows import training_rows
@@ -20,7 +21,6 @@ from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.batches import batching_of
 from hpsearch.training.recipe import evaluation_subset, load_adapted
-from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import LINEARS, MERGER_LINEARS, WORDS, Door, at
 
 STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}

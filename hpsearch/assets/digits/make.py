@@ -122,6 +122,7 @@ def _png(picture: Any) -> bytes:
 
 def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     """Train a tiny model of ``family`` to read printed digits, save it in half precision, and return its CER."""
+    from hpsearch.settings import TrainSettings
     from hpsearch.training.backends import Loaded, Training
     from hpsearch.training.backends.hf import HfBackend
     from hpsearch.training.data.rows import training_rows
@@ -130,7 +131,6 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     from hpsearch.training.models.chat import Chat
     from hpsearch.training.models.tiny import build_tiny
     from hpsearch.training.plan.batches import batching_of
-    from hpsearch.trials.settings import TrainSettings
 
     plan = PRETRAINING[family]
     steps = 4 if short else plan.steps

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 from hpsearch.errors import UsageError
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
 
 # Whose ranges count, and for which packages: those that hpsearch and unsloth's patches both work on. What else unsloth
 # requires (torchvision, xformers ...) hpsearch does not use, or it shows when unsloth is imported.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.lengths import Lengths
 from hpsearch.training.checks.outline import Outline
 from hpsearch.training.plan.batches import Batching, batching_of
-from hpsearch.trials.settings import TrainSettings
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 # Bits for a weight: 4, and 32 for each block of 64; double quantisation stores these in 8 and 32 for 256 of them

@@ -10,10 +10,10 @@ from typing import Any
 from PIL import Image
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.processors import load_processor
-from hpsearch.trials.settings import TrainSettings
 from hpsearch.trials.survey import CROWDED, HOPELESS
 
 NAMED = 5  # of the rows that are too long, in a message

@@ -9,11 +9,11 @@ from math import prod
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import class_of
 from hpsearch.training.plan.arguments import tower_patterns
-from hpsearch.trials.settings import TrainSettings
 
 OTHER = "other"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.footprint import Footprint, footprint, gigabytes
 from hpsearch.training.checks.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable, usual
 from hpsearch.training.checks.outline import Outline, outline_of
@@ -23,7 +24,6 @@ from hpsearch.training.models.files import bytes_to_download
 from hpsearch.training.plan.batches import batching_of
 from hpsearch.training.plan.schedule import planned, steps_of
 from hpsearch.training.progress import Progress
-from hpsearch.trials.settings import TrainSettings
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
 FEW_ROWS = 20

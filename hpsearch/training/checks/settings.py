@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.trackers import check_tracker
 from hpsearch.training.machine.kind import Machine
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.sizing import check_sizing
-from hpsearch.trials.settings import TrainSettings
 
 EIGHT_BIT_OPTIMIZERS = ("adamw_8bit", "paged_adamw_8bit")
 

@@ -12,6 +12,7 @@ from hpsearch.errors import UsageError
 from hpsearch.ocr.choice import SLICE_KEYS, Choice, choose
 from hpsearch.ocr.samples import Sample
 from hpsearch.ocr.splits import Division, Parted, hold_out, separate
+from hpsearch.settings import TrainSettings
 from hpsearch.training.data.left_out import LeftOut, left_out_file, write_left_out
 from hpsearch.training.data.opening import Checked, Opener
 from hpsearch.training.data.prepared import SCRATCH, SPLITS, row_file
@@ -19,7 +20,6 @@ from hpsearch.training.data.rows import Row, write_rows
 from hpsearch.training.data.sources import Source
 from hpsearch.training.models.families import Family
 from hpsearch.training.progress import Progress
-from hpsearch.trials.settings import TrainSettings
 
 _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.ocr.splits import pick
+from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings
 from hpsearch.training.data.rows import Row, RowFile
-from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings
 
 SPLITS = ("train", "validation", "holdout")
 FILE_NAME = "prepared.json"

@@ -13,9 +13,9 @@ from hpsearch.errors import UsageError
 from hpsearch.ocr.columns import Layout
 from hpsearch.ocr.places import hub_id
 from hpsearch.ocr.samples import Sample, data_files, read_splits
+from hpsearch.settings import TrainSettings
 from hpsearch.training.progress import Progress
 from hpsearch.trials.conversion import DATASET, SUMMARY
-from hpsearch.trials.settings import TrainSettings
 
 # Files of Hugging Face datasets that are no split: what lists a folder's pictures, and what describes the columns.
 _ABOUT = {"metadata", "dataset_infos", "dataset_info"}

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from hpsearch.ocr.metrics import Edits, character_edits, total, word_edits
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.data.rows import Row
 from hpsearch.training.judging.circles import CircleGuard, ending_tokens
 from hpsearch.training.judging.examination import IGNORED, Batch, Examination
 from hpsearch.training.machine.devices import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
-from hpsearch.trials.settings import TrainSettings
 
 DEFAULT_NEW_TOKENS = 1024  # where prepare has not said how long the longest answer is
 SPARE_TOKENS = 16  # beside twice the longest answer of a batch: beyond that generation has lost its way

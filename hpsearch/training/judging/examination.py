@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from hpsearch.ocr.pictures import open_image
+from hpsearch.settings import TrainSettings
 from hpsearch.training.data.rows import Row, RowFile
 from hpsearch.training.models.chat import Chat
-from hpsearch.trials.settings import TrainSettings
 
 IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
 KEPT_BYTES = 256 * 1024 * 1024  # of batches in the host's memory; what goes beyond is made anew each time

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Training
 from hpsearch.training.data.prepared import Prepared, open_rows
 from hpsearch.training.data.rows import Row, training_rows
@@ -23,7 +24,6 @@ from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.machine.ranks import is_first, ranks, wait_for_all
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.plan.batches import Batching, batching_of
-from hpsearch.trials.settings import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.learning.weights import Weights, copy_trained, put_back
-from hpsearch.trials.settings import TrainSettings
 
 
 class Best:

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from hpsearch.trials.settings import SHARED_MEMORY_BYTES
+from hpsearch.settings import SHARED_MEMORY_BYTES
 
 MAX_WORKERS = 4  # of one trial; pages take a GPU longer than four cores
 _SHARED = Path("/dev/shm")  # noqa: S108 - what workers hand batches over in; Docker gives it 64 MB

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import Family
-from hpsearch.trials.settings import TrainSettings
 
 # Transformers' Qwen-VL processors keep two areas in pixels under the names of edges: "longest_edge" is the largest,
 # "shortest_edge" the smallest. Read as edges, 2048 would leave one token of a page (transformers#42115).

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.machine.cores import data_workers
 from hpsearch.training.models.families import Family, Tower
 from hpsearch.training.plan.batches import Batching
-from hpsearch.trials.settings import TrainSettings
 
 _OPTIMIZERS = {"adamw_8bit": "adamw_bnb_8bit"}
 # transformers' "constant" ignores a warm-up; ours is constant after it, so that neither setting is ignored.

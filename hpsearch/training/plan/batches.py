@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hpsearch.errors import UsageError
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.plan.schedule import planned
-from hpsearch.trials.settings import TrainSettings
 
 # The part of a trial's time that judging may take; what is aimed at, as a short measurement is not exact; and of that
 # what the evaluations on the way take.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import ceil
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.plan.batches import batching_of
-from hpsearch.trials.settings import TrainSettings
 
 
 def steps_of(settings: TrainSettings, rows: int) -> int:

@@ -22,6 +22,7 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends.choice import conflicts, unsloth_obstacle
 from hpsearch.training.backends.unsloth import adapting_options, collating_options, loading_options
 from hpsearch.training.data.rows import Row, table_of, training_rows
@@ -29,7 +30,6 @@ from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.tiny import build_tiny
-from hpsearch.trials.settings import TrainSettings
 from tests.training.conftest import Door, picture
 from tests.training.test_families import LINEARS, trainable_modules
 
