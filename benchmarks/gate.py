@@ -25,17 +25,17 @@ from optuna.trial import TrialState
 from surrogates import FAR, LINE, NEAR, RATES, TOY, Surrogate
 
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job
+from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.memory import AVAILABLE, NEEDED, Device, Gate
 from hpsearch.study.opening import open_study
 from hpsearch.study.runner import Runner
 from hpsearch.study.view import silent
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job
 
 MEMORY = Path("/dev/shm")  # where the trials' files cost no time
 JITTER = 0.01  # fraction by which two trials of one configuration may differ in memory

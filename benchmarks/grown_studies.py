@@ -20,10 +20,12 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, Table, create_engine, insert, select
 
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.execution.executors.fake import FakeExecutor, Play
+from hpsearch.execution.job import Job
+from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.changes import MARK
 from hpsearch.study.folders import StudyFolders, study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.lease import lease_for
 from hpsearch.study.opening import open_study
@@ -32,8 +34,6 @@ from hpsearch.study.runner import Runner
 from hpsearch.study.storage import default_url, open_storage
 from hpsearch.study.view import View, silent
 from hpsearch.study.writing import SPOOL_FILE, Patience, Place, writing
-from hpsearch.trials.executors.fake import FakeExecutor, Play
-from hpsearch.trials.job import Job
 
 STEPS, SEED_TRIALS = 16, 40
 TRIAL_S = 600.0  # from one copied trial's start to the next one's

@@ -25,7 +25,7 @@ CALLS = {
 MODULES = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "cmaes", "yaml"}
 HARMLESS = {"UnpicklingError"}  # what pickle is imported for
 # Where a job's command, a Python program, is run as the interpreter would: what is run is the command itself.
-OF_THE_JOBS_OWN_COMMAND = {"trials/python_program.py": ["runpy.run_path", "exec"]}
+OF_THE_JOBS_OWN_COMMAND = {"execution/python_program.py": ["runpy.run_path", "exec"]}
 # Arguments that make a call one of these.
 ARGUMENTS = {"shell": True, "allow_pickle": True, "trust_remote_code": True, "weights_only": False}
 

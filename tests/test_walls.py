@@ -50,7 +50,8 @@ def modules_of(*rooms: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["hpsearch.sdk", "hpsearch.trials.job", "hpsearch.trials.causes", "hpsearch.trials.diagnosis"]
+    "module",
+    ["hpsearch.sdk", "hpsearch.execution.job", "hpsearch.execution.outcome", "hpsearch.execution.doctor_question"],
 )
 def test_the_door_and_the_sdk_load_the_standard_library_alone(module: str) -> None:
     foreign = packages(loaded_by(module)) - sys.stdlib_module_names - {"hpsearch"}
@@ -103,11 +104,11 @@ BREACHES = {
     "ocr-optuna": ("ocr/__init__.py", "import optuna", "The training side"),
     "training-optuna": ("training/__init__.py", "from optuna import trial", "The training side"),
     "training-study": ("training/__init__.py", "import hpsearch.study.attributes", "The training side"),
-    "trials-study": ("trials/job.py", "import hpsearch.study.attributes", "One direction"),
+    "trials-study": ("execution/job.py", "import hpsearch.study.attributes", "One direction"),
     "definitions-study": ("definitions/names.py", "import hpsearch.study.attributes", "One direction"),
     "training-definitions": ("training/__init__.py", "import hpsearch.definitions.names", "The training side"),
     "study-analysis": ("study/attributes.py", "import hpsearch.analysis", "One direction"),
-    "errors-trials": ("errors.py", "import hpsearch.trials.job", "One direction"),
+    "errors-trials": ("errors.py", "import hpsearch.execution.job", "One direction"),
     "doctor-torch": ("doctor/machine.py", "import torch", "The searching side"),
     "judging-learning": (
         "training/judging/circles.py",

@@ -15,7 +15,7 @@ from typing import Any
 from hpsearch.analysis.escaping import csv_cell
 from hpsearch.analysis.summary import Score, StudySummary
 from hpsearch.analysis.tables import TrialRow
-from hpsearch.study.private import make_folder
+from hpsearch.execution.private import make_folder
 
 _STRICT: dict[str, Any] = {"sort_keys": True, "ensure_ascii": True, "allow_nan": False}
 _COLUMNS = ("number", "root", "attempt", "state", "cause", "value", "holdout_value", "duration_s", "seed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpsearch.trials.causes import Cause
+from hpsearch.execution.outcome import Cause
 
 
 @dataclass(frozen=True)

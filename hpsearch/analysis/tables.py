@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpsearch.analysis.outcomes import ENDINGS, Ending
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import LARGEST
 from hpsearch.study import attributes as attrs
-from hpsearch.trials.job import LARGEST
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -9,10 +9,10 @@ import click
 from click.core import ParameterSource
 
 from hpsearch.cli.options import command, trainer_option
-from hpsearch.trials.merge import GGUF_KINDS
+from hpsearch.execution.model_export import GGUF_KINDS
 
 if TYPE_CHECKING:
-    from hpsearch.trials.merge import Gguf, Merged, Published
+    from hpsearch.execution.model_export import Gguf, Merged, Published
 
 
 @command(
@@ -74,7 +74,7 @@ def merge(
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
     from hpsearch.errands.merging import Beside, merge_adapter
-    from hpsearch.trials.merge import Merge
+    from hpsearch.execution.model_export import Merge
 
     _refuse_idle_options(gguf, repo)
     wanted = Merge(lora_dir, output_dir, precision or "", pictures, force)

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from hpsearch.analysis.escaping import visible
 from hpsearch.cli.board import printable, shown
+from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.study.status import StudyStatus
-from hpsearch.trials.causes import VERDICTS, Cause
 
 # Columns of a table in a file or a pipe, which have no width of their own.
 UNBOUND = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from hpsearch.errands.errand import run_errand
 from hpsearch.errors import UsageError
+from hpsearch.execution.errand import run_errand
 from hpsearch.study.view import View, silent
 from hpsearch.trials.conversion import SUMMARY, WORK, Conversion, Converted
 

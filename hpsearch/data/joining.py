@@ -10,8 +10,8 @@ from typing import Any
 
 from hpsearch.assets import PREFIX
 from hpsearch.data.sources import data_settings
-from hpsearch.errands.errand import run_errand
 from hpsearch.errors import UsageError
+from hpsearch.execution.errand import run_errand
 from hpsearch.ocr.places import HUB
 from hpsearch.study.view import View, silent
 from hpsearch.trials.conversion import DATASET

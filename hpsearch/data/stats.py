@@ -14,12 +14,12 @@ from hpsearch.analysis.figures.look import SERIES, Figure, Trace, axis, fade
 from hpsearch.analysis.page import render_page
 from hpsearch.data.sources import READING, data_settings
 from hpsearch.definitions.assignments import known_settings
-from hpsearch.errands.errand import run_errand
 from hpsearch.errors import UsageError
+from hpsearch.execution.errand import run_errand
+from hpsearch.execution.survey_result import CROWDED
 from hpsearch.study.folders import write_json, write_text
 from hpsearch.study.view import View, silent
 from hpsearch.trials.stats import FINDINGS, SUMMARY, Statistics
-from hpsearch.trials.survey import CROWDED
 
 PAGE = "stats.html"
 # Settings of a model that decide how many tokens its rows have.

@@ -9,7 +9,7 @@ from typing import Any
 from hpsearch.definitions.draft_rules import Decision, decide
 from hpsearch.definitions.fitting import GB, Sight, gigabytes
 from hpsearch.definitions.setting_rules import DECIDED_BY
-from hpsearch.trials.survey import Survey
+from hpsearch.execution.survey_result import Survey
 
 EVALUATIONS = 20  # of a trial, where it has as many steps
 FEWEST_TRIALS, MOST_TRIALS, TRIALS_A_SETTING = 20, 40, 6

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpsearch.definitions.names import is_variable_name
 from hpsearch.definitions.problems import BrokenRules, Problem, nearest_names, show
-from hpsearch.trials.job import CHANNEL_KEYS, MAX_NAME_CHARACTERS
-from hpsearch.trials.python_program import parse
+from hpsearch.execution.job import CHANNEL_KEYS, MAX_NAME_CHARACTERS
+from hpsearch.execution.python_program import parse
 
 # What the built-in training reports: the direction in which each is better, and whether it is reported at every
 # evaluation (a pruner needs that) or only at the end.

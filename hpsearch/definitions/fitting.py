@@ -11,7 +11,7 @@ from functools import cached_property
 from math import ceil
 
 from hpsearch.errors import UsageError
-from hpsearch.trials.survey import CROWDED, Sizing, Survey, Tower
+from hpsearch.execution.survey_result import CROWDED, Sizing, Survey, Tower
 
 GB = 1e9
 NO_TOWER = Tower(0, 0, 0)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.sizes import GB, shown, studies_bytes, weights_bytes
+from hpsearch.execution.doctor_question import Finding, ok, red, warning
+from hpsearch.execution.gpu import Gpu, Holder
 from hpsearch.settings import SHARED_MEMORY_BYTES
-from hpsearch.trials.diagnosis import Finding, ok, red, warning
-from hpsearch.trials.driver import Gpu, Holder
 
 # torch's oldest CUDA 12 wheels need this driver (docs.nvidia.com/cuda/cuda-toolkit-release-notes).
 OLDEST_DRIVER, OLDEST_CUDA = "525", 12

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from hpsearch.doctor.patient import Patient
-from hpsearch.trials.diagnosis import Finding, ok, red, warning
+from hpsearch.execution.doctor_question import Finding, ok, red, warning
 
 
 def python(patient: Patient) -> Iterator[Finding]:

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.execution.gpu import Driver
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.options import RunOptions
-from hpsearch.trials.driver import Driver
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from hpsearch.analysis.escaping import visible
-from hpsearch.trials.diagnosis import Finding, Level
+from hpsearch.execution.doctor_question import Finding, Level
 
 SYMBOLS = {Level.OK: "✓", Level.WARNING: "!", Level.RED: "✗"}
 PLAIN_SYMBOLS = {Level.OK: "+", Level.WARNING: "!", Level.RED: "x"}  # where the terminal's encoding has no others

@@ -13,12 +13,12 @@ from hpsearch.doctor import machine, packages, study
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.trainer import CHECKS, Answer, ask
 from hpsearch.errors import HpsearchError, StorageError
+from hpsearch.execution.doctor_question import Finding, Level, Question
+from hpsearch.execution.environment import build_environment
+from hpsearch.execution.gpu import find_driver
+from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.options import RunOptions
 from hpsearch.study.resolving import resolve
-from hpsearch.study.trainer import Trainer, named_python
-from hpsearch.trials.diagnosis import Finding, Level, Question
-from hpsearch.trials.driver import find_driver
-from hpsearch.trials.environment import build_environment
 
 TIMEOUT_S = 60.0  # for one check: torch from a slow network disk takes half a minute to import
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.trials.diagnosis import Finding, Question, red
+from hpsearch.execution.doctor_question import Finding, Question, red
 
 # Starts hpsearch.training.doctor in any interpreter: another one need not have hpsearch, and must not be shown the
 # packages that stand beside this one's.

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hpsearch.errands.errand import run_errand
 from hpsearch.errands.origin import origin_of
 from hpsearch.errors import UsageError
-from hpsearch.study.view import Note, View, silent
-from hpsearch.trials.merge import (
+from hpsearch.execution.errand import run_errand
+from hpsearch.execution.model_export import (
     CONVERTED,
     PUBLISHED,
     SUMMARY,
@@ -27,7 +26,8 @@ from hpsearch.trials.merge import (
     refuse_adapter,
     refuse_strange,
 )
-from hpsearch.trials.names import WHOLE
+from hpsearch.execution.names import WHOLE
+from hpsearch.study.view import Note, View, silent
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.execution.model_export import Origin, public_name, public_settings
+from hpsearch.execution.names import ADAPTER_CARD, TRAIN_RESULTS_FILE
 from hpsearch.study.folders import MARKER
 from hpsearch.study.results import BEST_PARAMS
-from hpsearch.trials.merge import Origin, public_name, public_settings
-from hpsearch.trials.names import ADAPTER_CARD, TRAIN_RESULTS_FILE
 
 HUB = "hub:"
 _Json = Mapping[str, Any]

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpsearch.errands.errand import errand, usable_trainer
-from hpsearch.study.interruption import Interruption
-from hpsearch.study.preparing import failure, passing_folder, run_job
+from hpsearch.execution.errand import errand, usable_trainer
+from hpsearch.execution.executors import EXECUTORS
+from hpsearch.execution.names import TEXTS_FILE
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.run_job import failure, passing_folder, run_job
+from hpsearch.execution.signals import Interruption
+from hpsearch.execution.slots import without_gpus
 from hpsearch.study.view import Happening, View
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors import EXECUTORS
-from hpsearch.trials.names import TEXTS_FILE
-from hpsearch.trials.slots import without_gpus
 
 Taker = Callable[[dict[str, str]], None]
 

@@ -14,11 +14,11 @@ from hpsearch.errors import HpsearchError, JobFailed, UsageError
 from hpsearch.evaluation.endpoint import Answer, Endpoint, NoAnswer, Question
 from hpsearch.evaluation.journal import Journal
 from hpsearch.evaluation.results import Row, results
+from hpsearch.execution.signals import Interruption
 from hpsearch.ocr.columns import Layout
 from hpsearch.ocr.metrics import Edits
 from hpsearch.ocr.samples import Sample, read_splits
 from hpsearch.study.folders import write_json
-from hpsearch.study.interruption import Interruption
 
 LOOK_S = 0.1  # how often a signal is looked for while answers are awaited
 IN_A_ROW = 3  # failures for each worker, one after the other: nobody is there any more

@@ -8,8 +8,8 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from hpsearch.errors import TooManyFailures
+from hpsearch.execution.signals import Interruption
 from hpsearch.study.budget import Budget, spent_hours
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.options import RunOptions, command_text
 from hpsearch.study.records import finished

@@ -17,17 +17,17 @@ from hpsearch.definitions.draft import Draft, draft
 from hpsearch.definitions.loading import load_definition, load_settings
 from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import UsageError
+from hpsearch.execution.names import LEFT_OUT_FILE, SURVEY_FILE
+from hpsearch.execution.run_job import passing_folder
+from hpsearch.execution.signals import Interruption
+from hpsearch.execution.survey_result import Survey
 from hpsearch.ocr.places import HUB
 from hpsearch.settings import setting_names
 from hpsearch.study.folders import StudyFolders, write_text
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.preflight import look
-from hpsearch.study.preparing import passing_folder
 from hpsearch.study.view import View, silent
 from hpsearch.trials.conversion import DATASET
-from hpsearch.trials.names import LEFT_OUT_FILE, SURVEY_FILE
-from hpsearch.trials.survey import Survey
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
 

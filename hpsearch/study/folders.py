@@ -15,9 +15,9 @@ from typing import Any
 from hpsearch.crash_points import reached
 from hpsearch.definitions.names import is_study_name
 from hpsearch.errors import UsageError
-from hpsearch.study.private import make_folder
-from hpsearch.trials.folder import sync
-from hpsearch.trials.names import CHECKPOINTS
+from hpsearch.execution.files import sync
+from hpsearch.execution.names import CHECKPOINTS
+from hpsearch.execution.private import make_folder
 
 MARKER = ".study"  # in a study's folder: the study's id
 _HALF_WRITTEN = re.compile(r"\..*\.json\..*\.tmp")  # what write_json writes before it renames

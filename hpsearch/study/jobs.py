@@ -11,11 +11,11 @@ from typing import Any
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.execution.environment import build_environment, has_gpu
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import CHECKPOINTS
+from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.folders import StudyFolders
-from hpsearch.study.trainer import Trainer, named_python
-from hpsearch.trials.environment import build_environment, has_gpu
-from hpsearch.trials.job import Job
-from hpsearch.trials.names import CHECKPOINTS
 
 # What trials of the built-in training import: in all of them the same, and then the model's own.
 BUILT_IN_PRELOAD = ("hpsearch.training.ready:libraries", "hpsearch.training.ready:model")

@@ -1,6 +1,6 @@
 """The study in its storage: the one place that writes there.
 
-Ends are told as the table in trials/causes.py says. Attributes are written before the state, because a finished trial
+Ends are told as the table in execution/outcome.py says. Attributes are written before the state, because a finished trial
 can no longer be changed; whatever is half written when the runner dies is completed by the next one (recovery.py).
 """
 
@@ -18,13 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.definitions.conditions import active
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.execution.job import Outcome, encode_values
+from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.records import attempt_of, root_of
 from hpsearch.study.sampling import params_of, queue
 from hpsearch.study.tally import Tally
 from hpsearch.study.writer import Writer
-from hpsearch.trials.causes import VERDICTS, Again, Cause
-from hpsearch.trials.job import Outcome, encode_values
 
 # Attributes that a trial's retry has too: why its configuration is tried.
 _INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)

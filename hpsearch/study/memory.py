@@ -23,11 +23,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.definitions.conditions import active
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.execution.gpu import Gpu
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.formula import rules_out
 from hpsearch.study.records import cause_of, metrics_of
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.driver import Gpu
 
 # Settings of the built-in training of which a greater value, or "true", never takes less memory.
 ADDING = frozenset(

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.gpu_slots import Wanted
 from hpsearch.study.storage import STORAGE_VARIABLE, default_url, masked
-from hpsearch.trials.devices import Wanted
 
 BASE_OUTPUT_DIR = Path("studies")
 # Seconds that a database server may stay away: a restart, an upgrade, a network that is mended.

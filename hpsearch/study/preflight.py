@@ -12,19 +12,19 @@ from typing import Any
 from hpsearch.definitions.advice import advice, too_long_warmup
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.execution.executors import EXECUTORS
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import LEFT_OUT_FILE, PREFLIGHT_FILE
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.run_job import failure, passing_folder, run_job
+from hpsearch.execution.signals import Interruption
+from hpsearch.execution.slots import without_gpus
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.options import RunOptions
-from hpsearch.study.preparing import failure, passing_folder, run_job
 from hpsearch.study.resolving import planned_target, resolve
 from hpsearch.study.view import View, silent
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors import EXECUTORS
-from hpsearch.trials.job import Job
-from hpsearch.trials.names import LEFT_OUT_FILE, PREFLIGHT_FILE
-from hpsearch.trials.slots import without_gpus
 
 SPARE_BYTES = 1 << 30  # a study leaves so much of the disk free
 LONG_S = 7 * 86_400  # a week

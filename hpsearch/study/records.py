@@ -7,9 +7,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.execution.job import LARGEST
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import LARGEST
 
 _CAUSES = {cause.value: cause for cause in Cause}
 

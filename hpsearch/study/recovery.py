@@ -14,15 +14,15 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.crash_points import reached
+from hpsearch.execution.executors import Executor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.records import attempt_of, cause_of, root_of
 from hpsearch.study.results import write_trial_results
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors import Executor
-from hpsearch.trials.job import Job, Outcome
-from hpsearch.trials.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
 
 
 @dataclass

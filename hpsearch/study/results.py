@@ -15,14 +15,14 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpsearch.crash_points import reached
+from hpsearch.execution.job import Job, Outcome, encode_values
+from hpsearch.execution.private import make_folder
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, publish_folder, write_json
 from hpsearch.study.jobs import closed
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.private import make_folder
 from hpsearch.study.records import attempt_of, metrics_of, root_of
 from hpsearch.study.sampling import trial_seed
-from hpsearch.trials.job import Job, Outcome, encode_values
 
 # In best/: which trial it shows.
 BEST_PARAMS = "best_params.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpsearch.errors import StorageError
 
-# A trial's log may take 50 MB (trials/log.py); SQLite writes some 4 MB beside its file before that grows.
+# A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
 RESERVE_BYTES = 64 * 2**20
 
 

@@ -14,10 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.crash_points import reached
 from hpsearch.definitions.advice import too_long_warmup
+from hpsearch.execution.executors import Executor
+from hpsearch.execution.job import Finished, Job, Notice, Progress, Report
+from hpsearch.execution.names import OUTCOME_FILE
+from hpsearch.execution.outcome import VERDICTS, Cause
+from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget
 from hpsearch.study.folders import StudyFolders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.keeping import Keeper
 from hpsearch.study.ledger import Ledger, settled
@@ -28,10 +32,6 @@ from hpsearch.study.room import full_place
 from hpsearch.study.sampling import Planner, open_points, trial_seed
 from hpsearch.study.view import NewBest, Note, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
 from hpsearch.study.warm_start import WarmStart
-from hpsearch.trials.causes import VERDICTS, Cause
-from hpsearch.trials.executors import Executor
-from hpsearch.trials.job import Finished, Job, Notice, Progress, Report
-from hpsearch.trials.names import OUTCOME_FILE
 
 # Seconds a trial gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
 STOP_GRACE_S = 10.0

@@ -17,11 +17,14 @@ from hpsearch.crash_points import reached
 from hpsearch.definitions.advice import advice
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import TooManyFailures, UsageError
+from hpsearch.execution.executors import EXECUTORS, Executor
+from hpsearch.execution.gpu_slots import Shares, look_for_gpus, share_out
+from hpsearch.execution.run_job import prepare, show_prepared
+from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
 from hpsearch.study.conclusion import Conclusion
 from hpsearch.study.folders import StudyFolders, study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
@@ -39,7 +42,6 @@ from hpsearch.study.opening import (
 )
 from hpsearch.study.options import RunOptions
 from hpsearch.study.preflight import room_for
-from hpsearch.study.preparing import prepare, show_prepared
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.resolving import resolve, stored
@@ -50,8 +52,6 @@ from hpsearch.study.transfer import Source, find_source, refuse_late, take_over
 from hpsearch.study.view import Note, RunStarted, View, silent
 from hpsearch.study.warm_start import stored_warm_start
 from hpsearch.study.writing import SPOOL_FILE, Patience, Place, writing
-from hpsearch.trials.devices import Shares, look_for_gpus, share_out
-from hpsearch.trials.executors import EXECUTORS, Executor
 
 
 @dataclass(frozen=True)

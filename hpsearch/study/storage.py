@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StorageError, UsageError
+from hpsearch.execution.private import make_folder
 from hpsearch.study import sqlite
 from hpsearch.study.mounts import network_file_system
 from hpsearch.study.postgres import PASSWORD_FILE, driver_url
-from hpsearch.study.private import make_folder
 from hpsearch.study.table_lock import NOT_WRITTEN, table_lock
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from hpsearch.errors import StorageError, StudyOwned
+from hpsearch.execution.private import open_private
 from hpsearch.study.postgres import is_postgres, schema_lock
-from hpsearch.study.private import open_private
 
 NOT_WRITTEN = "make its folder writable, or room on its disk"
 

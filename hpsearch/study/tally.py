@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
+from hpsearch.execution.outcome import VERDICTS, Again
 from hpsearch.study import attributes as attrs
 from hpsearch.study.records import best_trial, cause_of, counts, root_of
-from hpsearch.trials.causes import VERDICTS, Again
 
 
 class Tally:

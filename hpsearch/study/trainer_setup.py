@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpsearch.errors import JobFailed, UsageError
-from hpsearch.study.private import make_folder
-from hpsearch.study.trainer import OLDEST, Trainer
-from hpsearch.trials.environment import has_gpu
+from hpsearch.execution.environment import has_gpu
+from hpsearch.execution.private import make_folder
+from hpsearch.execution.trainer_python import OLDEST, Trainer
 
 LOCKS = Path(__file__).resolve().parents[1] / "assets" / "trainers"
 # In the folder from the first moment, so that what is found half made may be removed; says when it is complete.

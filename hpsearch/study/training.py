@@ -11,18 +11,18 @@ from typing import Any
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.execution.executors import EXECUTORS
+from hpsearch.execution.job import Job, Outcome, encode_values
+from hpsearch.execution.names import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.run_job import failure, prepare, run_job, show_prepared
+from hpsearch.execution.signals import Interruption
+from hpsearch.execution.slots import without_gpus
 from hpsearch.study.folders import StudyFolders, write_json
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import closed, job_maker, require_program
 from hpsearch.study.opening import require_complete
-from hpsearch.study.preparing import failure, prepare, run_job, show_prepared
 from hpsearch.study.results import versions_of_trial
 from hpsearch.study.view import Note, View, silent
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors import EXECUTORS
-from hpsearch.trials.job import Job, Outcome, encode_values
-from hpsearch.trials.names import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE
-from hpsearch.trials.slots import without_gpus
 
 RESUME = "resume_from_checkpoint"
 _MARKER = ".train"  # in a folder that a fine-tune may overwrite

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpsearch.trials.job import Outcome
+from hpsearch.execution.job import Outcome
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class TrialReported:
 
 @dataclass(frozen=True)
 class TrialProgress:
-    """A trial shows how far it is; the keys are those of ``trials.job.Progress``."""
+    """A trial shows how far it is; the keys are those of ``execution.job.Progress``."""
 
     number: int
     values: dict[str, Any]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.outcome import Cause
 from hpsearch.training.machine.faults import Fault, available_bytes, classify
 from hpsearch.training.machine.imports import importing
 from hpsearch.training.quiet import ignore_known_warnings
 from hpsearch.training.ready import set_environment
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Job
 
 # What does a job, by its kind.
 _JOBS = {

@@ -19,6 +19,8 @@ from typing import IO, Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.output_folder import replacing
 from hpsearch.ocr.pages.augmentation import augmented
 from hpsearch.ocr.pages.cutting import Piece, cut, pieces, shrunk
 from hpsearch.ocr.pages.layout import Page, Unreadable
@@ -27,8 +29,6 @@ from hpsearch.ocr.pictures import seen
 from hpsearch.training.data.saving import save_dataset
 from hpsearch.training.progress import Progress
 from hpsearch.trials.conversion import CROPS, DATASET, LEFT_OUT, METADATA, SUMMARY, WORK, Conversion, Converted
-from hpsearch.trials.job import Job
-from hpsearch.trials.replacing import replacing
 
 TRAIN, VALIDATION = "train", "validation"
 NAME_BYTES = 120  # of a piece's name, in its picture's: a file's may have 255

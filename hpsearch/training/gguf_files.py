@@ -20,13 +20,13 @@ from typing import IO, Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.model_export import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, Merged, ToGguf
+from hpsearch.execution.output_folder import filling
 from hpsearch.training import gguf_check
 from hpsearch.training.model_card import renew_model_card
 from hpsearch.training.models.serving import llama_options
 from hpsearch.training.progress import Progress
-from hpsearch.trials.job import Job
-from hpsearch.trials.merge import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, Merged, ToGguf
-from hpsearch.trials.replacing import filling
 
 SCRIPT = "convert_hf_to_gguf.py"
 PACKAGE = "gguf-py"  # in llama.cpp's folder: the reader and the names that the converter writes with

@@ -15,6 +15,8 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.output_folder import replacing
 from hpsearch.ocr.duplicates import Duplicate, Kind, Row, find_duplicates
 from hpsearch.ocr.samples import Origin, Sample
 from hpsearch.ocr.slices import usual_split
@@ -24,9 +26,7 @@ from hpsearch.training.data.opening import Checked, Opener
 from hpsearch.training.data.saving import write_parquet
 from hpsearch.training.data.sources import find_source
 from hpsearch.training.progress import Progress
-from hpsearch.trials.job import Job
 from hpsearch.trials.joining import CARD, LEFT_OUT, ROWS, SUMMARY, WORK, Joined, Joining, Taken
-from hpsearch.trials.replacing import replacing
 
 # Of a picture that is in several splits the row of the first of these stays: what is judged is not to be learned from.
 JUDGED = ("test", "holdout", "validation")

@@ -21,15 +21,8 @@ from safetensors import SafetensorError
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
-from hpsearch.training.judging.evaluation import computing
-from hpsearch.training.machine.devices import free_memory
-from hpsearch.training.model_card import write_model_card
-from hpsearch.training.models.chat import Chat
-from hpsearch.training.models.serving import forget_prediction, keep_video, name_areas
-from hpsearch.training.progress import Progress
-from hpsearch.training.reading import Reader, base_of, load_reader, picture_of
-from hpsearch.trials.job import Job
-from hpsearch.trials.merge import (
+from hpsearch.execution.job import Job
+from hpsearch.execution.model_export import (
     MODEL_CARD,
     SUMMARY,
     WORK,
@@ -42,8 +35,15 @@ from hpsearch.trials.merge import (
     refuse_adapter,
     refuse_strange,
 )
-from hpsearch.trials.names import ADAPTER_CARD
-from hpsearch.trials.replacing import filling, finish, place, refuse_file, working
+from hpsearch.execution.names import ADAPTER_CARD
+from hpsearch.execution.output_folder import filling, finish, place, refuse_file, working
+from hpsearch.training.judging.evaluation import computing
+from hpsearch.training.machine.devices import free_memory
+from hpsearch.training.model_card import write_model_card
+from hpsearch.training.models.chat import Chat
+from hpsearch.training.models.serving import forget_prediction, keep_video, name_areas
+from hpsearch.training.progress import Progress
+from hpsearch.training.reading import Reader, base_of, load_reader, picture_of
 
 # Of the way from the adapter to the base, in logits: rounding to 16 bits is some hundredths of it, and more of a faint
 # adapter; in 32 bits there is none, and what is off is wrong.

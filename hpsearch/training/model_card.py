@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hpsearch.execution.model_export import MODEL_CARD, Gguf, Merged, Origin
+from hpsearch.execution.outcome import Cause
 from hpsearch.settings import TrainSettings
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.merge import MODEL_CARD, Gguf, Merged, Origin
 
 TASK = "image-text-to-text"
 TAGS = ("hpsearch", "ocr", "lora")

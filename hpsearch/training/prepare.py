@@ -11,6 +11,8 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import PREFLIGHT_FILE
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends.choice import check_backend, choose_backend
 from hpsearch.training.backends.starting import start_backend
@@ -25,8 +27,6 @@ from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.models.files import commit_of, find_model, model_fingerprint
 from hpsearch.training.progress import Progress
 from hpsearch.training.stamp import stamp_of
-from hpsearch.trials.job import Job
-from hpsearch.trials.names import PREFLIGHT_FILE
 
 
 def prepare(job: Job) -> None:

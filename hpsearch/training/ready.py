@@ -1,6 +1,6 @@
 """What trials of the built-in training have in common before they know their settings: imports, and nothing else.
 
-A starter (hpsearch/trials/starter.py) calls these once, and forks each trial afterwards; so nothing here may compute,
+A starter (hpsearch/execution/fork_server.py) calls these once, and forks each trial afterwards; so nothing here may compute,
 start a thread, or touch a GPU.
 """
 
@@ -10,9 +10,9 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from hpsearch.execution.environment import ONLINE
 from hpsearch.training.machine.imports import importing
 from hpsearch.training.quiet import ignore_known_warnings
-from hpsearch.trials.environment import ONLINE
 
 
 def set_environment(kind: str) -> None:

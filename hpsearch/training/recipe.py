@@ -13,6 +13,8 @@ from typing import Any
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
 from hpsearch.training.data.prepared import Prepared, drawn
@@ -29,8 +31,6 @@ from hpsearch.training.machine.versions import library_versions
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.budget import FINAL_SETS
 from hpsearch.training.progress import Progress
-from hpsearch.trials.job import Job
-from hpsearch.trials.names import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES
 
 
 def run_trial(job: Job) -> None:

@@ -11,6 +11,8 @@ from statistics import median
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.survey_result import Sizing
 from hpsearch.ocr.duplicates import Duplicate, Kind, Row, find_duplicates
 from hpsearch.ocr.pictures import open_image, thumbnail
 from hpsearch.ocr.stats import alphabet, by_length, not_composed, scripts, spread
@@ -23,9 +25,7 @@ from hpsearch.training.data.prepared import SCRATCH
 from hpsearch.training.data.sources import Rows, find_source
 from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.progress import Progress
-from hpsearch.trials.job import Job
 from hpsearch.trials.stats import SUMMARY, Example, Part, Statistics
-from hpsearch.trials.survey import Sizing
 
 EDGE = 480  # pixels of an example's picture
 SIZES = 1000  # pictures that are drawn as points

@@ -10,6 +10,9 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import SURVEY_FILE
+from hpsearch.execution.survey_result import Survey, Tower
 from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.footprint import weights_bytes
 from hpsearch.training.checks.lengths import Measure, Shape
@@ -22,9 +25,6 @@ from hpsearch.training.machine.imports import importing
 from hpsearch.training.machine.kind import Machine, precision_on
 from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.progress import Progress
-from hpsearch.trials.job import Job
-from hpsearch.trials.names import SURVEY_FILE
-from hpsearch.trials.survey import Survey, Tower
 
 PARTS = ("language", "vision", "merger")
 

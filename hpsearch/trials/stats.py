@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from hpsearch.trials.survey import Sizing
+from hpsearch.execution.survey_result import Sizing
 
 SUMMARY, FINDINGS = "stats.json", "findings.jsonl"
 

@@ -13,8 +13,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.trials.causes import VERDICTS, Cause
 
 START = datetime(2026, 3, 2, 9, 0, 0)
 EVALUATIONS = 20

@@ -16,8 +16,8 @@ from hpsearch.analysis.summary import describe, gain, summarize
 from hpsearch.analysis.tables import Objective, evenly, finite, groups, objective_of, read_rows
 from hpsearch.analysis.terminal import render, summary_tables
 from hpsearch.errors import UsageError
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.trials.causes import Cause
 from tests.analysis.sample_studies import DEFINITION, ENDED, MESSAGES, PREPARED, foreign_study
 
 LOSS = Objective("eval_loss", "minimize")

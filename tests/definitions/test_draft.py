@@ -14,7 +14,7 @@ from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.draft import Draft, draft
 from hpsearch.definitions.fitting import Sight
 from hpsearch.errors import UsageError
-from hpsearch.trials.survey import Sizing, Survey, Tower
+from hpsearch.execution.survey_result import Sizing, Survey, Tower
 
 GB = 10**9
 # As the survey finds them for published shapes: Gemma 3 12B with one square for each page, Chandra's pages of any size.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hpsearch.trials.diagnosis import Finding
+from hpsearch.execution.doctor_question import Finding
 from tests.conftest import CommandLine
 from tests.plants import Plants
 

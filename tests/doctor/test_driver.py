@@ -11,9 +11,9 @@ import pytest
 
 from hpsearch.doctor import machine
 from hpsearch.doctor.patient import Patient
+from hpsearch.execution.doctor_question import Finding, Level
+from hpsearch.execution.gpu import Driver, find_driver
 from hpsearch.study.options import RunOptions
-from hpsearch.trials.diagnosis import Finding, Level
-from hpsearch.trials.driver import Driver, find_driver
 from tests.plants import Plants, smi_answer
 
 GIB = 1024**3

@@ -9,10 +9,10 @@ import pytest
 
 from hpsearch.doctor.service import examine
 from hpsearch.doctor.trainer import CHECKS, ask
+from hpsearch.execution.doctor_question import Level, Question
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import checks
 from hpsearch.training.doctor.libraries import unsloth
-from hpsearch.trials.diagnosis import Level, Question
 from tests.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
 

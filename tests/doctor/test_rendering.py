@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.doctor.rendering import render
-from hpsearch.trials.diagnosis import Finding, Level, ok, red, warning
+from hpsearch.execution.doctor_question import Finding, Level, ok, red, warning
 from tests.plants import ROOT
 
 FINDINGS = (

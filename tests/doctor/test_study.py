@@ -21,10 +21,10 @@ from hpsearch.definitions.loading import load_definition
 from hpsearch.doctor import machine, study
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.trainer import ask
+from hpsearch.execution.doctor_question import Finding, Level, Question
+from hpsearch.execution.gpu import Driver, read_smi
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor.__main__ import _ask
-from hpsearch.trials.diagnosis import Finding, Level, Question
-from hpsearch.trials.driver import Driver, read_smi
 from tests.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
 from tests.training.hub import TOKEN, hub_of

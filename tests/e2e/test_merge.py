@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hpsearch.trials.merge import SUMMARY, Gguf, GgufFile, Merged
+from hpsearch.execution.model_export import SUMMARY, Gguf, GgufFile, Merged
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner
 from tests.training.hub import TOKEN, Takes, hub_that_takes

@@ -11,19 +11,19 @@ import pytest
 from optuna.trial import TrialState
 
 from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, limit_of, settle_budget, spent_hours
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.opening import open_study
 from hpsearch.study.runner import Ending, Runner
 from hpsearch.study.storage import open_storage
 from hpsearch.study.view import silent
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job, Outcome
 
 STUDY = {
     "command": ["program"],

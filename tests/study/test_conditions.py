@@ -13,6 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.definitions.conditions import active
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.space import point_key
+from hpsearch.execution.job import Outcome
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.memory import NEEDED, Device, Gate
@@ -20,8 +22,6 @@ from hpsearch.study.opening import open_study
 from hpsearch.study.sampling import Planner, open_points, queue
 from hpsearch.study.storage import open_storage
 from hpsearch.study.transfer import Source, take_over
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
 

@@ -10,14 +10,14 @@ from optuna.trial import TrialState
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.loading import load_definition
+from hpsearch.execution.job import Outcome
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.known_good import first_configurations
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.opening import begin, open_study
 from hpsearch.study.sampling import Planner
 from hpsearch.study.storage import open_storage
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Outcome
 
 RATE = {"type": "loguniform", "low": 1e-5, "high": 1e-3}
 RANKS = {"type": "categorical", "choices": [8, 16, 32, 64]}

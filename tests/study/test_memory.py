@@ -17,10 +17,13 @@ from hpsearch.analysis.summary import summarize
 from hpsearch.cli.tables import status_table
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.signals import Interruption
 from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.lookup import target_of
 from hpsearch.study.memory import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
@@ -30,9 +33,6 @@ from hpsearch.study.sampling import Planner, queue
 from hpsearch.study.status import study_statuses
 from hpsearch.study.storage import open_storage
 from hpsearch.study.view import Happening, Note
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job, Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
 

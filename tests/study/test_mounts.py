@@ -12,13 +12,13 @@ import pytest
 from hpsearch.doctor import study as doctor
 from hpsearch.doctor.patient import Patient
 from hpsearch.errors import StorageError
+from hpsearch.execution.doctor_question import Level
+from hpsearch.execution.gpu import Driver
 from hpsearch.study import mounts
 from hpsearch.study.lease import FileLease
 from hpsearch.study.mounts import network_file_system
 from hpsearch.study.options import RunOptions
 from hpsearch.study.storage import look_over, open_storage
-from hpsearch.trials.diagnosis import Level
-from hpsearch.trials.driver import Driver
 
 ROOT = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw"
 

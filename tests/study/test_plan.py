@@ -15,10 +15,13 @@ from optuna.trial import FrozenTrial
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.space import space_size
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.signals import Interruption
 from hpsearch.study.budget import spent_hours, whole_s
 from hpsearch.study.durations import Forecast
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.mirror import MirroredStorage
@@ -28,9 +31,6 @@ from hpsearch.study.runner import Ending, Runner
 from hpsearch.study.sampling import queue_default
 from hpsearch.study.storage import open_storage
 from hpsearch.study.view import silent
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job, Outcome
 
 STUDY = {
     "input_data": "/rows.json",

@@ -13,10 +13,10 @@ from packaging.requirements import Requirement
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.loading import load_definition
 from hpsearch.errors import UsageError
+from hpsearch.execution.trainer_python import TRAINER_VARIABLE, Trainer
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import job_maker
 from hpsearch.study.opening import changed_versions
-from hpsearch.study.trainer import TRAINER_VARIABLE, Trainer
 from hpsearch.study.trainer_setup import LOCKS, MARKER, Setup, default_folder, lock_names, set_up
 
 

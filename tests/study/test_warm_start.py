@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.informed import InformedSampler
 from hpsearch.study.ledger import Ledger
@@ -24,7 +25,6 @@ from hpsearch.study.sampling import Planner, queue_default
 from hpsearch.study.storage import open_storage
 from hpsearch.study.transfer import Source, find_source, refuse_late, take_over
 from hpsearch.study.warm_start import WarmStart, stored_warm_start
-from hpsearch.trials.causes import Cause
 
 SPACE = {
     "rate": {"type": "loguniform", "low": 1e-5, "high": 1e-3},

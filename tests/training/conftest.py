@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
+from hpsearch.execution.job import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.quiet import ignore_known_warnings
-from hpsearch.trials.job import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE, Job
 
 WORDS = {
     "train": ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "elk", "emu", "cow", "pig", "ape"],

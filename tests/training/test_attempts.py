@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from hpsearch.execution.job import Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.data.prepared import Prepared
 from hpsearch.training.learning.attempts import Batching, Trained
 from hpsearch.training.learning.checkpoints import Rhythm
-from hpsearch.trials.job import Job
 from tests.training.conftest import Door, at
 
 MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}

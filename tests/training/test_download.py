@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.execution.job import JOB_VARIABLE
 from hpsearch.settings import TrainSettings
 from hpsearch.training.data.prepared import Prepared
-from hpsearch.trials.job import JOB_VARIABLE
 from tests.training.conftest import Door, at
 from tests.training.hub import COMMIT, TOKEN, hub_of
 

@@ -15,6 +15,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.model_export import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from hpsearch.settings import TrainSettings
 from hpsearch.training import gguf_files
 from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
@@ -23,7 +24,6 @@ from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.serving import llama_options, name_areas
 from hpsearch.training.progress import Progress
-from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from tests.training.adapters import random_adapter
 from tests.training.conftest import Door, picture
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from hpsearch.trials.job import JOB_VARIABLE, Job
-from hpsearch.trials.merge import PUBLISHED, SUMMARY, Merged
+from hpsearch.execution.job import JOB_VARIABLE, Job
+from hpsearch.execution.model_export import PUBLISHED, SUMMARY, Merged
 from tests.training.hub import COMMIT, TOKEN, Repository, Takes, hub_that_takes
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hpsearch.execution.survey_result import Survey
 from hpsearch.training.data.prepared import Prepared
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.trials.survey import Survey
 from tests.training.conftest import Door
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from PIL import Image
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.survey_result import CROWDED, HOPELESS
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.processors import load_processor
-from hpsearch.trials.survey import CROWDED, HOPELESS
 
 NAMED = 5  # of the rows that are too long, in a message
 HEAVIEST = 64  # rows that are known as the longest ones: more do not come into one pass

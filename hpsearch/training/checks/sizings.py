@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from math import ceil, prod, sqrt
 from statistics import median
 
+from hpsearch.execution.survey_result import CROWDED, Sizing
 from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.lengths import Lengths, Measure
 from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.sizing import budget_areas
-from hpsearch.trials.survey import CROWDED, Sizing
 
 EDGES = (512, 768, 1024, 1536, 2048, 3072, 4096)  # pixels: those below the largest picture's are measured, and that
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.cores import cores
 from hpsearch.ocr.cells import Unusable
 from hpsearch.ocr.pictures import look_of, open_image
 from hpsearch.ocr.samples import Sample
 from hpsearch.training.data.left_out import LeftOut
-from hpsearch.training.machine.cores import cores
 from hpsearch.training.progress import Progress
 
 MAX_UNUSABLE = 0.1  # fraction of the rows; more of them mean a mistake, not a few bad files

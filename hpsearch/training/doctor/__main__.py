@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.doctor_question import Fact, Finding, Question, red
 from hpsearch.training.doctor.checks import CHECKS
-from hpsearch.trials.diagnosis import Fact, Finding, Question, red
 
 
 def main() -> None:

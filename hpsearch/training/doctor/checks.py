@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from hpsearch.execution.doctor_question import Fact, Finding, Question
 from hpsearch.training.doctor.compute import compute
 from hpsearch.training.doctor.libraries import bitsandbytes, packages, torchvision, unsloth
 from hpsearch.training.doctor.model import model, token
 from hpsearch.training.doctor.settings import settings
-from hpsearch.trials.diagnosis import Fact, Finding, Question
 
 Check = Callable[[Question], Iterable[Finding | Fact]]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.doctor_question import Finding, Question, ok, red, warning
 from hpsearch.training.doctor.installed import is_importable, version_of
 from hpsearch.training.doctor.wheels import cuda_index
-from hpsearch.trials.diagnosis import Finding, Question, ok, red, warning
 
 
 def compute(question: Question) -> Iterator[Finding]:

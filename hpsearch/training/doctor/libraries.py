@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hpsearch.execution.doctor_question import Finding, Question, ok, red, warning
 from hpsearch.training.doctor.installed import Misfit, asked_by, is_importable, misfits, version_of
 from hpsearch.training.doctor.wheels import index_option
-from hpsearch.trials.diagnosis import Finding, Question, ok, red, warning
 
 SHOWN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 # What unsloth caps, and what its parts need of each other; its other requirements are its own affair.

@@ -9,9 +9,9 @@ from typing import Any
 
 from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
+from hpsearch.execution.doctor_question import Fact, Finding, Question, ok, red, warning
 from hpsearch.training.doctor.files import folder_findings, name_findings, parameters_in, weight_bytes
 from hpsearch.training.doctor.installed import is_importable
-from hpsearch.trials.diagnosis import Fact, Finding, Question, ok, red, warning
 
 HUB_TIMEOUT_S = 10.0  # for one answer of the Hub
 

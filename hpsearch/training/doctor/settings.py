@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hpsearch.trials.diagnosis import Finding, Question, ok, red, warning
+from hpsearch.execution.doctor_question import Finding, Question, ok, red, warning
 
 
 def settings(question: Question) -> Iterator[Finding]:

@@ -13,10 +13,10 @@ from pickle import UnpicklingError
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import sync
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.data.prepared import Prepared
 from hpsearch.training.models.files import require_safetensors
-from hpsearch.trials.folder import sync
 
 # Between two checkpoints that nobody asked for, in seconds: writing one takes some, and what a break costs is bounded.
 PAUSE_S = 600.0

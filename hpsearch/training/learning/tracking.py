@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from hpsearch.trials.job import Job
+from hpsearch.execution.job import Job
 
 
 class Tracker(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hpsearch.execution.cores import data_workers
 from hpsearch.settings import TrainSettings
-from hpsearch.training.machine.cores import data_workers
 from hpsearch.training.models.families import Family, Tower
 from hpsearch.training.plan.batches import Batching
 

@@ -1,0 +1,106 @@
+"""Running a job that is not a trial (prepare, train), and reading what the prepare job found."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hpsearch.errors import HpsearchError, JobFailed, UsageError
+from hpsearch.execution.executors import Executor
+from hpsearch.execution.job import Finished, Job, Notice, Outcome, Progress
+from hpsearch.execution.names import LOG_FILE
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.signals import Interruption
+from hpsearch.study.runner import STOP_GRACE_S, TICK_S
+from hpsearch.study.view import JobProgress, Note, Prepared, View
+
+# Causes whose message is an exit code or an exception's last line.
+_UNEXPLAINED = (Cause.CRASH, Cause.SIGNAL, Cause.PROTOCOL)
+
+
+def run_job(
+    job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
+) -> Outcome:
+    """Run one job to its end, showing its progress; a stop signal stops it, and so does ``deadline``, a time of
+    time.monotonic() in seconds."""
+    executor.launch(job)
+    stops = 0
+    while True:
+        for event in executor.events(TICK_S):
+            if isinstance(event, Finished):
+                return event.outcome
+            if isinstance(event, Progress):
+                view(JobProgress(job.kind, event.values))
+            elif isinstance(event, Notice):
+                view(Note(event.text, warning=True))
+            else:
+                executor.answer(job.id, event.step, False)
+                view(JobProgress(job.kind, {"step": event.step, **event.metrics}))
+        if time.monotonic() >= deadline:
+            deadline = math.inf
+            executor.stop(job.id, STOP_GRACE_S)
+        if interruption.count > stops:
+            stops = interruption.count
+            executor.stop(job.id, 0.0 if interruption.at_once else STOP_GRACE_S)
+
+
+def prepare(
+    job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
+) -> dict[str, Any] | None:
+    """Run the prepare job.
+
+    Returns:
+        What it found (prepared.json), or None where it was interrupted or the deadline came.
+
+    Raises:
+        UsageError: it refused the data, the model or a setting.
+        JobFailed: it failed for another reason.
+    """
+    outcome = run_job(job, executor, interruption, view, deadline)
+    if interruption.requested or outcome.cause is Cause.INTERRUPTED:
+        return None
+    if outcome.cause is not Cause.OK:
+        raise failure(job, outcome)
+    info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
+    return info
+
+
+@contextmanager
+def passing_folder(*kept: str) -> Iterator[Path]:
+    """A folder for a job that leaves nothing. It goes when that is over, unless a message names something in it: the
+    log of a job that failed, or a file of one of these names."""
+    folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
+    failed = False
+    try:
+        yield folder
+    except JobFailed:
+        failed = True
+        raise
+    finally:
+        if not failed and not any((folder / name).exists() for name in kept):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def show_prepared(view: View, info: dict[str, Any]) -> None:
+    """Show what the prepare job found, and what it warns of."""
+    view(Prepared(info))
+    for text in info.get("warnings", []):
+        view(Note(text, warning=True))
+
+
+def failure(job: Job, outcome: Outcome) -> HpsearchError:
+    """The error for a job that did not do its work: why, the log's path, and its last lines where only they tell."""
+    if outcome.cause is Cause.INVALID:
+        return UsageError(outcome.message)
+    text = f"the {job.kind} job failed ({outcome.cause.value}): {outcome.message or 'it ended without a result'}\n"
+    if outcome.cause in _UNEXPLAINED:
+        text += "".join(f"    {line}\n" for line in outcome.log_tail.strip().splitlines()[-15:])
+    remedy = "mend what it says, then run the same command again"
+    return JobFailed(f"{text}  log: {job.output_dir}/{LOG_FILE}\n", remedy)
