@@ -10,7 +10,7 @@ import click
 
 from hpsearch.cli.options import SETTINGS, command, trainer_option
 from hpsearch.cli.rows import merge, stats
-from hpsearch.trials.conversion import DATASET, FORMATS, METADATA, SIMPLE, Conversion, Converted
+from hpsearch.data.conversion import DATASET, FORMATS, METADATA, SIMPLE, Conversion, Converted
 
 PRESETS = {"1:5": 5 / 6}
 DEFAULT_FRACTION = 0.2
@@ -63,7 +63,7 @@ def convert(
     """
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
-    from hpsearch.data.converting import convert_pages
+    from hpsearch.commands.convert import convert_pages
 
     chosen = {"line": lines, "paragraph": include_paragraphs, "page": include_full_pages}
     kinds = tuple(kind for kind, wanted in chosen.items() if wanted)
@@ -129,8 +129,8 @@ def split(
     **options: Any,
 ) -> int:
     """Part rows into ocr_non_test.json and ocr_test.json, reproducibly, with no document on both sides."""
-    from hpsearch.data.splitting import Wanted, split_rows
-    from hpsearch.ocr.columns import Layout
+    from hpsearch.commands.split import Wanted, split_rows
+    from hpsearch.data.columns import Layout
 
     if preset is not None and test_fraction is not None:
         raise click.UsageError("--preset and --test-fraction say the same thing: give one of them")

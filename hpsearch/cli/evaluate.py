@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpsearch.cli.options import command
-from hpsearch.ocr.metrics import NORMALIZATIONS
+from hpsearch.data.metrics import NORMALIZATIONS
 
 if TYPE_CHECKING:
     from hpsearch.evaluation.service import Standing

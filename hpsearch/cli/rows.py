@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hpsearch.cli.options import command, trainer_option
-from hpsearch.trials.stats import FINDINGS, SUMMARY
+from hpsearch.data.stats import FINDINGS, SUMMARY
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpsearch.trials.joining import Joined
-    from hpsearch.trials.stats import Spread, Statistics
+    from hpsearch.data.joining import Joined
+    from hpsearch.data.stats import Spread, Statistics
 
 
 @command(
@@ -50,7 +50,7 @@ def stats(source: str, model: str | None, target: Path, sets: tuple[str, ...], t
     from hpsearch.cli.board import Board
     from hpsearch.cli.tables import console, facts
     from hpsearch.cli.views import watching
-    from hpsearch.data.stats import PAGE, inspect_data
+    from hpsearch.commands.data_stats import PAGE, inspect_data
 
     with watching(Board()) as view:
         found = inspect_data(source, model, sets, target, view, trainer_python)
@@ -128,7 +128,7 @@ def merge(datasets: tuple[str, ...], target: Path, drop_alike: bool, trainer_pyt
     """
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
-    from hpsearch.data.joining import merge_datasets
+    from hpsearch.commands.merge_data import merge_datasets
 
     with watching(Board()) as view:
         found = merge_datasets(datasets, target, drop_alike, view, trainer_python)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpsearch.cli.options import command
-from hpsearch.ocr.metrics import NORMALIZATIONS
+from hpsearch.data.metrics import NORMALIZATIONS
 
 if TYPE_CHECKING:
     from rich.table import Table

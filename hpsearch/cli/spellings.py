@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
-from hpsearch.ocr.places import HUB
 
 
 def _folder(value: str) -> str:

@@ -1,62 +1,53 @@
-"""Making one dataset of several: `hpsearch data merge`."""
+"""Making one dataset of several: what is wanted, and what came of it. Both cross the door as JSON."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
-from hpsearch.assets import PREFIX
-from hpsearch.data.sources import data_settings
-from hpsearch.errors import UsageError
-from hpsearch.execution.errand import run_errand
-from hpsearch.ocr.places import HUB
-from hpsearch.study.view import View, silent
-from hpsearch.trials.conversion import DATASET
-from hpsearch.trials.joining import SUMMARY, WORK, Joined, Joining
+ROWS, CARD, LEFT_OUT, SUMMARY = "data", "README.md", "left_out.jsonl", "merged.json"
+WORK = ".merging"  # below the output folder, while it is not whole
 
 
-def merge_datasets(
-    datasets: Sequence[str], target: Path, drop_alike: bool, view: View = silent, trainer_python: str | None = None
-) -> Joined | int:
-    """Make one dataset of several. Each is written as a study's input_data is, with settings of its own behind a
-    question mark (``rows.json?text_column=reading&image_column=scan``).
+@dataclass(frozen=True)
+class Joining:
+    """What is wanted: of each of ``datasets`` (settings of a study that say where it is and how it is read) all rows,
+    in ``output_dir``, under ``names``. ``drop_alike``: of rows that look alike and read the same only the first."""
 
-    Returns:
-        What came of it, or the exit code of an interruption.
-
-    Raises:
-        UsageError: one cannot be read or is given twice, no row can be used, or the output folder is one of something
-            else.
-        JobFailed: it failed for another reason.
-    """
-    settings = [data_settings(text) for text in datasets]
-    if len(settings) < 2:
-        raise UsageError("merge makes one dataset of several, but got one", "name each with a --data of its own")
-    repeated = [text for text, one in zip(datasets, settings, strict=True) if settings.count(one) > 1]
-    if repeated:
-        raise UsageError(f"each dataset is merged once, but {repeated[0]} is given twice", "name it once")
-    wanted = Joining(tuple(settings), tuple(_names(settings)), str(target.absolute()), drop_alike)
-    found = run_errand("join", asdict(wanted), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
-    return found if isinstance(found, int) else Joined.from_json(found)
+    datasets: tuple[Mapping[str, object], ...]
+    names: tuple[str, ...]
+    output_dir: str
+    drop_alike: bool = False
 
 
-def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A name for each dataset, all different: the last part of its place, or the last two, with a number if need be."""
-    places = [str(each["input_data"]) for each in settings]
-    names = [_name(place, 1) for place in places]
-    longer = [_name(place, 2) for place in places]
-    names = [other if names.count(name) > 1 else name for name, other in zip(names, longer, strict=True)]
-    return [f"{name}-{names[:at].count(name) + 1}" if names.count(name) > 1 else name for at, name in enumerate(names)]
+@dataclass(frozen=True)
+class Taken:
+    """What came of one dataset: where it was read from, the commit of one on the Hub, rows by split that are taken, and
+    those that are not, by reason."""
+
+    data: str
+    revision: str | None
+    rows: Mapping[str, int]
+    left_out: Mapping[str, int]
 
 
-def _name(place: str, parts: int) -> str:
-    """The last parts of a place, without the ending of a file; all of an id on the Hub, and of an asset's name."""
-    for prefix in (HUB, PREFIX):
-        if place.startswith(prefix):
-            return place.removeprefix(prefix)
-    path = Path(place.rstrip("/"))
-    path = path.parent if path.name == DATASET else path
-    return re.sub(r"[^\w./-]+", "_", "/".join([*path.parent.parts[-parts + 1 :][: parts - 1], path.stem])).strip("/.")
+@dataclass(frozen=True)
+class Joined:
+    """What came of it, by dataset, and rows by split in all. ``alike`` rows look like an earlier one and read the same,
+    and were kept."""
+
+    datasets: Mapping[str, Taken]
+    rows: Mapping[str, int]
+    bytes: int
+    alike: int = 0
+
+    def to_json(self) -> str:
+        """One JSON object, for people too."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> Joined:
+        """What ``to_json`` wrote."""
+        found = json.loads(text)
+        return Joined(**{**found, "datasets": {name: Taken(**each) for name, each in found["datasets"].items()}})

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.data.places import HUB, hub_id, may_be_hub_id
 from hpsearch.errors import UsageError
-from hpsearch.ocr.places import HUB, hub_id, may_be_hub_id
 
 
 def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.data.places import hub_id
+from hpsearch.data.slices import Slice, searched_slice
 from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
 from hpsearch.definitions.problems import JsonPath, Problem, from_pydantic, show
 from hpsearch.errors import UsageError
-from hpsearch.ocr.places import hub_id
-from hpsearch.ocr.slices import Slice, searched_slice
 from hpsearch.settings import UNSEARCHABLE, TrainSettings, setting_names
 
 # Two names of one thing: where the first is given (not null), the second does nothing.

@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.data.places import hub_id
+from hpsearch.data.rows import data_files
 from hpsearch.doctor.machine import nearest
 from hpsearch.doctor.patient import Patient
 from hpsearch.errors import HpsearchError, UsageError
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
-from hpsearch.ocr.places import hub_id
-from hpsearch.ocr.samples import data_files
 from hpsearch.study.jobs import JobMaker, require_program
 from hpsearch.study.postgres import ask, connect, is_postgres
 from hpsearch.study.sqlite import network_warning, require_sound

@@ -167,7 +167,7 @@ def data_url(picture: bytes) -> str:
     """
     from PIL import Image
 
-    from hpsearch.ocr.pictures import seen
+    from hpsearch.data.images import seen
 
     try:
         with Image.open(io.BytesIO(picture)) as opened:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from hpsearch.ocr.metrics import Edits, Overlap, character_edits, character_overlap, total, word_edits
+from hpsearch.data.metrics import Edits, Overlap, character_edits, character_overlap, total, word_edits
 
 DRAWS = 2000  # of the bootstrap: the ends of a 95 % interval then vary by about a hundredth of its width
 LOW, HIGH = 0.025, 0.975

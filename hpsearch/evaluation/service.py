@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpsearch.data.columns import Layout
+from hpsearch.data.metrics import Edits
+from hpsearch.data.rows import Sample, read_splits
 from hpsearch.errors import HpsearchError, JobFailed, UsageError
 from hpsearch.evaluation.endpoint import Answer, Endpoint, NoAnswer, Question
 from hpsearch.evaluation.journal import Journal
 from hpsearch.evaluation.results import Row, results
 from hpsearch.execution.signals import Interruption
-from hpsearch.ocr.columns import Layout
-from hpsearch.ocr.metrics import Edits
-from hpsearch.ocr.samples import Sample, read_splits
 from hpsearch.study.folders import write_json
 
 LOOK_S = 0.1  # how often a signal is looked for while answers are awaited

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.data.conversion import DATASET
+from hpsearch.data.places import HUB
 from hpsearch.definitions.assignments import known_settings
 from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.definitions.draft import Draft, draft
@@ -21,13 +23,11 @@ from hpsearch.execution.names import LEFT_OUT_FILE, SURVEY_FILE
 from hpsearch.execution.run_job import passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey
-from hpsearch.ocr.places import HUB
 from hpsearch.settings import setting_names
 from hpsearch.study.folders import StudyFolders, write_text
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.preflight import look
 from hpsearch.study.view import View, silent
-from hpsearch.trials.conversion import DATASET
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
 

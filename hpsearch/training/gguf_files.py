@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hpsearch import sdk
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.model_export import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, Merged, ToGguf
@@ -26,7 +27,6 @@ from hpsearch.execution.output_folder import filling
 from hpsearch.training import gguf_check
 from hpsearch.training.model_card import renew_model_card
 from hpsearch.training.models.serving import llama_options
-from hpsearch.training.progress import Progress
 
 SCRIPT = "convert_hf_to_gguf.py"
 PACKAGE = "gguf-py"  # in llama.cpp's folder: the reader and the names that the converter writes with

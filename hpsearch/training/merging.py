@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from safetensors import SafetensorError
 
 from hpsearch import sdk
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.model_export import (
@@ -42,7 +43,6 @@ from hpsearch.training.machine.devices import free_memory
 from hpsearch.training.model_card import write_model_card
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.serving import forget_prediction, keep_video, name_areas
-from hpsearch.training.progress import Progress
 from hpsearch.training.reading import Reader, base_of, load_reader, picture_of
 
 # Of the way from the adapter to the base, in logits: rounding to 16 bits is some hundredths of it, and more of a faint

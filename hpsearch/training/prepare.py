@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch import sdk
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import Source, find_source
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.names import PREFLIGHT_FILE
@@ -20,12 +22,10 @@ from hpsearch.training.checks.settings import candidate_settings
 from hpsearch.training.checks.trackers import check_tracker
 from hpsearch.training.data.dealing import Data, gather
 from hpsearch.training.data.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
-from hpsearch.training.data.sources import Source, find_source
 from hpsearch.training.machine.imports import importing
 from hpsearch.training.machine.versions import library_versions
 from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.models.files import commit_of, find_model, model_fingerprint
-from hpsearch.training.progress import Progress
 from hpsearch.training.stamp import stamp_of
 
 

@@ -23,10 +23,10 @@ from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils._validators import validate_repo_id
 
 from hpsearch import sdk
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.model_export import PUBLISHED, SUMMARY, Merged, Publish, Published
-from hpsearch.training.progress import Progress
 
 MESSAGE = "Upload a model merged by hpsearch"
 PAUSES_S = (1.0, 5.0)  # before the Hub is asked again after it failed; what it has is not sent twice

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 
+from hpsearch.data.images import open_image
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.execution.names import ADAPTER_CARD
-from hpsearch.ocr.pictures import open_image
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend
@@ -26,7 +27,6 @@ from hpsearch.training.models.base_model import BaseModel, find_base
 from hpsearch.training.models.chat import Chat, answer_at_once
 from hpsearch.training.models.files import require_safetensors
 from hpsearch.training.models.profiles import Difference
-from hpsearch.training.progress import Progress
 
 NEW_TOKENS = 2048  # where the card does not say how long answers may be
 # Of the second attempt at a page that went round in circles; also what Chandra's users have read with until now.

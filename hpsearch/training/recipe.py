@@ -12,6 +12,7 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.names import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES
@@ -30,7 +31,6 @@ from hpsearch.training.machine.ranks import is_first, join_ranks, ranks
 from hpsearch.training.machine.versions import library_versions
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.plan.budget import FINAL_SETS
-from hpsearch.training.progress import Progress
 
 
 def run_trial(job: Job) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.data.sources import Source
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
-from hpsearch.training.data.sources import Source
 from hpsearch.training.machine.versions import library_versions
 from hpsearch.training.models.files import model_files
 

@@ -10,22 +10,22 @@ from pathlib import Path
 from statistics import median
 
 from hpsearch import sdk
+from hpsearch.data.check_images import Checked, Opener
+from hpsearch.data.duplicates import Duplicate, Kind, Row, find_duplicates
+from hpsearch.data.images import open_image, thumbnail
+from hpsearch.data.left_out import LeftOut
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import Rows, find_source
+from hpsearch.data.stats import SUMMARY, Example, Part, Statistics
+from hpsearch.data.text_stats import alphabet, by_length, not_composed, scripts, spread
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.survey_result import Sizing
-from hpsearch.ocr.duplicates import Duplicate, Kind, Row, find_duplicates
-from hpsearch.ocr.pictures import open_image, thumbnail
-from hpsearch.ocr.stats import alphabet, by_length, not_composed, scripts, spread
 from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.lengths import Measure, Shape
 from hpsearch.training.checks.sizings import sizings
-from hpsearch.training.data.left_out import LeftOut
-from hpsearch.training.data.opening import Checked, Opener
 from hpsearch.training.data.prepared import SCRATCH
-from hpsearch.training.data.sources import Rows, find_source
 from hpsearch.training.models.base_model import BaseModel, find_base
-from hpsearch.training.progress import Progress
-from hpsearch.trials.stats import SUMMARY, Example, Part, Statistics
 
 EDGE = 480  # pixels of an example's picture
 SIZES = 1000  # pictures that are drawn as points

@@ -9,6 +9,8 @@ from statistics import median
 from typing import Any
 
 from hpsearch import sdk
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.names import SURVEY_FILE
@@ -20,11 +22,9 @@ from hpsearch.training.checks.outline import Outline, outline_of
 from hpsearch.training.checks.sizings import largest_edge, sizings
 from hpsearch.training.data.dealing import Data, gather
 from hpsearch.training.data.prepared import SPLITS
-from hpsearch.training.data.sources import find_source
 from hpsearch.training.machine.imports import importing
 from hpsearch.training.machine.kind import Machine, precision_on
 from hpsearch.training.models.base_model import BaseModel, find_base
-from hpsearch.training.progress import Progress
 
 PARTS = ("language", "vision", "merger")
 

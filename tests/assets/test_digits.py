@@ -13,8 +13,8 @@ from PIL import ImageChops
 
 import hpsearch
 from hpsearch.assets import asset_path, known_assets
+from hpsearch.data.images import open_image
 from hpsearch.errors import UsageError
-from hpsearch.ocr.pictures import open_image
 
 PACKAGE = Path(hpsearch.__file__).parent
 BASES = ("gemma3", "qwen3_vl")

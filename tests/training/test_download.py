@@ -23,7 +23,7 @@ import json, sys
 from hpsearch.errors import UsageError
 from hpsearch.training.machine.faults import Fault
 from hpsearch.training.models.files import find_model, model_fingerprint
-from hpsearch.training.progress import Progress
+from hpsearch.data.progress import Progress
 try:
     folder = find_model(sys.argv[1], sys.argv[2] or None, Progress("test"))
     print(json.dumps({"folder": str(folder), "fingerprint": model_fingerprint(folder)}))

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.footprint import Footprint, footprint
@@ -13,10 +15,8 @@ from hpsearch.training.checks.lengths import Lengths, Shape
 from hpsearch.training.checks.outline import Linear, Outline
 from hpsearch.training.checks.preflight import fly
 from hpsearch.training.data.dealing import gather
-from hpsearch.training.data.sources import find_source
 from hpsearch.training.machine.kind import Machine
 from hpsearch.training.models.base_model import known_base
-from hpsearch.training.progress import Progress
 from tests.training.conftest import Door
 
 SHAPES = [Shape("short", "a", (8, 8)), Shape("long", "b" * 9, (8, 8))]

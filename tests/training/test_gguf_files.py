@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.execution.model_export import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from hpsearch.settings import TrainSettings
@@ -23,7 +24,6 @@ from hpsearch.training.models import tiny
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.serving import llama_options, name_areas
-from hpsearch.training.progress import Progress
 from tests.training.adapters import random_adapter
 from tests.training.conftest import Door, picture
 

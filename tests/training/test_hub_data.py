@@ -28,8 +28,8 @@ READ = """
 import json, os, sys
 from pathlib import Path
 from hpsearch.errors import UsageError
-from hpsearch.training.progress import Progress
-from hpsearch.training.data.sources import find_source
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import find_source
 from hpsearch.settings import TrainSettings
 try:
     rows = find_source(TrainSettings(**json.loads(sys.argv[1]))).read(Path("scratch"), Progress("test"))

@@ -16,6 +16,8 @@ import pytest
 import torch
 from transformers.training_args import OptimizerNames
 
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
 from hpsearch.training.backends import BACKENDS, Training
@@ -27,7 +29,6 @@ from hpsearch.training.checks.settings import candidate_settings, check_settings
 from hpsearch.training.data.dealing import gather
 from hpsearch.training.data.prepared import Prepared
 from hpsearch.training.data.rows import training_rows
-from hpsearch.training.data.sources import find_source
 from hpsearch.training.judging.evaluation import evaluate
 from hpsearch.training.learning.best import Best
 from hpsearch.training.learning.tracking import TRACKERS
@@ -42,7 +43,6 @@ from hpsearch.training.plan.arguments import lora_options, training_options, war
 from hpsearch.training.plan.batches import Batching, batching_of
 from hpsearch.training.plan.budget import Pace, afford
 from hpsearch.training.plan.schedule import EvaluationSchedule
-from hpsearch.training.progress import Progress
 from hpsearch.training.recipe import evaluation_subset, final_rows, load_adapted
 from tests.training.conftest import Door, at, picture
 from tests.training.data_sets import SUBSETS, repository
@@ -712,7 +712,7 @@ def _(bench: Bench) -> None:
 
 @shows("text_normalization")
 def _(bench: Bench) -> None:
-    from hpsearch.ocr.metrics import NORMALIZATIONS, character_edits
+    from hpsearch.data.metrics import NORMALIZATIONS, character_edits
 
     assert set(NORMALIZATIONS) == set(TrainSettings.model_json_schema()["properties"]["text_normalization"]["enum"])
     scores, _ = judge(bench, text_normalization="whitespace")

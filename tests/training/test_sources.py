@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import Kind, find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.data.dealing import gather
 from hpsearch.training.data.prepared import open_rows
-from hpsearch.training.data.sources import Kind, find_source
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.progress import Progress
 from hpsearch.training.stamp import stamp_of
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.checks.footprint import Footprint, footprint, gigabytes
@@ -23,7 +24,6 @@ from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.files import bytes_to_download
 from hpsearch.training.plan.batches import batching_of
 from hpsearch.training.plan.schedule import planned, steps_of
-from hpsearch.training.progress import Progress
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
 FEW_ROWS = 20

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpsearch.data.check_images import Checked, Opener
+from hpsearch.data.choice import SLICE_KEYS, Choice, choose
+from hpsearch.data.left_out import LeftOut, left_out_file, write_left_out
+from hpsearch.data.progress import Progress
+from hpsearch.data.rows import Sample
+from hpsearch.data.sources import Source
+from hpsearch.data.splits import Division, Parted, hold_out, separate
 from hpsearch.errors import UsageError
-from hpsearch.ocr.choice import SLICE_KEYS, Choice, choose
-from hpsearch.ocr.samples import Sample
-from hpsearch.ocr.splits import Division, Parted, hold_out, separate
 from hpsearch.settings import TrainSettings
-from hpsearch.training.data.left_out import LeftOut, left_out_file, write_left_out
-from hpsearch.training.data.opening import Checked, Opener
 from hpsearch.training.data.prepared import SCRATCH, SPLITS, row_file
 from hpsearch.training.data.rows import Row, write_rows
-from hpsearch.training.data.sources import Source
 from hpsearch.training.models.families import Family
-from hpsearch.training.progress import Progress
 
 _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 

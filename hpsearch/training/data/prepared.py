@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpsearch.data.splits import pick
 from hpsearch.errors import UsageError
-from hpsearch.ocr.splits import pick
 from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings
 from hpsearch.training.data.rows import Row, RowFile
 

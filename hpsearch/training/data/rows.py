@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.ocr.pictures import open_image
+from hpsearch.data.images import open_image
 
 if TYPE_CHECKING:
     from hpsearch.training.models.chat import Chat

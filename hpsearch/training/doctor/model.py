@@ -52,8 +52,8 @@ def _token() -> str | None:
 
 
 def _local(name: str, question: Question) -> Iterator[Finding | Fact]:
+    from hpsearch.data.progress import Progress
     from hpsearch.training.models.files import find_model
-    from hpsearch.training.progress import Progress
 
     folder = find_model(name, (question.settings or {}).get("model_revision"), Progress("check"))
     yield from _folder(folder, name, question, "is complete")

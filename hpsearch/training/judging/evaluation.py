@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hpsearch.ocr.metrics import Edits, character_edits, total, word_edits
+from hpsearch.data.metrics import Edits, character_edits, total, word_edits
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.data.rows import Row

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hpsearch.ocr.pictures import open_image
+from hpsearch.data.images import open_image
 from hpsearch.settings import TrainSettings
 from hpsearch.training.data.rows import Row, RowFile
 from hpsearch.training.models.chat import Chat

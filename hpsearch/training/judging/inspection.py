@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from hpsearch.data.progress import Progress
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
 from hpsearch.training.data.prepared import open_rows
@@ -22,7 +23,6 @@ from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.plan.batches import Batching, batching_of
-from hpsearch.training.progress import Progress
 
 PROBE_STEPS = 4  # of which the first, with everything that is done once, does not count
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpsearch.data.progress import Progress
 from hpsearch.execution.outcome import Cause
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Backend, Loaded
@@ -15,7 +16,6 @@ from hpsearch.training.judging.evaluation import Judged, Scores, examine
 from hpsearch.training.judging.examination import Examination
 from hpsearch.training.machine.faults import Fault
 from hpsearch.training.machine.ranks import of_all, rank, ranks
-from hpsearch.training.progress import Progress
 
 
 @dataclass

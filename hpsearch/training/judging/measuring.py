@@ -8,6 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from hpsearch.data.progress import Progress
 from hpsearch.settings import TrainSettings
 from hpsearch.training.data.prepared import drawn
 from hpsearch.training.judging.evaluation import Scores
@@ -15,7 +16,6 @@ from hpsearch.training.judging.inspection import Inspection
 from hpsearch.training.models.base_model import BaseModel
 from hpsearch.training.plan.budget import FINAL_SETS, afford, pace_of, share_warning
 from hpsearch.training.plan.schedule import steps_of
-from hpsearch.training.progress import Progress
 
 SAMPLES = 3  # rows whose untuned answers are kept to be shown beside those of the trained model
 SPARE = 1.5  # times the longest answer: what a generated one may take before it is cut

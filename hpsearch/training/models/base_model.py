@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.data.progress import Progress
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import FAMILIES, Family, find_family
 from hpsearch.training.models.files import find_model
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.profiles import PROFILES, Difference, Profile, differences, find_profile, prompt_of
-from hpsearch.training.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.data import hub
+from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
-from hpsearch.training import hub
-from hpsearch.training.progress import Progress
 
 # What a model needs; repositories also hold other formats of the same weights.
 WEIGHTS = "*.safetensors"

@@ -1,0 +1,31 @@
+"""Making a dataset of transcribed pages: `hpsearch data convert`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from hpsearch.data.conversion import SUMMARY, WORK, Conversion, Converted
+from hpsearch.errors import UsageError
+from hpsearch.execution.errand import run_errand
+from hpsearch.study.view import View, silent
+
+
+def convert_pages(wanted: Conversion, view: View = silent, trainer_python: str | None = None) -> Converted | int:
+    """Convert a folder of pages.
+
+    Returns:
+        What came of it, or the exit code of an interruption.
+
+    Raises:
+        UsageError: there are no pages, none can be used, or the output folder is one of something else.
+        JobFailed: it failed for another reason.
+    """
+    places = {name: str(Path(getattr(wanted, name)).expanduser().absolute()) for name in ("input_dir", "output_dir")}
+    if places["input_dir"] == places["output_dir"]:
+        what = "pages are converted into another folder, but both are the same"
+        raise UsageError(what, "choose another --output-dir")
+    found = run_errand(
+        "convert", asdict(wanted) | places, SUMMARY, view, trainer_python, work=Path(places["output_dir"], WORK)
+    )
+    return found if isinstance(found, int) else Converted.from_json(found)

@@ -1,0 +1,62 @@
+"""Making one dataset of several: `hpsearch data merge`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hpsearch.assets import PREFIX
+from hpsearch.commands.sources import data_settings
+from hpsearch.data.conversion import DATASET
+from hpsearch.data.joining import SUMMARY, WORK, Joined, Joining
+from hpsearch.data.places import HUB
+from hpsearch.errors import UsageError
+from hpsearch.execution.errand import run_errand
+from hpsearch.study.view import View, silent
+
+
+def merge_datasets(
+    datasets: Sequence[str], target: Path, drop_alike: bool, view: View = silent, trainer_python: str | None = None
+) -> Joined | int:
+    """Make one dataset of several. Each is written as a study's input_data is, with settings of its own behind a
+    question mark (``rows.json?text_column=reading&image_column=scan``).
+
+    Returns:
+        What came of it, or the exit code of an interruption.
+
+    Raises:
+        UsageError: one cannot be read or is given twice, no row can be used, or the output folder is one of something
+            else.
+        JobFailed: it failed for another reason.
+    """
+    settings = [data_settings(text) for text in datasets]
+    if len(settings) < 2:
+        raise UsageError("merge makes one dataset of several, but got one", "name each with a --data of its own")
+    repeated = [text for text, one in zip(datasets, settings, strict=True) if settings.count(one) > 1]
+    if repeated:
+        raise UsageError(f"each dataset is merged once, but {repeated[0]} is given twice", "name it once")
+    wanted = Joining(tuple(settings), tuple(_names(settings)), str(target.absolute()), drop_alike)
+    found = run_errand("join", asdict(wanted), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
+    return found if isinstance(found, int) else Joined.from_json(found)
+
+
+def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A name for each dataset, all different: the last part of its place, or the last two, with a number if need be."""
+    places = [str(each["input_data"]) for each in settings]
+    names = [_name(place, 1) for place in places]
+    longer = [_name(place, 2) for place in places]
+    names = [other if names.count(name) > 1 else name for name, other in zip(names, longer, strict=True)]
+    return [f"{name}-{names[:at].count(name) + 1}" if names.count(name) > 1 else name for at, name in enumerate(names)]
+
+
+def _name(place: str, parts: int) -> str:
+    """The last parts of a place, without the ending of a file; all of an id on the Hub, and of an asset's name."""
+    for prefix in (HUB, PREFIX):
+        if place.startswith(prefix):
+            return place.removeprefix(prefix)
+    path = Path(place.rstrip("/"))
+    path = path.parent if path.name == DATASET else path
+    return re.sub(r"[^\w./-]+", "_", "/".join([*path.parent.parts[-parts + 1 :][: parts - 1], path.stem])).strip("/.")
