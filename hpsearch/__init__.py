@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpsearch.study.service import RunSummary
-    from hpsearch.training.reading import load_model, run_ocr, verify_config
+    from hpsearch.training.predict import load_model, run_ocr, verify_config
 
 __all__ = ["load_model", "resume", "run", "run_ocr", "verify_config"]
 
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
     if name in _FOR_READING:
         from importlib import import_module
 
-        return getattr(import_module("hpsearch.training.reading"), name)
+        return getattr(import_module("hpsearch.training.predict"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -18,8 +18,8 @@ from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.folders import StudyFolders
 
 # What trials of the built-in training import: in all of them the same, and then the model's own.
-BUILT_IN_PRELOAD = ("hpsearch.training.ready:libraries", "hpsearch.training.ready:model")
-UNSLOTH_PRELOAD = ("hpsearch.training.ready:before_unsloth",)
+BUILT_IN_PRELOAD = ("hpsearch.training.preload:libraries", "hpsearch.training.preload:model")
+UNSLOTH_PRELOAD = ("hpsearch.training.preload:before_unsloth",)
 _SHARED_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}  # numpy would start threads while it is imported
 _TRACKER_VARIABLES = ("WANDB_*", "WANDB_API_KEY")  # a secret is passed by its full name only
 

@@ -7,7 +7,7 @@ Two proofs count, and nothing that is merely likely: a configuration that was ne
 - By what other trials took, no formula of memory lets it fit (formula.py). That is believed once it also tells a trial
   which really ran out.
 
-A fine-tune that runs out of memory makes its passes smaller before it gives up (training/learning/attempts.py). So what
+A fine-tune that runs out of memory makes its passes smaller before it gives up (training/fit/train.py). So what
 counts is the memory of the smallest passes, which the effective batch and recomputed activations do not change.
 """
 

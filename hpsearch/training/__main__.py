@@ -17,24 +17,24 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.outcome import Cause
 from hpsearch.training.machine.faults import Fault, available_bytes, classify
-from hpsearch.training.machine.imports import importing
-from hpsearch.training.quiet import ignore_known_warnings
-from hpsearch.training.ready import set_environment
+from hpsearch.training.machine.libraries import importing
+from hpsearch.training.machine.quiet import ignore_known_warnings
+from hpsearch.training.preload import set_environment
 
 # What does a job, by its kind.
 _JOBS = {
     "survey": "survey.survey",
     "preflight": "prepare.preflight",
     "prepare": "prepare.prepare",
-    "trial": "recipe.run_trial",
-    "train": "recipe.run_trial",
+    "trial": "trial.run_trial",
+    "train": "trial.run_trial",
     "ocr": "ocr_job.read_pictures",
     "convert": "DATA.convert.convert",
-    "stats": "stats.stats",
+    "stats": "data_stats.stats",
     "join": "DATA.merge.join",
-    "merge": "merging.merge",
-    "gguf": "gguf_files.convert",
-    "publish": "publishing.publish",
+    "merge": "export.merge.merge",
+    "gguf": "export.gguf.convert",
+    "publish": "export.publish.publish",
 }
 
 
@@ -85,8 +85,8 @@ def _do(job: Job) -> None:
 
 def _start_backend(job: Job) -> None:
     """Import first what the backend wants to be first; a job without a prepared folder is refused by the recipe."""
-    from hpsearch.training.backends.starting import start_backend
-    from hpsearch.training.data.prepared import Prepared
+    from hpsearch.training.backends.startup import start_backend
+    from hpsearch.training.prepared import Prepared
 
     if job.prepared_dir is not None:
         folder = Path(job.prepared_dir)

@@ -16,16 +16,16 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.names import PREFLIGHT_FILE
 from hpsearch.settings import TrainSettings
-from hpsearch.training.backends.choice import check_backend, choose_backend
-from hpsearch.training.backends.starting import start_backend
-from hpsearch.training.checks.settings import candidate_settings
-from hpsearch.training.checks.trackers import check_tracker
-from hpsearch.training.data.dealing import Data, gather
-from hpsearch.training.data.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
-from hpsearch.training.machine.imports import importing
+from hpsearch.training.assign_rows import Data, gather
+from hpsearch.training.backends.choose import check_backend, choose_backend
+from hpsearch.training.backends.startup import start_backend
+from hpsearch.training.machine.libraries import importing
 from hpsearch.training.machine.versions import library_versions
-from hpsearch.training.models.base_model import BaseModel, find_base
-from hpsearch.training.models.files import commit_of, find_model, model_fingerprint
+from hpsearch.training.models.base import BaseModel, find_base
+from hpsearch.training.models.model_files import commit_of, find_model, model_fingerprint
+from hpsearch.training.preflight.settings import candidate_settings
+from hpsearch.training.preflight.trackers import check_tracker
+from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
 from hpsearch.training.stamp import stamp_of
 
 
@@ -145,8 +145,8 @@ def _choose(task: _Task) -> tuple[str, str]:
 def _fly(task: _Task, base: BaseModel, data: Data) -> Any:
     task.progress.phase("load the libraries")
     with importing():
-        from hpsearch.training.checks.preflight import fly
-        from hpsearch.training.machine.devices import this_machine
+        from hpsearch.training.machine.device import this_machine
+        from hpsearch.training.preflight.preflight import fly
 
     return fly(base, data, task.candidates, this_machine(), task.folder, task.progress)
 
@@ -161,7 +161,7 @@ def _measure(
     task: _Task, base: BaseModel, data: Data, flown: Any, fingerprint: str, chosen: tuple[str, str]
 ) -> Prepared:
     """What needs the weights, and all of it put together."""
-    from hpsearch.training.judging.measuring import Task, measure
+    from hpsearch.training.evaluate.measuring import Task, measure
 
     backend, reason = chosen
     rows = {split: len(data.rows[split]) for split in SPLITS}

@@ -12,7 +12,7 @@ from hpsearch.assets import PREFIX, asset_path
 from hpsearch.data.sources import Source
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.machine.versions import library_versions
-from hpsearch.training.models.files import model_files
+from hpsearch.training.models.model_files import model_files
 
 FORMAT = 2  # of the prepared folder
 # Rows, limits, base scores and measurements do not depend on these: a fine-tune that is gone on with keeps its own.

@@ -16,15 +16,15 @@ from hpsearch.execution.job import Job
 from hpsearch.execution.names import SURVEY_FILE
 from hpsearch.execution.survey_result import Survey, Tower
 from hpsearch.settings import TrainSettings
-from hpsearch.training.checks.footprint import weights_bytes
-from hpsearch.training.checks.lengths import Measure, Shape
-from hpsearch.training.checks.outline import Outline, outline_of
-from hpsearch.training.checks.sizings import largest_edge, sizings
-from hpsearch.training.data.dealing import Data, gather
-from hpsearch.training.data.prepared import SPLITS
-from hpsearch.training.machine.imports import importing
+from hpsearch.training.assign_rows import Data, gather
 from hpsearch.training.machine.kind import Machine, precision_on
-from hpsearch.training.models.base_model import BaseModel, find_base
+from hpsearch.training.machine.libraries import importing
+from hpsearch.training.models.base import BaseModel, find_base
+from hpsearch.training.preflight.footprint import weights_bytes
+from hpsearch.training.preflight.lengths import Measure, Shape
+from hpsearch.training.preflight.memory import Outline, outline_of
+from hpsearch.training.preflight.sizings import largest_edge, sizings
+from hpsearch.training.prepared import SPLITS
 
 PARTS = ("language", "vision", "merger")
 
@@ -42,7 +42,7 @@ def survey(job: Job) -> None:
     data = gather(find_source(settings), settings, base.family, folder, progress)
     progress.phase("load the libraries")
     with importing():
-        from hpsearch.training.machine.devices import gpu_name, this_machine
+        from hpsearch.training.machine.device import gpu_name, this_machine
     found = _found(base, data, settings, this_machine(), gpu_name(), progress)
     (folder / SURVEY_FILE).write_text(found.to_json(), encoding="utf-8")
     sdk.finish(rows=sum(found.rows.values()))

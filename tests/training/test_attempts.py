@@ -16,9 +16,9 @@ from hpsearch.execution.job import Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.data.prepared import Prepared
-from hpsearch.training.learning.attempts import Batching, Trained
-from hpsearch.training.learning.checkpoints import Rhythm
+from hpsearch.training.fit.checkpoints import Rhythm
+from hpsearch.training.fit.train import Batching, Trained
+from hpsearch.training.prepared import Prepared
 from tests.training.conftest import Door, at
 
 MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}
@@ -307,7 +307,7 @@ def test_recomputed_activations_come_last_and_then_it_is_out_of_memory(
 def test_out_of_memory_while_judging_halves_the_batches(
     prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hpsearch.training.judging import evaluation
+    from hpsearch.training.evaluate import scores as evaluation
 
     judge = evaluation._judge_batch
 

@@ -14,7 +14,7 @@ import pytest
 
 from hpsearch.execution.job import JOB_VARIABLE
 from hpsearch.settings import TrainSettings
-from hpsearch.training.data.prepared import Prepared
+from hpsearch.training.prepared import Prepared
 from tests.training.conftest import Door, at
 from tests.training.hub import COMMIT, TOKEN, hub_of
 
@@ -22,7 +22,7 @@ FETCH = """
 import json, sys
 from hpsearch.errors import UsageError
 from hpsearch.training.machine.faults import Fault
-from hpsearch.training.models.files import find_model, model_fingerprint
+from hpsearch.training.models.model_files import find_model, model_fingerprint
 from hpsearch.data.progress import Progress
 try:
     folder = find_model(sys.argv[1], sys.argv[2] or None, Progress("test"))

@@ -10,13 +10,13 @@ from hpsearch.data.progress import Progress
 from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
-from hpsearch.training.checks.footprint import Footprint, footprint
-from hpsearch.training.checks.lengths import Lengths, Shape
-from hpsearch.training.checks.outline import Linear, Outline
-from hpsearch.training.checks.preflight import fly
-from hpsearch.training.data.dealing import gather
+from hpsearch.training.assign_rows import gather
 from hpsearch.training.machine.kind import Machine
-from hpsearch.training.models.base_model import known_base
+from hpsearch.training.models.base import known_base
+from hpsearch.training.preflight.footprint import Footprint, footprint
+from hpsearch.training.preflight.lengths import Lengths, Shape
+from hpsearch.training.preflight.memory import Linear, Outline
+from hpsearch.training.preflight.preflight import fly
 from tests.training.conftest import Door
 
 SHAPES = [Shape("short", "a", (8, 8)), Shape("long", "b" * 9, (8, 8))]

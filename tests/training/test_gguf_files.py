@@ -18,8 +18,8 @@ from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.execution.model_export import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
 from hpsearch.settings import TrainSettings
-from hpsearch.training import gguf_files
-from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
+from hpsearch.training.export import gguf as gguf_files
+from hpsearch.training.export.gguf import SCRIPT, _refuse_other_model
 from hpsearch.training.models import tiny
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor

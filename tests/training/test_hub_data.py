@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.data.prepared import Prepared, open_rows
+from hpsearch.training.prepared import Prepared, open_rows
 from tests.training.conftest import WORDS, Door
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, repository
 from tests.training.hub import COMMIT, TOKEN, Requests, hub_of

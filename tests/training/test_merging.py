@@ -15,11 +15,11 @@ from transformers.video_processing_utils import BaseVideoProcessor
 
 from hpsearch.execution.model_export import SUMMARY, Merge, Merged, Origin, adapter_digest
 from hpsearch.settings import TrainSettings
-from hpsearch.training import merging
+from hpsearch.training.export import merge as merging
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import has_torchvision, load_processor
 from hpsearch.training.models.serving import VIDEO, keep_video, name_areas
-from hpsearch.training.reading import load_reader, picture_of
+from hpsearch.training.predict import load_reader, picture_of
 from tests.training.adapters import random_adapter
 from tests.training.conftest import FAMILY_NAMES, TYPICAL_FAMILIES, Door, picture, skip_without_classes
 

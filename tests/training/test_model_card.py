@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hpsearch.execution.model_export import Gguf, GgufFile, Merged, Origin
-from hpsearch.training.model_card import renew_model_card, write_model_card
+from hpsearch.training.export.model_card import renew_model_card, write_model_card
 
 KNOWN = Origin(
     base="google/gemma-3-4b-it",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.data.prepared import Prepared, open_rows
+from hpsearch.training.prepared import Prepared, open_rows
 from hpsearch.training.stamp import gpus
 from tests.training.conftest import LINEARS, WORDS, Door, picture, write_words
 

@@ -20,30 +20,30 @@ from hpsearch.data.progress import Progress
 from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
+from hpsearch.training.arguments import lora_options, training_options, warmup
+from hpsearch.training.assign_rows import gather
 from hpsearch.training.backends import BACKENDS, Training
-from hpsearch.training.backends.choice import Obstacle, choose_backend
+from hpsearch.training.backends.choose import Obstacle, choose_backend
 from hpsearch.training.backends.hf import four_bits
-from hpsearch.training.checks.lengths import Lengths, Measure, Shape, refuse_too_long
-from hpsearch.training.checks.outline import outline_of
-from hpsearch.training.checks.settings import candidate_settings, check_settings
-from hpsearch.training.data.dealing import gather
-from hpsearch.training.data.prepared import Prepared
-from hpsearch.training.data.rows import training_rows
-from hpsearch.training.judging.evaluation import evaluate
-from hpsearch.training.learning.best import Best
-from hpsearch.training.learning.tracking import TRACKERS
-from hpsearch.training.machine.devices import set_threads
+from hpsearch.training.batches import Batching, batching_of
+from hpsearch.training.evaluate.scores import evaluate
+from hpsearch.training.fit.best import Best
+from hpsearch.training.fit.tracking import TRACKERS
+from hpsearch.training.machine.device import set_threads
 from hpsearch.training.machine.kind import Machine
-from hpsearch.training.models.base_model import known_base
+from hpsearch.training.models.base import known_base
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES, find_family
-from hpsearch.training.models.files import find_model
+from hpsearch.training.models.model_files import find_model
 from hpsearch.training.models.profiles import PROFILES, find_profile
-from hpsearch.training.plan.arguments import lora_options, training_options, warmup
-from hpsearch.training.plan.batches import Batching, batching_of
-from hpsearch.training.plan.budget import Pace, afford
-from hpsearch.training.plan.schedule import EvaluationSchedule
-from hpsearch.training.recipe import evaluation_subset, final_rows, load_adapted
+from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long
+from hpsearch.training.preflight.memory import outline_of
+from hpsearch.training.preflight.settings import candidate_settings, check_settings
+from hpsearch.training.prepared import Prepared
+from hpsearch.training.prepared_rows import training_rows
+from hpsearch.training.schedule import EvaluationSchedule
+from hpsearch.training.step_budget import Pace, afford
+from hpsearch.training.trial import evaluation_subset, final_rows, load_adapted
 from tests.training.conftest import Door, at, picture
 from tests.training.data_sets import SUBSETS, repository
 
@@ -70,7 +70,7 @@ class Bench:
 
     def trainer(self, **changes: Any) -> Any:
         """The trainer over an adapted model, before its first step."""
-        from hpsearch.training.data.prepared import open_rows
+        from hpsearch.training.prepared import open_rows
 
         settings, prepared = self.settings(**changes), self.door.folder / "prepare"
         backend = BACKENDS["hf"]()
@@ -684,7 +684,7 @@ def _(bench: Bench) -> None:
 def judge(bench: Bench, **changes: Any) -> tuple[Any, list[float]]:
     """Scores on the validation rows, and the fraction that was done after each batch."""
     from hpsearch.training.backends import Loaded
-    from hpsearch.training.data.prepared import open_rows
+    from hpsearch.training.prepared import open_rows
 
     settings = bench.settings(**changes)
     trainer = bench.trainer(**changes)

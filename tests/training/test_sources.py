@@ -19,9 +19,9 @@ from hpsearch.data.progress import Progress
 from hpsearch.data.sources import Kind, find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
-from hpsearch.training.data.dealing import gather
-from hpsearch.training.data.prepared import open_rows
+from hpsearch.training.assign_rows import gather
 from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.prepared import open_rows
 from hpsearch.training.stamp import stamp_of
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from hpsearch.execution.survey_result import Survey
-from hpsearch.training.data.prepared import Prepared
 from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.prepared import Prepared
 from tests.training.conftest import Door
 
 

@@ -14,13 +14,13 @@ import torch
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
-from hpsearch.training.data.prepared import Prepared, open_rows
-from hpsearch.training.data.rows import training_rows
-from hpsearch.training.judging.evaluation import evaluate
+from hpsearch.training.batches import batching_of
+from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.plan.batches import batching_of
-from hpsearch.training.recipe import evaluation_subset, load_adapted
+from hpsearch.training.prepared import Prepared, open_rows
+from hpsearch.training.prepared_rows import training_rows
+from hpsearch.training.trial import evaluation_subset, load_adapted
 from tests.training.conftest import LINEARS, MERGER_LINEARS, WORDS, Door, at
 
 STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}

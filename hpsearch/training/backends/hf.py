@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from hpsearch.settings import TrainSettings
+from hpsearch.training.arguments import lora_options, training_options
 from hpsearch.training.backends import Loaded, Training
-from hpsearch.training.backends.starting import import_libraries, without_idle
-from hpsearch.training.machine.devices import choose_device, choose_precision
+from hpsearch.training.backends.startup import import_libraries, without_idle
+from hpsearch.training.machine.device import choose_device, choose_precision
+from hpsearch.training.machine.quiet import hide_bars
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import class_of, load_processor
-from hpsearch.training.plan.arguments import lora_options, training_options
-from hpsearch.training.quiet import hide_bars
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

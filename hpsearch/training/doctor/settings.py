@@ -16,7 +16,7 @@ def settings(question: Question) -> Iterator[Finding]:
         yield warning("settings", "whether they can be honoured cannot be said without a working torch")
         return
     from hpsearch.errors import UsageError
-    from hpsearch.training.checks.settings import candidate_settings
+    from hpsearch.training.preflight.settings import candidate_settings
 
     machine = _machine()
     if question.gpus and machine.device == "cpu":
@@ -54,7 +54,7 @@ def _families(settings: Mapping[str, Any]) -> list[Any]:
 def _refusal(candidate: Any, family: Any, machine: Any) -> Any:
     """Why a configuration cannot be honoured with a model of this family; None where it can."""
     from hpsearch.errors import UsageError
-    from hpsearch.training.checks.settings import check_settings
+    from hpsearch.training.preflight.settings import check_settings
 
     try:
         check_settings(candidate, family, machine)
@@ -67,7 +67,7 @@ def _machine() -> Any:
     import torch
 
     from hpsearch.training.doctor.installed import is_importable
-    from hpsearch.training.machine.devices import choose_device
+    from hpsearch.training.machine.device import choose_device
     from hpsearch.training.machine.kind import Machine
 
     device = choose_device()
