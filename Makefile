@@ -82,7 +82,7 @@ check: $(READY) ## Run format, lint, types, import walls and schemas, and name t
 	step lint $(BIN)/ruff check .; \
 	step types $(BIN)/mypy; \
 	step walls $(BIN)/lint-imports; \
-	step schemas $(BIN)/python -m hpsearch.definitions.schemas --check; \
+	step schemas $(BIN)/python -m hpsearch.config.schemas --check; \
 	[ -z "$$failed" ] || { echo "make check: failed:$$failed" >&2; exit 1; }
 
 fix: $(READY) ## Format the code and repair what the linter can

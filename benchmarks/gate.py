@@ -24,7 +24,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from surrogates import FAR, LINE, NEAR, RATES, TOY, Surrogate
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job
 from hpsearch.execution.signals import Interruption

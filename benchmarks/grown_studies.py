@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table, create_engine, insert, select
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors.fake import FakeExecutor, Play
 from hpsearch.execution.job import Job
 from hpsearch.execution.signals import Interruption

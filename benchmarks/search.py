@@ -33,7 +33,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from hpsearch.definitions.fields import PrunerSettings
+from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.known_good import KNOWN_GOOD
 from hpsearch.study.pruning import make_pruner
 from hpsearch.study.samplers import SAMPLERS, Wanted

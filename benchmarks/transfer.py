@@ -23,7 +23,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from surrogates import FAR, Surrogate
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.study.sampling import Planner, queue_default
 from hpsearch.study.transfer import Source, take_over
 from hpsearch.study.warm_start import WarmStart

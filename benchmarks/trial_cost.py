@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import load_definition
 from hpsearch.execution.environment import build_environment
 from hpsearch.execution.executors.local import LocalExecutor
 from hpsearch.execution.job import Finished, Job, Outcome, Report

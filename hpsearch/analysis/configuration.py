@@ -11,7 +11,7 @@ from typing import Any
 
 from hpsearch.analysis.summary import StudySummary
 from hpsearch.analysis.tables import TrialRow
-from hpsearch.definitions.commands import fill
+from hpsearch.config.command import fill
 from hpsearch.settings import setting_names
 
 

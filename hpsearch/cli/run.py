@@ -143,7 +143,7 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 
 
 def _show_plan(options: RunOptions) -> int:
-    from hpsearch.definitions.advice import advice
+    from hpsearch.config.advice import advice
     from hpsearch.study.resolving import planned_target, resolve
     from hpsearch.study.service import shares_of
     from hpsearch.study.transfer import find_source

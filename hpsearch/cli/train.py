@@ -73,7 +73,7 @@ def train(
 ) -> int:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
     from hpsearch.cli.views import watching
-    from hpsearch.definitions.loading import load_settings
+    from hpsearch.config.load import load_settings
     from hpsearch.execution.names import LOG_FILE
     from hpsearch.study.training import train_once
 

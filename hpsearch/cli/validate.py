@@ -37,7 +37,7 @@ def validate(files: tuple[Path, ...], study: str | None, config: Path | None, **
 
 
 def _validate_files(files: tuple[Path, ...]) -> int:
-    from hpsearch.definitions.validation import validate_files
+    from hpsearch.config.validate import validate_files
 
     if not files:
         raise click.UsageError("name definitions or search spaces (FILES), or a study with --study")

@@ -13,8 +13,8 @@ from hpsearch.analysis.escaping import plot_label
 from hpsearch.analysis.figures.look import SERIES, Figure, Trace, axis, fade
 from hpsearch.analysis.page import render_page
 from hpsearch.commands.sources import READING, data_settings
+from hpsearch.config.assignments import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, Statistics
-from hpsearch.definitions.assignments import known_settings
 from hpsearch.errors import UsageError
 from hpsearch.execution.errand import run_errand
 from hpsearch.execution.survey_result import CROWDED

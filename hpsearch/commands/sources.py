@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hpsearch.definitions.assignments import known_settings
-from hpsearch.definitions.loading import load_settings
+from hpsearch.config.assignments import known_settings
+from hpsearch.config.load import load_settings
 from hpsearch.errors import UsageError
 
 READING = frozenset(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.gpu import Driver
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.options import RunOptions

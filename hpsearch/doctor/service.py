@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import load_definition
 from hpsearch.doctor import machine, packages, study
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.trainer import CHECKS, Answer, ask

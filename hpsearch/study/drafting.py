@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.config.assignments import known_settings
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.draft import Draft, draft
+from hpsearch.config.load import load_definition, load_settings
+from hpsearch.config.names import check_study_name
 from hpsearch.data.conversion import DATASET
 from hpsearch.data.places import HUB
-from hpsearch.definitions.assignments import known_settings
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.draft import Draft, draft
-from hpsearch.definitions.loading import load_definition, load_settings
-from hpsearch.definitions.names import check_study_name
 from hpsearch.errors import UsageError
 from hpsearch.execution.names import LEFT_OUT_FILE, SURVEY_FILE
 from hpsearch.execution.run_job import passing_folder

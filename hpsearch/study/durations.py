@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.advice import too_long_warmup
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.fields import PRUNER_NUMBERS
+from hpsearch.config.advice import too_long_warmup
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.fields import PRUNER_NUMBERS
 from hpsearch.study.budget import seconds_of, whole_s
 from hpsearch.study.sampling import open_points, params_of
 

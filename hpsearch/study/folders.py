@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.config.names import is_study_name
 from hpsearch.crash_points import reached
-from hpsearch.definitions.names import is_study_name
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import sync
 from hpsearch.execution.names import CHECKPOINTS

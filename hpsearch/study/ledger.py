@@ -16,8 +16,8 @@ from optuna import Study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.conditions import active
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.conditions import active
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.job import Outcome, encode_values
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs

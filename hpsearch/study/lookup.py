@@ -8,8 +8,8 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.problems import show
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.problems import show
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.changes import Change

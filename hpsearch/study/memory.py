@@ -21,8 +21,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.conditions import active
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.conditions import active
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.gpu import Gpu
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs

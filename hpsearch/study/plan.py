@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.space import space_size
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.space import space_size
 from hpsearch.study.budget import HOUR_S, limit_of, spent_hours
 from hpsearch.study.durations import Forecast, see
 from hpsearch.study.lookup import readable_definition

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpsearch.definitions.advice import advice, too_long_warmup
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.advice import advice, too_long_warmup
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.execution.executors import EXECUTORS
 from hpsearch.execution.job import Job

@@ -15,7 +15,7 @@ from optuna.pruners import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.fields import PrunerSettings
+from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.curves import Curves
 from hpsearch.study.records import is_finite
 

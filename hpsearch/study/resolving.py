@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from optuna import Study
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.library import default_instead
-from hpsearch.definitions.loading import load_definition
-from hpsearch.definitions.names import check_study_name
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.library import default_instead
+from hpsearch.config.load import load_definition
+from hpsearch.config.names import check_study_name
 from hpsearch.errors import UsageError
 from hpsearch.study.lookup import (
     first_target,

@@ -12,8 +12,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.config.advice import too_long_warmup
 from hpsearch.crash_points import reached
-from hpsearch.definitions.advice import too_long_warmup
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Finished, Job, Notice, Progress, Report
 from hpsearch.execution.names import OUTCOME_FILE

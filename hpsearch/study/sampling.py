@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hpsearch.definitions.conditions import active, conditions, in_order, is_active
-from hpsearch.definitions.parameters import Categorical, IntRange, Parameter
-from hpsearch.definitions.space import grid_points, point_key
+from hpsearch.config.conditions import active, conditions, in_order, is_active
+from hpsearch.config.parameters import Categorical, IntRange, Parameter
+from hpsearch.config.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
 from hpsearch.study.informed import InformedSampler
 from hpsearch.study.known_good import next_first, why_first
@@ -26,7 +26,7 @@ from hpsearch.study.samplers import AUTO, SAMPLERS, Wanted
 if TYPE_CHECKING:
     from optuna import Study
 
-    from hpsearch.definitions.definition import StudyDefinition
+    from hpsearch.config.definition import StudyDefinition
     from hpsearch.study.warm_start import WarmStart
 
 # What keeps a grid point from being tried (again): it is finished, running or queued.

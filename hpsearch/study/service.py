@@ -13,9 +13,9 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from hpsearch.config.advice import advice
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.crash_points import reached
-from hpsearch.definitions.advice import advice
-from hpsearch.definitions.definition import StudyDefinition
 from hpsearch.errors import TooManyFailures, UsageError
 from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.gpu_slots import Shares, look_for_gpus, share_out

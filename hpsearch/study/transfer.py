@@ -9,13 +9,13 @@ from typing import Any
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.conditions import active
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.identity import diff_identity
-from hpsearch.definitions.parameters import Categorical, Parameter
-from hpsearch.definitions.problems import show
-from hpsearch.definitions.space import point_key
-from hpsearch.definitions.values import is_number
+from hpsearch.config.conditions import active
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.identity import diff_identity
+from hpsearch.config.parameters import Categorical, Parameter
+from hpsearch.config.problems import show
+from hpsearch.config.space import point_key
+from hpsearch.config.values import is_number
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.lookup import load_study, readable_definition

@@ -22,7 +22,7 @@ from hpsearch.study.records import is_finite
 if TYPE_CHECKING:
     from optuna import Study
 
-    from hpsearch.definitions.definition import StudyDefinition
+    from hpsearch.config.definition import StudyDefinition
 
 # So many carried points and as many trials of the study's own are compared.
 COMPARED = 3

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from hpsearch.cli import app
-from hpsearch.definitions.setting_rules import DECIDED_BY
+from hpsearch.config.setting_rules import DECIDED_BY
 from hpsearch.settings import UNSEARCHABLE
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from hpsearch.cli import app
 from hpsearch.cli.spellings import SPELLINGS, spelled
-from hpsearch.definitions.loading import load_settings
+from hpsearch.config.load import load_settings
 from hpsearch.errors import UsageError
 from hpsearch.settings import setting_names
 from tests.conftest import CommandLine

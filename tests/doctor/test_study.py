@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hpsearch.assets import asset_path
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.load import load_definition
 from hpsearch.doctor import machine, study
 from hpsearch.doctor.patient import Patient
 from hpsearch.doctor.trainer import ask

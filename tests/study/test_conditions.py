@@ -10,9 +10,9 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.conditions import active
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.space import point_key
+from hpsearch.config.conditions import active
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.space import point_key
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs

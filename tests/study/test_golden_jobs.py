@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.load import load_definition
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import load_definition
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs

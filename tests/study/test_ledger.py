@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import VERDICTS, Again, Cause

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hpsearch.analysis.summary import summarize
 from hpsearch.cli.tables import status_table
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job, Outcome

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study.folders import study_folders
 from hpsearch.study.opening import open_study, settle_target

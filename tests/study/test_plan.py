@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.space import space_size
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.space import space_size
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause

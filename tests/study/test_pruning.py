@@ -11,7 +11,7 @@ import pytest
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 
-from hpsearch.definitions.fields import PrunerSettings
+from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.curves import Curves
 from hpsearch.study.pruning import make_pruner
 

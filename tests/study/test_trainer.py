@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import load_definition
 from hpsearch.errors import UsageError
 from hpsearch.execution.trainer_python import TRAINER_VARIABLE, Trainer
 from hpsearch.study.folders import study_folders

@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.definitions.advice import advice
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.advice import advice
+from hpsearch.config.load import load_definition
 from hpsearch.errors import UsageError
 from tests.training.conftest import NO_SEARCH, Door
 
