@@ -24,16 +24,16 @@ from hpsearch.execution.executors.fake import FakeExecutor, Play
 from hpsearch.execution.job import Job
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
-from hpsearch.study.changes import MARK
+from hpsearch.study.events import View, silent
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.jobs import JobMaker
-from hpsearch.study.lease import lease_for
+from hpsearch.study.loop import Runner
 from hpsearch.study.opening import open_study
 from hpsearch.study.records import finished
-from hpsearch.study.runner import Runner
-from hpsearch.study.storage import default_url, open_storage
-from hpsearch.study.view import View, silent
-from hpsearch.study.writing import SPOOL_FILE, Patience, Place, writing
+from hpsearch.study.storage.changes import MARK
+from hpsearch.study.storage.lease import lease_for
+from hpsearch.study.storage.open import default_url, open_storage
+from hpsearch.study.storage.session import SPOOL_FILE, Patience, Place, writing
 
 STEPS, SEED_TRIALS = 16, 40
 TRIAL_S = 600.0  # from one copied trial's start to the next one's

@@ -30,7 +30,7 @@ from pathlib import Path
 import psutil
 from grown_studies import STEPS, definition_of, make_study, search
 
-from hpsearch.study.view import Happening, TrialEnded
+from hpsearch.study.events import Happening, TrialEnded
 
 NAME, MORE = "large", 6  # trials played to tell what one costs: the first is left out
 PLAIN = Path(__file__).with_name("plain_optuna.py")

@@ -24,9 +24,9 @@ from optuna.trial import FrozenTrial
 from surrogates import FAR, Surrogate
 
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.study.sampling import Planner, queue_default
-from hpsearch.study.transfer import Source, take_over
+from hpsearch.study.sampling.planner import Planner, queue_default
 from hpsearch.study.warm_start import WarmStart
+from hpsearch.study.warm_start_source import Source, take_over
 
 TARGET = replace(FAR, limit=math.inf)
 SOURCE_TRIALS, TRIALS, SHOWN = 30, 40, (5, 10, 20, 40)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpsearch.study.service import RunSummary
+    from hpsearch.study.run import RunSummary
     from hpsearch.training.predict import load_model, run_ocr, verify_config
 
 __all__ = ["load_model", "resume", "run", "run_ocr", "verify_config"]
@@ -67,7 +67,7 @@ def run(
         HpsearchError: the run could not start (see hpsearch.errors).
     """
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.service import run_study
+    from hpsearch.study.run import run_study
 
     options = RunOptions(
         study=study,
@@ -117,7 +117,7 @@ def resume(
         HpsearchError: it could not go on (see hpsearch.errors).
     """
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.service import resume_study
+    from hpsearch.study.run import resume_study
 
     options = RunOptions(
         study=study,
@@ -154,6 +154,6 @@ def _ended(summary: RunSummary, verbose: bool) -> RunSummary:
 
 
 def _no_view() -> Any:
-    from hpsearch.study.view import silent
+    from hpsearch.study.events import silent
 
     return silent

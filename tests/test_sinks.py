@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 import hpsearch
-from hpsearch.study.samplers import SAMPLERS, Wanted
+from hpsearch.study.sampling import SAMPLERS, Wanted
 
 PACKAGE = Path(hpsearch.__file__).parent
 # Calls that run what they are given, by the last words of their names.

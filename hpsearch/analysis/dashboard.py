@@ -15,7 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpsearch.analysis.guard import HOW_TO_MAKE_ONE, VARIABLE, Guard
 from hpsearch.errors import UsageError
-from hpsearch.study.storage import masked, open_storage, storage_errors
+from hpsearch.study.storage.open import masked, open_storage, storage_errors
 
 LOCAL_HOST = "127.0.0.1"
 

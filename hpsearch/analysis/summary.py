@@ -145,7 +145,7 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
 def _target(study: Study) -> int | None:
     """Finished trials the study is after; None for another program's."""
     from hpsearch.config.definition import StudyDefinition
-    from hpsearch.study.lookup import target_of
+    from hpsearch.study.open import target_of
 
     definition, asked = definition_of(study), study.user_attrs.get(attrs.TARGET)
     try:

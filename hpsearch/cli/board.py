@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.analysis.escaping import visible
-from hpsearch.study.view import (
+from hpsearch.study.events import (
     Happening,
     JobProgress,
     NewBest,

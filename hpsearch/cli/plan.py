@@ -73,8 +73,8 @@ def _probe(options: RunOptions, *, quiet: bool) -> int:
     """Run one trial, which changes neither the study's target nor its limit; the exit code."""
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
-    from hpsearch.study.service import run_study
-    from hpsearch.study.view import silent
+    from hpsearch.study.events import silent
+    from hpsearch.study.run import run_study
 
     one = replace(options, at_most=1, n_trials=None, gpu_hours=None)
     if quiet:

@@ -14,7 +14,7 @@ from hpsearch.cli.options import Command, command, storage_options, study_option
 
 if TYPE_CHECKING:
     from hpsearch.analysis.service import AnalysisResult
-    from hpsearch.study.service import RunSummary
+    from hpsearch.study.run import RunSummary
 
 ALL = "\0all"
 
@@ -74,7 +74,7 @@ def analyze(
     Reads any Optuna database, also one made by another program.
     """
     from hpsearch.study.archive import open_archive
-    from hpsearch.study.storage import default_url
+    from hpsearch.study.storage.open import default_url
 
     with ExitStack() as stack:
         url, base = storage or default_url(base_output_dir), base_output_dir
@@ -139,7 +139,7 @@ def dashboard(host: str, port: int, token_file: Path | None, storage: str | None
     """
     from hpsearch.analysis.dashboard import serve
     from hpsearch.analysis.guard import read_token
-    from hpsearch.study.storage import default_url
+    from hpsearch.study.storage.open import default_url
 
     serve(storage or default_url(base_output_dir), host, port, read_token(token_file), click.echo)
 
@@ -174,8 +174,8 @@ def study_report(
 ) -> AnalysisResult:
     """Analyse one study of the storage at ``url``; a picture of each figure costs seconds."""
     from hpsearch.analysis.service import analyze_study
-    from hpsearch.study.lookup import read_study
-    from hpsearch.study.storage import open_storage, storage_errors
+    from hpsearch.study.open import read_study
+    from hpsearch.study.storage.open import open_storage, storage_errors
 
     with storage_errors(url):
         loaded = read_study(open_storage(url), study, url)
@@ -204,8 +204,8 @@ def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | Non
 
 def _compare(study: str | None, compare: tuple[str, ...], url: str, base: Path, output_dir: Path | None) -> None:
     from hpsearch.analysis.service import compare_studies
-    from hpsearch.study.lookup import read_study, study_names
-    from hpsearch.study.storage import open_storage, storage_errors
+    from hpsearch.study.open import read_study, study_names
+    from hpsearch.study.storage.open import open_storage, storage_errors
 
     with storage_errors(url):
         storage = open_storage(url)
@@ -218,8 +218,8 @@ def _compare(study: str | None, compare: tuple[str, ...], url: str, base: Path, 
 
 
 def _only(url: str) -> str:
-    from hpsearch.study.lookup import only_study
-    from hpsearch.study.storage import open_storage, storage_errors
+    from hpsearch.study.open import only_study
+    from hpsearch.study.storage.open import open_storage, storage_errors
 
     with storage_errors(url):
         return only_study(open_storage(url))

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from hpsearch.cli.board import Board, duration, printable, shown
 from hpsearch.cli.tables import facts
-from hpsearch.study.view import (
+from hpsearch.study.events import (
     Happening,
     JobProgress,
     NewBest,

@@ -8,7 +8,7 @@ from pathlib import Path
 from hpsearch.data.conversion import SUMMARY, WORK, Conversion, Converted
 from hpsearch.errors import UsageError
 from hpsearch.execution.errand import run_errand
-from hpsearch.study.view import View, silent
+from hpsearch.study.events import View, silent
 
 
 def convert_pages(wanted: Conversion, view: View = silent, trainer_python: str | None = None) -> Converted | int:

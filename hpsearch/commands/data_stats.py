@@ -18,8 +18,8 @@ from hpsearch.data.stats import FINDINGS, SUMMARY, Statistics
 from hpsearch.errors import UsageError
 from hpsearch.execution.errand import run_errand
 from hpsearch.execution.survey_result import CROWDED
+from hpsearch.study.events import View, silent
 from hpsearch.study.folders import write_json, write_text
-from hpsearch.study.view import View, silent
 
 PAGE = "stats.html"
 # Settings of a model that decide how many tokens its rows have.

@@ -15,7 +15,7 @@ from hpsearch.data.joining import SUMMARY, WORK, Joined, Joining
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.execution.errand import run_errand
-from hpsearch.study.view import View, silent
+from hpsearch.study.events import View, silent
 
 
 def merge_datasets(

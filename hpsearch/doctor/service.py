@@ -18,7 +18,7 @@ from hpsearch.execution.environment import build_environment
 from hpsearch.execution.gpu import find_driver
 from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.options import RunOptions
-from hpsearch.study.resolving import resolve
+from hpsearch.study.resolve import resolve
 
 TIMEOUT_S = 60.0  # for one check: torch from a slow network disk takes half a minute to import
 

@@ -17,9 +17,9 @@ from hpsearch.doctor.patient import Patient
 from hpsearch.errors import HpsearchError, UsageError
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
 from hpsearch.study.jobs import JobMaker, require_program
-from hpsearch.study.postgres import ask, connect, is_postgres
-from hpsearch.study.sqlite import network_warning, require_sound
-from hpsearch.study.storage import masked, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage.open import masked, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage.postgres import ask, connect, is_postgres
+from hpsearch.study.storage.sqlite import network_warning, require_sound
 
 LOCK_WAIT_S = 2.0
 

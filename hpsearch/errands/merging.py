@@ -27,7 +27,7 @@ from hpsearch.execution.model_export import (
     refuse_strange,
 )
 from hpsearch.execution.names import WHOLE
-from hpsearch.study.view import Note, View, silent
+from hpsearch.study.events import Note, View, silent
 
 
 @dataclass(frozen=True)

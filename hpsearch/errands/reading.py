@@ -14,7 +14,7 @@ from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import failure, passing_folder, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.slots import without_gpus
-from hpsearch.study.view import Happening, View
+from hpsearch.study.events import Happening, View
 
 Taker = Callable[[dict[str, str]], None]
 

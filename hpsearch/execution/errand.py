@@ -16,8 +16,8 @@ from hpsearch.execution.output_folder import filling
 from hpsearch.execution.run_job import passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.trainer_python import Trainer, named_python
+from hpsearch.study.events import View
 from hpsearch.study.preflight import look
-from hpsearch.study.view import View
 
 
 def run_errand(

@@ -18,8 +18,8 @@ from hpsearch.execution.job import Finished, Job, Notice, Outcome, Progress
 from hpsearch.execution.names import LOG_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.signals import Interruption
-from hpsearch.study.runner import STOP_GRACE_S, TICK_S
-from hpsearch.study.view import JobProgress, Note, Prepared, View
+from hpsearch.study.events import JobProgress, Note, Prepared, View
+from hpsearch.study.loop import STOP_GRACE_S, TICK_S
 
 # Causes whose message is an exit code or an exception's last line.
 _UNEXPLAINED = (Cause.CRASH, Cause.SIGNAL, Cause.PROTOCOL)

@@ -17,7 +17,7 @@ import optuna
 
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders
-from hpsearch.study.storage import SQLITE_PREFIX
+from hpsearch.study.storage.open import SQLITE_PREFIX
 
 DATABASE = "hpsearch.db"
 # Kinds of files that are taken along; weights and prepared rows are too large, and the rows may be private.

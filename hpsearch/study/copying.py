@@ -9,10 +9,10 @@ import optuna
 from optuna.storages import BaseStorage
 
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.study.changes import trial_to_json
-from hpsearch.study.lease import lease_for
-from hpsearch.study.lookup import require_study, study_names
-from hpsearch.study.storage import masked, open_storage, storage_errors
+from hpsearch.study.open import require_study, study_names
+from hpsearch.study.storage.changes import trial_to_json
+from hpsearch.study.storage.lease import lease_for
+from hpsearch.study.storage.open import masked, open_storage, storage_errors
 
 
 def copy_study(name: str, source: str, target: str) -> int:

@@ -24,10 +24,10 @@ from hpsearch.execution.run_job import passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey
 from hpsearch.settings import setting_names
+from hpsearch.study.events import View, silent
 from hpsearch.study.folders import StudyFolders, write_text
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.preflight import look
-from hpsearch.study.view import View, silent
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
 

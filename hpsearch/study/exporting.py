@@ -8,9 +8,9 @@ from hpsearch.errors import UsageError
 from hpsearch.study.archive import write_archive
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import only_study, read_study, stored_definition
+from hpsearch.study.open import only_study, read_study, stored_definition
 from hpsearch.study.results import prepared_info, write_best_files
-from hpsearch.study.storage import default_url, open_storage, storage_errors
+from hpsearch.study.storage.open import default_url, open_storage, storage_errors
 
 
 def export_study(

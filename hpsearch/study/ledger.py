@@ -22,9 +22,9 @@ from hpsearch.execution.job import Outcome, encode_values
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.records import attempt_of, root_of
-from hpsearch.study.sampling import params_of, queue
+from hpsearch.study.sampling.planner import params_of, queue
+from hpsearch.study.storage.writer import Writer
 from hpsearch.study.tally import Tally
-from hpsearch.study.writer import Writer
 
 # Attributes that a trial's retry has too: why its configuration is tried.
 _INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)

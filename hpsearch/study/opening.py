@@ -14,11 +14,11 @@ from hpsearch.config.identity import diff_identity
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import asked_of, stored_definition, study_names, target_of
+from hpsearch.study.open import asked_of, stored_definition, study_names, target_of
 from hpsearch.study.pruning import make_pruner
 from hpsearch.study.records import finished
 from hpsearch.study.results import prepared_info
-from hpsearch.study.sampling import open_points, queue_default
+from hpsearch.study.sampling.planner import open_points, queue_default
 
 FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpsearch.errors import UsageError
 from hpsearch.execution.gpu_slots import Wanted
-from hpsearch.study.storage import STORAGE_VARIABLE, default_url, masked
+from hpsearch.study.storage.open import STORAGE_VARIABLE, default_url, masked
 
 BASE_OUTPUT_DIR = Path("studies")
 # Seconds that a database server may stay away: a restart, an upgrade, a network that is mended.

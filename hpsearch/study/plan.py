@@ -14,12 +14,12 @@ from optuna.trial import FrozenTrial
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.space import space_size
 from hpsearch.study.budget import HOUR_S, limit_of, spent_hours
-from hpsearch.study.durations import Forecast, see
-from hpsearch.study.lookup import readable_definition
+from hpsearch.study.forecast import Forecast, see
+from hpsearch.study.open import readable_definition
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import finished
-from hpsearch.study.resolving import existing, planned_target, resolve
-from hpsearch.study.service import shares_of
+from hpsearch.study.resolve import existing, planned_target, resolve
+from hpsearch.study.run import shares_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

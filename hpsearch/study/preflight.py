@@ -19,12 +19,12 @@ from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import failure, passing_folder, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.slots import without_gpus
+from hpsearch.study.events import View, silent
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.options import RunOptions
-from hpsearch.study.resolving import planned_target, resolve
-from hpsearch.study.view import View, silent
+from hpsearch.study.resolve import planned_target, resolve
 
 SPARE_BYTES = 1 << 30  # a study leaves so much of the disk free
 LONG_S = 7 * 86_400  # a week

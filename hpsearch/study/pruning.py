@@ -16,7 +16,7 @@ from optuna.pruners import (
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.fields import PrunerSettings
-from hpsearch.study.curves import Curves
+from hpsearch.study.learning_curves import Curves
 from hpsearch.study.records import is_finite
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from hpsearch.study.folders import StudyFolders, publish_folder, write_json
 from hpsearch.study.jobs import closed
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.records import attempt_of, metrics_of, root_of
-from hpsearch.study.sampling import trial_seed
+from hpsearch.study.sampling.planner import trial_seed
 
 # In best/: which trial it shows.
 BEST_PARAMS = "best_params.json"

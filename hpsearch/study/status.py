@@ -17,11 +17,11 @@ from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import limit_of, running_hours, spent_hours
 from hpsearch.study.folders import study_folders
-from hpsearch.study.lease import can_be_run, live_owner
-from hpsearch.study.lookup import only_study, read_study, readable_definition, study_names, target_of
-from hpsearch.study.owner import Owner
+from hpsearch.study.open import only_study, read_study, readable_definition, study_names, target_of
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
-from hpsearch.study.storage import default_url, open_storage, storage_errors
+from hpsearch.study.storage.lease import can_be_run, live_owner
+from hpsearch.study.storage.open import default_url, open_storage, storage_errors
+from hpsearch.study.storage.owner import Owner
 
 
 @dataclass(frozen=True)

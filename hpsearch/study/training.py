@@ -18,11 +18,11 @@ from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import failure, prepare, run_job, show_prepared
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.slots import without_gpus
+from hpsearch.study.events import Note, View, silent
 from hpsearch.study.folders import StudyFolders, write_json
 from hpsearch.study.jobs import closed, job_maker, require_program
 from hpsearch.study.opening import require_complete
 from hpsearch.study.results import versions_of_trial
-from hpsearch.study.view import Note, View, silent
 
 RESUME = "resume_from_checkpoint"
 _MARKER = ".train"  # in a folder that a fine-tune may overwrite

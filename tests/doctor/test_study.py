@@ -261,7 +261,7 @@ def test_a_storage_that_cannot_be_used_is_red(tmp_path: Path) -> None:
 
 
 def test_a_storage_can_be_made_or_written_and_is_not_changed(tmp_path: Path) -> None:
-    from hpsearch.study.storage import open_storage
+    from hpsearch.study.storage.open import open_storage
 
     assert storage(base_output_dir=tmp_path / "studies").level is Level.OK
     assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ import optuna
 import optuna_dashboard
 import pytest
 
-from hpsearch.study.storage import open_storage
+from hpsearch.study.storage.open import open_storage
 from tests.analysis.pages import read_page, rendered
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner

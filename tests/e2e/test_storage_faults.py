@@ -15,8 +15,10 @@ import pytest
 from optuna.trial import TrialState
 
 from hpsearch.errors import StorageError
-from hpsearch.study import room, service, sqlite
+from hpsearch.study import room
+from hpsearch.study import run as service
 from hpsearch.study.options import RunOptions
+from hpsearch.study.storage import sqlite
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner, definition, trials
 

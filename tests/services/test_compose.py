@@ -19,7 +19,7 @@ import pytest
 
 from hpsearch.cli import app
 from hpsearch.settings import SHARED_MEMORY_BYTES
-from hpsearch.study.storage import has_password
+from hpsearch.study.storage.open import has_password
 from tests.conftest import CommandLine
 from tests.services.compose import COMPOSE, MOUNTED, OWN, ROOT, RUNNERS, SERVICES, command, filled_in
 

@@ -16,9 +16,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event, text
 
-from hpsearch.study import bulk
-from hpsearch.study.bulk import read_trials
-from hpsearch.study.storage import open_storage
+from hpsearch.study.storage import bulk
+from hpsearch.study.storage.bulk import read_trials
+from hpsearch.study.storage.open import open_storage
 from tests.postgres import Server, server
 from tests.study.test_mirror import live
 

@@ -17,11 +17,11 @@ from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.memory import NEEDED, Device, Gate
+from hpsearch.study.memory_gate import NEEDED, Device, Gate
 from hpsearch.study.opening import open_study
-from hpsearch.study.sampling import Planner, open_points, queue
-from hpsearch.study.storage import open_storage
-from hpsearch.study.transfer import Source, take_over
+from hpsearch.study.sampling.planner import Planner, open_points, queue
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.warm_start_source import Source, take_over
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
 

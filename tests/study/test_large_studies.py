@@ -15,7 +15,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import Engine, event
 
-from hpsearch.study.view import Happening, TrialEnded
+from hpsearch.study.events import Happening, TrialEnded
 from tests.conftest import run_command
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -17,8 +17,8 @@ from hpsearch.study.folders import study_folders
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.opening import open_study
 from hpsearch.study.recovery import recover
-from hpsearch.study.sampling import Planner
-from hpsearch.study.storage import open_storage
+from hpsearch.study.sampling.planner import Planner
+from hpsearch.study.storage.open import open_storage
 
 FLAT = {
     "command": ["program", "{x}"],

@@ -23,16 +23,16 @@ from hpsearch.execution.outcome import Cause
 from hpsearch.execution.signals import Interruption
 from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
+from hpsearch.study.events import Happening, Note
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
-from hpsearch.study.lookup import target_of
-from hpsearch.study.memory import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
+from hpsearch.study.loop import Ending, Runner
+from hpsearch.study.memory_gate import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
+from hpsearch.study.open import target_of
 from hpsearch.study.opening import open_study
-from hpsearch.study.runner import Ending, Runner
-from hpsearch.study.sampling import Planner, queue
+from hpsearch.study.sampling.planner import Planner, queue
 from hpsearch.study.status import study_statuses
-from hpsearch.study.storage import open_storage
-from hpsearch.study.view import Happening, Note
+from hpsearch.study.storage.open import open_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
 
@@ -222,7 +222,7 @@ def test_a_trial_to_be_run_again_may_be_refused(tmp_path: Path) -> None:
 
 
 def test_a_search_comes_to_its_end_where_little_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.study.memory.MOST_IN_A_ROW", 2)
+    monkeypatch.setattr("hpsearch.study.memory_gate.MOST_IN_A_ROW", 2)
     study = Study(tmp_path, PROGRAM, lambda settings: settings["batch"])
     ran_out = {"batch": 64, "rank": 1}
     asked = [{"batch": 1, "rank": 1}, ran_out, ran_out, ran_out, ran_out]

@@ -16,12 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
 from hpsearch.errors import StorageError
-from hpsearch.study.changes import KINDS, Change, StoredStudy
-from hpsearch.study.lease import FileLease
-from hpsearch.study.mirror import MirroredStorage
-from hpsearch.study.storage import open_storage
-from hpsearch.study.writer import Spool, Writer
-from hpsearch.study.writing import SPOOL_FILE, Place, Session
+from hpsearch.study.storage.changes import KINDS, Change, StoredStudy
+from hpsearch.study.storage.lease import FileLease
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.replica import MirroredStorage
+from hpsearch.study.storage.session import SPOOL_FILE, Place, Session
+from hpsearch.study.storage.writer import Spool, Writer
 
 SPACE = {
     "lr": FloatDistribution(1e-5, 1e-1, log=True),

@@ -14,11 +14,11 @@ from hpsearch.doctor.patient import Patient
 from hpsearch.errors import StorageError
 from hpsearch.execution.doctor_question import Level
 from hpsearch.execution.gpu import Driver
-from hpsearch.study import mounts
-from hpsearch.study.lease import FileLease
-from hpsearch.study.mounts import network_file_system
 from hpsearch.study.options import RunOptions
-from hpsearch.study.storage import look_over, open_storage
+from hpsearch.study.storage import mounts
+from hpsearch.study.storage.lease import FileLease
+from hpsearch.study.storage.mounts import network_file_system
+from hpsearch.study.storage.open import look_over, open_storage
 
 ROOT = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw"
 

@@ -20,17 +20,17 @@ from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.budget import spent_hours, whole_s
-from hpsearch.study.durations import Forecast
+from hpsearch.study.events import silent
 from hpsearch.study.folders import study_folders
+from hpsearch.study.forecast import Forecast
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.mirror import MirroredStorage
+from hpsearch.study.loop import Ending, Runner
 from hpsearch.study.opening import open_study
 from hpsearch.study.plan import Devices, Outlook, Plan, foresee, makespan
-from hpsearch.study.runner import Ending, Runner
-from hpsearch.study.sampling import queue_default
-from hpsearch.study.storage import open_storage
-from hpsearch.study.view import silent
+from hpsearch.study.sampling.planner import queue_default
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.replica import MirroredStorage
 
 STUDY = {
     "input_data": "/rows.json",

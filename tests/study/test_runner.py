@@ -13,13 +13,13 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job
 from hpsearch.execution.signals import Interruption
+from hpsearch.study.events import silent
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
+from hpsearch.study.loop import Ending, Runner
 from hpsearch.study.opening import open_study
-from hpsearch.study.runner import Ending, Runner
-from hpsearch.study.storage import open_storage
-from hpsearch.study.view import silent
+from hpsearch.study.storage.open import open_storage
 
 STUDY = {
     "input_data": "/rows.json",

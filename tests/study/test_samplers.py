@@ -14,12 +14,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 
-from hpsearch.study.samplers import SAMPLERS, Wanted
-from hpsearch.study.samplers.axes import Cube
-from hpsearch.study.samplers.bayesian import MOST_POINTS, BayesianSampler
-from hpsearch.study.samplers.evolution import Strategy
-from hpsearch.study.samplers.gaussian import _densities, fit
-from hpsearch.study.sampling import derive_seed
+from hpsearch.study.sampling import SAMPLERS, Wanted
+from hpsearch.study.sampling.cmaes import Strategy
+from hpsearch.study.sampling.gp import _densities, fit
+from hpsearch.study.sampling.gp_sampler import MOST_POINTS, BayesianSampler
+from hpsearch.study.sampling.planner import derive_seed
+from hpsearch.study.sampling.unit_cube import Cube
 
 LINE: Mapping[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 EVERYTHING: Mapping[str, BaseDistribution] = {

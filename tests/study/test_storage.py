@@ -10,8 +10,8 @@ import optuna
 import pytest
 
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.study import mounts
-from hpsearch.study.storage import default_url, masked, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage import mounts
+from hpsearch.study.storage.open import default_url, masked, open_storage, sqlite_path, storage_errors
 
 
 def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(

@@ -17,14 +17,14 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.informed import InformedSampler
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.opening import open_study
 from hpsearch.study.options import RunOptions
-from hpsearch.study.sampling import Planner, queue_default
-from hpsearch.study.storage import open_storage
-from hpsearch.study.transfer import Source, find_source, refuse_late, take_over
+from hpsearch.study.sampling.informed import InformedSampler
+from hpsearch.study.sampling.planner import Planner, queue_default
+from hpsearch.study.storage.open import open_storage
 from hpsearch.study.warm_start import WarmStart, stored_warm_start
+from hpsearch.study.warm_start_source import Source, find_source, refuse_late, take_over
 
 SPACE = {
     "rate": {"type": "loguniform", "low": 1e-5, "high": 1e-3},

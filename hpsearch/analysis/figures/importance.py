@@ -92,7 +92,7 @@ def _ped_anova(study: Study, summary: StudySummary) -> dict[str, float]:
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    from hpsearch.study.mirror import take_over
+    from hpsearch.study.storage.replica import take_over
 
     wanted = {row.number for row in summary.completed}
     memory = optuna.storages.InMemoryStorage()

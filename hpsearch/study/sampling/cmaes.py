@@ -15,9 +15,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.study.curves import Curves, final_of
+from hpsearch.study.learning_curves import Curves, final_of
 from hpsearch.study.records import root_of
-from hpsearch.study.samplers.axes import Array, Cube
+from hpsearch.study.sampling.unit_cube import Array, Cube
 
 if TYPE_CHECKING:
     from optuna import Study

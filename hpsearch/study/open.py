@@ -12,11 +12,11 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.problems import show
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
-from hpsearch.study.changes import Change
-from hpsearch.study.mirror import MirroredStorage
 from hpsearch.study.records import finished
-from hpsearch.study.sampling import open_points
-from hpsearch.study.storage import open_storage, storage_errors
+from hpsearch.study.sampling.planner import open_points
+from hpsearch.study.storage.changes import Change
+from hpsearch.study.storage.open import open_storage, storage_errors
+from hpsearch.study.storage.replica import MirroredStorage
 
 
 def load_study(storage: BaseStorage, name: str, url: str) -> optuna.Study:

@@ -19,11 +19,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.study.curves import Curves, Final, final_of
+from hpsearch.study.learning_curves import Curves, Final, final_of
 from hpsearch.study.records import is_finite, root_of
-from hpsearch.study.samplers.axes import APART, Array, Conditions, Cube, Mask
-from hpsearch.study.samplers.gaussian import GaussianProcess, fit
-from hpsearch.study.samplers.limits import Limits
+from hpsearch.study.sampling.gp import GaussianProcess, fit
+from hpsearch.study.sampling.limits import Limits
+from hpsearch.study.sampling.unit_cube import APART, Array, Conditions, Cube, Mask
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -19,9 +19,9 @@ from hpsearch.config.conditions import active, conditions, in_order, is_active
 from hpsearch.config.parameters import Categorical, IntRange, Parameter
 from hpsearch.config.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
-from hpsearch.study.informed import InformedSampler
-from hpsearch.study.known_good import next_first, why_first
-from hpsearch.study.samplers import AUTO, SAMPLERS, Wanted
+from hpsearch.study.sampling import AUTO, SAMPLERS, Wanted
+from hpsearch.study.sampling.informed import InformedSampler
+from hpsearch.study.sampling.known_good import next_first, why_first
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -26,7 +26,7 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.gpu import Gpu
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.formula import rules_out
+from hpsearch.study.memory_bound import rules_out
 from hpsearch.study.records import cause_of, metrics_of
 
 # Settings of the built-in training of which a greater value, or "true", never takes less memory.

@@ -12,7 +12,7 @@ from hpsearch.config.library import default_instead
 from hpsearch.config.load import load_definition
 from hpsearch.config.names import check_study_name
 from hpsearch.errors import UsageError
-from hpsearch.study.lookup import (
+from hpsearch.study.open import (
     first_target,
     load_study,
     only_unfinished,
@@ -25,7 +25,7 @@ from hpsearch.study.lookup import (
 from hpsearch.study.opening import refuse_changes
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import finished
-from hpsearch.study.storage import holds_studies, open_storage, storage_errors
+from hpsearch.study.storage.open import holds_studies, open_storage, storage_errors
 
 
 @dataclass(frozen=True)

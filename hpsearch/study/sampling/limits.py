@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpsearch.study.samplers.axes import Array, Cube, Mask
-from hpsearch.study.samplers.gaussian import GaussianProcess, fit
+from hpsearch.study.sampling.gp import GaussianProcess, fit
+from hpsearch.study.sampling.unit_cube import Array, Cube, Mask
 
 DOUBT = 0.02  # variance of a label, of that of all: a configuration beside a wasted one may fit
 # What is less likely than this to come to a value is not tried. Without a limit 40 of 60 trials were wasted at the edge

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import StudyOwned
-from hpsearch.study.owner import Owner, owned_by, start_ticks
-from hpsearch.study.postgres import SESSION, ask, connect
-from hpsearch.study.storage import storage_errors
+from hpsearch.study.storage.open import storage_errors
+from hpsearch.study.storage.owner import Owner, owned_by, start_ticks
+from hpsearch.study.storage.postgres import SESSION, ask, connect
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from hpsearch.study.samplers.axes import Conditions
-from hpsearch.study.samplers.bayesian import BayesianSampler
-from hpsearch.study.samplers.evolution import EvolutionSampler
-from hpsearch.study.samplers.halton import HaltonSampler
+from hpsearch.study.sampling.cmaes import EvolutionSampler
+from hpsearch.study.sampling.gp_sampler import BayesianSampler
+from hpsearch.study.sampling.halton import HaltonSampler
+from hpsearch.study.sampling.unit_cube import Conditions
 
 
 @dataclass(frozen=True)

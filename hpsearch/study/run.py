@@ -23,13 +23,14 @@ from hpsearch.execution.run_job import prepare, show_prepared
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
-from hpsearch.study.conclusion import Conclusion
+from hpsearch.study.ending import Conclusion
+from hpsearch.study.events import Note, RunStarted, View, silent
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
-from hpsearch.study.lease import lease_for
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.lookup import load_study, study_names, wanted_of
-from hpsearch.study.memory import Gate, device_of
+from hpsearch.study.loop import Runner
+from hpsearch.study.memory_gate import Gate, device_of
+from hpsearch.study.open import load_study, study_names, wanted_of
 from hpsearch.study.opening import (
     begin,
     changed_versions,
@@ -44,14 +45,13 @@ from hpsearch.study.options import RunOptions
 from hpsearch.study.preflight import room_for
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
-from hpsearch.study.resolving import resolve, stored
+from hpsearch.study.resolve import resolve, stored
 from hpsearch.study.results import best_config, prepared_info, write_best
-from hpsearch.study.runner import Runner
-from hpsearch.study.storage import look_over, open_storage, sqlite_path, storage_errors
-from hpsearch.study.transfer import Source, find_source, refuse_late, take_over
-from hpsearch.study.view import Note, RunStarted, View, silent
+from hpsearch.study.storage.lease import lease_for
+from hpsearch.study.storage.open import look_over, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage.session import SPOOL_FILE, Patience, Place, writing
 from hpsearch.study.warm_start import stored_warm_start
-from hpsearch.study.writing import SPOOL_FILE, Patience, Place, writing
+from hpsearch.study.warm_start_source import Source, find_source, refuse_late, take_over
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StorageError, UsageError
 from hpsearch.execution.private import make_folder
-from hpsearch.study import sqlite
-from hpsearch.study.mounts import network_file_system
-from hpsearch.study.postgres import PASSWORD_FILE, driver_url
-from hpsearch.study.table_lock import NOT_WRITTEN, table_lock
+from hpsearch.study.storage import sqlite
+from hpsearch.study.storage.lock import NOT_WRITTEN, table_lock
+from hpsearch.study.storage.mounts import network_file_system
+from hpsearch.study.storage.postgres import PASSWORD_FILE, driver_url
 
 if TYPE_CHECKING:
     import optuna

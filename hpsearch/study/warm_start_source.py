@@ -18,10 +18,10 @@ from hpsearch.config.space import point_key
 from hpsearch.config.values import is_number
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
-from hpsearch.study.lookup import load_study, readable_definition
+from hpsearch.study.open import load_study, readable_definition
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import is_finite
-from hpsearch.study.storage import masked, open_storage, storage_errors
+from hpsearch.study.storage.open import masked, open_storage, storage_errors
 from hpsearch.study.warm_start import COMPARED, Carried, WarmStart, stored_warm_start
 
 # Best points that are tried. Where the values hold as well, no more than are needed to see whether they help.

@@ -21,8 +21,8 @@ from optuna.storages import BaseStorage
 from hpsearch.crash_points import reached
 from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.execution.private import make_folder, open_private
-from hpsearch.study.changes import Change, StoredStudy
-from hpsearch.study.sqlite import BUSY_TIMEOUT_S, QUIET_S
+from hpsearch.study.storage.changes import Change, StoredStudy
+from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S
 
 # Pauses between two attempts, in seconds: a restart takes one or two, an outage is looked at every few.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0

@@ -11,11 +11,11 @@ from hpsearch.errors import TooManyFailures
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.budget import Budget, spent_hours
 from hpsearch.study.ledger import Ledger
+from hpsearch.study.loop import MAX_ALIKE, Ending, Runner
 from hpsearch.study.options import RunOptions, command_text
 from hpsearch.study.records import finished
 from hpsearch.study.room import no_room
-from hpsearch.study.runner import MAX_ALIKE, Ending, Runner
-from hpsearch.study.sampling import open_points
+from hpsearch.study.sampling.planner import open_points
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.study import sqlite
-from hpsearch.study.lease import lease_for
-from hpsearch.study.storage import (
+from hpsearch.study.storage import sqlite
+from hpsearch.study.storage.lease import lease_for
+from hpsearch.study.storage.lock import table_lock
+from hpsearch.study.storage.open import (
     holds_studies,
     newer_optuna,
     require_file,
@@ -22,7 +23,6 @@ from hpsearch.study.storage import (
     storage_errors,
     upgrade_remedy,
 )
-from hpsearch.study.table_lock import table_lock
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

@@ -17,12 +17,12 @@ from optuna.storages import BaseStorage
 from hpsearch.crash_points import reached
 from hpsearch.errors import StorageError, StudyOwned
 from hpsearch.study import attributes as attrs
-from hpsearch.study.changes import StoredStudy
-from hpsearch.study.lease import Lease
-from hpsearch.study.mirror import MirroredStorage
-from hpsearch.study.postgres import is_postgres
-from hpsearch.study.storage import explained, storage_errors
-from hpsearch.study.writer import Spool, Writer
+from hpsearch.study.storage.changes import StoredStudy
+from hpsearch.study.storage.lease import Lease
+from hpsearch.study.storage.open import explained, storage_errors
+from hpsearch.study.storage.postgres import is_postgres
+from hpsearch.study.storage.replica import MirroredStorage
+from hpsearch.study.storage.writer import Spool, Writer
 
 SPOOL_FILE = "kept_back.jsonl"
 

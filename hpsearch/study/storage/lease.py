@@ -16,12 +16,12 @@ from typing import IO, Protocol
 
 from hpsearch.errors import StorageError, StudyOwned, UsageError
 from hpsearch.execution.private import make_folder, open_private
-from hpsearch.study.advisory import AdvisoryLease, live_advisory_owner
 from hpsearch.study.folders import folder_name
-from hpsearch.study.owner import Owner, owned_by
-from hpsearch.study.postgres import is_postgres
-from hpsearch.study.storage import sqlite_path
-from hpsearch.study.table_lock import NOT_WRITTEN, no_locks
+from hpsearch.study.storage.advisory import AdvisoryLease, live_advisory_owner
+from hpsearch.study.storage.lock import NOT_WRITTEN, no_locks
+from hpsearch.study.storage.open import sqlite_path
+from hpsearch.study.storage.owner import Owner, owned_by
+from hpsearch.study.storage.postgres import is_postgres
 
 
 class Lease(Protocol):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpsearch.errors import StorageError
-from hpsearch.study.mounts import network_file_system
+from hpsearch.study.storage.mounts import network_file_system
 
 # A stranger's lock is waited for this long, in seconds; shorter waits killed writers when it was measured. After the
 # first few the waiting is told.

@@ -17,8 +17,8 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpsearch.study.bulk import collector_off, read_trials
-from hpsearch.study.changes import MARK, Change, trial_to_json
+from hpsearch.study.storage.bulk import collector_off, read_trials
+from hpsearch.study.storage.changes import MARK, Change, trial_to_json
 
 Make = Callable[[Change], None]
 

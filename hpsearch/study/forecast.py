@@ -19,7 +19,7 @@ from hpsearch.config.advice import too_long_warmup
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.fields import PRUNER_NUMBERS
 from hpsearch.study.budget import seconds_of, whole_s
-from hpsearch.study.sampling import open_points, params_of
+from hpsearch.study.sampling.planner import open_points, params_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

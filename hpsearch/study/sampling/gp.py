@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpsearch.study.samplers.axes import Array, Cube
+from hpsearch.study.sampling.unit_cube import Array, Cube
 
 # Log-normal priors over what the kernel is made of, for values of variance 1 in the unit cube: the middle and spread of
 # the logarithms. More axes make each of them matter less, hence the root (Hvarfner et al., arXiv:2402.02229).

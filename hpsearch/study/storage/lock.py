@@ -10,7 +10,7 @@ from typing import IO
 
 from hpsearch.errors import StorageError, StudyOwned
 from hpsearch.execution.private import open_private
-from hpsearch.study.postgres import is_postgres, schema_lock
+from hpsearch.study.storage.postgres import is_postgres, schema_lock
 
 NOT_WRITTEN = "make its folder writable, or room on its disk"
 

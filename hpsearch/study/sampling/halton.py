@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
-from hpsearch.study.samplers.axes import Cube
+from hpsearch.study.sampling.unit_cube import Cube
 
 if TYPE_CHECKING:
     from optuna import Study
