@@ -107,7 +107,7 @@ BREACHES = {
     "trials-study": ("execution/job.py", "import hpsearch.study.attributes", "One direction"),
     "definitions-study": ("config/names.py", "import hpsearch.study.attributes", "One direction"),
     "training-definitions": ("training/__init__.py", "import hpsearch.config.names", "The training side"),
-    "study-analysis": ("study/attributes.py", "import hpsearch.analysis", "One direction"),
+    "study-analysis": ("study/attributes.py", "import hpsearch.report", "One direction"),
     "errors-trials": ("errors.py", "import hpsearch.execution.job", "One direction"),
     "doctor-torch": ("doctor/machine.py", "import torch", "The searching side"),
     "judging-learning": (

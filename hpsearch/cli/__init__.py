@@ -127,7 +127,7 @@ def _help_hint(error: click.ClickException) -> str:
 def _fail(error: HpsearchError, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    from hpsearch.analysis.escaping import visible
+    from hpsearch.report.text import visible
 
     shown = visible(error, keep="\n")  # names of others may hold anything
     click.echo(f"hpsearch: error[{error.exit_code}]: {shown}", err=True)

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.analysis.escaping import visible
+from hpsearch.report.text import visible
 from hpsearch.study.events import (
     Happening,
     JobProgress,

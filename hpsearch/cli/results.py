@@ -13,7 +13,7 @@ import click
 from hpsearch.cli.options import Command, command, storage_options, study_option
 
 if TYPE_CHECKING:
-    from hpsearch.analysis.service import AnalysisResult
+    from hpsearch.report.analyze import AnalysisResult
     from hpsearch.study.run import RunSummary
 
 ALL = "\0all"
@@ -137,8 +137,8 @@ def dashboard(host: str, port: int, token_file: Path | None, storage: str | None
     With a token, open http://ADDRESS:PORT/ and enter it there, or add ?token=TOKEN once; programs send the header
     "Authorization: Bearer TOKEN".
     """
-    from hpsearch.analysis.dashboard import serve
-    from hpsearch.analysis.guard import read_token
+    from hpsearch.report.dashboard import serve
+    from hpsearch.report.dashboard_guard import read_token
     from hpsearch.study.storage.open import default_url
 
     serve(storage or default_url(base_output_dir), host, port, read_token(token_file), click.echo)
@@ -173,7 +173,7 @@ def study_report(
     study: str, url: str, study_dir: Path, output_dir: Path, *, top: int = 10, png: bool = False
 ) -> AnalysisResult:
     """Analyse one study of the storage at ``url``; a picture of each figure costs seconds."""
-    from hpsearch.analysis.service import analyze_study
+    from hpsearch.report.analyze import analyze_study
     from hpsearch.study.open import read_study
     from hpsearch.study.storage.open import open_storage, storage_errors
 
@@ -203,7 +203,7 @@ def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | Non
 
 
 def _compare(study: str | None, compare: tuple[str, ...], url: str, base: Path, output_dir: Path | None) -> None:
-    from hpsearch.analysis.service import compare_studies
+    from hpsearch.report.analyze import compare_studies
     from hpsearch.study.open import read_study, study_names
     from hpsearch.study.storage.open import open_storage, storage_errors
 

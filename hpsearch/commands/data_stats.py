@@ -9,15 +9,15 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
-from hpsearch.analysis.escaping import plot_label
-from hpsearch.analysis.figures.look import SERIES, Figure, Trace, axis, fade
-from hpsearch.analysis.page import render_page
 from hpsearch.commands.sources import READING, data_settings
 from hpsearch.config.assignments import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, Statistics
 from hpsearch.errors import UsageError
 from hpsearch.execution.errand import run_errand
 from hpsearch.execution.survey_result import CROWDED
+from hpsearch.report.figures.style import SERIES, Figure, Trace, axis, fade
+from hpsearch.report.html import render_page
+from hpsearch.report.text import plot_label
 from hpsearch.study.events import View, silent
 from hpsearch.study.folders import write_json, write_text
 

@@ -6,8 +6,8 @@ import json
 import textwrap
 from collections.abc import Sequence
 
-from hpsearch.analysis.escaping import visible
 from hpsearch.execution.doctor_question import Finding, Level
+from hpsearch.report.text import visible
 
 SYMBOLS = {Level.OK: "✓", Level.WARNING: "!", Level.RED: "✗"}
 PLAIN_SYMBOLS = {Level.OK: "+", Level.WARNING: "!", Level.RED: "x"}  # where the terminal's encoding has no others

@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpsearch.analysis.page import render_page
-from hpsearch.analysis.samples import Piece, align
 from hpsearch.data.images import open_image, thumbnail
 from hpsearch.data.metrics import NORMALIZATIONS
 from hpsearch.evaluation.breakdown import by_length, by_script, confusions
 from hpsearch.evaluation.recorded import Evaluation, Recorded, read_evaluation
 from hpsearch.evaluation.results import figures_of
 from hpsearch.evaluation.scores import Overall, Score, overall, score
+from hpsearch.report.html import render_page
+from hpsearch.report.samples import Piece, align
 from hpsearch.study.folders import write_json, write_text
 
 WORST, CONFUSIONS, EMPTY = 24, 30, 50  # shown on the page; the output file has all samples

@@ -92,6 +92,6 @@ GOALS = [
         "G16",
         "Texts and names of others never become markup, a formula or an escape sequence",
         "0 active elements",
-        by_tests("tests/analysis/test_injection.py", "tests/cli/test_board.py"),
+        by_tests("tests/report/test_injection.py", "tests/cli/test_board.py"),
     ),
 ]

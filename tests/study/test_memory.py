@@ -13,7 +13,6 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from rich.text import Text
 
-from hpsearch.analysis.summary import summarize
 from hpsearch.cli.tables import status_table
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
@@ -21,6 +20,7 @@ from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.signals import Interruption
+from hpsearch.report.summary import summarize
 from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
 from hpsearch.study.events import Happening, Note
