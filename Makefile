@@ -50,7 +50,7 @@ demo: $(READY) ## Search LoRA fine-tunes of a tiny model on handwritten digits: 
 test: check $(CAPS)/.complete $(CONVERTER)/.complete ## Run the checks and every test
 	HPSEARCH_TEST_TRAINER=$(abspath $(CAPS)/bin/python) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-$(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/study/trainer_setup.py
+$(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/commands/trainer_env.py
 	$(BIN)/hpsearch setup-trainer --name unsloth --dir $(CAPS) --cpu
 	$(CAPS)/bin/python -m pip install -c constraints.txt pytest pytest-timeout
 	@touch $@

@@ -109,7 +109,7 @@ BREACHES = {
     "training-definitions": ("training/__init__.py", "import hpsearch.config.names", "The training side"),
     "study-analysis": ("study/attributes.py", "import hpsearch.report", "One direction"),
     "errors-trials": ("errors.py", "import hpsearch.execution.job", "One direction"),
-    "doctor-torch": ("doctor/machine.py", "import torch", "The searching side"),
+    "doctor-torch": ("commands/doctor/machine.py", "import torch", "The searching side"),
     "judging-learning": (
         "training/evaluate/circles.py",
         "import hpsearch.training.fit.best",

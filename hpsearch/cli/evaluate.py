@@ -13,7 +13,7 @@ from hpsearch.cli.options import command
 from hpsearch.data.metrics import NORMALIZATIONS
 
 if TYPE_CHECKING:
-    from hpsearch.evaluation.service import Standing
+    from hpsearch.commands.evaluate import Standing
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 INSTRUCTION, MAX_TOKENS = "Read all text in this image.", 4096  # of a model of which nothing is known
@@ -80,10 +80,10 @@ def evaluate(
 
     A key is taken from OPENAI_API_KEY. Exit code 4: rows are left without an answer.
     """
-    from hpsearch.evaluation.endpoint import Question
-    from hpsearch.evaluation.service import Wanted
-    from hpsearch.evaluation.service import evaluate as run
-    from hpsearch.evaluation.taught import taught
+    from hpsearch.commands.evaluate import Wanted
+    from hpsearch.commands.evaluate import evaluate as run
+    from hpsearch.commands.openai_client import Question
+    from hpsearch.commands.taught import taught
 
     own = taught(model_name, model_dir)
     instruction, max_tokens = instruction or own.instruction, max_tokens or own.max_tokens

@@ -41,7 +41,7 @@ def init(
     from hpsearch.cli.board import Board
     from hpsearch.cli.tables import console, facts, reasons
     from hpsearch.cli.views import watching
-    from hpsearch.study.drafting import Wanted, draft_study
+    from hpsearch.commands.draft import Wanted, draft_study
 
     with watching(Board()) as view:
         written = draft_study(Wanted(data, model, study, sets, trainer_python, force), view)

@@ -73,7 +73,7 @@ def merge(
     """
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
-    from hpsearch.errands.merging import Beside, merge_adapter
+    from hpsearch.commands.merge_model import Beside, merge_adapter
     from hpsearch.execution.model_export import Merge
 
     _refuse_idle_options(gguf, repo)

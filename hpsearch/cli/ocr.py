@@ -27,7 +27,7 @@ from hpsearch.cli.options import command, trainer_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for each picture: image_path and ocr_text.")
 def ocr(images: tuple[Path, ...], model: str, as_json: bool, trainer_python: str | None, **options: Any) -> int:
     """Read pictures with a tuned model. Texts go to the standard output, progress to the standard error."""
-    from hpsearch.errands.reading import read_pictures
+    from hpsearch.commands.predict import read_pictures
 
     def take(row: dict[str, str]) -> None:
         if as_json:

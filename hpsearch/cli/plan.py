@@ -14,8 +14,8 @@ import click
 from hpsearch.cli.options import command, device_options, storage_options, study_option, trainer_option
 
 if TYPE_CHECKING:
+    from hpsearch.commands.plan import Outlook, Plan, Range
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.plan import Outlook, Plan, Range
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 LONGEST_S = 1e10
@@ -52,8 +52,8 @@ def plan(probe: bool, as_json: bool, **given: Any) -> int:
 
     Told from the trials the study has. Without --probe nothing is run and nothing is written.
     """
+    from hpsearch.commands.plan import as_stored, plan_study
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.plan import as_stored, plan_study
 
     layer = {name: given.pop(name) for name in LAYER}
     options = RunOptions(options={name: value for name, value in layer.items() if value is not None}, **given)

@@ -73,7 +73,7 @@ def analyze(
 
     Reads any Optuna database, also one made by another program.
     """
-    from hpsearch.study.archive import open_archive
+    from hpsearch.commands.export import open_archive
     from hpsearch.study.storage.open import default_url
 
     with ExitStack() as stack:
@@ -107,7 +107,7 @@ def export(
     study: str | None, archive: Path | None, output_dir: Path | None, storage: str | None, base_output_dir: Path
 ) -> None:
     """Write the best parameters and configuration again and, with --archive, the whole study as one file."""
-    from hpsearch.study.exporting import export_study
+    from hpsearch.commands.exporting import export_study
 
     for path in export_study(study, storage, base_output_dir, output_dir, archive):
         click.echo(str(path))

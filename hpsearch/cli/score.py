@@ -14,7 +14,7 @@ from hpsearch.data.metrics import NORMALIZATIONS
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpsearch.evaluation.scores import Overall
+    from hpsearch.commands.scores import Overall
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -35,7 +35,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def score(source: Path, target: Path, normalization: str, page: Path | None) -> int:
     """Score an evaluation's predictions anew, under another normalisation, and show where the errors are."""
     from hpsearch.cli.tables import console
-    from hpsearch.evaluation.scoring import score_file
+    from hpsearch.commands.rescore import score_file
 
     page = page or target.with_suffix(".html")
     if len({each.resolve() for each in (source, target, page)}) < 3:

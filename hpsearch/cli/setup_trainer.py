@@ -36,7 +36,7 @@ def setup_trainer(name: str, folder: Path | None, python: str | None, gpu: bool 
     """
     import sys
 
-    from hpsearch.study.trainer_setup import Setup, default_folder, require_python, set_up
+    from hpsearch.commands.trainer_env import Setup, default_folder, require_python, set_up
 
     setup = Setup(name, (folder or default_folder(name)).expanduser().absolute(), python or sys.executable, gpu)
     require_python(setup.python)

@@ -50,7 +50,7 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
     """
     import os
 
-    from hpsearch.study.copying import copy_study
+    from hpsearch.commands.copy_study import copy_study
     from hpsearch.study.storage.open import default_url, masked
 
     usual = os.environ.get(STORAGE_VARIABLE)

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.cli.board import printable, shown
+from hpsearch.commands.status import StudyStatus
 from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.report.text import visible
-from hpsearch.study.status import StudyStatus
 
 # Columns of a table in a file or a pipe, which have no width of their own.
 UNBOUND = 200

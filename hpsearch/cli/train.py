@@ -73,9 +73,9 @@ def train(
 ) -> int:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
     from hpsearch.cli.views import watching
+    from hpsearch.commands.train import train_once
     from hpsearch.config.load import load_settings
     from hpsearch.execution.names import LOG_FILE
-    from hpsearch.study.training import train_once
 
     if hf_token is not None:
         os.environ["HF_TOKEN"] = hf_token  # the job that downloads gets it, and nothing is written of it

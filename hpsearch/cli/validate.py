@@ -53,8 +53,8 @@ def _validate_files(files: tuple[Path, ...]) -> int:
 def _validate_study(study: str | None, config: Path | None, given: dict[str, Any]) -> int:
     from hpsearch.cli.board import Board
     from hpsearch.cli.views import watching
+    from hpsearch.commands.validate import check_study
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.preflight import check_study
 
     layer = {name: given.pop(name) for name in ("model_name", "input_data")}
     options = {name: value for name, value in layer.items() if value is not None}

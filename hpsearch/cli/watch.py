@@ -22,7 +22,7 @@ from hpsearch.errors import UsageError
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def status(study: str | None, storage: str | None, base_output_dir: Path, as_json: bool) -> None:
     """Show where the studies stand: trials by state, best value, who runs them."""
-    from hpsearch.study.status import study_statuses
+    from hpsearch.commands.status import study_statuses
 
     statuses = study_statuses(storage, base_output_dir, study)
     if as_json:
@@ -40,7 +40,7 @@ def status(study: str | None, storage: str | None, base_output_dir: Path, as_jso
 @storage_options
 def logs(study: str | None, number: int | None, follow: bool, storage: str | None, base_output_dir: Path) -> None:
     """Show the output of a trial's program."""
-    from hpsearch.study.status import trial_log
+    from hpsearch.commands.status import trial_log
 
     log = trial_log(storage, base_output_dir, study, number)
     if not log.path.exists():
@@ -57,8 +57,8 @@ def logs(study: str | None, number: int | None, follow: bool, storage: str | Non
 @storage_options
 def stop(study: str | None, storage: str | None, base_output_dir: Path) -> None:
     """Ask the runner of a study to stop: its trials are queued again, and `hpsearch resume` goes on."""
+    from hpsearch.commands.status import running_owner
     from hpsearch.study.options import command_text
-    from hpsearch.study.status import running_owner
 
     name, owner = running_owner(storage, base_output_dir, study)
     os.kill(owner.pid, signal.SIGTERM)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hpsearch.commands.validate import look
 from hpsearch.errors import UsageError
 from hpsearch.execution.environment import build_environment
 from hpsearch.execution.job import Job
@@ -17,7 +18,6 @@ from hpsearch.execution.run_job import passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.events import View
-from hpsearch.study.preflight import look
 
 
 def run_errand(

@@ -13,6 +13,7 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from hpsearch.commands.validate import room_for
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.crash_points import reached
@@ -42,7 +43,6 @@ from hpsearch.study.opening import (
     settle_target,
 )
 from hpsearch.study.options import RunOptions
-from hpsearch.study.preflight import room_for
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.resolve import resolve, stored

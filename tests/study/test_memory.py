@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from rich.text import Text
 
 from hpsearch.cli.tables import status_table
+from hpsearch.commands.status import study_statuses
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.execution.executors.fake import FakeExecutor
@@ -31,7 +32,6 @@ from hpsearch.study.memory_gate import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BY
 from hpsearch.study.open import target_of
 from hpsearch.study.opening import open_study
 from hpsearch.study.sampling.planner import Planner, queue
-from hpsearch.study.status import study_statuses
 from hpsearch.study.storage.open import open_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it

@@ -9,8 +9,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpsearch.doctor import study as doctor
-from hpsearch.doctor.patient import Patient
+from hpsearch.commands.doctor import study as doctor
+from hpsearch.commands.doctor.patient import Patient
 from hpsearch.errors import StorageError
 from hpsearch.execution.doctor_question import Level
 from hpsearch.execution.gpu import Driver

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial
 
+from hpsearch.commands.plan import Devices, Outlook, Plan, foresee, makespan
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.space import space_size
 from hpsearch.execution.executors.fake import FakeExecutor
@@ -27,7 +28,6 @@ from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import Ending, Runner
 from hpsearch.study.opening import open_study
-from hpsearch.study.plan import Devices, Outlook, Plan, foresee, makespan
 from hpsearch.study.sampling.planner import queue_default
 from hpsearch.study.storage.open import open_storage
 from hpsearch.study.storage.replica import MirroredStorage

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from hpsearch.commands.trainer_env import LOCKS, MARKER, Setup, default_folder, lock_names, set_up
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.load import load_definition
 from hpsearch.errors import UsageError
@@ -17,7 +18,6 @@ from hpsearch.execution.trainer_python import TRAINER_VARIABLE, Trainer
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import job_maker
 from hpsearch.study.opening import changed_versions
-from hpsearch.study.trainer_setup import LOCKS, MARKER, Setup, default_folder, lock_names, set_up
 
 
 def program(folder: Path, text: str, name: str = "python") -> str:

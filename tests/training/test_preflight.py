@@ -18,7 +18,7 @@ from tests.training.conftest import NO_SEARCH, Door
 
 pytest.importorskip("optuna", reason=NO_SEARCH)
 
-from hpsearch.study.preflight import dear, room_for
+from hpsearch.commands.validate import dear, room_for
 
 LINES = 24
 

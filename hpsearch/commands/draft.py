@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.commands.validate import look
 from hpsearch.config.assignments import known_settings
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.draft import Draft, draft
@@ -27,7 +28,6 @@ from hpsearch.settings import setting_names
 from hpsearch.study.events import View, silent
 from hpsearch.study.folders import StudyFolders, write_text
 from hpsearch.study.jobs import job_maker, require_program
-from hpsearch.study.preflight import look
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
 

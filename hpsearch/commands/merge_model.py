@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hpsearch.errands.origin import origin_of
+from hpsearch.commands.origin import origin_of
 from hpsearch.errors import UsageError
 from hpsearch.execution.errand import run_errand
 from hpsearch.execution.model_export import (

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hpsearch.commands.answers import figures_of
+from hpsearch.commands.breakdown import by_length, by_script, confusions
+from hpsearch.commands.recorded import Evaluation, Recorded, read_evaluation
+from hpsearch.commands.scores import Overall, Score, overall, score
 from hpsearch.data.images import open_image, thumbnail
 from hpsearch.data.metrics import NORMALIZATIONS
-from hpsearch.evaluation.breakdown import by_length, by_script, confusions
-from hpsearch.evaluation.recorded import Evaluation, Recorded, read_evaluation
-from hpsearch.evaluation.results import figures_of
-from hpsearch.evaluation.scores import Overall, Score, overall, score
 from hpsearch.report.html import render_page
 from hpsearch.report.samples import Piece, align
 from hpsearch.study.folders import write_json, write_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.errands.origin import origin_of
+from hpsearch.commands.origin import origin_of
 from hpsearch.execution.model_export import Origin, adapter_digest
 
 SETTINGS = {"model_name": "google/gemma-3-4b-it", "input_data": "/home/anna/secret/pages.json", "image_root": "/home",

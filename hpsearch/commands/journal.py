@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hpsearch.commands.openai_client import Answer, Question
 from hpsearch.errors import UsageError
-from hpsearch.evaluation.endpoint import Answer, Question
 
 
 class Journal:

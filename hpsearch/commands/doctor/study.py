@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.commands.doctor.machine import nearest
+from hpsearch.commands.doctor.patient import Patient
 from hpsearch.data.places import hub_id
 from hpsearch.data.rows import data_files
-from hpsearch.doctor.machine import nearest
-from hpsearch.doctor.patient import Patient
 from hpsearch.errors import HpsearchError, UsageError
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
 from hpsearch.study.jobs import JobMaker, require_program

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hpsearch.commands.doctor import machine, packages, study
+from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.training import CHECKS, Answer, ask
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.load import load_definition
-from hpsearch.doctor import machine, packages, study
-from hpsearch.doctor.patient import Patient
-from hpsearch.doctor.trainer import CHECKS, Answer, ask
 from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.execution.doctor_question import Finding, Level, Question
 from hpsearch.execution.environment import build_environment

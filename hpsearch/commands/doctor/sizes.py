@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpsearch.doctor.patient import Patient
+from hpsearch.commands.doctor.patient import Patient
 
 GB = 1e9
 # Bytes for each parameter, by how the base is loaded. In 4 bits embeddings, head and vision tower stay in 16: for

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hpsearch.commands.openai_client import Answer, Endpoint, NoAnswer, Question, completions_url
 from hpsearch.errors import UsageError
-from hpsearch.evaluation.endpoint import Answer, Endpoint, NoAnswer, Question, completions_url
-from tests.evaluation.servers import Request, serving
+from tests.commands.servers import Request, serving
 
 QUESTION = Question("model", "Read it.", 64)
 
@@ -34,7 +34,7 @@ def ask(
 def at_once(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waits are not waited for, but written down."""
     waits: list[float] = []
-    monkeypatch.setattr("hpsearch.evaluation.endpoint.time.sleep", waits.append)
+    monkeypatch.setattr("hpsearch.commands.openai_client.time.sleep", waits.append)
     return waits
 
 

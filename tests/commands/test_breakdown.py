@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hpsearch.evaluation.breakdown import Confusion, Group, by_length, by_script, confusions
-from hpsearch.evaluation.scores import score
+from hpsearch.commands.breakdown import Confusion, Group, by_length, by_script, confusions
+from hpsearch.commands.scores import score
 
 
 def test_confusions_are_what_stands_in_a_characters_place() -> None:

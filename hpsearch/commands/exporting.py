@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hpsearch.commands.export import write_archive
 from hpsearch.errors import UsageError
-from hpsearch.study.archive import write_archive
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.open import only_study, read_study, stored_definition

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.doctor.service import examine
-from hpsearch.doctor.trainer import CHECKS, ask
+from hpsearch.commands.doctor import examine
+from hpsearch.commands.doctor.training import CHECKS, ask
 from hpsearch.execution.doctor_question import Level, Question
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import checks
 from hpsearch.training.doctor.libraries import unsloth
-from tests.doctor.conftest import Doctor
+from tests.commands.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
 
 H200 = {"name": "NVIDIA H200", "total": 143771, "free": 143354}

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hpsearch.doctor.patient import Patient
-from hpsearch.doctor.sizes import GB, shown, studies_bytes, weights_bytes
+from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.sizes import GB, shown, studies_bytes, weights_bytes
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
 from hpsearch.execution.gpu import Gpu, Holder
 from hpsearch.settings import SHARED_MEMORY_BYTES

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hpsearch.commands.openai_client import Answer
+from hpsearch.commands.scores import Interval, Overall, Score, overall, score
 from hpsearch.data.rows import Sample
-from hpsearch.evaluation.endpoint import Answer
-from hpsearch.evaluation.scores import Interval, Overall, Score, overall, score
 
 
 @dataclass

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from hpsearch.assets import asset_path
+from hpsearch.commands.doctor import machine, study
+from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.training import ask
 from hpsearch.config.load import load_definition
-from hpsearch.doctor import machine, study
-from hpsearch.doctor.patient import Patient
-from hpsearch.doctor.trainer import ask
 from hpsearch.execution.doctor_question import Finding, Level, Question
 from hpsearch.execution.gpu import Driver, read_smi
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor.__main__ import _ask
-from tests.doctor.conftest import Doctor
+from tests.commands.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
 from tests.training.hub import TOKEN, hub_of
 

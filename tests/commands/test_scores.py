@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hpsearch.commands.scores import overall, score
 from hpsearch.data.metrics import Overlap, character_overlap
-from hpsearch.evaluation.scores import overall, score
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ _START = (
     "import runpy, sys; package = type(sys)('hpsearch'); package.__path__ = [sys.argv.pop(1)]; "
     "sys.modules['hpsearch'] = package; runpy.run_module('hpsearch.training.doctor', run_name='__main__')"
 )
-_PACKAGE = str(Path(__file__).resolve().parents[1])
+_PACKAGE = str(Path(__file__).resolve().parents[2])
 # In the order in which they are asked; those of hpsearch.training.doctor.checks.
 CHECKS = ("training", "torch", "torchvision", "bitsandbytes", "unsloth", "token", "model", "settings")
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpsearch.commands.answers import Row, results
+from hpsearch.commands.journal import Journal
+from hpsearch.commands.openai_client import Answer, Endpoint, NoAnswer, Question
 from hpsearch.data.columns import Layout
 from hpsearch.data.metrics import Edits
 from hpsearch.data.rows import Sample, read_splits
 from hpsearch.errors import HpsearchError, JobFailed, UsageError
-from hpsearch.evaluation.endpoint import Answer, Endpoint, NoAnswer, Question
-from hpsearch.evaluation.journal import Journal
-from hpsearch.evaluation.results import Row, results
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.folders import write_json
 
