@@ -137,7 +137,7 @@ def resume(
 
 
 def _printing_view() -> Any:
-    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import Board
     from hpsearch.cli.views import Lines
 
     return Lines(Board()).take
@@ -145,7 +145,7 @@ def _printing_view() -> Any:
 
 def _ended(summary: RunSummary, verbose: bool) -> RunSummary:
     """Write the report and, as the command does, print what was found."""
-    from hpsearch.cli.results import show_report
+    from hpsearch.cli.analyze import show_report
 
     show_report(summary, quiet=not verbose)
     if verbose:

@@ -61,7 +61,7 @@ def convert(
     Written are crops/, a line of metadata/ for each of them, and the dataset hf_dataset_chandra/; conversion.json says
     what was taken, and left_out.jsonl what was not, and why. An earlier result there is replaced when all is done.
     """
-    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import Board
     from hpsearch.cli.views import watching
     from hpsearch.commands.convert import convert_pages
 

@@ -38,7 +38,7 @@ def init(
     Rows, pictures, texts and the model's layers are looked at; no weight is loaded. Writes studies/NAME.json and
     search_spaces/NAME.json in the working folder; NAME is the data's, unless --study gives one.
     """
-    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import Board
     from hpsearch.cli.tables import console, facts, reasons
     from hpsearch.cli.views import watching
     from hpsearch.commands.draft import Wanted, draft_study

@@ -47,7 +47,7 @@ def stats(source: str, model: str | None, target: Path, sets: tuple[str, ...], t
     Written are stats.html, a page with pictures to look at, stats.json, and findings.jsonl with a line for each row in
     doubt.
     """
-    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import Board
     from hpsearch.cli.tables import console, facts
     from hpsearch.cli.views import watching
     from hpsearch.commands.data_stats import PAGE, inspect_data
@@ -126,7 +126,7 @@ def merge(datasets: tuple[str, ...], target: Path, drop_alike: bool, trainer_pyt
     by: in a test rather than in validation, there rather than in train. Written are parquet files, a README.md for the
     Hub, merged.json, and left_out.jsonl where something was left out.
     """
-    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import Board
     from hpsearch.cli.views import watching
     from hpsearch.commands.merge_data import merge_datasets
 

@@ -128,8 +128,8 @@ def _options(given: dict[str, Any]) -> RunOptions:
 
 
 def _watch(options: RunOptions, *, resume: bool) -> int:
-    from hpsearch.cli.board import Board
-    from hpsearch.cli.results import show_report
+    from hpsearch.cli.analyze import show_report
+    from hpsearch.cli.live import Board
     from hpsearch.cli.views import watching
     from hpsearch.study.run import resume_study, run_study
 

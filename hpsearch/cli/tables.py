@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli.board import printable, shown
+from hpsearch.cli.live import printable, shown
 from hpsearch.commands.status import StudyStatus
 from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.report.text import visible

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
 
-from hpsearch.cli.board import Board, shown
+from hpsearch.cli.live import Board, shown
 from hpsearch.cli.options import command, trainer_option
 from hpsearch.cli.spellings import spelled, spelling_options
 from hpsearch.settings import TrainSettings

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 
-from hpsearch.cli.board import Board, duration, printable, shown
+from hpsearch.cli.live import Board, duration, printable, shown
 from hpsearch.cli.tables import facts
 from hpsearch.study.events import (
     Happening,

@@ -51,7 +51,7 @@ def _validate_files(files: tuple[Path, ...]) -> int:
 
 
 def _validate_study(study: str | None, config: Path | None, given: dict[str, Any]) -> int:
-    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import Board
     from hpsearch.cli.views import watching
     from hpsearch.commands.validate import check_study
     from hpsearch.study.options import RunOptions
