@@ -90,7 +90,7 @@ fix: $(READY) ## Format the code and repair what the linter can
 	$(BIN)/ruff format .
 
 bases: $(READY) ## Make the tiny base models of the demo again (minutes)
-	$(BIN)/python -m hpsearch.assets.digits.make bases
+	$(BIN)/python -m tools.make_demo bases
 
 golden: $(READY) ## Accept today's output as the golden files under tests/golden; look at the diff afterwards
 	$(BIN)/python -m pytest --accept-golden $(PYTEST_ARGS)

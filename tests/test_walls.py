@@ -18,7 +18,7 @@ PACKAGE = Path(hpsearch.__file__).parent
 ROOT = PACKAGE.parent
 TRAINING_PACKAGES = {"torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes"}
 SEARCHING_PACKAGES = {"optuna", "optuna_dashboard", "sqlalchemy", "click", "plotly"}
-MAKER = "hpsearch.assets.digits.make"
+MAKER = "tools.make_demo"
 
 LIST_WHAT_IS_LOADED = """
 import importlib, json, sys

@@ -97,7 +97,7 @@ def test_a_section_that_fails_is_a_row(part: Any) -> None:
 def test_the_shapes_have_the_published_numbers_of_parameters(part: Any, name: str, billions: float) -> None:
     import torch
 
-    from hpsearch.training.models.tiny import build_tiny
+    from tools.tiny_models import build_tiny
 
     shapes = part("gpu.shapes")
     family, shape = shapes.SHAPES[name]

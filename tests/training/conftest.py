@@ -102,7 +102,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of a tiny model with random weights, for each family."""
-    from hpsearch.training.models.tiny import build_tiny
+    from tools.tiny_models import build_tiny
 
     def saved(name: str) -> Path:
         skip_without_classes(name)

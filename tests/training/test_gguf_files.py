@@ -20,12 +20,12 @@ from hpsearch.execution.model_export import CONVERTED, SUMMARY, Gguf, GgufFile, 
 from hpsearch.settings import TrainSettings
 from hpsearch.training.export import gguf as gguf_files
 from hpsearch.training.export.gguf import SCRIPT, _refuse_other_model
-from hpsearch.training.models import tiny
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.serving import llama_options, name_areas
 from tests.training.adapters import random_adapter
 from tests.training.conftest import Door, picture
+from tools import tiny_models as tiny
 
 FAILING = """
 import sys, time

@@ -28,10 +28,10 @@ from hpsearch.training.backends.unsloth import adapting_options, collating_optio
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.models.tiny import build_tiny
 from hpsearch.training.prepared_rows import Row, table_of, training_rows
 from tests.training.conftest import Door, picture
 from tests.training.test_families import LINEARS, trainable_modules
+from tools.tiny_models import build_tiny
 
 A4 = (720, 1024)  # pixels, 16 x 16 to a token
 STAND_IN = Path(__file__).parent / "stand_in"

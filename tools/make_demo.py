@@ -1,4 +1,4 @@
-"""Makes the demo's files again: ``python -m hpsearch.assets.digits.make data|bases [--short] [--folder FOLDER]``.
+"""Makes the demo's files again: ``python -m tools.make_demo data|bases [--short] [--folder FOLDER]``.
 
 data: lines of 3 to 5 handwritten digits from scikit-learn's ``load_digits`` (1797 pictures of 8x8 pixels), as PNG in
 one parquet file for each split. The pictures are dealt out to the splits first, so that none is in two of them.
@@ -129,8 +129,8 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     from hpsearch.training.evaluate.scores import evaluate
     from hpsearch.training.machine.device import set_seeds, set_threads
     from hpsearch.training.models.chat import Chat
-    from hpsearch.training.models.tiny import build_tiny
     from hpsearch.training.prepared_rows import training_rows
+    from tools.tiny_models import build_tiny
 
     plan = PRETRAINING[family]
     steps = 4 if short else plan.steps

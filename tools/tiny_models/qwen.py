@@ -6,7 +6,7 @@ from typing import Any
 
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import processor_class
-from hpsearch.training.models.tiny.parts import (
+from tools.tiny_models.parts import (
     ALPHABET,
     HEADS,
     HIDDEN,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hpsearch.training.models.tiny.gemma import gemma3, gemma4
-from hpsearch.training.models.tiny.paddleocr import paddleocr_vl
-from hpsearch.training.models.tiny.parts import Tiny
-from hpsearch.training.models.tiny.qwen import qwen2_5_vl, qwen3_5, qwen3_vl
+from tools.tiny_models.gemma import gemma3, gemma4
+from tools.tiny_models.paddleocr import paddleocr_vl
+from tools.tiny_models.parts import Tiny
+from tools.tiny_models.qwen import qwen2_5_vl, qwen3_5, qwen3_vl
 
 _BUILDERS: dict[str, Callable[[], Tiny]] = {
     "gemma3": gemma3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import processor_class
-from hpsearch.training.models.tiny.parts import (
+from tools.tiny_models.parts import (
     HEADS,
     HIDDEN,
     INITIALIZER_RANGE,
