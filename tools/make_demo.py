@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpsearch.assets import asset_path
 from hpsearch.errors import UsageError
 
+SHIPPED = asset_path("digits")
 INSTRUCTION = "Read."
 DIGIT_PIXELS = 16
 LINE_DIGITS = (3, 5)  # fewest and most digits of a line
@@ -176,9 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["data", "bases", *PRETRAINING])
     parser.add_argument("--short", action="store_true", help="a few rows or steps, to see that it runs")
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent, help="where to write (default: here)")
+    parser.add_argument("--folder", type=Path, default=SHIPPED, help="where to write (default: what ships)")
     options = parser.parse_args(arguments)
-    if options.short and options.folder == Path(__file__).parent:
+    if options.short and options.folder == SHIPPED:
         raise UsageError("--short would overwrite the files that ship", "name another --folder")
     if options.what == "data":
         make_data(options.folder / "data", short=options.short)

@@ -10,7 +10,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from hpsearch.study.events import JobProgress, TrialEnded, TrialProgress, TrialStarted
+from hpsearch.execution.events import JobProgress
+from hpsearch.study.events import TrialEnded, TrialProgress, TrialStarted
 from hpsearch.study.options import RunOptions
 from hpsearch.study.run import run_study
 

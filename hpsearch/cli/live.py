@@ -13,12 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.execution.events import JobProgress, Note
 from hpsearch.report.text import visible
 from hpsearch.study.events import (
     Happening,
-    JobProgress,
     NewBest,
-    Note,
     Prepared,
     RunStarted,
     TrialEnded,

@@ -12,11 +12,10 @@ from rich.live import Live
 
 from hpsearch.cli.live import Board, duration, printable, shown
 from hpsearch.cli.tables import facts
+from hpsearch.execution.events import JobProgress, Note
 from hpsearch.study.events import (
     Happening,
-    JobProgress,
     NewBest,
-    Note,
     Prepared,
     RunStarted,
     TrialEnded,

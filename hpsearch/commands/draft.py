@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
-from hpsearch.commands.validate import look
 from hpsearch.config.assignments import known_settings
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.draft import Draft, draft
@@ -21,7 +20,7 @@ from hpsearch.data.conversion import DATASET
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.execution.names import LEFT_OUT_FILE, SURVEY_FILE
-from hpsearch.execution.run_job import passing_folder
+from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey
 from hpsearch.settings import setting_names

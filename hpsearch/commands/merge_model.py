@@ -11,6 +11,7 @@ from pathlib import Path
 from hpsearch.commands.origin import origin_of
 from hpsearch.errors import UsageError
 from hpsearch.execution.errand import run_errand
+from hpsearch.execution.events import Note
 from hpsearch.execution.model_export import (
     CONVERTED,
     PUBLISHED,
@@ -27,7 +28,7 @@ from hpsearch.execution.model_export import (
     refuse_strange,
 )
 from hpsearch.execution.names import WHOLE
-from hpsearch.study.events import Note, View, silent
+from hpsearch.study.events import View, silent
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hpsearch.commands.validate import look
 from hpsearch.errors import UsageError
 from hpsearch.execution.environment import build_environment
+from hpsearch.execution.events import JobView
 from hpsearch.execution.job import Job
 from hpsearch.execution.output_folder import filling
-from hpsearch.execution.run_job import passing_folder
+from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.trainer_python import Trainer, named_python
-from hpsearch.study.events import View
 
 
 def run_errand(
     kind: str,
     settings: Mapping[str, Any],
     file: str,
-    view: View,
+    view: JobView,
     trainer_python: str | None,
     executor: str = "local",
     work: Path | None = None,

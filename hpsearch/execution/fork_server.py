@@ -1,7 +1,7 @@
 """A process that has done the imports which a study's trials share, and forks each trial: it starts at once then.
 
-    python fork_server.py PLACE           PLACE: where the program's modules are looked for first, "" for the working folder
-    python fork_server.py PLACE --once    supervises one job itself, whose program imports ahead in a process of its own
+    python fork_server.py PLACE           PLACE: first folder of the program's modules, "" for the working folder
+    python fork_server.py PLACE --once    supervises one job, whose program imports ahead in its own process
 
 Its standard input is a socket from the executor, whose end ends it. Each message is an order (JSON); one that brings a
 descriptor, the control socket of a job, has a supervisor forked off, which forks the program in its turn: the same two

@@ -1,8 +1,7 @@
-"""Running a job that is not a trial (prepare, train), and reading what the prepare job found."""
+"""Running a job that is not a trial to its end."""
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
@@ -10,23 +9,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from hpsearch.errors import HpsearchError, JobFailed, UsageError
-from hpsearch.execution.executors import Executor
+from hpsearch.execution.events import JobProgress, JobView, Note
+from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.job import Finished, Job, Notice, Outcome, Progress
 from hpsearch.execution.names import LOG_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.signals import Interruption
-from hpsearch.study.events import JobProgress, Note, Prepared, View
-from hpsearch.study.loop import STOP_GRACE_S, TICK_S
+from hpsearch.execution.slots import without_gpus
+
+# Seconds a job gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
+STOP_GRACE_S = 10.0
+# Time limits are looked at this often, in seconds; events and signals end the wait.
+TICK_S = 1.0
 
 # Causes whose message is an exit code or an exception's last line.
 _UNEXPLAINED = (Cause.CRASH, Cause.SIGNAL, Cause.PROTOCOL)
 
 
 def run_job(
-    job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
+    job: Job, executor: Executor, interruption: Interruption, view: JobView, deadline: float = math.inf
 ) -> Outcome:
     """Run one job to its end, showing its progress; a stop signal stops it, and so does ``deadline``, a time of
     time.monotonic() in seconds."""
@@ -51,27 +54,6 @@ def run_job(
             executor.stop(job.id, 0.0 if interruption.at_once else STOP_GRACE_S)
 
 
-def prepare(
-    job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
-) -> dict[str, Any] | None:
-    """Run the prepare job.
-
-    Returns:
-        What it found (prepared.json), or None where it was interrupted or the deadline came.
-
-    Raises:
-        UsageError: it refused the data, the model or a setting.
-        JobFailed: it failed for another reason.
-    """
-    outcome = run_job(job, executor, interruption, view, deadline)
-    if interruption.requested or outcome.cause is Cause.INTERRUPTED:
-        return None
-    if outcome.cause is not Cause.OK:
-        raise failure(job, outcome)
-    info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
-    return info
-
-
 @contextmanager
 def passing_folder(*kept: str) -> Iterator[Path]:
     """A folder for a job that leaves nothing. It goes when that is over, unless a message names something in it: the
@@ -88,13 +70,6 @@ def passing_folder(*kept: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def show_prepared(view: View, info: dict[str, Any]) -> None:
-    """Show what the prepare job found, and what it warns of."""
-    view(Prepared(info))
-    for text in info.get("warnings", []):
-        view(Note(text, warning=True))
-
-
 def failure(job: Job, outcome: Outcome) -> HpsearchError:
     """The error for a job that did not do its work: why, the log's path, and its last lines where only they tell."""
     if outcome.cause is Cause.INVALID:
@@ -104,3 +79,23 @@ def failure(job: Job, outcome: Outcome) -> HpsearchError:
         text += "".join(f"    {line}\n" for line in outcome.log_tail.strip().splitlines()[-15:])
     remedy = "mend what it says, then run the same command again"
     return JobFailed(f"{text}  log: {job.output_dir}/{LOG_FILE}\n", remedy)
+
+
+def look(job: Job, file: str, executor: str, interruption: Interruption, view: JobView) -> str | None:
+    """Run a job that only looks; what its ``file`` holds, or None where it was interrupted.
+
+    Raises:
+        UsageError: it refused what it saw.
+        JobFailed: it failed for another reason.
+    """
+    runner = EXECUTORS[executor](without_gpus(1))
+    try:
+        interruption.wake = runner.wake
+        outcome = run_job(job, runner, interruption, view)
+    finally:
+        runner.close()
+    if interruption.requested:
+        return None
+    if outcome.cause is not Cause.OK:
+        raise failure(job, outcome)
+    return (Path(job.output_dir) / file).read_text(encoding="utf-8")

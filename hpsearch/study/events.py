@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpsearch.execution.events import JobProgress, Note
 from hpsearch.execution.job import Outcome
 
 
@@ -25,26 +26,10 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
-class Note:
-    """A sentence worth showing; ``warning`` where the user may want to act."""
-
-    text: str
-    warning: bool = False
-
-
-@dataclass(frozen=True)
 class Prepared:
     """Data and model are ready; ``info`` is prepared.json."""
 
     info: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class JobProgress:
-    """What a job without a trial (prepare, train) shows of itself."""
-
-    kind: str
-    values: dict[str, Any]
 
 
 @dataclass(frozen=True)

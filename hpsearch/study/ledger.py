@@ -1,6 +1,6 @@
 """The study in its storage: the one place that writes there.
 
-Ends are told as the table in execution/outcome.py says. Attributes are written before the state, because a finished trial
+Ends are recorded as the table in execution/outcome.py says. Attributes are written before the state: a finished trial
 can no longer be changed; whatever is half written when the runner dies is completed by the next one (recovery.py).
 """
 

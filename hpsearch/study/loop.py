@@ -14,14 +14,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.advice import too_long_warmup
 from hpsearch.crash_points import reached
+from hpsearch.execution.events import Note
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Finished, Job, Notice, Progress, Report
 from hpsearch.execution.names import OUTCOME_FILE
 from hpsearch.execution.outcome import VERDICTS, Cause
+from hpsearch.execution.run_job import STOP_GRACE_S, TICK_S
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget
-from hpsearch.study.events import NewBest, Note, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
+from hpsearch.study.events import NewBest, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.keeping import Keeper
@@ -33,14 +35,10 @@ from hpsearch.study.room import full_place
 from hpsearch.study.sampling.planner import Planner, open_points, trial_seed
 from hpsearch.study.warm_start import WarmStart
 
-# Seconds a trial gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
-STOP_GRACE_S = 10.0
 # Optuna reads and writes a trial's values anew at every report: 20,000 of them took more than 15 minutes.
 ALL_KEPT = 200
 # Seconds a trial gets to stop by itself once it was told that it is pruned.
 PRUNE_GRACE_S = 30.0
-# The loop looks at time limits this often, in seconds; events and signals end its wait.
-TICK_S = 1.0
 # This many trials in a row that failed with one cause end the study: a broken program must not burn the search.
 MAX_ALIKE = 5
 

@@ -13,19 +13,18 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from hpsearch.commands.validate import room_for
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.crash_points import reached
 from hpsearch.errors import TooManyFailures, UsageError
+from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.gpu_slots import Shares, look_for_gpus, share_out
-from hpsearch.execution.run_job import prepare, show_prepared
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
 from hpsearch.study.ending import Conclusion
-from hpsearch.study.events import Note, RunStarted, View, silent
+from hpsearch.study.events import RunStarted, View, silent
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.ledger import Ledger
@@ -43,10 +42,12 @@ from hpsearch.study.opening import (
     settle_target,
 )
 from hpsearch.study.options import RunOptions
+from hpsearch.study.preparation import prepare, show_prepared
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.resolve import resolve, stored
 from hpsearch.study.results import best_config, prepared_info, write_best
+from hpsearch.study.room import room_for
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.open import look_over, open_storage, sqlite_path, storage_errors
 from hpsearch.study.storage.session import SPOOL_FILE, Patience, Place, writing

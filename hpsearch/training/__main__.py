@@ -23,18 +23,18 @@ from hpsearch.training.preload import set_environment
 
 # What does a job, by its kind.
 _JOBS = {
-    "survey": "survey.survey",
-    "preflight": "prepare.preflight",
-    "prepare": "prepare.prepare",
-    "trial": "trial.run_trial",
-    "train": "trial.run_trial",
-    "ocr": "ocr_job.read_pictures",
-    "convert": "DATA.convert.convert",
-    "stats": "data_stats.stats",
-    "join": "DATA.merge.join",
-    "merge": "export.merge.merge",
-    "gguf": "export.gguf.convert",
-    "publish": "export.publish.publish",
+    "survey": "training.survey.survey",
+    "preflight": "training.prepare.preflight",
+    "prepare": "training.prepare.prepare",
+    "trial": "training.trial.run_trial",
+    "train": "training.trial.run_trial",
+    "ocr": "training.ocr_job.read_pictures",
+    "convert": "data.convert.convert",
+    "stats": "training.data_stats.stats",
+    "join": "data.merge.join",
+    "merge": "training.export.merge.merge",
+    "gguf": "training.export.gguf.convert",
+    "publish": "training.export.publish.publish",
 }
 
 
@@ -79,7 +79,7 @@ def _do(job: Job) -> None:
     with importing():
         if job.kind in ("trial", "train"):
             _start_backend(job)
-        module = import_module(f"hpsearch.training.{place}")
+        module = import_module(f"hpsearch.{place}")
     getattr(module, function)(job)
 
 

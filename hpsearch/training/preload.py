@@ -1,7 +1,7 @@
 """What trials of the built-in training have in common before they know their settings: imports, and nothing else.
 
-A starter (hpsearch/execution/fork_server.py) calls these once, and forks each trial afterwards; so nothing here may compute,
-start a thread, or touch a GPU.
+The fork server (hpsearch/execution/fork_server.py) calls these once and forks each trial afterwards; so nothing here
+may compute, start a thread, or touch a GPU.
 """
 
 from __future__ import annotations

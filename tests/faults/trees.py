@@ -15,7 +15,7 @@ import psutil
 
 from hpsearch.execution.executors.local import LocalExecutor
 from hpsearch.execution.job import Finished, Job, Report
-from hpsearch.study.loop import STOP_GRACE_S
+from hpsearch.execution.run_job import STOP_GRACE_S
 from tests.e2e.conftest import Runner, alive, trials
 from tests.faults import plain
 from tests.faults.goals import Effort, Found, Goal

@@ -17,6 +17,7 @@ from hpsearch.cli.tables import status_table
 from hpsearch.commands.status import study_statuses
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.execution.events import Note
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
@@ -24,7 +25,7 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.report.summary import summarize
 from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
-from hpsearch.study.events import Happening, Note
+from hpsearch.study.events import Happening
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.loop import Ending, Runner

@@ -18,7 +18,8 @@ from tests.training.conftest import NO_SEARCH, Door
 
 pytest.importorskip("optuna", reason=NO_SEARCH)
 
-from hpsearch.commands.validate import dear, room_for
+from hpsearch.commands.validate import dear
+from hpsearch.study.room import room_for
 
 LINES = 24
 

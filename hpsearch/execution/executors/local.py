@@ -39,8 +39,8 @@ _READ_BYTES = 256 * 1024  # at once from one supervisor
 _GOODBYE_S = 5.0  # for a supervisor to exit after it has closed its socket
 _CLOSE_S = 40.0  # for all trees to be gone; the supervisor itself gives up on one after 30 s
 
-# Starts hpsearch.execution.supervisor without what it does not use: site-packages (-I, -S) and hpsearch/__init__.py, whose
-# imports would delay the program by more than the rest of the start.
+# Starts hpsearch.execution.supervisor without what it does not use: site-packages (-I, -S) and hpsearch/__init__.py,
+# whose imports would delay the program by more than the rest of the start.
 _START = (
     "import sys; package = type(sys)('hpsearch'); package.__path__ = [sys.argv.pop(1)]; "
     "sys.modules['hpsearch'] = package; from hpsearch.execution.supervisor import main; main()"

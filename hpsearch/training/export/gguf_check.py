@@ -1,6 +1,6 @@
 """Looks at GGUF files beside the model that they were made of: a program of its own, for whichever Python has the gguf
 package. Its arguments are the folder of that package (or "" where it is installed), the model's folder and the files;
-it prints a JSON list of objects, the fields of ``hpsearch.execution.model_export.GgufFile`` that a file itself tells."""
+it prints a JSON list of objects: the fields of ``hpsearch.execution.model_export.GgufFile`` that a file has."""
 
 from __future__ import annotations
 
