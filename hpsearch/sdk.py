@@ -35,11 +35,11 @@ from hpsearch.execution.job import (
     ANSWER_VARIABLE,
     JOB_VARIABLE,
     MAX_LINE_BYTES,
+    RANK0_SUFFIX,
     REPORT_VARIABLE,
     Job,
     encode_values,
 )
-from hpsearch.execution.names import RANK0_SUFFIX
 
 _POLL_S = 0.002  # at first; doubled up to:
 _LONGEST_POLL_S = 0.05

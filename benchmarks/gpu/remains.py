@@ -9,8 +9,8 @@ from gpu.jobs import Bench, OutOfTime, Timeline, kill_program, left_over, memory
 from gpu.table import Row
 from gpu.work import TINY, Plan, Ready, make_ready, trial
 from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Event, Finished, Progress, Report
-from hpsearch.execution.slots import without_gpus
 
 GIB, MIB = 1024**3, 1024**2
 BACK_S = 15.0  # for a GPU's memory to come back after a process has ended

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpsearch.data.conversion import SUMMARY, WORK, Conversion, Converted
 from hpsearch.errors import UsageError
-from hpsearch.execution.errand import run_errand
+from hpsearch.execution.run_job import run_errand
 from hpsearch.study.events import View, silent
 
 

@@ -13,7 +13,7 @@ from hpsearch.commands.sources import READING, data_settings
 from hpsearch.config.assignments import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, Statistics
 from hpsearch.errors import UsageError
-from hpsearch.execution.errand import run_errand
+from hpsearch.execution.run_job import run_errand
 from hpsearch.execution.survey_result import CROWDED
 from hpsearch.report.figures.style import SERIES, Figure, Trace, axis, fade
 from hpsearch.report.html import render_page

@@ -19,7 +19,7 @@ from hpsearch.config.names import check_study_name
 from hpsearch.data.conversion import DATASET
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
-from hpsearch.execution.names import LEFT_OUT_FILE, SURVEY_FILE
+from hpsearch.execution.job import LEFT_OUT_FILE, SURVEY_FILE
 from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey

@@ -14,7 +14,7 @@ from hpsearch.data.conversion import DATASET
 from hpsearch.data.joining import SUMMARY, WORK, Joined, Joining
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
-from hpsearch.execution.errand import run_errand
+from hpsearch.execution.run_job import run_errand
 from hpsearch.study.events import View, silent
 
 

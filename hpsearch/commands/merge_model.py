@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hpsearch.commands.origin import origin_of
 from hpsearch.errors import UsageError
-from hpsearch.execution.errand import run_errand
 from hpsearch.execution.events import Note
+from hpsearch.execution.job import WHOLE
 from hpsearch.execution.model_export import (
     CONVERTED,
     PUBLISHED,
@@ -27,7 +27,7 @@ from hpsearch.execution.model_export import (
     refuse_adapter,
     refuse_strange,
 )
-from hpsearch.execution.names import WHOLE
+from hpsearch.execution.run_job import run_errand
 from hpsearch.study.events import View, silent
 
 

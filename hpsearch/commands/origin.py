@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
+from hpsearch.execution.job import ADAPTER_CARD, TRAIN_RESULTS_FILE
 from hpsearch.execution.model_export import Origin, public_name, public_settings
-from hpsearch.execution.names import ADAPTER_CARD, TRAIN_RESULTS_FILE
 from hpsearch.study.folders import MARKER
 from hpsearch.study.results import BEST_PARAMS
 

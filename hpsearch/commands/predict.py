@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution.errand import errand, usable_trainer
 from hpsearch.execution.executors import EXECUTORS
-from hpsearch.execution.names import TEXTS_FILE
+from hpsearch.execution.gpu_slots import without_gpus
+from hpsearch.execution.job import TEXTS_FILE
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.run_job import failure, passing_folder, run_job
+from hpsearch.execution.run_job import errand, failure, passing_folder, run_job, usable_trainer
 from hpsearch.execution.signals import Interruption
-from hpsearch.execution.slots import without_gpus
 from hpsearch.study.events import Happening, View
 
 Taker = Callable[[dict[str, str]], None]

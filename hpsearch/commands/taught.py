@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpsearch.errors import UsageError
-from hpsearch.execution.names import ADAPTER_CARD
+from hpsearch.execution.job import ADAPTER_CARD
 
 
 @dataclass(frozen=True)

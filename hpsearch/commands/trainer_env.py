@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hpsearch.errors import JobFailed, UsageError
 from hpsearch.execution.environment import has_gpu
-from hpsearch.execution.private import make_folder
+from hpsearch.execution.files import make_folder
 from hpsearch.execution.trainer_python import OLDEST, Trainer
 
 LOCKS = Path(__file__).resolve().parents[1] / "assets" / "trainers"

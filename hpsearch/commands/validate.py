@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.config.advice import advice
-from hpsearch.execution.names import LEFT_OUT_FILE, PREFLIGHT_FILE
+from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
 from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent

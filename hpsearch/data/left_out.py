@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hpsearch.execution.names import LEFT_OUT_FILE
+from hpsearch.execution.job import LEFT_OUT_FILE
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hpsearch.execution.names import SUPERVISES_VARIABLE, TAG_VARIABLE
+from hpsearch.execution.job import SUPERVISES_VARIABLE, TAG_VARIABLE
 from hpsearch.execution.python_program import parse
 
 _ENV_START = 50 - 3  # where the environment lies: field 50 of /proc/self/stat (man 5 proc), without the first two

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
+from typing import IO
 
-from hpsearch.execution import names
+from hpsearch.execution.job import ANSWER_FILE, RANK0_SUFFIX, REPORT_FIFO
 
 
 def replace_file(path: str, data: bytes, *, durable: bool = False) -> None:
@@ -46,7 +48,7 @@ def remove_file(path: str) -> None:
 
 def remove_channel(output_dir: str) -> None:
     """Take away the files through which a job's program talks and listens."""
-    for name in (names.REPORT_FIFO, names.ANSWER_FILE, names.ANSWER_FILE + names.RANK0_SUFFIX):
+    for name in (REPORT_FIFO, ANSWER_FILE, ANSWER_FILE + RANK0_SUFFIX):
         remove_file(os.path.join(output_dir, name))  # noqa: PTH118
 
 
@@ -69,3 +71,28 @@ def sync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+# Files and folders that only their owner may read, whatever the umask.
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing. Of those that are there nothing is changed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for each in reversed((folder, *folder.parents)):
+        if not each.is_dir():
+            each.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_private(path: Path) -> IO[str]:
+    """Open a file for reading and writing, and make it where it is missing. A symbolic link in its place is not
+    followed: it would lead to a file of somebody's choice.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o600), "r+", encoding="utf-8")

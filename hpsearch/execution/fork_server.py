@@ -178,7 +178,7 @@ class Waiting:
 def _supervise(order: dict[str, Any], control: int, spawn: Spawn | None) -> NoReturn:
     """Be the supervisor of the order's job."""
     from hpsearch.execution.becoming import retag
-    from hpsearch.execution.names import SUPERVISES_VARIABLE
+    from hpsearch.execution.job import SUPERVISES_VARIABLE
     from hpsearch.execution.supervisor import supervise
 
     try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpsearch.errors import UsageError
-from hpsearch.execution.names import LEFT_OUT_FILE, WHOLE
+from hpsearch.execution.job import LEFT_OUT_FILE, WHOLE
 
 _OBSOLETE = ".obsolete"  # in what is whole: a list of what of the old result the new one has not
 

@@ -14,7 +14,19 @@ import sys
 import time
 
 from hpsearch.execution import files as folder
-from hpsearch.execution import names
+from hpsearch.execution.job import (
+    ANSWER_FILE,
+    ANSWER_VARIABLE,
+    JOB_FILE,
+    JOB_VARIABLE,
+    LOG_FILE,
+    METRICS_FILE,
+    OUTCOME_FILE,
+    REPORT_FIFO,
+    REPORT_VARIABLE,
+    SUPERVISES_VARIABLE,
+    TAG_VARIABLE,
+)
 
 TYPE_CHECKING = False  # typing itself takes 20 ms to import
 if TYPE_CHECKING:
@@ -70,12 +82,12 @@ def start_program(
 
 
 def _lay_out(program: Program, job_json: bytes) -> None:
-    folder.remove_file(program.path(names.OUTCOME_FILE))
+    folder.remove_file(program.path(OUTCOME_FILE))
     folder.remove_channel(program.output_dir)
-    folder.replace_file(program.path(names.JOB_FILE), job_json)
-    program.log = folder.open_new(program.path(names.LOG_FILE))
-    program.metrics = folder.open_new(program.path(names.METRICS_FILE))
-    fifo = program.path(names.REPORT_FIFO)
+    folder.replace_file(program.path(JOB_FILE), job_json)
+    program.log = folder.open_new(program.path(LOG_FILE))
+    program.metrics = folder.open_new(program.path(METRICS_FILE))
+    fifo = program.path(REPORT_FIFO)
     os.mkfifo(fifo, 0o600)
     program.report = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     program.report_keeper = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
@@ -119,15 +131,15 @@ def _widen(pipe: int) -> None:
 
 def _environment(program: Program, more: dict[str, str]) -> dict[bytes, bytes]:
     own = _environment_at_start()
-    tag = own.pop(names.SUPERVISES_VARIABLE.encode(), b"").rstrip()
+    tag = own.pop(SUPERVISES_VARIABLE.encode(), b"").rstrip()
     own |= {os.fsencode(name): os.fsencode(value) for name, value in more.items()}
     channel = {
-        names.JOB_VARIABLE: program.path(names.JOB_FILE),
-        names.REPORT_VARIABLE: program.path(names.REPORT_FIFO),
-        names.ANSWER_VARIABLE: program.path(names.ANSWER_FILE),
+        JOB_VARIABLE: program.path(JOB_FILE),
+        REPORT_VARIABLE: program.path(REPORT_FIFO),
+        ANSWER_VARIABLE: program.path(ANSWER_FILE),
     }
     own |= {name.encode(): os.fsencode(os.path.abspath(path)) for name, path in channel.items()}  # noqa: PTH100
-    return own | {names.TAG_VARIABLE.encode(): tag}
+    return own | {TAG_VARIABLE.encode(): tag}
 
 
 def _environment_at_start() -> dict[bytes, bytes]:

@@ -22,15 +22,14 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from hpsearch.execution import names
 from hpsearch.execution.exit import LOG_TAIL_BYTES, Ending, Exit, Stop, judge, oom_kills
 from hpsearch.execution.files import remove_channel, replace_file
-from hpsearch.execution.job import Job, Outcome, ProgressLine, StepLine, encode_values
+from hpsearch.execution.job import ANSWER_FILE, OUTCOME_FILE, Job, Outcome, ProgressLine, StepLine, encode_values
 from hpsearch.execution.log import CappedLog
 from hpsearch.execution.outcome import Cause
+from hpsearch.execution.processes import Family
 from hpsearch.execution.program import Program
 from hpsearch.execution.reports import LineSplitter, Record
-from hpsearch.execution.tree import Family
 
 _READ_BYTES = 1024 * 1024  # at once from one descriptor, so that a flood on one does not starve the others
 _TICK_S = 1.0  # adopted children are collected at least this often
@@ -139,7 +138,7 @@ class Supervision:
         if answer["prune"] and self._pruned_at is None and not self._record.has_result:
             self._pruned_at = answer["step"]
         try:
-            replace_file(self._program.path(names.ANSWER_FILE), json.dumps(answer).encode())
+            replace_file(self._program.path(ANSWER_FILE), json.dumps(answer).encode())
         except OSError:
             return  # without an answer the program goes on, and the runner stops it after a grace
 
@@ -258,7 +257,7 @@ def write_outcome(program: Program, outcome: Outcome) -> None:
     """Leave the outcome in the job's folder for good, and take the channel away."""
     remove_channel(program.output_dir)
     try:
-        replace_file(program.path(names.OUTCOME_FILE), outcome.to_json().encode(), durable=True)
+        replace_file(program.path(OUTCOME_FILE), outcome.to_json().encode(), durable=True)
     except OSError:
         return  # the runner is told all the same; it decides what a full disk means
 

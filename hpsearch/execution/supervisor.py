@@ -17,8 +17,8 @@ import os
 import signal
 import sys
 
+from hpsearch.execution.processes import Family, adopt_orphans
 from hpsearch.execution.program import Program, start_program
-from hpsearch.execution.tree import Family, adopt_orphans
 
 TYPE_CHECKING = False  # typing itself takes 20 ms to import
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution.private import make_folder
+from hpsearch.execution.files import make_folder
 from hpsearch.report.rows import TrialRow
 from hpsearch.report.summary import Score, StudySummary
 from hpsearch.report.text import csv_cell

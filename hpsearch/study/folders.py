@@ -15,9 +15,8 @@ from typing import Any
 from hpsearch.config.names import is_study_name
 from hpsearch.crash_points import reached
 from hpsearch.errors import UsageError
-from hpsearch.execution.files import sync
-from hpsearch.execution.names import CHECKPOINTS
-from hpsearch.execution.private import make_folder
+from hpsearch.execution.files import make_folder, sync
+from hpsearch.execution.job import CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
 _HALF_WRITTEN = re.compile(r"\..*\.json\..*\.tmp")  # what write_json writes before it renames

@@ -12,8 +12,7 @@ from typing import Any
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.execution.environment import build_environment, has_gpu
-from hpsearch.execution.job import Job
-from hpsearch.execution.names import CHECKPOINTS
+from hpsearch.execution.job import CHECKPOINTS, Job
 from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.folders import StudyFolders
 

@@ -15,8 +15,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpsearch.crash_points import reached
+from hpsearch.execution.files import make_folder
 from hpsearch.execution.job import Job, Outcome, encode_values
-from hpsearch.execution.private import make_folder
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, publish_folder, write_json
 from hpsearch.study.jobs import closed

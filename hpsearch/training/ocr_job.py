@@ -7,8 +7,7 @@ from pathlib import Path
 
 from hpsearch import sdk
 from hpsearch.data.progress import Progress
-from hpsearch.execution.job import Job
-from hpsearch.execution.names import TEXTS_FILE
+from hpsearch.execution.job import TEXTS_FILE, Job
 from hpsearch.training.predict import batches, load_reader, picture_of
 
 _OWN = ("images", "model", "batch_size", "temperature")  # keys of the job's settings that are not a fine-tune's

@@ -15,7 +15,7 @@ from PIL import Image
 from hpsearch.data.images import open_image
 from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
-from hpsearch.execution.names import ADAPTER_CARD
+from hpsearch.execution.job import ADAPTER_CARD
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend

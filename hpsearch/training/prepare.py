@@ -13,8 +13,7 @@ from hpsearch import sdk
 from hpsearch.data.progress import Progress
 from hpsearch.data.sources import Source, find_source
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import Job
-from hpsearch.execution.names import PREFLIGHT_FILE
+from hpsearch.execution.job import PREFLIGHT_FILE, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data, gather
 from hpsearch.training.backends.choose import check_backend, choose_backend

@@ -12,8 +12,7 @@ from hpsearch import sdk
 from hpsearch.data.progress import Progress
 from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import Job
-from hpsearch.execution.names import SURVEY_FILE
+from hpsearch.execution.job import SURVEY_FILE, Job
 from hpsearch.execution.survey_result import Survey, Tower
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data, gather

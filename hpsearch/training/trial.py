@@ -14,8 +14,7 @@ from hpsearch import sdk
 from hpsearch.assets import PREFIX
 from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import Job
-from hpsearch.execution.names import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES
+from hpsearch.execution.job import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
 from hpsearch.training.evaluate.evaluator import Judge

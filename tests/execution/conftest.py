@@ -14,8 +14,8 @@ import pytest
 
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Event, Finished, Job, Outcome, Report
-from hpsearch.execution.slots import without_gpus
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"

@@ -13,9 +13,9 @@ import pytest
 from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Job, Outcome, Progress
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.slots import without_gpus
 
 from .conftest import Bench, processes_with, program
 

@@ -10,8 +10,7 @@ import pytest
 
 from hpsearch.errors import UsageError
 from hpsearch.execution.gpu import Driver, Gpu, Holder
-from hpsearch.execution.gpu_slots import Wanted, share_out
-from hpsearch.execution.slots import TOLERANCE_BYTES, Slot, Slots, without_gpus
+from hpsearch.execution.gpu_slots import TOLERANCE_BYTES, Slot, Slots, Wanted, share_out, without_gpus
 
 GIB = 1024**3
 FOUR = Driver("580.95.05", gpus=tuple(Gpu("NVIDIA L4", 24 * GIB, 23 * GIB, uuid=f"GPU-{n}a{n}") for n in range(4)))

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Job, Notice, Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.python_program import parse
-from hpsearch.execution.slots import without_gpus
 
 from .conftest import ENVIRONMENT, PROGRAMS, Bench, processes_with, until
 

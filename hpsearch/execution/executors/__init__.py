@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from hpsearch.execution.gpu_slots import Slot
 from hpsearch.execution.job import Event, Job
-from hpsearch.execution.slots import Slot
 
 
 class Executor(Protocol):

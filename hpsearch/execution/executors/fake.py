@@ -25,10 +25,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution import names
 from hpsearch.execution.exit import Ending, Exit, Stop, judge
 from hpsearch.execution.files import open_new, replace_file
-from hpsearch.execution.job import Event, Finished, Job, Outcome, Progress, ProgressLine, Report, StepLine
+from hpsearch.execution.job import (
+    JOB_FILE,
+    LOG_FILE,
+    METRICS_FILE,
+    OUTCOME_FILE,
+    Event,
+    Finished,
+    Job,
+    Outcome,
+    Progress,
+    ProgressLine,
+    Report,
+    StepLine,
+)
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.reports import Record
 
@@ -85,9 +97,9 @@ class FakeExecutor:
         folder = Path(job.output_dir)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / names.OUTCOME_FILE).unlink(missing_ok=True)
-            (folder / names.JOB_FILE).write_text(replace(job, environment={}).to_json(), encoding="utf-8")
-            record = Record(job.metric, open_new(str(folder / names.METRICS_FILE)))
+            (folder / OUTCOME_FILE).unlink(missing_ok=True)
+            (folder / JOB_FILE).write_text(replace(job, environment={}).to_json(), encoding="utf-8")
+            record = Record(job.metric, open_new(str(folder / METRICS_FILE)))
         except OSError as error:
             self._refuse(job, f"cannot make the job's folder: {error}")
             return
@@ -176,6 +188,6 @@ class FakeExecutor:
         playing.record.close()
         del self._jobs[playing.job.id]
         folder = Path(playing.job.output_dir)
-        (folder / names.LOG_FILE).write_text(playing.log, encoding="utf-8")
-        replace_file(str(folder / names.OUTCOME_FILE), outcome.to_json().encode())
+        (folder / LOG_FILE).write_text(playing.log, encoding="utf-8")
+        replace_file(str(folder / OUTCOME_FILE), outcome.to_json().encode())
         return Finished(playing.job.id, outcome)

@@ -23,11 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from hpsearch.execution import names
 from hpsearch.execution import processes as leftovers
-from hpsearch.execution.job import Job
+from hpsearch.execution.gpu_slots import Slot
+from hpsearch.execution.job import SUPERVISES_VARIABLE, Job
 from hpsearch.execution.python_program import PythonProgram, parse
-from hpsearch.execution.slots import Slot
 
 _PROGRAM = Path(__file__).resolve().parents[1] / "fork_server.py"
 _ROOM_BYTES = 1024  # for a tag: a study's name and a job's, both of at most 128 characters, three bytes each
@@ -131,7 +130,7 @@ class Starter:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd=working_dir,
-                    env={**self.environment, names.SUPERVISES_VARIABLE: tag.ljust(_ROOM_BYTES)},
+                    env={**self.environment, SUPERVISES_VARIABLE: tag.ljust(_ROOM_BYTES)},
                     start_new_session=True,
                 )
             except BaseException:

@@ -27,13 +27,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution import names
 from hpsearch.execution import processes as leftovers
 from hpsearch.execution.executors.fork_client import Forked, Process, Starter, Starters
 from hpsearch.execution.files import remove_channel, replace_file
-from hpsearch.execution.job import Event, Finished, Job, Notice, Outcome, Progress, Report, decode_values
+from hpsearch.execution.gpu_slots import Slot, Slots
+from hpsearch.execution.job import (
+    OUTCOME_FILE,
+    SUPERVISES_VARIABLE,
+    Event,
+    Finished,
+    Job,
+    Notice,
+    Outcome,
+    Progress,
+    Report,
+    decode_values,
+)
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.slots import Slot, Slots
 
 _READ_BYTES = 256 * 1024  # at once from one supervisor
 _GOODBYE_S = 5.0  # for a supervisor to exit after it has closed its socket
@@ -333,7 +343,7 @@ def _execute(job: Job, tag: str, slot: Slot, control: socket.socket) -> subproce
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=job.working_dir,
-        env={**job.environment, **slot.environment, names.SUPERVISES_VARIABLE: tag},
+        env={**job.environment, **slot.environment, SUPERVISES_VARIABLE: tag},
         start_new_session=True,
     )
 
@@ -344,15 +354,15 @@ def _lost(supervisor: _Supervisor) -> Outcome:
     folder = Path(supervisor.job.output_dir)
     remove_channel(str(folder))
     try:
-        return Outcome.from_json((folder / names.OUTCOME_FILE).read_text(encoding="utf-8"))
+        return Outcome.from_json((folder / OUTCOME_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         pass
     how = supervisor.surprise or f"it {_how(supervisor.process.returncode)}"
     outcome = Outcome(Cause.LOST, message=f"its supervisor died: {how}", duration_s=time.monotonic() - supervisor.began)
     try:
-        replace_file(str(folder / names.OUTCOME_FILE), outcome.to_json().encode(), durable=True)
+        replace_file(str(folder / OUTCOME_FILE), outcome.to_json().encode(), durable=True)
     except OSError:
-        return replace(outcome, message=f"{outcome.message}; nor can {folder / names.OUTCOME_FILE} be written")
+        return replace(outcome, message=f"{outcome.message}; nor can {folder / OUTCOME_FILE} be written")
     return outcome
 
 

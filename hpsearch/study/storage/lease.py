@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Protocol
 
 from hpsearch.errors import StorageError, StudyOwned, UsageError
-from hpsearch.execution.private import make_folder, open_private
+from hpsearch.execution.files import make_folder, open_private
 from hpsearch.study.folders import folder_name
 from hpsearch.study.storage.advisory import AdvisoryLease, live_advisory_owner
 from hpsearch.study.storage.lock import NOT_WRITTEN, no_locks

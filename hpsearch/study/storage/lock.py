@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from hpsearch.errors import StorageError, StudyOwned
-from hpsearch.execution.private import open_private
+from hpsearch.execution.files import open_private
 from hpsearch.study.storage.postgres import is_postgres, schema_lock
 
 NOT_WRITTEN = "make its folder writable, or room on its disk"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.execution.private import make_folder
+from hpsearch.execution.files import make_folder
 from hpsearch.study.storage import sqlite
 from hpsearch.study.storage.lock import NOT_WRITTEN, table_lock
 from hpsearch.study.storage.mounts import network_file_system

@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage
 
 from hpsearch.crash_points import reached
 from hpsearch.errors import HpsearchError, StorageError
-from hpsearch.execution.private import make_folder, open_private
+from hpsearch.execution.files import make_folder, open_private
 from hpsearch.study.storage.changes import Change, StoredStudy
 from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S
 

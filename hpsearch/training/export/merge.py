@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from hpsearch import sdk
 from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import Job
+from hpsearch.execution.job import ADAPTER_CARD, Job
 from hpsearch.execution.model_export import (
     MODEL_CARD,
     SUMMARY,
@@ -36,7 +36,6 @@ from hpsearch.execution.model_export import (
     refuse_adapter,
     refuse_strange,
 )
-from hpsearch.execution.names import ADAPTER_CARD
 from hpsearch.execution.output_folder import filling, finish, place, refuse_file, working
 from hpsearch.training.evaluate.scores import computing
 from hpsearch.training.export.model_card import write_model_card

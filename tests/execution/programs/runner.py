@@ -8,8 +8,8 @@ import signal
 import sys
 
 from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Finished, Job
-from hpsearch.execution.slots import without_gpus
 
 
 def main() -> None:
