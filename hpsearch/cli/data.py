@@ -10,7 +10,7 @@ import click
 
 from hpsearch.cli.options import SETTINGS, command, trainer_option
 from hpsearch.cli.rows import merge, stats
-from hpsearch.data.conversion import DATASET, FORMATS, METADATA, SIMPLE, Conversion, Converted
+from hpsearch.data.convert import DATASET, FORMATS, METADATA, SIMPLE, Conversion, Converted
 
 PRESETS = {"1:5": 5 / 6}
 DEFAULT_FRACTION = 0.2
@@ -130,7 +130,7 @@ def split(
 ) -> int:
     """Part rows into ocr_non_test.json and ocr_test.json, reproducibly, with no document on both sides."""
     from hpsearch.commands.split import Wanted, split_rows
-    from hpsearch.data.columns import Layout
+    from hpsearch.data.rows import Layout
 
     if preset is not None and test_fraction is not None:
         raise click.UsageError("--preset and --test-fraction say the same thing: give one of them")

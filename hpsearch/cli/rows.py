@@ -15,7 +15,7 @@ from hpsearch.data.stats import FINDINGS, SUMMARY
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpsearch.data.joining import Joined
+    from hpsearch.data.merge import Joined
     from hpsearch.data.stats import Spread, Statistics
 
 

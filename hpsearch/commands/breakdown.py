@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hpsearch.commands.scores import Score
 from hpsearch.data.metrics import NORMALIZATIONS, total
-from hpsearch.data.scripts import script_of
+from hpsearch.data.text_stats import script_of
 
 LENGTHS = (10, 30, 100, 300, 1000)  # characters: the longest label of each group but the last
 NOTHING = ""  # in a confusion: the character is missing on that side

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from hpsearch.data.conversion import SUMMARY, WORK, Conversion, Converted
+from hpsearch.data.convert import SUMMARY, WORK, Conversion, Converted
 from hpsearch.errors import UsageError
 from hpsearch.execution.run_job import run_errand
 from hpsearch.study.events import View, silent

@@ -16,7 +16,7 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.draft import Draft, draft
 from hpsearch.config.load import load_definition, load_settings
 from hpsearch.config.names import check_study_name
-from hpsearch.data.conversion import DATASET
+from hpsearch.data.convert import DATASET
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import LEFT_OUT_FILE, SURVEY_FILE

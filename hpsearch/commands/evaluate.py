@@ -13,9 +13,8 @@ from typing import Any
 from hpsearch.commands.answers import Row, results
 from hpsearch.commands.journal import Journal
 from hpsearch.commands.openai_client import Answer, Endpoint, NoAnswer, Question
-from hpsearch.data.columns import Layout
 from hpsearch.data.metrics import Edits
-from hpsearch.data.rows import Sample, read_splits
+from hpsearch.data.rows import Layout, Sample, read_splits
 from hpsearch.errors import HpsearchError, JobFailed, UsageError
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.folders import write_json

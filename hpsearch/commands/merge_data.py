@@ -10,8 +10,8 @@ from typing import Any
 
 from hpsearch.assets import PREFIX
 from hpsearch.commands.sources import data_settings
-from hpsearch.data.conversion import DATASET
-from hpsearch.data.joining import SUMMARY, WORK, Joined, Joining
+from hpsearch.data.convert import DATASET
+from hpsearch.data.merge import SUMMARY, WORK, Joined, Joining
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.execution.run_job import run_errand

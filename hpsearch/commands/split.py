@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpsearch.data.columns import Layout
-from hpsearch.data.rows import Sample, read_splits
+from hpsearch.data.rows import Layout, Sample, read_splits
 from hpsearch.errors import UsageError
 from hpsearch.study.folders import write_text
 

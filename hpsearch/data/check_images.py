@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hpsearch.data.cells import Unusable
 from hpsearch.data.images import look_of, open_image
-from hpsearch.data.left_out import LeftOut
 from hpsearch.data.progress import Progress
-from hpsearch.data.rows import Sample
+from hpsearch.data.rows import Sample, Unusable
 from hpsearch.errors import UsageError
 from hpsearch.execution.cores import cores
+from hpsearch.execution.job import LEFT_OUT_FILE
+
+# Which rows were left out, and why: a line of JSON for each, beside the rows that were not.
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One row: its id, the side it would have been on (train, validation, holdout), and the reason."""
+
+    row: str
+    split: str
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """The reason without what is true of this row alone: a file's name, a number of bytes."""
+        return re.sub(r"\s*\([^)]*\)", "", self.reason.partition(": ")[0])
+
+
+def left_out_file(folder: Path) -> Path:
+    """Where a prepared folder lists them."""
+    return folder / LEFT_OUT_FILE
+
+
+def write_left_out(folder: Path, rows: Sequence[LeftOut]) -> None:
+    """Write the list into ``folder``; without rows, take an earlier one away."""
+    path = left_out_file(folder)
+    path.unlink(missing_ok=True)
+    if rows:
+        lines = [json.dumps(asdict(row), ensure_ascii=False) for row in rows]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
 
 MAX_UNUSABLE = 0.1  # fraction of the rows; more of them mean a mistake, not a few bad files
 NAMED = 5  # of the unusable rows, in a message

@@ -13,10 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpsearch.data import hub
-from hpsearch.data.cells import Picture, picture_of
-from hpsearch.data.columns import ORIGIN_COLUMNS, SOURCES_COLUMN, Found, Layout
 from hpsearch.data.progress import Progress
-from hpsearch.data.rows import Sample, SampleMaker
+from hpsearch.data.rows import ORIGIN_COLUMNS, SOURCES_COLUMN, Found, Layout, Picture, Sample, SampleMaker, picture_of
 from hpsearch.data.slices import split_name
 from hpsearch.errors import UsageError
 

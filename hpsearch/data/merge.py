@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch import sdk
-from hpsearch.data.check_images import Checked, Opener
+from hpsearch.data.check_images import Checked, LeftOut, Opener
 from hpsearch.data.duplicates import Duplicate, Kind, Row, find_duplicates
-from hpsearch.data.joining import CARD, LEFT_OUT, ROWS, SUMMARY, WORK, Joined, Joining, Taken
-from hpsearch.data.left_out import LeftOut
 from hpsearch.data.progress import Progress
 from hpsearch.data.rows import Origin, Sample
 from hpsearch.data.slices import usual_split
@@ -27,6 +25,55 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.output_folder import replacing
 from hpsearch.settings import TrainSettings
+
+# Making one dataset of several: what is wanted, and what came of it. Both cross the door as JSON.
+
+ROWS, CARD, LEFT_OUT, SUMMARY = "data", "README.md", "left_out.jsonl", "merged.json"
+WORK = ".merging"  # below the output folder, while it is not whole
+
+
+@dataclass(frozen=True)
+class Joining:
+    """What is wanted: of each of ``datasets`` (settings of a study that say where it is and how it is read) all rows,
+    in ``output_dir``, under ``names``. ``drop_alike``: of rows that look alike and read the same only the first."""
+
+    datasets: tuple[Mapping[str, object], ...]
+    names: tuple[str, ...]
+    output_dir: str
+    drop_alike: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of one dataset: where it was read from, the commit of one on the Hub, rows by split that are taken, and
+    those that are not, by reason."""
+
+    data: str
+    revision: str | None
+    rows: Mapping[str, int]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What came of it, by dataset, and rows by split in all. ``alike`` rows look like an earlier one and read the same,
+    and were kept."""
+
+    datasets: Mapping[str, Taken]
+    rows: Mapping[str, int]
+    bytes: int
+    alike: int = 0
+
+    def to_json(self) -> str:
+        """One JSON object, for people too."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> Joined:
+        """What ``to_json`` wrote."""
+        found = json.loads(text)
+        return Joined(**{**found, "datasets": {name: Taken(**each) for name, each in found["datasets"].items()}})
+
 
 # Of a picture that is in several splits the row of the first of these stays: what is judged is not to be learned from.
 JUDGED = ("test", "holdout", "validation")

@@ -3,15 +3,172 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from hpsearch.data.cells import Answer, Picture, Unusable, answer_of, picture_of
-from hpsearch.data.columns import ORIGIN_COLUMNS, SOURCES_COLUMN, Found, Layout
 from hpsearch.data.slices import split_name
 from hpsearch.errors import UsageError
+
+# What the values of a row mean: a picture in one of the ways it is stored, and an answer in one of the ways it is
+# written. What makes one row unusable is told apart from what is wrong with all of them.
+
+_PLACE = "<image>"  # where in a question the picture stands
+
+
+class Stored(Protocol):
+    """A picture that is read where it is kept, when it is asked for."""
+
+    def read(self) -> bytes:
+        """The encoded picture. Raises Unusable where there is none, OSError where its file cannot be read."""
+
+
+Picture = bytes | Path | Stored
+
+
+class Unusable(ValueError):
+    """One row cannot be used; the others may."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a picture reads, and what a row of a talk asked for it."""
+
+    text: str
+    asked: str = ""
+
+
+def picture_of(value: Any, folder: Path, where: str) -> bytes | Path:
+    """The picture in a value: the bytes of its file, a path (relative to ``folder``), both as Hugging Face datasets
+    store them, or a list with one of these.
+
+    Raises:
+        Unusable: there is none, or more than one.
+        UsageError: it is something else.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        value = _single(value, "pictures")
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if value is None or value in ("", b""):
+        raise Unusable("it has no picture")
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return folder / value
+    raise UsageError(
+        f"a row's picture must be a path or the bytes of a picture file, but {where} has {value!r:.60}",
+        "write the picture's path relative to the file it is named in, or name another column with image_column",
+    )
+
+
+def answer_of(value: Any, where: str) -> Answer:
+    """The text in a value: itself, or what the assistant says in a list of one turn ({"user", "assistant"}).
+
+    Raises:
+        Unusable: a talk has another number of turns.
+        UsageError: it is something else.
+    """
+    if value is None or isinstance(value, str):
+        return Answer(value or "")
+    if isinstance(value, Mapping) and isinstance(value.get("assistant"), list):  # a column for each key, as older
+        value = [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=True)]  # datasets store it
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        value = _single(value, "turns")
+    if isinstance(value, Mapping) and "assistant" in value:
+        answer, asked = value["assistant"], value.get("user")
+        if isinstance(answer, (str, type(None))) and isinstance(asked, (str, type(None))):
+            return Answer(answer or "", (asked or "").replace(_PLACE, "").strip())
+    raise UsageError(
+        f'a row\'s text must be a string or one turn {{"user", "assistant"}}, but {where} has {value!r:.60}',
+        "write it as a string, or name another column with text_column",
+    )
+
+
+def _single(values: Sequence[Any], what: str) -> Any:
+    if len(values) != 1:
+        raise Unusable(f"it has {len(values)} {what}, and only rows with exactly one are used")
+    return values[0]
+
+
+# Which columns of a row are its picture, its text and its document.
+
+# The third of each are FineVision's: a list of pictures, and a list of turns of a talk.
+IMAGE_COLUMNS = ("image_path", "image", "images", "img_path")
+TEXT_COLUMNS = ("ocr_text", "text", "texts", "ocr_results")
+DOCUMENT_COLUMN = "document"
+SOURCES_COLUMN = "sources"
+ORIGIN_COLUMNS = ("dataset", "row")
+SHOWN_COLUMNS = 30  # of a row's, in a message
+
+
+@dataclass(frozen=True)
+class Found:
+    """The columns that are read; ``document`` is None where there is none."""
+
+    image: str
+    text: str
+    document: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows are laid out. A column that is None is found by its name; ``image_root`` is where relative paths of
+    pictures lead from, None: the folder of the file that has them."""
+
+    image_column: str | None = None
+    text_column: str | None = None
+    document_column: str | None = None
+    image_root: Path | None = None
+
+    def find(self, names: Iterable[str], where: str) -> Found:
+        """The columns among these names; ``where`` says in messages whose they are.
+
+        Raises:
+            UsageError: one that was named is not there, one that is needed is not found, or several could be meant.
+        """
+        there = [str(name) for name in names]
+        for setting in ("image_column", "text_column", "document_column"):
+            _check_named(setting, getattr(self, setting), there, where)
+        return Found(
+            image=self.image_column or _only("image_column", IMAGE_COLUMNS, there, where),
+            text=self.text_column or _only("text_column", TEXT_COLUMNS, there, where),
+            document=self.document_column or (DOCUMENT_COLUMN if DOCUMENT_COLUMN in there else None),
+        )
+
+    def folder(self, beside: Path) -> Path:
+        """Where the relative paths in a file in ``beside`` lead from."""
+        return beside if self.image_root is None else self.image_root
+
+
+def _check_named(setting: str, name: str | None, there: Sequence[str], where: str) -> None:
+    if name is not None and name not in there:
+        raise UsageError(
+            f"{setting} must name a column of the data, but is {name!r}, and {where} has {_listed(there)}",
+            f"set {setting} to one of these",
+        )
+
+
+def _only(setting: str, candidates: Sequence[str], there: Sequence[str], where: str) -> str:
+    found = [name for name in candidates if name in there]
+    if not found:
+        raise UsageError(
+            f"a row must have {', '.join(candidates[:-1])} or {candidates[-1]}, but {where} has only {_listed(there)}",
+            f"rename the column, or name it with {setting}",
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"{setting} must be given where several columns could be meant, but {where} has {' and '.join(found)}",
+            f"set {setting} to one of them",
+        )
+    return found[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_COLUMNS} more" if len(names) > SHOWN_COLUMNS else ""
+    return (", ".join(names[:SHOWN_COLUMNS]) or "nothing") + more
+
 
 AS_FOUND = Layout()
 _ENCODING = "utf-8-sig"  # Windows' editors begin with a byte order mark

@@ -9,11 +9,10 @@ from mimetypes import guess_type
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
-from hpsearch.data.columns import Layout
-from hpsearch.data.conversion import DATASET, SUMMARY
+from hpsearch.data.convert import DATASET, SUMMARY
 from hpsearch.data.places import hub_id
 from hpsearch.data.progress import Progress
-from hpsearch.data.rows import Sample, data_files, read_splits
+from hpsearch.data.rows import Layout, Sample, data_files, read_splits
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hpsearch.data.conversion import FINEVISION, Conversion
+from hpsearch.data.convert import FINEVISION, Conversion
 
 MORE = ("document", "kind", "id", "copy")  # columns beside picture and text
 ROWS = "data-00000-of-00001.arrow"

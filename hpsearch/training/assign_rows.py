@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.data.check_images import Checked, Opener
-from hpsearch.data.choice import SLICE_KEYS, Choice, choose
-from hpsearch.data.left_out import LeftOut, left_out_file, write_left_out
+from hpsearch.data.check_images import Checked, LeftOut, Opener, left_out_file, write_left_out
 from hpsearch.data.progress import Progress
 from hpsearch.data.rows import Sample
+from hpsearch.data.slices import SLICE_KEYS, Choice, choose
 from hpsearch.data.sources import Source
 from hpsearch.data.splits import Division, Parted, hold_out, separate
 from hpsearch.errors import UsageError

@@ -10,10 +10,9 @@ from pathlib import Path
 from statistics import median
 
 from hpsearch import sdk
-from hpsearch.data.check_images import Checked, Opener
+from hpsearch.data.check_images import Checked, LeftOut, Opener
 from hpsearch.data.duplicates import Duplicate, Kind, Row, find_duplicates
 from hpsearch.data.images import open_image, thumbnail
-from hpsearch.data.left_out import LeftOut
 from hpsearch.data.progress import Progress
 from hpsearch.data.sources import Rows, find_source
 from hpsearch.data.stats import SUMMARY, Example, Part, Statistics

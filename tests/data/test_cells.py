@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.data.cells import Answer, Unusable, answer_of, picture_of
+from hpsearch.data.rows import Answer, Unusable, answer_of, picture_of
 from hpsearch.errors import UsageError
 
 FOLDER = Path("/pages")

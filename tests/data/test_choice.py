@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.data.choice import Choice, choose
+from hpsearch.data.slices import Choice, choose
 from hpsearch.errors import UsageError
 
 ROWS = {"train": list(range(10)), "validation": [20, 21, 22, 23], "test": [30, 31]}

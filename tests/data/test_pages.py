@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.data.pages.augmentation import augmented
-from hpsearch.data.pages.crop import KINDS, Piece, cut, paper, pieces, shrunk
+from hpsearch.data.pages.crop import KINDS, Piece, augmented, cut, paper, pieces, shrunk
 from hpsearch.data.pages.layout import Page, Unreadable
 from hpsearch.data.pages.read import Pictures, fitted, read_page
 from tests.made_pages import ALTO_NAMESPACES, PAGE_VERSIONS, UNITS, MadePage, alto, made_page, page_xml

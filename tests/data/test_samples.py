@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hpsearch.data.columns import Layout
-from hpsearch.data.rows import Sample, data_files, read_splits
+from hpsearch.data.rows import Layout, Sample, data_files, read_splits
 from hpsearch.errors import UsageError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpsearch.data.scripts import script_of
+from hpsearch.data.text_stats import script_of
 
 
 @pytest.mark.parametrize(
