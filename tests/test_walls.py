@@ -109,7 +109,7 @@ BREACHES = {
     "errors-execution": ("errors.py", "import hpsearch.execution.job", "One direction"),
     "commands-torch": ("commands/convert.py", "import torch", "The searching side"),
     "evaluate-fit": ("training/evaluate/scores.py", "import hpsearch.training.fit.best", "In the training side"),
-    "models-rows": ("training/models/chat.py", "import hpsearch.training.prepared_rows", "In the training side"),
+    "models-rows": ("training/models/chat.py", "import hpsearch.training.prepared", "In the training side"),
     "unlisted": ("helpers.py", "", "One direction"),
     "unlisted-training": ("training/helpers.py", "", "In the training side"),
     "study-tools": ("study/attributes.py", "import tools", "The searching side"),

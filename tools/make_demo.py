@@ -127,11 +127,11 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     from hpsearch.settings import TrainSettings
     from hpsearch.training.backends import Loaded, Training
     from hpsearch.training.backends.hf import HfBackend
-    from hpsearch.training.batches import batching_of
     from hpsearch.training.evaluate.scores import evaluate
     from hpsearch.training.machine.device import set_seeds, set_threads
     from hpsearch.training.models.chat import Chat
-    from hpsearch.training.prepared_rows import training_rows
+    from hpsearch.training.prepared import training_rows
+    from hpsearch.training.schedule import batching_of
     from tools.tiny_models import build_tiny
 
     plan = PRETRAINING[family]
@@ -161,14 +161,14 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
 
 def _printed_rows(count: int, chance: random.Random, *, rising: bool = False) -> list[Any]:
     """Printed lines as rows. ``rising``: the first are neat and disorder grows; else learning starts much later."""
-    from hpsearch.training.prepared_rows import Row
+    from hpsearch.training.prepared import Row
 
     lines = [printed_line(chance, min(1.0, 2 * number / count) if rising else 1.0) for number in range(count)]
     return [Row(str(number), _png(picture), text) for number, (picture, text) in enumerate(lines)]
 
 
 def _table(rows: Sequence[Any]) -> Any:
-    from hpsearch.training.prepared_rows import table_of
+    from hpsearch.training.prepared import table_of
 
     return table_of(rows)
 

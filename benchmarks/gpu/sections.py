@@ -17,8 +17,7 @@ from hpsearch.execution.executors.local import LocalExecutor
 from hpsearch.execution.job import Event, Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.settings import TrainSettings
-from hpsearch.training.schedule import steps_of
-from hpsearch.training.step_budget import Pace, afford
+from hpsearch.training.schedule import Pace, afford, steps_of
 
 # The study for which the share of judging is reckoned.
 TYPICAL, TYPICAL_EPOCHS = {"train": 1000, "validation": 100, "holdout": 40}, 3

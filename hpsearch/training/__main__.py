@@ -17,8 +17,7 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.outcome import Cause
 from hpsearch.training.machine.faults import Fault, available_bytes, classify
-from hpsearch.training.machine.libraries import importing
-from hpsearch.training.machine.quiet import ignore_known_warnings
+from hpsearch.training.machine.libraries import ignore_known_warnings, importing
 from hpsearch.training.preload import set_environment
 
 # What does a job, by its kind.

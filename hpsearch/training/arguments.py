@@ -6,8 +6,8 @@ from typing import Any
 
 from hpsearch.execution.cores import data_workers
 from hpsearch.settings import TrainSettings
-from hpsearch.training.batches import Batching
 from hpsearch.training.models.families import Family, Tower
+from hpsearch.training.schedule import Batching
 
 _OPTIMIZERS = {"adamw_8bit": "adamw_bnb_8bit"}
 # transformers' "constant" ignores a warm-up; ours is constant after it, so that neither setting is ignored.

@@ -17,8 +17,7 @@ from hpsearch.data.splits import Division, Parted, hold_out, separate
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import Family
-from hpsearch.training.prepared import SCRATCH, SPLITS, row_file
-from hpsearch.training.prepared_rows import Row, write_rows
+from hpsearch.training.prepared import SCRATCH, SPLITS, Row, row_file, write_rows
 
 _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 

@@ -22,8 +22,7 @@ from hpsearch.execution.job import Job
 from hpsearch.execution.survey_result import Sizing
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.base import BaseModel, find_base
-from hpsearch.training.preflight.lengths import Measure, Shape
-from hpsearch.training.preflight.sizings import sizings
+from hpsearch.training.preflight.lengths import Measure, Shape, sizings
 from hpsearch.training.prepared import SCRATCH
 
 EDGE = 480  # pixels of an example's picture

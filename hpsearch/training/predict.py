@@ -12,20 +12,19 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 
+from hpsearch import sdk
 from hpsearch.data.images import open_image
 from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import ADAPTER_CARD
+from hpsearch.execution.job import ADAPTER_CARD, TEXTS_FILE, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.evaluate.circles import CircleGuard, ending_tokens
-from hpsearch.training.evaluate.scores import computing, greedy
+from hpsearch.training.evaluate.scores import CircleGuard, computing, ending_tokens, greedy
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
-from hpsearch.training.models.base import BaseModel, find_base
+from hpsearch.training.models.base import BaseModel, find_base, require_safetensors
 from hpsearch.training.models.chat import Chat, answer_at_once
-from hpsearch.training.models.model_files import require_safetensors
 from hpsearch.training.models.profiles import Difference
 
 NEW_TOKENS = 2048  # where the card does not say how long answers may be
@@ -231,3 +230,35 @@ def _card(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError):
         return {}
     return settings
+
+
+# The ocr job: a list of pictures read with one model, a JSON line for each as soon as it is read.
+
+_OWN = ("images", "model", "batch_size", "temperature")  # keys of the job's settings that are not a fine-tune's
+
+
+def read_pictures(job: Job) -> None:
+    """Read the job's "images" with its "model" into texts.jsonl.
+
+    Raises:
+        UsageError: the model or a picture cannot be used; every picture is opened before the first is read.
+    """
+    progress = Progress("open the pictures")
+    wanted = job.settings
+    images = [str(image) for image in wanted["images"]]
+    for image in images:
+        picture_of(image)
+    progress.phase("load")
+    given = {name: value for name, value in wanted.items() if name not in _OWN and value is not None}
+    reader = load_reader(wanted["model"], **given)
+    progress.phase("read", fraction=0.0)
+    done = 0
+    with (Path(job.output_dir) / TEXTS_FILE).open("w", encoding="utf-8") as target:
+        for some in batches(images, int(wanted["batch_size"])):
+            texts = reader.read([picture_of(image) for image in some], temperature=float(wanted["temperature"]))
+            for image, text in zip(some, texts, strict=True):
+                target.write(json.dumps({"image_path": image, "ocr_text": text}, ensure_ascii=False) + "\n")
+            target.flush()
+            done += len(some)
+            progress.phase("read", fraction=done / len(images))
+    sdk.finish(pictures=done)

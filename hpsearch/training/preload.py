@@ -11,8 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hpsearch.execution.environment import ONLINE
-from hpsearch.training.machine.libraries import importing
-from hpsearch.training.machine.quiet import ignore_known_warnings
+from hpsearch.training.machine.libraries import ignore_known_warnings, importing
 
 
 def set_environment(kind: str) -> None:
@@ -44,7 +43,6 @@ def libraries(_prepared_dir: str | None) -> None:
         import_libraries()
         from PIL import Image
 
-        import hpsearch.training.backends.heaviest
         import hpsearch.training.backends.hf
         import hpsearch.training.trial  # noqa: F401
 

@@ -16,13 +16,11 @@ from hpsearch.execution.job import SURVEY_FILE, Job
 from hpsearch.execution.survey_result import Survey, Tower
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data, gather
-from hpsearch.training.machine.kind import Machine, precision_on
+from hpsearch.training.machine.device import Machine, precision_on
 from hpsearch.training.machine.libraries import importing
 from hpsearch.training.models.base import BaseModel, find_base
-from hpsearch.training.preflight.footprint import weights_bytes
-from hpsearch.training.preflight.lengths import Measure, Shape
-from hpsearch.training.preflight.memory import Outline, outline_of
-from hpsearch.training.preflight.sizings import largest_edge, sizings
+from hpsearch.training.preflight.lengths import Measure, Shape, largest_edge, sizings
+from hpsearch.training.preflight.memory import Outline, outline_of, weights_bytes
 from hpsearch.training.prepared import SPLITS
 
 PARTS = ("language", "vision", "merger")

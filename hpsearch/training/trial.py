@@ -24,12 +24,11 @@ from hpsearch.training.fit.checkpoints import find_checkpoint, fingerprint, own_
 from hpsearch.training.fit.tracking import Tracking
 from hpsearch.training.fit.train import Trained, train
 from hpsearch.training.machine.device import choose_device, free_memory, peak_memory_bytes, set_seeds, set_threads
+from hpsearch.training.machine.libraries import library_versions
 from hpsearch.training.machine.ranks import is_first, join_ranks, ranks
-from hpsearch.training.machine.versions import library_versions
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared import Prepared, drawn
-from hpsearch.training.prepared_rows import Row
-from hpsearch.training.step_budget import FINAL_SETS
+from hpsearch.training.prepared import Prepared, Row, drawn
+from hpsearch.training.schedule import FINAL_SETS
 
 
 def run_trial(job: Job) -> None:

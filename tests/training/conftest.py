@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from hpsearch.execution.job import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE, Job
 from hpsearch.settings import TrainSettings
-from hpsearch.training.machine.quiet import ignore_known_warnings
+from hpsearch.training.machine.libraries import ignore_known_warnings
 
 WORDS = {
     "train": ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "elk", "emu", "cow", "pig", "ape"],

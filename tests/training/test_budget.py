@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpsearch.settings import TrainSettings
-from hpsearch.training.step_budget import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
+from hpsearch.training.schedule import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
 
 THERE = {"validation": 500, "holdout": 200}
 PACE = Pace(step_s=1.0, batch_s=0.5, row_s=0.02, batch_size=8)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpsearch.training.evaluate.circles import SPAN, CircleGuard, ending_tokens, in_circles
+from hpsearch.training.evaluate.scores import SPAN, CircleGuard, ending_tokens, in_circles
 
 
 def caught(tokens: list[int]) -> bool:

@@ -22,7 +22,7 @@ FETCH = """
 import json, sys
 from hpsearch.errors import UsageError
 from hpsearch.training.machine.faults import Fault
-from hpsearch.training.models.model_files import find_model, model_fingerprint
+from hpsearch.training.models.base import find_model, model_fingerprint
 from hpsearch.data.progress import Progress
 try:
     folder = find_model(sys.argv[1], sys.argv[2] or None, Progress("test"))

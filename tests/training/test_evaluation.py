@@ -13,12 +13,12 @@ import torch
 
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
-from hpsearch.training.batches import Batching
 from hpsearch.training.evaluate.batches import Examination
 from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared_rows import Row, table_of, training_rows
+from hpsearch.training.prepared import Row, table_of, training_rows
+from hpsearch.training.schedule import Batching
 from tests.training.conftest import picture
 
 END_MARKS = {

@@ -11,11 +11,10 @@ from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import gather
-from hpsearch.training.machine.kind import Machine
+from hpsearch.training.machine.device import Machine
 from hpsearch.training.models.base import known_base
-from hpsearch.training.preflight.footprint import Footprint, footprint
 from hpsearch.training.preflight.lengths import Lengths, Shape
-from hpsearch.training.preflight.memory import Linear, Outline
+from hpsearch.training.preflight.memory import Footprint, Linear, Outline, footprint
 from hpsearch.training.preflight.preflight import fly
 from tests.training.conftest import Door
 

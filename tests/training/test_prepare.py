@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from hpsearch.training.prepare import gpus
 from hpsearch.training.prepared import Prepared, open_rows
-from hpsearch.training.stamp import gpus
 from tests.training.conftest import LINEARS, WORDS, Door, picture, write_words
 
 LISTS_TORCH = """

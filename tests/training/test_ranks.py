@@ -16,7 +16,7 @@ from hpsearch.execution.job import Finished, Job, Outcome, Report
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.trainer_python import Trainer
 from hpsearch.settings import TrainSettings
-from hpsearch.training.batches import Batching, batching_of
+from hpsearch.training.schedule import Batching, batching_of
 from tests.training.conftest import Door, at
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from PIL import Image
 import hpsearch
 from hpsearch.errors import UsageError
 from hpsearch.training import predict as reading
-from hpsearch.training.evaluate.circles import SPAN
+from hpsearch.training.evaluate.scores import SPAN
 from hpsearch.training.models.families import FAMILIES
 from tests.training.conftest import NO_SEARCH, WORDS, Door, at, picture
 

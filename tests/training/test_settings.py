@@ -25,24 +25,19 @@ from hpsearch.training.assign_rows import gather
 from hpsearch.training.backends import BACKENDS, Training
 from hpsearch.training.backends.choose import Obstacle, choose_backend
 from hpsearch.training.backends.hf import four_bits
-from hpsearch.training.batches import Batching, batching_of
 from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.fit.best import Best
 from hpsearch.training.fit.tracking import TRACKERS
-from hpsearch.training.machine.device import set_threads
-from hpsearch.training.machine.kind import Machine
-from hpsearch.training.models.base import known_base
+from hpsearch.training.machine.device import Machine, set_threads
+from hpsearch.training.models.base import find_model, known_base
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES, find_family
-from hpsearch.training.models.model_files import find_model
 from hpsearch.training.models.profiles import PROFILES, find_profile
 from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long
 from hpsearch.training.preflight.memory import outline_of
 from hpsearch.training.preflight.settings import candidate_settings, check_settings
-from hpsearch.training.prepared import Prepared
-from hpsearch.training.prepared_rows import training_rows
-from hpsearch.training.schedule import EvaluationSchedule
-from hpsearch.training.step_budget import Pace, afford
+from hpsearch.training.prepared import Prepared, training_rows
+from hpsearch.training.schedule import Batching, EvaluationSchedule, Pace, afford, batching_of
 from hpsearch.training.trial import evaluation_subset, final_rows, load_adapted
 from tests.training.conftest import Door, at, picture
 from tests.training.data_sets import SUBSETS, repository

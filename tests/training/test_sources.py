@@ -21,8 +21,8 @@ from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import gather
 from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.prepare import stamp_of
 from hpsearch.training.prepared import open_rows
-from hpsearch.training.stamp import stamp_of
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple
 from tests.training.test_prepare import LISTS_TORCH

@@ -14,12 +14,11 @@ import torch
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
-from hpsearch.training.batches import batching_of
 from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared import Prepared, open_rows
-from hpsearch.training.prepared_rows import training_rows
+from hpsearch.training.prepared import Prepared, open_rows, training_rows
+from hpsearch.training.schedule import batching_of
 from hpsearch.training.trial import evaluation_subset, load_adapted
 from tests.training.conftest import LINEARS, MERGER_LINEARS, WORDS, Door, at
 

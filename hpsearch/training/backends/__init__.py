@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hpsearch.settings import TrainSettings
-from hpsearch.training.batches import Batching
 from hpsearch.training.models.families import Family
+from hpsearch.training.schedule import Batching
 
 
 @dataclass

@@ -17,7 +17,7 @@ from hpsearch.training.backends import Loaded, Training
 from hpsearch.training.backends.hf import DTYPES, HfBackend, four_bits
 from hpsearch.training.backends.startup import keep_caches
 from hpsearch.training.machine.device import choose_device, choose_precision
-from hpsearch.training.machine.quiet import hide_bars
+from hpsearch.training.machine.libraries import hide_bars
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import load_processor
 

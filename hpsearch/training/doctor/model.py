@@ -53,7 +53,7 @@ def _token() -> str | None:
 
 def _local(name: str, question: Question) -> Iterator[Finding | Fact]:
     from hpsearch.data.progress import Progress
-    from hpsearch.training.models.model_files import find_model
+    from hpsearch.training.models.base import find_model
 
     folder = find_model(name, (question.settings or {}).get("model_revision"), Progress("check"))
     yield from _folder(folder, name, question, "is complete")
@@ -88,7 +88,7 @@ def _in_cache(name: str, question: Question) -> Path | None:
     """The downloaded snapshot, where the newest that is known is whole."""
     from huggingface_hub import snapshot_download
 
-    from hpsearch.training.models.model_files import PATTERNS
+    from hpsearch.training.models.base import PATTERNS
 
     revision = (question.settings or {}).get("model_revision")
     try:

@@ -11,7 +11,7 @@ import torch
 from hpsearch.data.images import open_image
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared_rows import Row, RowFile
+from hpsearch.training.prepared import Row, RowFile
 
 IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
 KEPT_BYTES = 256 * 1024 * 1024  # of batches in the host's memory; what goes beyond is made anew each time

@@ -15,7 +15,7 @@ from hpsearch.training.evaluate.batches import Examination
 from hpsearch.training.evaluate.scores import Judged, Scores, examine
 from hpsearch.training.machine.faults import Fault
 from hpsearch.training.machine.ranks import of_all, rank, ranks
-from hpsearch.training.prepared_rows import Row, RowFile
+from hpsearch.training.prepared import Row, RowFile
 
 
 @dataclass

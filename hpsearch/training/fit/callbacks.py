@@ -18,7 +18,7 @@ from hpsearch.training.fit.checkpoints import BEST_FILE, Rhythm, write_state
 from hpsearch.training.fit.tracking import Tracking
 from hpsearch.training.machine.device import memory_bytes, peak_memory_bytes
 from hpsearch.training.machine.ranks import is_first
-from hpsearch.training.prepared_rows import Row
+from hpsearch.training.prepared import Row
 from hpsearch.training.schedule import EvaluationSchedule
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import sync
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
-from hpsearch.training.models.model_files import require_safetensors
+from hpsearch.training.models.base import require_safetensors
 from hpsearch.training.prepared import Prepared
 
 # Between two checkpoints that nobody asked for, in seconds: writing one takes some, and what a break costs is bounded.

@@ -11,19 +11,17 @@ from typing import Any
 
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Training
-from hpsearch.training.batches import Batching, batching_of
 from hpsearch.training.evaluate.evaluator import Judge
-from hpsearch.training.fit.best import Best
+from hpsearch.training.fit.best import Best, copy_trained, put_back
 from hpsearch.training.fit.callbacks import AlreadyOver, Course, TrialCallback
 from hpsearch.training.fit.checkpoints import BEST_FILE, read_state, reading
 from hpsearch.training.fit.tracking import Tracking
-from hpsearch.training.fit.weights import copy_trained, put_back
 from hpsearch.training.machine.device import forget_peak, free_memory, set_seeds
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.machine.ranks import is_first, ranks, wait_for_all
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared import Prepared, open_rows
-from hpsearch.training.prepared_rows import Row, training_rows
+from hpsearch.training.prepared import Prepared, Row, open_rows, training_rows
+from hpsearch.training.schedule import Batching, batching_of
 
 
 @dataclass(frozen=True)

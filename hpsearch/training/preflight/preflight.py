@@ -13,17 +13,13 @@ from hpsearch.data.progress import Progress
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
-from hpsearch.training.batches import batching_of
-from hpsearch.training.machine.kind import Machine, precision_on
-from hpsearch.training.models.base import BaseModel
-from hpsearch.training.models.model_files import bytes_to_download
-from hpsearch.training.preflight.footprint import Footprint, footprint, gigabytes
+from hpsearch.training.machine.device import Machine, precision_on
+from hpsearch.training.models.base import BaseModel, bytes_to_download
 from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable, usual
-from hpsearch.training.preflight.memory import Outline, outline_of
-from hpsearch.training.preflight.settings import check_settings
-from hpsearch.training.preflight.trackers import without_key
+from hpsearch.training.preflight.memory import Footprint, Outline, footprint, gigabytes, outline_of
+from hpsearch.training.preflight.settings import check_settings, without_key
 from hpsearch.training.prepared import SPLITS
-from hpsearch.training.schedule import planned, steps_of
+from hpsearch.training.schedule import batching_of, planned, steps_of
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
 FEW_ROWS = 20

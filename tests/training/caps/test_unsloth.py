@@ -28,7 +28,7 @@ from hpsearch.training.backends.unsloth import adapting_options, collating_optio
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.prepared_rows import Row, table_of, training_rows
+from hpsearch.training.prepared import Row, table_of, training_rows
 from tests.training.conftest import Door, picture
 from tests.training.test_families import LINEARS, trainable_modules
 from tools.tiny_models import build_tiny
