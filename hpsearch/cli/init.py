@@ -9,7 +9,7 @@ import click
 from hpsearch.cli.options import command, study_option, trainer_option
 
 if TYPE_CHECKING:
-    from hpsearch.config.draft_rules import Decision
+    from hpsearch.config.draft import Decision
 
 
 @command(

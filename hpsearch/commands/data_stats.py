@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from hpsearch.commands.sources import READING, data_settings
-from hpsearch.config.assignments import known_settings
+from hpsearch.config.layers import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, Statistics
 from hpsearch.errors import UsageError
 from hpsearch.execution.run_job import run_errand

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
-from hpsearch.config.assignments import known_settings
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.draft import Draft, draft
+from hpsearch.config.layers import known_settings
 from hpsearch.config.load import load_definition, load_settings
 from hpsearch.config.names import check_study_name
 from hpsearch.data.convert import DATASET

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hpsearch.config.assignments import known_settings
+from hpsearch.config.layers import known_settings
 from hpsearch.config.load import load_settings
 from hpsearch.errors import UsageError
 

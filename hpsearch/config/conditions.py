@@ -23,8 +23,8 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from hpsearch.config.parameters import canonical
 from hpsearch.config.problems import BrokenRules, JsonPath, Problem, nearest_names, show
-from hpsearch.config.values import canonical
 
 if TYPE_CHECKING:
     from hpsearch.config.parameters import Parameter

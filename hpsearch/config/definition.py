@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from pydantic import Field
 from hpsearch.config.command import fill
 from hpsearch.config.conditions import Conditional
 from hpsearch.config.fields import DEFAULT_TRIALS, StudyFields
-from hpsearch.config.parameters import Parameter
+from hpsearch.config.names import resolved
+from hpsearch.config.parameters import Parameter, canonical
 from hpsearch.config.parse import parse
-from hpsearch.config.paths import resolved
 from hpsearch.config.problems import Origin, Origins
 from hpsearch.config.setting_rules import complete, defaults, without_idle
 from hpsearch.config.space import (
@@ -204,3 +205,29 @@ def _in_writing_order(keys: Mapping[str, Any]) -> dict[str, Any]:
     """A range's keys as people write them: its type first, then its values, then when it is searched and why."""
     last = {name: keys[name] for name in Conditional.model_fields if name in keys}
     return {"type": keys["type"], **{name: value for name, value in keys.items() if name not in last}, **last}
+
+
+# Comparing what may not change under an existing study: ``StudyDefinition.identity`` of two definitions.
+
+_ABSENT = object()
+
+
+def diff_identity(stored: Any, new: Any, name: str = "") -> list[str]:
+    """One line for each difference: ``search_space.learning_rate.high: 0.0005 -> 0.001``."""
+    if isinstance(stored, Mapping) and isinstance(new, Mapping):
+        lines = []
+        for key in sorted({*stored, *new}):
+            inner = f"{name}.{key}" if name else str(key)
+            lines += diff_identity(stored.get(key, _ABSENT), new.get(key, _ABSENT), inner)
+        return lines
+    return [] if _same(stored, new) else [f"{name}: {_shown(stored)} -> {_shown(new)}"]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(canonical(one) == canonical(other))
+
+
+def _shown(value: Any) -> str:
+    return "(not given)" if value is _ABSENT else json.dumps(value, ensure_ascii=False)

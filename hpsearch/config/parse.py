@@ -10,25 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from hpsearch.config.command import command_problems, memory_problems, name_problems
 from hpsearch.config.conditions import condition_problems, settled, without_otherwise
-from hpsearch.config.fields import (
-    STUDY_KEYS,
-    Objective,
-    PrunerSettings,
-    StudyFields,
-    impossible_metric,
-    unknown_metric,
-)
-from hpsearch.config.first import first_problems
+from hpsearch.config.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, impossible_metric, unknown_metric
 from hpsearch.config.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
-from hpsearch.config.problems import (
-    InvalidDefinition,
-    JsonPath,
-    Origins,
-    Problem,
-    from_pydantic,
-    nearest_names,
-    show,
-)
+from hpsearch.config.problems import InvalidDefinition, JsonPath, Origins, Problem, from_pydantic, nearest_names, show
 from hpsearch.config.setting_rules import (
     DECIDED_BY,
     GENERATED,
@@ -41,6 +25,23 @@ from hpsearch.config.setting_rules import (
 from hpsearch.config.space import grid_size
 from hpsearch.errors import UsageError
 from hpsearch.settings import setting_names
+
+# The configurations that a definition names to begin with.
+
+
+def first_problems(first: Iterable[Mapping[str, Any]], space: Mapping[str, Parameter]) -> Iterable[Problem]:
+    """What is wrong with ``try_first``: names that are not searched, values outside their ranges."""
+    for index, values in enumerate(first):
+        for name, value in values.items():
+            path = ("try_first", index, name)
+            if name not in space:
+                rule = "try_first gives values of searched settings, but {} is none"
+                yield Problem(path, rule.format(show(name)), nearest_names(name, space))
+            elif not space[name].contains(value):
+                known = ", ".join(map(str, space[name].extremes()))
+                rule = f"try_first gives values that may be tried, but {show(name)} is {show(value)}, not of {known}"
+                yield Problem(path, rule, "move it there, or widen the range")
+
 
 SCHEMA_KEY = "$schema"  # for editors; means nothing here
 OBJECT_KEYS = frozenset({"search_space", "settings", "objective", "pruner"})

@@ -10,9 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpsearch.config.conditions import active, in_order, is_active, needs, parents
-from hpsearch.config.parameters import MAX_GRID_POINTS, Categorical, IntRange, LogUniform, Parameter, Uniform
+from hpsearch.config.parameters import (
+    MAX_GRID_POINTS,
+    Categorical,
+    IntRange,
+    LogUniform,
+    Parameter,
+    Uniform,
+    canonical,
+    is_number,
+    nearest_of,
+)
 from hpsearch.config.problems import show
-from hpsearch.config.values import canonical, is_number, nearest_of
 from hpsearch.errors import UsageError
 
 

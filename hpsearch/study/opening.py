@@ -9,8 +9,7 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage
 
-from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.identity import diff_identity
+from hpsearch.config.definition import StudyDefinition, diff_identity
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger

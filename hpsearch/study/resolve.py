@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from optuna import Study
 
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.library import default_instead
-from hpsearch.config.load import load_definition
+from hpsearch.config.load import default_instead, load_definition
 from hpsearch.config.names import check_study_name
 from hpsearch.errors import UsageError
 from hpsearch.study.open import (

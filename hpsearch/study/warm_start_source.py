@@ -10,12 +10,10 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.conditions import active
-from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.identity import diff_identity
-from hpsearch.config.parameters import Categorical, Parameter
+from hpsearch.config.definition import StudyDefinition, diff_identity
+from hpsearch.config.parameters import Categorical, Parameter, is_number
 from hpsearch.config.problems import show
 from hpsearch.config.space import point_key
-from hpsearch.config.values import is_number
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.open import load_study, readable_definition

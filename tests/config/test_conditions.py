@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from hpsearch.config.conditions import active, needs
-from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.identity import diff_identity
+from hpsearch.config.definition import StudyDefinition, diff_identity
 from hpsearch.config.load import load_definition
 from hpsearch.config.parameters import MAX_GRID_POINTS
 from hpsearch.config.problems import InvalidDefinition

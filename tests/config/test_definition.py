@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from hpsearch.config.advice import advice
-from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.identity import diff_identity
+from hpsearch.config.definition import StudyDefinition, diff_identity
 from hpsearch.config.problems import InvalidDefinition
 from hpsearch.errors import UsageError
 from hpsearch.settings import UNSEARCHABLE, TrainSettings

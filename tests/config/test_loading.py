@@ -12,8 +12,7 @@ import pytest
 
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.json import load_json
-from hpsearch.config.library import shipped_folder, shipped_names
-from hpsearch.config.load import load_definition, load_settings
+from hpsearch.config.load import load_definition, load_settings, shipped_folder, shipped_names
 from hpsearch.config.names import check_study_name
 from hpsearch.errors import UsageError
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from hpsearch.config import schemas, settings_page
-from hpsearch.config.library import shipped_folder, shipped_names
+from hpsearch.config import schemas
+from hpsearch.config.load import shipped_folder, shipped_names
 from hpsearch.settings import TrainSettings
 from tests.config.test_conditions import DORA, RATE
 from tests.config.test_definition import PROGRAM, USERS
@@ -47,13 +47,13 @@ class TestGenerated:
         assert capsys.readouterr().err == f"{page} is not what the models give; {remedy}\n"
         assert not page.exists()
         assert schemas.main([]) == 0
-        assert page.read_text() == settings_page.page()
+        assert page.read_text() == schemas.page()
         assert schemas.main(["--check"]) == 0
         assert schemas.main(["--chek"]) == 2
 
     def test_every_setting_is_on_the_settings_page_once(self) -> None:
         for name in TrainSettings.model_fields:
-            assert settings_page.page().count(f"| `{name}` |") == 1
+            assert schemas.page().count(f"| `{name}` |") == 1
 
 
 class TestSchemas:

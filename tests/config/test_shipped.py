@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.config import library
+from hpsearch.config import load
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.fields import StudyFields
-from hpsearch.config.library import shipped_names
-from hpsearch.config.load import load_definition
+from hpsearch.config.load import load_definition, shipped_names
 from hpsearch.config.parse import DEFAULT_SPACE
 from hpsearch.config.validate import validate_files
 
@@ -151,5 +150,5 @@ def test_what_a_search_left_is_not_taken_for_a_shipped_study(tmp_path: Path, mon
     (tmp_path / "one" / "trial_0").mkdir(parents=True)
     for path in ("one.json", "one/one_best_params.json", "one/trial_0/config.json"):
         (tmp_path / path).write_text("{}")
-    monkeypatch.setattr(library, "shipped_folder", lambda _: tmp_path)
-    assert library.shipped_names("studies") == ["one"]
+    monkeypatch.setattr(load, "shipped_folder", lambda _: tmp_path)
+    assert load.shipped_names("studies") == ["one"]

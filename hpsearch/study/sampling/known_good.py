@@ -8,9 +8,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.parameters import Parameter
+from hpsearch.config.parameters import Parameter, is_number
 from hpsearch.config.space import point_key
-from hpsearch.config.values import is_number
 from hpsearch.study import attributes as attrs
 
 # What fine-tunes that were published used, beside the default configuration's 2e-4 (QLoRA, up to 13B parameters):
