@@ -35,7 +35,7 @@ from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import Runner
 from hpsearch.study.memory_gate import AVAILABLE, NEEDED, Device, Gate
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 
 MEMORY = Path("/dev/shm")  # where the trials' files cost no time
 JITTER = 0.01  # fraction by which two trials of one configuration may differ in memory

@@ -28,7 +28,7 @@ from hpsearch.study.events import View, silent
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.loop import Runner
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.records import finished
 from hpsearch.study.storage.changes import MARK
 from hpsearch.study.storage.lease import lease_for

@@ -36,8 +36,7 @@ from optuna.trial import TrialState
 from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.pruning import make_pruner
 from hpsearch.study.sampling import SAMPLERS, Wanted
-from hpsearch.study.sampling.known_good import KNOWN_GOOD
-from hpsearch.study.sampling.planner import derive_seed
+from hpsearch.study.sampling.planner import KNOWN_GOOD, derive_seed
 
 TRIALS, BUDGET, SEEDS = 20, 300, 30
 FIRST_SEED = 1000  # those below were looked at to choose the strategy

@@ -20,8 +20,8 @@ from hpsearch.study.folders import study_folders
 from hpsearch.study.open import only_study, read_study, readable_definition, study_names, target_of
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
 from hpsearch.study.storage.lease import can_be_run, live_owner
+from hpsearch.study.storage.lock import Owner
 from hpsearch.study.storage.open import default_url, open_storage, storage_errors
-from hpsearch.study.storage.owner import Owner
 
 
 @dataclass(frozen=True)

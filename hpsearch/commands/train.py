@@ -21,7 +21,7 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
 from hpsearch.study.folders import StudyFolders, write_json
 from hpsearch.study.jobs import closed, job_maker, require_program
-from hpsearch.study.opening import require_complete
+from hpsearch.study.open import require_complete
 from hpsearch.study.preparation import prepare, show_prepared
 from hpsearch.study.results import versions_of_trial
 

@@ -13,12 +13,11 @@ from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
 from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import study_folders
+from hpsearch.study.folders import room_for, study_folders
 from hpsearch.study.jobs import job_maker, require_program
-from hpsearch.study.opening import require_complete
+from hpsearch.study.open import require_complete
 from hpsearch.study.options import RunOptions
 from hpsearch.study.resolve import planned_target, resolve
-from hpsearch.study.room import room_for
 
 LONG_S = 7 * 86_400  # a week
 

@@ -10,11 +10,11 @@ from optuna.trial import TrialState
 from hpsearch.errors import TooManyFailures
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.budget import Budget, spent_hours
+from hpsearch.study.folders import no_room
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import MAX_ALIKE, Ending, Runner
 from hpsearch.study.options import RunOptions, command_text
 from hpsearch.study.records import finished
-from hpsearch.study.room import no_room
 from hpsearch.study.sampling.planner import open_points
 
 

@@ -21,10 +21,9 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.job import Outcome, encode_values
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.records import attempt_of, root_of
+from hpsearch.study.records import Tally, attempt_of, root_of
 from hpsearch.study.sampling.planner import params_of, queue
 from hpsearch.study.storage.writer import Writer
-from hpsearch.study.tally import Tally
 
 # Attributes that a trial's retry has too: why its configuration is tried.
 _INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)

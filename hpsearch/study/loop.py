@@ -23,14 +23,12 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget
 from hpsearch.study.events import NewBest, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
-from hpsearch.study.folders import StudyFolders
+from hpsearch.study.folders import StudyFolders, full_place
 from hpsearch.study.jobs import JobMaker
-from hpsearch.study.keeping import Keeper
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.memory_gate import Gate
 from hpsearch.study.records import attempt_of, root_of
-from hpsearch.study.results import write_best, write_trial_results
-from hpsearch.study.room import full_place
+from hpsearch.study.results import Keeper, write_best, write_trial_results
 from hpsearch.study.sampling.planner import Planner, open_points, trial_seed
 from hpsearch.study.warm_start import WarmStart
 

@@ -17,11 +17,11 @@ from hpsearch.study.open import (
     only_unfinished,
     read_study,
     readable_definition,
+    refuse_changes,
     stored_definition,
     study_names,
     target_of,
 )
-from hpsearch.study.opening import refuse_changes
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import finished
 from hpsearch.study.storage.open import holds_studies, open_storage, storage_errors

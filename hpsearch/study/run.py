@@ -25,21 +25,23 @@ from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
 from hpsearch.study.ending import Conclusion
 from hpsearch.study.events import RunStarted, View, silent
-from hpsearch.study.folders import StudyFolders, study_folders
+from hpsearch.study.folders import StudyFolders, room_for, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import Runner
 from hpsearch.study.memory_gate import Gate, device_of
-from hpsearch.study.open import load_study, study_names, wanted_of
-from hpsearch.study.opening import (
+from hpsearch.study.open import (
     begin,
     changed_versions,
     keep_prepared,
+    load_study,
     new_id,
     nothing_to_do,
     open_study,
     require_complete,
     settle_target,
+    study_names,
+    wanted_of,
 )
 from hpsearch.study.options import RunOptions
 from hpsearch.study.preparation import prepare, show_prepared
@@ -47,7 +49,6 @@ from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.resolve import resolve, stored
 from hpsearch.study.results import best_config, prepared_info, write_best
-from hpsearch.study.room import room_for
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.open import look_over, open_storage, sqlite_path, storage_errors
 from hpsearch.study.storage.session import SPOOL_FILE, Patience, Place, writing

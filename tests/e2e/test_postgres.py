@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.study.storage.advisory import lock_key
+from hpsearch.study.storage.lease import lock_key
 from hpsearch.study.storage.open import open_storage
 from hpsearch.study.storage.postgres import SESSION
 from tests.conftest import CommandLine

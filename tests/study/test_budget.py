@@ -22,7 +22,7 @@ from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import Ending, Runner
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.storage.open import open_storage
 
 STUDY = {

@@ -18,7 +18,7 @@ from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.memory_gate import NEEDED, Device, Gate
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.sampling.planner import Planner, open_points, queue
 from hpsearch.study.storage.open import open_storage
 from hpsearch.study.warm_start_source import Source, take_over

@@ -14,9 +14,8 @@ from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.opening import begin, open_study
-from hpsearch.study.sampling.known_good import first_configurations
-from hpsearch.study.sampling.planner import Planner
+from hpsearch.study.open import begin, open_study
+from hpsearch.study.sampling.planner import Planner, first_configurations
 from hpsearch.study.storage.open import open_storage
 
 RATE = {"type": "loguniform", "low": 1e-5, "high": 1e-3}

@@ -15,7 +15,7 @@ from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
 from hpsearch.study.ledger import Ledger, settled
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.recovery import recover
 from hpsearch.study.sampling.planner import Planner
 from hpsearch.study.storage.open import open_storage

@@ -30,8 +30,7 @@ from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.loop import Ending, Runner
 from hpsearch.study.memory_gate import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
-from hpsearch.study.open import target_of
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study, target_of
 from hpsearch.study.sampling.planner import Planner, queue
 from hpsearch.study.storage.open import open_storage
 

@@ -15,10 +15,10 @@ from hpsearch.errors import StorageError
 from hpsearch.execution.doctor_question import Level
 from hpsearch.execution.gpu import Driver
 from hpsearch.study.options import RunOptions
-from hpsearch.study.storage import mounts
+from hpsearch.study.storage import sqlite
 from hpsearch.study.storage.lease import FileLease
-from hpsearch.study.storage.mounts import network_file_system
 from hpsearch.study.storage.open import look_over, open_storage
+from hpsearch.study.storage.sqlite import network_file_system
 
 ROOT = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw"
 
@@ -31,7 +31,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _mount(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     (folder / "mountinfo").write_text("\n".join([ROOT, *lines]) + "\n")
-    monkeypatch.setattr(mounts, "MOUNTS", folder / "mountinfo")
+    monkeypatch.setattr(sqlite, "MOUNTS", folder / "mountinfo")
 
 
 def journal_mode(path: Path) -> str:
@@ -70,7 +70,7 @@ def test_the_deepest_mount_counts_and_of_several_at_one_point_the_last(
     )
     places = ("a/x.db", "a/local/x.db", "ab/x.db", "b/x.db")
     assert [network_file_system(tmp_path / place) for place in places] == ["nfs4", "", "", "cifs"]
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "none")
+    monkeypatch.setattr(sqlite, "MOUNTS", tmp_path / "none")
     assert network_file_system(tmp_path / "a/x.db") == ""
 
 

@@ -27,7 +27,7 @@ from hpsearch.study.forecast import Forecast
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import Ending, Runner
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.sampling.planner import queue_default
 from hpsearch.study.storage.open import open_storage
 from hpsearch.study.storage.replica import MirroredStorage

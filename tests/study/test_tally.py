@@ -11,8 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.records import best_trial, cause_of, finished, root_of
-from hpsearch.study.tally import Tally
+from hpsearch.study.records import Tally, best_trial, cause_of, finished, root_of
 
 CAUSES = [Cause.OK, Cause.PRUNED, Cause.CRASH, Cause.LOST, Cause.INTERRUPTED, Cause.DIVERGED, Cause.CUDA_OOM]
 

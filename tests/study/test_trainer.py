@@ -17,7 +17,7 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.trainer_python import TRAINER_VARIABLE, Trainer
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import job_maker
-from hpsearch.study.opening import changed_versions
+from hpsearch.study.open import changed_versions
 
 
 def program(folder: Path, text: str, name: str = "python") -> str:

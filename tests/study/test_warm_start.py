@@ -18,10 +18,9 @@ from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.options import RunOptions
-from hpsearch.study.sampling.informed import InformedSampler
-from hpsearch.study.sampling.planner import Planner, queue_default
+from hpsearch.study.sampling.planner import InformedSampler, Planner, queue_default
 from hpsearch.study.storage.open import open_storage
 from hpsearch.study.warm_start import WarmStart, stored_warm_start
 from hpsearch.study.warm_start_source import Source, find_source, refuse_late, take_over

@@ -19,7 +19,7 @@ from tests.training.conftest import NO_SEARCH, Door
 pytest.importorskip("optuna", reason=NO_SEARCH)
 
 from hpsearch.commands.validate import dear
-from hpsearch.study.room import room_for
+from hpsearch.study.folders import room_for
 
 LINES = 24
 

@@ -12,22 +12,134 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpsearch.config.conditions import active, conditions, in_order, is_active
-from hpsearch.config.parameters import Categorical, IntRange, Parameter
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.parameters import Categorical, IntRange, Parameter, is_number
 from hpsearch.config.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
 from hpsearch.study.sampling import AUTO, SAMPLERS, Wanted
-from hpsearch.study.sampling.informed import InformedSampler
-from hpsearch.study.sampling.known_good import next_first, why_first
 
 if TYPE_CHECKING:
     from optuna import Study
 
     from hpsearch.config.definition import StudyDefinition
     from hpsearch.study.warm_start import WarmStart
+
+
+# Configurations that are tried after the default one, before a sampler is asked.
+
+# What fine-tunes that were published used, beside the default configuration's 2e-4 (QLoRA, up to 13B parameters):
+# QLoRA for 33B and 65B (arXiv:2305.14314, appendix B), and LoRA for RoBERTa (arXiv:2106.09685, appendix D).
+KNOWN_GOOD: tuple[Mapping[str, float], ...] = (
+    {"learning_rate": 1e-4, "lora_r": 64},
+    {"learning_rate": 5e-4, "lora_r": 8},
+)
+
+
+# In a study of more a sampler was asked, or its retries are past counting.
+MOST_TRIALS = 1000
+# What a trial that no sampler chose is marked with.
+_MARKS = {attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST}
+
+
+def first_configurations(definition: StudyDefinition, known: bool = True) -> list[dict[str, Any]]:
+    """What is tried after the default configuration: what the definition names, else, where ``known``, what is known to
+    be good for the built-in training and lies in the search space. None twice, and none that is the default one."""
+    if definition.search_mode == "grid" or (definition.try_first is None and not known):
+        return []
+    default = definition.default_params()
+    named = _known_good(definition) if definition.try_first is None else definition.try_first
+    found = {point_key(point): point for point in map(definition.point_of, named)}
+    found.pop(point_key(default), None)
+    return list(found.values())
+
+
+def why_first(definition: StudyDefinition) -> str:
+    """Why they are tried, in the words of ``attrs.FIRST``."""
+    return attrs.FIRST[0 if definition.try_first is None else 1]
+
+
+def next_first(definition: StudyDefinition, trials: Sequence[FrozenTrial], known: bool = True) -> dict[str, Any] | None:
+    """The next of them; None where all were tried, or a sampler has been asked."""
+    points = first_configurations(definition, known)
+    if len(trials) > MOST_TRIALS or not points:
+        return None
+    asked = [trial for trial in trials if attrs.RETRY_OF not in trial.user_attrs]
+    tried = sum(attrs.TRY_FIRST in trial.user_attrs for trial in asked)
+    sampled = any(not _MARKS & trial.user_attrs.keys() for trial in asked)
+    return None if sampled or tried >= len(points) else points[tried]
+
+
+def _known_good(definition: StudyDefinition) -> list[dict[str, Any]]:
+    space, rates = definition.search_space, [one["learning_rate"] for one in KNOWN_GOOD]
+    if definition.command is not None or definition.sampler != "auto" or definition.search_mode != "bayesian":
+        return []
+    if not min(rates) <= definition.default_params().get("learning_rate", 0.0) <= max(rates):
+        return []  # the definition knows better where to begin: its model is not of the usual kind
+    return [
+        {name: _nearest(space[name], value) for name, value in one.items() if name in space}
+        for one in KNOWN_GOOD
+        if "learning_rate" in space and space["learning_rate"].contains(one["learning_rate"])
+    ]
+
+
+def _nearest(parameter: Parameter, value: float) -> Any:
+    comparable = all(is_number(each) for each in parameter.extremes())
+    return parameter.nearest(value) if comparable else parameter.middle()
+
+
+# A sampler that sees more trials than the study has.
+
+
+class InformedSampler(BaseSampler):
+    """Asks ``sampler`` as if the study had begun with the ``prior`` trials. The study itself is not changed.
+
+    It is asked about a copy of the study in memory, without a pruner: Hyperband's rounds would be told apart by the
+    numbers of the trials, which are others there.
+    """
+
+    def __init__(self, sampler: BaseSampler, prior: Sequence[FrozenTrial]) -> None:
+        self._sampler = sampler
+        self._prior = list(prior)
+        self._seen: tuple[int, Study, FrozenTrial] | None = None
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """What is sampled together."""
+        return self._sampler.infer_relative_search_space(*self._copy(study, trial))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The values sampled together."""
+        return self._sampler.sample_relative(*self._copy(study, trial), search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A value sampled by itself."""
+        return self._sampler.sample_independent(*self._copy(study, trial), param_name, param_distribution)
+
+    def _copy(self, study: Study, trial: FrozenTrial) -> tuple[Study, FrozenTrial]:
+        """The study with the prior trials before its own, and ``trial`` in it. A sampler is made for each trial, so it
+        is made once."""
+        if self._seen is None or self._seen[0] != trial.number:
+            self._seen = (trial.number, *self._copied(study, trial))
+        return self._seen[1:]
+
+    def _copied(self, study: Study, trial: FrozenTrial) -> tuple[Study, FrozenTrial]:
+        from optuna import create_study
+        from optuna.pruners import NopPruner
+        from optuna.storages import InMemoryStorage
+
+        storage = InMemoryStorage()
+        copy = create_study(storage=storage, sampler=self._sampler, pruner=NopPruner(), direction=study.direction)
+        copy.add_trials([*self._prior, *study.get_trials(deepcopy=False)])
+        return copy, copy.get_trials(deepcopy=False)[len(self._prior) + trial.number]
+
 
 # What keeps a grid point from being tried (again): it is finished, running or queued.
 _TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)

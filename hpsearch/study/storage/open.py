@@ -20,8 +20,8 @@ from hpsearch.errors import StorageError, UsageError
 from hpsearch.execution.files import make_folder
 from hpsearch.study.storage import sqlite
 from hpsearch.study.storage.lock import NOT_WRITTEN, table_lock
-from hpsearch.study.storage.mounts import network_file_system
 from hpsearch.study.storage.postgres import PASSWORD_FILE, driver_url
+from hpsearch.study.storage.sqlite import network_file_system
 
 if TYPE_CHECKING:
     import optuna
