@@ -140,6 +140,6 @@ def _percent(range_: Range) -> str:
 
 
 def _span(range_: Range) -> str:
-    from hpsearch.report.wording import duration_text
+    from hpsearch.report.text import duration_text
 
     return f"{duration_text(range_.middle)} ({duration_text(range_.low)} to {duration_text(range_.high)})"

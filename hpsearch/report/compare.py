@@ -6,14 +6,13 @@ import csv
 import io
 from collections.abc import Sequence
 
-from hpsearch.report.figures.race import race
+from hpsearch.report.figures.history import race
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.files import json_text, summary_record
 from hpsearch.report.html import render_page
 from hpsearch.report.rows import Objective
 from hpsearch.report.summary import StudySummary, gain
-from hpsearch.report.text import csv_cell
-from hpsearch.report.wording import duration_text, number_text, value_text
+from hpsearch.report.text import csv_cell, duration_text, number_text, value_text
 
 COLUMNS = (
     "study",

@@ -16,8 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from hpsearch.report.figures.style import PALETTES, Figure
-from hpsearch.report.text import script_json, visible_lines
-from hpsearch.report.wording import duration_text, number_text, value_text
+from hpsearch.report.text import duration_text, number_text, script_json, value_text, visible_lines
 
 
 def render_page(template: str, figures: Sequence[Figure], values: Mapping[str, Any]) -> str:

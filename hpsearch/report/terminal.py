@@ -8,10 +8,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.report.outcomes import ending
+from hpsearch.report.rows import ending
 from hpsearch.report.summary import StudySummary, gain
-from hpsearch.report.text import visible
-from hpsearch.report.wording import duration_text, number_text, value_text
+from hpsearch.report.text import duration_text, number_text, value_text, visible
 
 # What fits 80 columns; the page has the rest.
 _COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import optuna
 
-from hpsearch.report.configuration import best_configuration
+from hpsearch.report.study import best_configuration
 from hpsearch.report.summary import summarize
 from hpsearch.study import attributes as attrs
 from tests.report.sample_studies import DEFINITION, foreign_study

@@ -14,8 +14,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from hpsearch.report.figures import study_figures
+from hpsearch.report.figures.history import best_so_far, race
 from hpsearch.report.figures.importance import MINIMUM_TRIALS, importances
-from hpsearch.report.figures.race import best_so_far, race
 from hpsearch.report.figures.style import PALETTES, Figure, value_axis
 from hpsearch.report.rows import Objective
 from hpsearch.report.summary import StudySummary, summarize

@@ -13,8 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from hpsearch.errors import UsageError
 from hpsearch.execution.outcome import Cause
-from hpsearch.report.outcomes import ENDINGS
-from hpsearch.report.rows import Objective, evenly, finite, groups, objective_of, read_rows
+from hpsearch.report.rows import ENDINGS, Objective, evenly, finite, groups, objective_of, read_rows
 from hpsearch.report.summary import describe, gain, summarize
 from hpsearch.report.terminal import render, summary_tables
 from hpsearch.study import attributes as attrs

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from hpsearch.report.figures.curves import intermediate
 from hpsearch.report.figures.history import history
 from hpsearch.report.figures.importance import importance, importances
-from hpsearch.report.figures.slice import parallel
-from hpsearch.report.figures.slices import slices
+from hpsearch.report.figures.slice import parallel, slices
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.figures.timeline import timeline
 from hpsearch.report.summary import StudySummary

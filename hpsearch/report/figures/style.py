@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.report.rows import Objective, TrialRow
 from hpsearch.report.summary import StudySummary
-from hpsearch.report.text import plot_label
-from hpsearch.report.wording import duration_text, number_text, value_text
+from hpsearch.report.text import duration_text, number_text, plot_label, value_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
