@@ -107,7 +107,7 @@ def export(
     study: str | None, archive: Path | None, output_dir: Path | None, storage: str | None, base_output_dir: Path
 ) -> None:
     """Write the best parameters and configuration again and, with --archive, the whole study as one file."""
-    from hpsearch.commands.exporting import export_study
+    from hpsearch.commands.export import export_study
 
     for path in export_study(study, storage, base_output_dir, output_dir, archive):
         click.echo(str(path))

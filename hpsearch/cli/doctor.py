@@ -42,8 +42,7 @@ def doctor(as_json: bool, timeout_s: float, **given: Any) -> int:
     One line for each finding: ok, warning, or red with what to do about it. Without a study, the machine alone. Nothing
     is written or downloaded. The exit code is 0 without red lines, else 2.
     """
-    from hpsearch.commands.doctor import examine, exit_code
-    from hpsearch.commands.doctor.rendering import render, to_json
+    from hpsearch.commands.doctor import examine, exit_code, render, to_json
     from hpsearch.study.options import RunOptions
 
     layer = {name: value for name in ("model_name", "input_data") if (value := given.pop(name)) is not None}

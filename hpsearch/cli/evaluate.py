@@ -80,10 +80,9 @@ def evaluate(
 
     A key is taken from OPENAI_API_KEY. Exit code 4: rows are left without an answer.
     """
-    from hpsearch.commands.evaluate import Wanted
+    from hpsearch.commands.evaluate import Wanted, taught
     from hpsearch.commands.evaluate import evaluate as run
     from hpsearch.commands.openai_client import Question
-    from hpsearch.commands.taught import taught
 
     own = taught(model_name, model_dir)
     instruction, max_tokens = instruction or own.instruction, max_tokens or own.max_tokens

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
-from hpsearch.commands.sources import READING, data_settings
+from hpsearch.commands.merge_data import READING, data_settings
 from hpsearch.config.layers import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, Statistics
 from hpsearch.errors import UsageError

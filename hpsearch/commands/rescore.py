@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,14 +10,73 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.commands.answers import figures_of
-from hpsearch.commands.breakdown import by_length, by_script, confusions
-from hpsearch.commands.recorded import Evaluation, Recorded, read_evaluation
-from hpsearch.commands.scores import Overall, Score, overall, score
+from hpsearch.commands.scores import Overall, Score, by_length, by_script, confusions, overall, score
 from hpsearch.data.images import open_image, thumbnail
 from hpsearch.data.metrics import NORMALIZATIONS
+from hpsearch.errors import UsageError
 from hpsearch.report.html import render_page
 from hpsearch.report.samples import Piece, align
 from hpsearch.study.folders import write_json, write_text
+
+# Predictions that an evaluation has written: hpsearch's own, or another program's with the same keys.
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A sample: what it reads, what was predicted, and the ``figures`` that were written for it."""
+
+    picture: str
+    label: str
+    prediction: str
+    document: str
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A file: its samples that have a prediction, how many have none (``unanswered``), and its overall figures."""
+
+    samples: Sequence[Recorded]
+    unanswered: int
+    figures: Mapping[str, Any]
+    model: str
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read a file of predictions.
+
+    Raises:
+        UsageError: it is not there, or no evaluation, or has no prediction.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "name the output of an evaluation") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no JSON: {error}", "name the output of an evaluation") from error
+    rows = found.get("samples") if isinstance(found, dict) else None
+    if not isinstance(rows, list):
+        raise UsageError(
+            f'an evaluation has "samples", a list, but {path} has none', "name the output of `hpsearch evaluate`"
+        )
+    samples = [_sample(row, f"{path}#/samples/{number}") for number, row in enumerate(rows)]
+    answered = [each for each in samples if each is not None]
+    if not answered:
+        raise UsageError(f"scores need predictions, but no sample of {path} has one", "evaluate again")
+    figures = {key: value for key, value in found.items() if key.startswith("overall_")}
+    return Evaluation(answered, len(samples) - len(answered), figures, str(found.get("model_name", "")))
+
+
+def _sample(row: Any, where: str) -> Recorded | None:
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("label", "prediction")):
+        raise UsageError(f'a sample has the texts "label" and "prediction", but {where} has not', "mend it there")
+    if row.get("error"):
+        return None
+    picture = str(row.get("image_path", where))
+    label, prediction = (row[key].encode("utf-8", "replace").decode("utf-8") for key in ("label", "prediction"))
+    figures = {key: value for key, value in row.items() if key.endswith("_score")}
+    return Recorded(picture, label, prediction, str(row.get("document") or picture), figures)
+
 
 WORST, CONFUSIONS, EMPTY = 24, 30, 50  # shown on the page; the output file has all samples
 PICTURE_EDGE = 640  # pixels of a picture on the page

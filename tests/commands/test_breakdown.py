@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hpsearch.commands.breakdown import Confusion, Group, by_length, by_script, confusions
-from hpsearch.commands.scores import score
+from hpsearch.commands.scores import Confusion, Group, by_length, by_script, confusions, score
 
 
 def test_confusions_are_what_stands_in_a_characters_place() -> None:

@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from hpsearch.commands.doctor import study as doctor
-from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.machine import Patient
 from hpsearch.errors import StorageError
 from hpsearch.execution.doctor_question import Level
 from hpsearch.execution.gpu import Driver

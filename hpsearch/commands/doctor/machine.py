@@ -5,14 +5,88 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from hpsearch.commands.doctor.patient import Patient
-from hpsearch.commands.doctor.sizes import GB, shown, studies_bytes, weights_bytes
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
-from hpsearch.execution.gpu import Gpu, Holder
+from hpsearch.execution.gpu import Driver, Gpu, Holder
 from hpsearch.settings import SHARED_MEMORY_BYTES
+from hpsearch.study.folders import StudyFolders
+from hpsearch.study.options import RunOptions
+
+# What is examined: a machine, and where one is named, a study that is to run on it.
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the checks look at.
+
+    ``options`` say where storage and folders are. ``study`` and ``definition`` are those of the study, if one is meant;
+    ``complaint`` is why a study that is meant could not be resolved. ``facts`` come from the training side.
+    ``timeout_s`` is what one look at something foreign may take, in seconds.
+    """
+
+    options: RunOptions
+    driver: Driver
+    study: str = ""
+    definition: StudyDefinition | None = None
+    complaint: tuple[str, str] | None = None
+    timeout_s: float = 60.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> dict[str, Any] | None:
+        """The default configuration's settings, where the built-in training runs it."""
+        if self.definition is None or self.definition.command is not None:
+            return None
+        return self.definition.trial_settings({}, self.definition.seed)
+
+    def values(self, name: str) -> list[Any]:
+        """Every value that a setting may have in the study; none without one."""
+        if self.settings is None or self.definition is None:
+            return []
+        return self.definition.searched_values().get(name) or [self.settings.get(name)]
+
+    @property
+    def folders(self) -> StudyFolders:
+        """Where the study's files go."""
+        return StudyFolders(self.options.base_output_dir / self.study, self.study)
+
+
+# How much memory and disk a study will roughly need. Rough, and said to be.
+
+GB = 1e9
+# Bytes for each parameter, by how the base is loaded. In 4 bits embeddings, head and vision tower stay in 16: for
+# Gemma 3 12B that is 5.6 GB + 2 GB + 0.8 GB over 12.2 billion.
+_FOUR_BITS, _SIXTEEN_BITS = 0.7, 2.0
+# Parameters of LoRA matrices on all language layers, for each rank and each parameter of the base: 4.3 million for each
+# rank of Gemma 3 12B. They are saved in 32 bits.
+_LORA_SHARE, _LORA_BYTES = 0.00036, 4
+
+
+def shown(size: float) -> str:
+    """Bytes for people: 12.3 GB, 87 MB."""
+    return f"{size / GB:.3g} GB" if size >= GB else f"{size / 1e6:.2g} MB"
+
+
+def weights_bytes(patient: Patient) -> float:
+    """What the base's weights alone take when they are loaded, on a GPU; 0 where the model is not known."""
+    each = _FOUR_BITS if all(patient.values("load_in_4bit") or [False]) else _SIXTEEN_BITS
+    return each * float(patient.facts.get("parameters", 0))
+
+
+def studies_bytes(patient: Patient) -> float:
+    """What a search keeps on disk: the adapters of the best trials, best/, and one that is being written."""
+    if patient.definition is None:
+        return 0.0
+    rank = max((value for value in patient.values("lora_r") if isinstance(value, int)), default=0)
+    adapter = rank * _LORA_SHARE * _LORA_BYTES * float(patient.facts.get("parameters", 0))
+    return (patient.definition.keep_adapters + 2) * adapter
+
 
 # torch's oldest CUDA 12 wheels need this driver (docs.nvidia.com/cuda/cuda-toolkit-release-notes).
 OLDEST_DRIVER, OLDEST_CUDA = "525", 12

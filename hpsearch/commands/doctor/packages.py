@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlparse
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.machine import Patient
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
 
 

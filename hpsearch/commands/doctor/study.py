@@ -10,8 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
-from hpsearch.commands.doctor.machine import nearest
-from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.machine import Patient, nearest
 from hpsearch.data.places import hub_id
 from hpsearch.data.rows import data_files
 from hpsearch.errors import HpsearchError, UsageError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.commands.doctor import machine
-from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.machine import Patient
 from hpsearch.execution.doctor_question import Finding, Level
 from hpsearch.execution.gpu import Driver, find_driver
 from hpsearch.study.options import RunOptions

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.commands.doctor.rendering import render
+from hpsearch.commands.doctor import render
 from hpsearch.execution.doctor_question import Finding, Level, ok, red, warning
 from tests.plants import ROOT
 

@@ -18,7 +18,7 @@ import pytest
 
 from hpsearch.assets import asset_path
 from hpsearch.commands.doctor import machine, study
-from hpsearch.commands.doctor.patient import Patient
+from hpsearch.commands.doctor.machine import Patient
 from hpsearch.commands.doctor.training import ask
 from hpsearch.config.load import load_definition
 from hpsearch.execution.doctor_question import Finding, Level, Question
