@@ -137,8 +137,7 @@ def resume(
 
 
 def _printing_view() -> Any:
-    from hpsearch.cli.live import Board
-    from hpsearch.cli.views import Lines
+    from hpsearch.cli.live import Board, Lines
 
     return Lines(Board()).take
 

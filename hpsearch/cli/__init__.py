@@ -16,7 +16,7 @@ from hpsearch.cli.options import SETTINGS, LazyGroup
 from hpsearch.errors import HpsearchError, UsageError
 
 COMMANDS = {
-    "init": "hpsearch.cli.init:init",
+    "init": "hpsearch.cli.check:init",
     "run": "hpsearch.cli.run:run",
     "resume": "hpsearch.cli.run:resume",
     "plan": "hpsearch.cli.plan:plan",
@@ -30,12 +30,12 @@ COMMANDS = {
     "validate": "hpsearch.cli.check:validate",
     "data": "hpsearch.cli.data:data",
     "train": "hpsearch.cli.train:train",
-    "ocr": "hpsearch.cli.ocr:ocr",
+    "ocr": "hpsearch.cli.evaluate:ocr",
     "merge": "hpsearch.cli.merge:merge",
     "evaluate": "hpsearch.cli.evaluate:evaluate",
-    "score": "hpsearch.cli.score:score",
-    "setup-trainer": "hpsearch.cli.setup_trainer:setup_trainer",
-    "doctor": "hpsearch.cli.doctor:doctor",
+    "score": "hpsearch.cli.evaluate:score",
+    "setup-trainer": "hpsearch.cli.train:setup_trainer",
+    "doctor": "hpsearch.cli.check:doctor",
 }
 
 EPILOG = """\b

@@ -71,8 +71,7 @@ def merge(
     refused, and nothing is left of it. Nothing is sent anywhere without --push-to-hub. The same command again goes on
     with what is not done yet.
     """
-    from hpsearch.cli.live import Board
-    from hpsearch.cli.views import watching
+    from hpsearch.cli.live import Board, watching
     from hpsearch.commands.merge_model import Beside, merge_adapter
     from hpsearch.execution.model_export import Merge
 

@@ -71,8 +71,7 @@ def plan(probe: bool, as_json: bool, **given: Any) -> int:
 
 def _probe(options: RunOptions, *, quiet: bool) -> int:
     """Run one trial, which changes neither the study's target nor its limit; the exit code."""
-    from hpsearch.cli.live import Board
-    from hpsearch.cli.views import watching
+    from hpsearch.cli.live import Board, watching
     from hpsearch.study.events import silent
     from hpsearch.study.run import run_study
 

@@ -129,8 +129,7 @@ def _options(given: dict[str, Any]) -> RunOptions:
 
 def _watch(options: RunOptions, *, resume: bool) -> int:
     from hpsearch.cli.analyze import show_report
-    from hpsearch.cli.live import Board
-    from hpsearch.cli.views import watching
+    from hpsearch.cli.live import Board, watching
     from hpsearch.study.run import resume_study, run_study
 
     with watching(Board()) as view:

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from hpsearch.cli import app
-from hpsearch.cli.spellings import SPELLINGS, spelled
+from hpsearch.cli.train import SPELLINGS, spelled
 from hpsearch.config.load import load_settings
 from hpsearch.errors import UsageError
 from hpsearch.settings import setting_names
