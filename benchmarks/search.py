@@ -35,7 +35,7 @@ from optuna.trial import TrialState
 
 from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.pruning import make_pruner
-from hpsearch.study.sampling import SAMPLERS, Wanted
+from hpsearch.study.sampling import SAMPLERS, SampleRequest
 from hpsearch.study.sampling.planner import KNOWN_GOOD, derive_seed
 
 TRIALS, BUDGET, SEEDS = 20, 300, 30
@@ -87,7 +87,7 @@ class OptunaSearch:
     def ask(self) -> Params:
         if self.kept is None:
             seed = derive_seed(self.seed, "sampler", self._asked)
-            self._study.sampler = SAMPLERS[self.sampler](Wanted(self.space, seed, self.seed, self._asked))
+            self._study.sampler = SAMPLERS[self.sampler](SampleRequest(self.space, seed, self.seed, self._asked))
         self._asked += 1
         self._trial = self._study.ask(dict(self.space))
         return self._trial.params

@@ -161,10 +161,10 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
 
 def _printed_rows(count: int, chance: random.Random, *, rising: bool = False) -> list[Any]:
     """Printed lines as rows. ``rising``: the first are neat and disorder grows; else learning starts much later."""
-    from hpsearch.training.prepared import Row
+    from hpsearch.training.prepared import PreparedRow
 
     lines = [printed_line(chance, min(1.0, 2 * number / count) if rising else 1.0) for number in range(count)]
-    return [Row(str(number), _png(picture), text) for number, (picture, text) in enumerate(lines)]
+    return [PreparedRow(str(number), _png(picture), text) for number, (picture, text) in enumerate(lines)]
 
 
 def _table(rows: Sequence[Any]) -> Any:

@@ -166,10 +166,10 @@ def init(
     """
     from hpsearch.cli.live import Board, watching
     from hpsearch.cli.tables import console, facts, reasons
-    from hpsearch.commands.draft import Wanted, draft_study
+    from hpsearch.commands.draft import DraftRequest, draft_study
 
     with watching(Board()) as view:
-        written = draft_study(Wanted(data, model, study, sets, trainer_python, force), view)
+        written = draft_study(DraftRequest(data, model, study, sets, trainer_python, force), view)
     if written.draft is None:
         click.echo("stopped: nothing was written; the same command begins anew", err=True)
         return written.exit_code

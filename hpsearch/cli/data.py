@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpsearch.cli.options import SETTINGS, command, trainer_option
-from hpsearch.data.convert import DATASET, FORMATS, METADATA, SIMPLE, Conversion, Converted
+from hpsearch.data.convert import DATASET, FORMATS, METADATA, SIMPLE, ConversionRequest, ConversionResult
 from hpsearch.data.stats import FINDINGS, SUMMARY
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpsearch.data.merge import Joined
-    from hpsearch.data.stats import Spread, Statistics
+    from hpsearch.data.merge import MergeDatasetsResult
+    from hpsearch.data.stats import DataStatistics, Spread
 
 
 # hpsearch data stats, hpsearch data merge.
@@ -67,7 +67,7 @@ def stats(source: str, model: str | None, target: Path, sets: tuple[str, ...], t
     return 0
 
 
-def _parts(found: Statistics) -> Table:
+def _parts(found: DataStatistics) -> Table:
     """The splits, a line each."""
     from rich.table import Table
 
@@ -83,7 +83,7 @@ def _spread(values: Spread) -> str:
     return f"{values.middle:.0f} ({values.low:.0f} to {values.high:.0f})"
 
 
-def _facts(found: Statistics) -> Iterator[tuple[str, str]]:
+def _facts(found: DataStatistics) -> Iterator[tuple[str, str]]:
     """What was found, in lines."""
     total = sum(each.characters for each in found.scripts)
     yield "scripts", ", ".join(f"{each.name} {each.characters / total:.1%}" for each in found.scripts[:6])
@@ -141,7 +141,7 @@ def merge(datasets: tuple[str, ...], target: Path, drop_alike: bool, trainer_pyt
     return 0
 
 
-def _show_merged(found: Joined, target: Path) -> None:
+def _show_merged(found: MergeDatasetsResult, target: Path) -> None:
     for name, taken in found.datasets.items():
         click.echo(f"{name}: {_counts_by_split(taken.rows)}")
         for reason, count in sorted(taken.left_out.items(), key=lambda each: -each[1]):
@@ -213,7 +213,7 @@ def convert(
     kinds = tuple(kind for kind, wanted in chosen.items() if wanted)
     if not kinds:
         raise click.UsageError("nothing is to be made: --no-lines needs --include-paragraphs or --include-full-pages")
-    wanted = Conversion(kinds=kinds, **options)  # type: ignore[arg-type]
+    wanted = ConversionRequest(kinds=kinds, **options)  # type: ignore[arg-type]
     with watching(Board()) as view:
         found = convert_pages(wanted, view, trainer_python)
     if isinstance(found, int):
@@ -223,7 +223,7 @@ def convert(
     return 0
 
 
-def _show(found: Converted, folder: Path) -> None:
+def _show(found: ConversionResult, folder: Path) -> None:
     files = found.files
     click.echo(
         f"files: {files.get('page', 0)} pages taken, {files.get('refused', 0)} refused, "
@@ -273,14 +273,14 @@ def split(
     **options: Any,
 ) -> int:
     """Part rows into ocr_non_test.json and ocr_test.json, reproducibly, with no document on both sides."""
-    from hpsearch.commands.split import Wanted, split_rows
+    from hpsearch.commands.split import SplitRequest, split_rows
     from hpsearch.data.rows import Layout
 
     if preset is not None and test_fraction is not None:
         raise click.UsageError("--preset and --test-fraction say the same thing: give one of them")
     fraction = PRESETS[preset] if preset is not None else (test_fraction or DEFAULT_FRACTION)
     layout = Layout(image_column, text_column, document_column, image_root and image_root.absolute())
-    done = split_rows(Wanted(test_fraction=fraction, layout=layout, **options))
+    done = split_rows(SplitRequest(test_fraction=fraction, layout=layout, **options))
     rows = done.non_test.rows + done.test.rows
     for side in (done.non_test, done.test):
         click.echo(

@@ -17,7 +17,7 @@ from hpsearch.data.metrics import NORMALIZATIONS
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpsearch.commands.evaluate import Standing
+    from hpsearch.commands.evaluate import EvaluationProgress
     from hpsearch.commands.scores import Overall
 
 
@@ -86,17 +86,17 @@ def evaluate(
 
     A key is taken from OPENAI_API_KEY. Exit code 4: rows are left without an answer.
     """
-    from hpsearch.commands.evaluate import Wanted, taught
+    from hpsearch.commands.evaluate import EvaluateRequest, taught
     from hpsearch.commands.evaluate import evaluate as run
-    from hpsearch.commands.openai_client import Question
+    from hpsearch.commands.openai_client import ReadRequest
 
     own = taught(model_name, model_dir)
     instruction, max_tokens = instruction or own.instruction, max_tokens or own.max_tokens
-    question = Question(model_name, instruction or INSTRUCTION, max_tokens or MAX_TOKENS, temperature)
+    question = ReadRequest(model_name, instruction or INSTRUCTION, max_tokens or MAX_TOKENS, temperature)
     if own.card is not None:
         asked = f"asked: {question.instruction!r}, at most {question.max_tokens} tokens"
         click.echo(f"{asked} (what no option says is as in {own.card})", err=True)
-    wanted = Wanted(question=question, **options)
+    wanted = EvaluateRequest(question=question, **options)
     with _Progress() as progress:
         done = run(wanted, os.environ.get(KEY_VARIABLE), progress.show)
     _report(done.report, wanted.output_file)
@@ -148,7 +148,7 @@ class _Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: EvaluationProgress) -> None:
         """Show how far it is, with the CER so far."""
         failed = f", {standing.failed} failed" if standing.failed else ""
         before = f", {standing.before} answered before" if standing.before else ""

@@ -21,10 +21,10 @@ from hpsearch.cli.tables import facts
 from hpsearch.execution.events import JobProgress, Note
 from hpsearch.report.text import visible
 from hpsearch.study.events import (
-    Happening,
     NewBest,
-    Prepared,
+    RunEvent,
     RunStarted,
+    StudyPrepared,
     TrialEnded,
     TrialProgress,
     TrialReported,
@@ -38,7 +38,7 @@ SHOWN_ROWS = 12
 
 
 @dataclass
-class Row:
+class TrialLine:
     """One trial as it is shown."""
 
     number: int
@@ -59,20 +59,20 @@ class Board:
 
     clock: Callable[[], float] = time.monotonic
     run: RunStarted | None = None
-    rows: dict[int, Row] = field(default_factory=dict)
+    rows: dict[int, TrialLine] = field(default_factory=dict)
     best: NewBest | None = None
     finished: int = 0
     base: float | None = None
     phase: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def take(self, happening: Happening) -> None:
+    def take(self, happening: RunEvent) -> None:
         """Take one happening in."""
         if isinstance(happening, RunStarted):
             self.run, self.finished = happening, happening.finished
             if happening.best:
                 self.best = NewBest(*happening.best)
-        elif isinstance(happening, Prepared):
+        elif isinstance(happening, StudyPrepared):
             self.phase = {}
             self.base = happening.info.get("base", {}).get(self.run.metric) if self.run else None
         elif isinstance(happening, Note):
@@ -92,7 +92,7 @@ class Board:
             labels += [happening.first] * bool(happening.first)
             labels += [f"attempt {happening.attempt} of trial {happening.root}"] * (happening.attempt > 1)
             label = ", ".join(labels)
-            self.rows[happening.number] = Row(happening.number, happening.params, label, self.clock())
+            self.rows[happening.number] = TrialLine(happening.number, happening.params, label, self.clock())
             return
         row = self.rows[happening.number]
         if isinstance(happening, TrialReported):
@@ -106,7 +106,7 @@ class Board:
             row.value, row.seconds, self.finished = happening.value, happening.outcome.duration_s, happening.finished
 
     @property
-    def running(self) -> list[Row]:
+    def running(self) -> list[TrialLine]:
         """Trials that run now."""
         return [row for row in self.rows.values() if row.state == "running"]
 
@@ -123,13 +123,13 @@ class Board:
         """The whole board for a terminal."""
         return Group(self._headline(), self.table(self._rows_to_show()), *self._live_lines())
 
-    def _rows_to_show(self) -> list[Row]:
+    def _rows_to_show(self) -> list[TrialLine]:
         """Trials that run now, and the latest of the others."""
         others = [row for row in self.rows.values() if row.state != "running"]
         room = max(0, SHOWN_ROWS - len(self.running))
         return sorted([*others[len(others) - min(room, len(others)) :], *self.running], key=lambda row: row.number)
 
-    def table(self, rows: list[Row]) -> Table:
+    def table(self, rows: list[TrialLine]) -> Table:
         """A table of trials."""
         names = list(dict.fromkeys(name for row in rows for name in row.params))
         metric = self.run.metric if self.run else "value"
@@ -144,7 +144,7 @@ class Board:
             table.add_row(*self._cells(row, names))
         return table
 
-    def _cells(self, row: Row, names: list[str]) -> list[RenderableType]:
+    def _cells(self, row: TrialLine, names: list[str]) -> list[RenderableType]:
         is_best = self.best is not None and row.number == self.best.number
         state = Text(_state_words(row), STYLES.get(row.state, ""))
         if is_best:
@@ -159,7 +159,7 @@ class Board:
             state,
         ]
 
-    def _progress(self, row: Row) -> RenderableType:
+    def _progress(self, row: TrialLine) -> RenderableType:
         total = self.run.steps if self.run else None
         if row.state == "COMPLETE":
             return Text("")
@@ -167,7 +167,7 @@ class Board:
             return Text(f"{row.step}/{total}" if total else f"step {row.step}", "dim")
         return ProgressBar(total=1.0, completed=self._fraction(row, total), width=14)
 
-    def _fraction(self, row: Row, total: int | None) -> float:
+    def _fraction(self, row: TrialLine, total: int | None) -> float:
         fraction = row.live.get("fraction")
         if isinstance(fraction, (int, float)) and not isinstance(fraction, bool):
             return min(1.0, max(0.0, float(fraction)))
@@ -223,7 +223,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def _state_words(row: Row) -> str:
+def _state_words(row: TrialLine) -> str:
     words = "running" if row.state == "running" else row.state.lower()
     if row.cause not in ("", "ok", "pruned"):
         words += f" ({row.cause})"
@@ -273,11 +273,11 @@ def _live(board: Board) -> Iterator[View]:
     console = Console()
     with Live(get_renderable=board.picture, console=console, refresh_per_second=4, transient=True) as live:
 
-        def view(happening: Happening) -> None:
+        def view(happening: RunEvent) -> None:
             board.take(happening)
             if isinstance(happening, Note) and happening.warning:
                 live.console.print(f"warning: {happening.text}", style="yellow", markup=False, highlight=False)
-            elif isinstance(happening, Prepared):
+            elif isinstance(happening, StudyPrepared):
                 for line in _facts(happening):
                     live.console.print(line, markup=False, highlight=False)
 
@@ -292,7 +292,7 @@ class Lines:
         self._board = board
         self._phase = ""
 
-    def take(self, happening: Happening) -> None:
+    def take(self, happening: RunEvent) -> None:
         """Show one happening."""
         self._board.take(happening)
         line = self._line(happening)
@@ -306,12 +306,12 @@ class Lines:
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    def _line(self, happening: Happening) -> str:
+    def _line(self, happening: RunEvent) -> str:
         if isinstance(happening, RunStarted):
             return _started(happening)
         if isinstance(happening, Note):
             return f"{'warning: ' if happening.warning else ''}{happening.text}"
-        if isinstance(happening, Prepared):
+        if isinstance(happening, StudyPrepared):
             return self._prepared(happening)
         if isinstance(happening, JobProgress):
             return self._job(happening)
@@ -323,7 +323,7 @@ class Lines:
             return f"trial {happening.number} is the best so far: {shown(happening.value)}"
         return self._trial(happening)
 
-    def _trial(self, happening: Happening) -> str:
+    def _trial(self, happening: RunEvent) -> str:
         metric = self._board.run.metric if self._board.run else "value"
         if isinstance(happening, TrialReported):
             value = happening.metrics.get(metric)
@@ -346,7 +346,7 @@ class Lines:
             f"{duration(happening.outcome.duration_s)}{why}{again} [{happening.finished}/{target}]"
         )
 
-    def _prepared(self, happening: Prepared) -> str:
+    def _prepared(self, happening: StudyPrepared) -> str:
         rows = happening.info.get("rows", {})
         counts = ", ".join(f"{count} {split}" for split, count in rows.items())
         parts = [f"data and model are ready: {counts} rows"]
@@ -364,7 +364,7 @@ class Lines:
         return f"{happening.kind}: {printable(phase)}"
 
 
-def _facts(prepared: Prepared) -> list[str]:
+def _facts(prepared: StudyPrepared) -> list[str]:
     """What the preflight found, a line for each fact."""
     return [f"  {line}" for line in facts([(what, text) for what, text in prepared.info.get("lines", [])])]
 

@@ -12,7 +12,7 @@ from hpsearch.cli.options import command, trainer_option
 from hpsearch.execution.model_export import GGUF_KINDS
 
 if TYPE_CHECKING:
-    from hpsearch.execution.model_export import Gguf, Merged, Published
+    from hpsearch.execution.model_export import Gguf, MergedModel, PublishedModel
 
 
 @command(
@@ -72,13 +72,15 @@ def merge(
     with what is not done yet.
     """
     from hpsearch.cli.live import Board, watching
-    from hpsearch.commands.merge_model import Beside, merge_adapter
-    from hpsearch.execution.model_export import Merge
+    from hpsearch.commands.merge_model import MergeExtras, merge_adapter
+    from hpsearch.execution.model_export import MergeRequest
 
     _refuse_idle_options(gguf, repo)
-    wanted = Merge(lora_dir, output_dir, precision or "", pictures, force)
+    wanted = MergeRequest(lora_dir, output_dir, precision or "", pictures, force)
     with watching(Board()) as view:
-        found = merge_adapter(wanted, Beside(gguf, llama_cpp, converter_python, repo, private), view, trainer_python)
+        found = merge_adapter(
+            wanted, MergeExtras(gguf, llama_cpp, converter_python, repo, private), view, trainer_python
+        )
     if found.merged is not None:
         _show(found.merged, Path(output_dir))
     if found.gguf is not None:
@@ -102,7 +104,7 @@ def _refuse_idle_options(gguf: str | None, repo: str | None) -> None:
             raise click.UsageError(f"{option} goes with {needed}, which is not given")
 
 
-def _show(found: Merged, folder: Path) -> None:
+def _show(found: MergedModel, folder: Path) -> None:
     import shlex
 
     from hpsearch.cli.tables import facts
@@ -136,7 +138,7 @@ def _show_gguf(found: Gguf, folder: Path, tokens: int) -> None:
     click.echo(f"serve: llama-server -m {model} --mmproj {mmproj} {found.serving(tokens)} --port 8080")
 
 
-def _show_published(found: Published) -> None:
+def _show_published(found: PublishedModel) -> None:
     who = "private" if found.private else "public"
     size = f"{found.files} files, {found.bytes / 1e9:.3g} GB"
     click.echo(f"on the Hub: {found.url} ({who}), {size}, commit {found.commit}")

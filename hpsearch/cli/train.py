@@ -199,9 +199,11 @@ def setup_trainer(name: str, folder: Path | None, python: str | None, gpu: bool 
     """
     import sys
 
-    from hpsearch.commands.trainer_env import Setup, default_folder, require_python, set_up
+    from hpsearch.commands.trainer_env import TrainerEnvRequest, default_folder, require_python, set_up
 
-    setup = Setup(name, (folder or default_folder(name)).expanduser().absolute(), python or sys.executable, gpu)
+    setup = TrainerEnvRequest(
+        name, (folder or default_folder(name)).expanduser().absolute(), python or sys.executable, gpu
+    )
     require_python(setup.python)
     made = set_up(setup, lambda line: click.echo(line))
     click.echo(

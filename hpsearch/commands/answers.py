@@ -12,20 +12,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpsearch.commands.openai_client import Answer, Question
-from hpsearch.commands.scores import Interval, Overall, Score, overall, score
+from hpsearch.commands.openai_client import ReadRequest, ServerAnswer
+from hpsearch.commands.scores import Interval, Overall, PredictionScore, overall, score
 from hpsearch.data.rows import Sample
 from hpsearch.errors import UsageError
 
 
 @dataclass
-class Row:
+class AnsweredRow:
     """A sample, and what was answered for it: an answer, or why there is none, or neither yet."""
 
     sample: Sample
-    answer: Answer | None = None
+    answer: ServerAnswer | None = None
     error: str = ""
-    scores: Score | None = None
+    scores: PredictionScore | None = None
 
     def picture(self, beside: Path) -> str:
         """The path of its picture from the folder ``beside``; of one in the data itself, where it stands there."""
@@ -38,7 +38,7 @@ class Row:
         """What it is a part of: itself, where nothing is said."""
         return self.sample.document or self.sample.id
 
-    def compare(self, normalization: str) -> Score:
+    def compare(self, normalization: str) -> PredictionScore:
         """Score the answer.
 
         Raises:
@@ -50,7 +50,7 @@ class Row:
         return self.scores
 
 
-def results(rows: Sequence[Row], model: str, normalization: str, beside: Path) -> dict[str, Any]:
+def results(rows: Sequence[AnsweredRow], model: str, normalization: str, beside: Path) -> dict[str, Any]:
     """The report, for a file in the folder ``beside``. Overall figures are of the rows that were answered; how many
     were not stands beside them."""
     scored = [(row, row.scores) for row in rows if row.scores is not None]
@@ -88,7 +88,7 @@ def _ends(interval: Interval) -> list[float] | None:
     return [round(interval.low, 6), round(interval.high, 6)]
 
 
-def _sample(row: Row, beside: Path) -> dict[str, Any]:
+def _sample(row: AnsweredRow, beside: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"image_path": row.picture(beside), "label": row.sample.text}
     if row.answer is None or row.scores is None:
         return {**found, "prediction": "", "error": row.error}
@@ -109,13 +109,13 @@ def _sample(row: Row, beside: Path) -> dict[str, Any]:
 class Journal:
     """A file of answers by the digest of the picture. May be written by several threads."""
 
-    def __init__(self, path: Path, question: Question) -> None:
+    def __init__(self, path: Path, question: ReadRequest) -> None:
         """Open a journal, or go on with one.
 
         Raises:
             UsageError: it has answers to another question, or of another model.
         """
-        self._known: dict[str, Answer] = {}
+        self._known: dict[str, ServerAnswer] = {}
         self._lock = threading.Lock()
         asked = asdict(question)
         lines = _lines(path)
@@ -129,7 +129,7 @@ class Journal:
             )
         for line in lines[1:]:
             if isinstance(line.get("picture"), str) and isinstance(line.get("prediction"), str):
-                self._known[line["picture"]] = Answer(line["prediction"], bool(line.get("cut_off")))
+                self._known[line["picture"]] = ServerAnswer(line["prediction"], bool(line.get("cut_off")))
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8")
         if not lines:
@@ -137,11 +137,11 @@ class Journal:
         elif not path.read_bytes().endswith(b"\n"):
             self._file.write("\n")  # behind a last line that was broken off
 
-    def get(self, picture: str) -> Answer | None:
+    def get(self, picture: str) -> ServerAnswer | None:
         """The answer for a picture, if there is one."""
         return self._known.get(picture)
 
-    def add(self, picture: str, answer: Answer) -> None:
+    def add(self, picture: str, answer: ServerAnswer) -> None:
         """Keep an answer."""
         line = {"picture": picture, "prediction": answer.text, "cut_off": answer.cut_off}
         with self._lock:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from hpsearch.data.convert import SUMMARY, WORK, Conversion, Converted
+from hpsearch.data.convert import SUMMARY, WORK, ConversionRequest, ConversionResult
 from hpsearch.errors import UsageError
 from hpsearch.execution.run_job import run_errand
 from hpsearch.study.events import View, silent
 
 
-def convert_pages(wanted: Conversion, view: View = silent, trainer_python: str | None = None) -> Converted | int:
+def convert_pages(
+    wanted: ConversionRequest, view: View = silent, trainer_python: str | None = None
+) -> ConversionResult | int:
     """Convert a folder of pages.
 
     Returns:
@@ -28,4 +30,4 @@ def convert_pages(wanted: Conversion, view: View = silent, trainer_python: str |
     found = run_errand(
         "convert", asdict(wanted) | places, SUMMARY, view, trainer_python, work=Path(places["output_dir"], WORK)
     )
-    return found if isinstance(found, int) else Converted.from_json(found)
+    return found if isinstance(found, int) else ConversionResult.from_json(found)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hpsearch.commands.merge_data import READING, data_settings
 from hpsearch.config.layers import known_settings
-from hpsearch.data.stats import FINDINGS, SUMMARY, Statistics
+from hpsearch.data.stats import FINDINGS, SUMMARY, DataStatistics
 from hpsearch.errors import UsageError
 from hpsearch.execution.run_job import run_errand
 from hpsearch.execution.survey_result import CROWDED
@@ -36,7 +36,7 @@ def inspect_data(
     target: Path,
     view: View = silent,
     trainer_python: str | None = None,
-) -> Statistics | int:
+) -> DataStatistics | int:
     """Look at data, with a model at its tokens too, and write stats.json, stats.html and findings.jsonl into a folder,
     in the place of earlier ones. ``sets`` are texts of --set.
 
@@ -64,7 +64,7 @@ def inspect_data(
     if isinstance(text, int):
         return text
     target.mkdir(exist_ok=True)
-    found = Statistics.from_json(text)
+    found = DataStatistics.from_json(text)
     with _writing(target):
         write_text(target / FINDINGS, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in found.findings))
         write_json(target / SUMMARY, found.figures())
@@ -92,7 +92,7 @@ def _writing(target: Path) -> Iterator[None]:
         ) from error
 
 
-def page_of(found: Statistics) -> str:
+def page_of(found: DataStatistics) -> str:
     """One HTML file that works offline."""
     examples = {why: list(some) for why, some in groupby(found.examples, key=lambda each: each.why)}
     pairs = {why: some for why, some in examples.items() if why in found.duplicates}
@@ -100,7 +100,7 @@ def page_of(found: Statistics) -> str:
     return render_page("stats.html.j2", (_lengths(found), _sizes(found)), {**values, "crowded": CROWDED})
 
 
-def _lengths(found: Statistics) -> Figure:
+def _lengths(found: DataStatistics) -> Figure:
     """How many texts are how long, a colour for each split."""
     labels = [f"{least} to {most}" if least < most else str(most) for least, most in _ranges(found)]
     groups: dict[str, tuple[str, ...]] = {split: (split,) for split in found.parts}
@@ -126,12 +126,12 @@ def _lengths(found: Statistics) -> Figure:
     return Figure("lengths", "Lengths of texts", "", traces, layout, 320)
 
 
-def _ranges(found: Statistics) -> list[tuple[int, int]]:
+def _ranges(found: DataStatistics) -> list[tuple[int, int]]:
     ends = [most for most, _ in found.lengths]
     return [(last + 1, most) for last, most in zip([0, *ends], ends, strict=False)]
 
 
-def _sizes(found: Statistics) -> Figure:
+def _sizes(found: DataStatistics) -> Figure:
     """Pictures by width and height."""
     counts: dict[tuple[int, int], int] = defaultdict(int)
     for size in found.sizes:

@@ -32,7 +32,7 @@ STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folde
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DraftRequest:
     """What is to be drafted: data and model as their options take them, further settings as texts of --set, the study's
     name (None: from the data's), and whether files that are there may be replaced."""
 
@@ -46,7 +46,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenDraft:
     """A draft, and the files that hold it; the exit code is that of an interruption, or 0."""
 
     study: str
@@ -55,7 +55,7 @@ class Written:
     exit_code: int = 0
 
 
-def draft_study(wanted: Wanted, view: View = silent) -> Written:
+def draft_study(wanted: DraftRequest, view: View = silent) -> WrittenDraft:
     """Look at data, model and machine, and write a study and its search space into the working folder.
 
     Raises:
@@ -75,12 +75,12 @@ def draft_study(wanted: Wanted, view: View = silent) -> Written:
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         survey = _survey(definition, folder, wanted.executor, interruption, view)
         if survey is None:
-            return Written(name, None, (), interruption.exit_code)
+            return WrittenDraft(name, None, (), interruption.exit_code)
     drafted = draft(survey, _as_written(given, definition, wanted.trainer_python))
     for path, text in zip(files, _texts(drafted, name), strict=True):
         write_text(path, text)
     load_definition(name)  # what was written is what is read
-    return Written(name, drafted, files)
+    return WrittenDraft(name, drafted, files)
 
 
 def study_name(data: str) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpsearch.commands.answers import Journal, Row, results
-from hpsearch.commands.openai_client import Answer, Endpoint, NoAnswer, Question
+from hpsearch.commands.answers import AnsweredRow, Journal, results
+from hpsearch.commands.openai_client import Endpoint, NoAnswer, ReadRequest, ServerAnswer
 from hpsearch.data.metrics import Edits
 from hpsearch.data.rows import Layout, Sample, read_splits
 from hpsearch.errors import HpsearchError, JobFailed, UsageError
@@ -25,13 +25,13 @@ IN_A_ROW = 3  # failures for each worker, one after the other: nobody is there a
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EvaluateRequest:
     """What is evaluated: rows of ``data_file`` (the first ``top_k``, None: all) by the model behind ``url``."""
 
     url: str
     data_file: Path
     output_file: Path
-    question: Question
+    question: ReadRequest
     top_k: int | None = None
     workers: int = 4
     save_interval: int = 50
@@ -43,7 +43,7 @@ class Wanted:
 
 
 @dataclass
-class Standing:
+class EvaluationProgress:
     """How far an evaluation is: rows that are done of ``total``, those answered before it began, those without an
     answer, and the edits so far."""
 
@@ -59,18 +59,18 @@ class Standing:
         return self.done - self.failed
 
 
-Shown = Callable[[Standing], None]
+Shown = Callable[[EvaluationProgress], None]
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluateResult:
     """What came of it: what was written, and the exit code (0; 4: rows without an answer; that of an interruption)."""
 
     report: dict[str, Any]
     exit_code: int
 
 
-def evaluate(wanted: Wanted, key: str | None = None, show: Shown = lambda _: None) -> Evaluated:
+def evaluate(wanted: EvaluateRequest, key: str | None = None, show: Shown = lambda _: None) -> EvaluateResult:
     """Ask for every row's text, and write predictions and scores.
 
     Raises:
@@ -94,11 +94,11 @@ def evaluate(wanted: Wanted, key: str | None = None, show: Shown = lambda _: Non
             journal.close()
         report = work.write()
     if interruption.requested:
-        return Evaluated(report, interruption.exit_code)
-    return Evaluated(report, 4 if report["failed_samples"] else 0)
+        return EvaluateResult(report, interruption.exit_code)
+    return EvaluateResult(report, 4 if report["failed_samples"] else 0)
 
 
-def _answers(wanted: Wanted) -> Path:
+def _answers(wanted: EvaluateRequest) -> Path:
     """The file beside the output in which answers are kept."""
     path = wanted.output_file.with_name(wanted.output_file.name + ".answers.jsonl")
     if wanted.restart:
@@ -106,7 +106,7 @@ def _answers(wanted: Wanted) -> Path:
     return path
 
 
-def _samples(wanted: Wanted) -> list[Sample]:
+def _samples(wanted: EvaluateRequest) -> list[Sample]:
     found = [each for split in read_splits(wanted.data_file, wanted.layout).values() for each in split]
     found = found[: wanted.top_k]
     if not found:
@@ -117,14 +117,14 @@ def _samples(wanted: Wanted) -> list[Sample]:
 class _Work:
     """The rows, and threads that ask for them."""
 
-    def __init__(self, samples: Sequence[Sample], wanted: Wanted, journal: Journal, show: Shown) -> None:
+    def __init__(self, samples: Sequence[Sample], wanted: EvaluateRequest, journal: Journal, show: Shown) -> None:
         self._wanted, self._journal, self._show = wanted, journal, show
-        self._rows = [Row(each) for each in samples]
+        self._rows = [AnsweredRow(each) for each in samples]
         self._open: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(len(self._rows)):
             self._open.put(number)
-        self._came: queue.SimpleQueue[tuple[int, Answer | HpsearchError | NoAnswer, bool]] = queue.SimpleQueue()
-        self._standing = Standing(len(self._rows))
+        self._came: queue.SimpleQueue[tuple[int, ServerAnswer | HpsearchError | NoAnswer, bool]] = queue.SimpleQueue()
+        self._standing = EvaluationProgress(len(self._rows))
         self._failed_in_a_row = self._refused = 0
         self._stopped = threading.Event()
 
@@ -167,7 +167,7 @@ class _Work:
                 number, came, before = self._came.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(came, Answer):
+            if isinstance(came, ServerAnswer):
                 self._take(number, came, before)
 
     def _ask(self, endpoint: Endpoint) -> None:
@@ -179,7 +179,7 @@ class _Work:
             came, before = self._answer(endpoint, self._rows[number].sample)
             self._came.put((number, came, before))
 
-    def _answer(self, endpoint: Endpoint, sample: Sample) -> tuple[Answer | HpsearchError | NoAnswer, bool]:
+    def _answer(self, endpoint: Endpoint, sample: Sample) -> tuple[ServerAnswer | HpsearchError | NoAnswer, bool]:
         """An answer, or why there is none; and whether it was there before."""
         try:
             if sample.fault:
@@ -200,7 +200,7 @@ class _Work:
             return NoAnswer(f"{type(error).__name__}: {error}", lasting=True), False
         return answer, False
 
-    def _take(self, number: int, came: Answer | HpsearchError | NoAnswer, before: bool) -> None:
+    def _take(self, number: int, came: ServerAnswer | HpsearchError | NoAnswer, before: bool) -> None:
         row, standing = self._rows[number], self._standing
         if isinstance(came, HpsearchError):
             raise came
@@ -230,7 +230,7 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainedWith:
     """The instruction that it was taught to follow, and the limit in tokens for its answers; None where that is not
     known. ``card`` is the file that says so."""
 
@@ -239,7 +239,7 @@ class Taught:
     card: Path | None = None
 
 
-def taught(model_name: str, folder: Path | None) -> Taught:
+def taught(model_name: str, folder: Path | None) -> TrainedWith:
     """What is known of the model in ``folder``, or else of that in the folder called as the model is on its server.
 
     Raises:
@@ -252,9 +252,9 @@ def taught(model_name: str, folder: Path | None) -> Taught:
         instruction, tokens = settings.get("instruction"), settings.get("max_new_tokens")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if folder is None:
-            return Taught()
+            return TrainedWith()
         raise UsageError(
             f"--model-dir must be an adapter's folder or a merged model's, but {card} cannot be read: {error}",
             "name another folder, or say --instruction",
         ) from error
-    return Taught(str(instruction) if instruction else None, int(tokens) if tokens else None, card)
+    return TrainedWith(str(instruction) if instruction else None, int(tokens) if tokens else None, card)

@@ -12,7 +12,7 @@ from hpsearch.assets import PREFIX
 from hpsearch.config.layers import known_settings
 from hpsearch.config.load import load_settings
 from hpsearch.data.convert import DATASET
-from hpsearch.data.merge import SUMMARY, WORK, Joined, Joining
+from hpsearch.data.merge import SUMMARY, WORK, MergeDatasetsRequest, MergeDatasetsResult
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.execution.run_job import run_errand
@@ -54,7 +54,7 @@ def _pair(part: str, text: str) -> str:
 
 def merge_datasets(
     datasets: Sequence[str], target: Path, drop_alike: bool, view: View = silent, trainer_python: str | None = None
-) -> Joined | int:
+) -> MergeDatasetsResult | int:
     """Make one dataset of several. Each is written as a study's input_data is, with settings of its own behind a
     question mark (``rows.json?text_column=reading&image_column=scan``).
 
@@ -72,9 +72,9 @@ def merge_datasets(
     repeated = [text for text, one in zip(datasets, settings, strict=True) if settings.count(one) > 1]
     if repeated:
         raise UsageError(f"each dataset is merged once, but {repeated[0]} is given twice", "name it once")
-    wanted = Joining(tuple(settings), tuple(_names(settings)), str(target.absolute()), drop_alike)
+    wanted = MergeDatasetsRequest(tuple(settings), tuple(_names(settings)), str(target.absolute()), drop_alike)
     found = run_errand("join", asdict(wanted), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
-    return found if isinstance(found, int) else Joined.from_json(found)
+    return found if isinstance(found, int) else MergeDatasetsResult.from_json(found)
 
 
 def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -18,11 +18,11 @@ from hpsearch.execution.model_export import (
     SUMMARY,
     WORK,
     Gguf,
-    Merge,
-    Merged,
-    Publish,
-    Published,
-    ToGguf,
+    GgufRequest,
+    MergedModel,
+    MergeRequest,
+    PublishedModel,
+    PublishRequest,
     adapter_digest,
     refuse_adapter,
     refuse_strange,
@@ -32,7 +32,7 @@ from hpsearch.study.events import View, silent
 
 
 @dataclass(frozen=True)
-class Beside:
+class MergeExtras:
     """What is done with a merged model. ``gguf`` is the number format of files for llama.cpp, ``llama_cpp`` the folder
     of its converter and ``converter_python`` a Python that runs it; ``repo`` is the Hub's repository (OWNER/NAME) that
     all is sent to."""
@@ -49,14 +49,14 @@ class MergeResult:
     """What came of it. ``stopped`` is the exit code of an interruption, 0 without one: what is None was not done, or
     not finished."""
 
-    merged: Merged | None = None
+    merged: MergedModel | None = None
     gguf: Gguf | None = None
-    published: Published | None = None
+    published: PublishedModel | None = None
     stopped: int = 0
 
 
 def merge_adapter(
-    wanted: Merge, beside: Beside = Beside(), view: View = silent, trainer_python: str | None = None
+    wanted: MergeRequest, beside: MergeExtras = MergeExtras(), view: View = silent, trainer_python: str | None = None
 ) -> MergeResult:
     """Merge an adapter, where that was not done before, and do what is to be done with the merged model. Whether that
     can be done is seen before anything is merged.
@@ -92,7 +92,7 @@ def merge_adapter(
     return _do(folder, beside, MergeResult(merged), view, trainer_python)
 
 
-def _refuse_idle(wanted: Merge, merged: Merged, folder: Path) -> None:
+def _refuse_idle(wanted: MergeRequest, merged: MergedModel, folder: Path) -> None:
     """Refuse what a merge would need that was done before.
 
     Raises:
@@ -110,7 +110,7 @@ def _refuse_idle(wanted: Merge, merged: Merged, folder: Path) -> None:
         )
 
 
-def _ask(folder: Path, beside: Beside, merged: Merged | None, view: View, trainer_python: str | None) -> int:
+def _ask(folder: Path, beside: MergeExtras, merged: MergedModel | None, view: View, trainer_python: str | None) -> int:
     """See whether what is to be done can be done; the exit code of an interruption, else 0."""
     asked: list[object] = []
     if beside.repo is not None:
@@ -120,7 +120,7 @@ def _ask(folder: Path, beside: Beside, merged: Merged | None, view: View, traine
     return next((each for each in asked if isinstance(each, int)), 0)
 
 
-def _do(folder: Path, beside: Beside, so_far: MergeResult, view: View, trainer_python: str | None) -> MergeResult:
+def _do(folder: Path, beside: MergeExtras, so_far: MergeResult, view: View, trainer_python: str | None) -> MergeResult:
     """Do what is to be done with a merged model."""
     if beside.gguf is not None:
         gguf = _written(so_far.merged, beside.gguf)
@@ -149,15 +149,15 @@ def _said_to_be_merged(folder: Path, but: str) -> Iterator[None]:
         raise UsageError(f"{folder} is merged, but {but}: {error.what}", error.remedy) from error
 
 
-def _written(merged: Merged | None, kind: str) -> Gguf | None:
+def _written(merged: MergedModel | None, kind: str) -> Gguf | None:
     """The GGUF files of a number format that a merged model has."""
     return next((each for each in merged.gguf if each.kind == kind), None) if merged else None
 
 
-def _finished(folder: Path, wanted: Merge) -> Merged | None:
+def _finished(folder: Path, wanted: MergeRequest) -> MergedModel | None:
     """The merge that a folder holds, where it is whole and of this adapter, or no adapter is named."""
     try:
-        found = Merged.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
+        found = MergedModel.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not all((folder / name).is_file() for name in found.files):
@@ -167,26 +167,26 @@ def _finished(folder: Path, wanted: Merge) -> Merged | None:
     return found if same or not wanted.lora_dir else None
 
 
-def _merge(wanted: Merge, view: View, trainer_python: str | None) -> Merged | int:
+def _merge(wanted: MergeRequest, view: View, trainer_python: str | None) -> MergedModel | int:
     adapter = Path(_absolute(wanted.lora_dir))
     wanted = replace(
         wanted,
         lora_dir=str(adapter),
         output_dir=_absolute(wanted.output_dir),
-        precision=wanted.precision or Merge.precision,
+        precision=wanted.precision or MergeRequest.precision,
         pictures=tuple(_absolute(each) for each in wanted.pictures),
         origin=origin_of(adapter),
     )
     work = Path(wanted.output_dir, WORK)
     found = run_errand("merge", asdict(wanted), SUMMARY, view, trainer_python, work=work)
-    return found if isinstance(found, int) else Merged.from_json(found)
+    return found if isinstance(found, int) else MergedModel.from_json(found)
 
 
 def _convert(
-    folder: Path, beside: Beside, view: View, trainer_python: str | None, only_ask: bool = False
+    folder: Path, beside: MergeExtras, view: View, trainer_python: str | None, only_ask: bool = False
 ) -> Gguf | int | None:
     place = _absolute(beside.llama_cpp) if beside.llama_cpp else ""
-    asked = ToGguf(str(folder), beside.gguf or "", place, beside.converter_python, only_ask)
+    asked = GgufRequest(str(folder), beside.gguf or "", place, beside.converter_python, only_ask)
     found = run_errand("gguf", asdict(asked), CONVERTED, view, trainer_python, work=None if only_ask else folder / WORK)
     if isinstance(found, int):
         return found
@@ -194,11 +194,11 @@ def _convert(
 
 
 def _publish(
-    folder: Path, beside: Beside, view: View, trainer_python: str | None, only_ask: bool = False
-) -> Published | int:
-    asked = Publish(str(folder), beside.repo or "", beside.private, only_ask)
+    folder: Path, beside: MergeExtras, view: View, trainer_python: str | None, only_ask: bool = False
+) -> PublishedModel | int:
+    asked = PublishRequest(str(folder), beside.repo or "", beside.private, only_ask)
     found = run_errand("publish", asdict(asked), PUBLISHED, view, trainer_python)
-    return found if isinstance(found, int) else Published(**json.loads(found))
+    return found if isinstance(found, int) else PublishedModel(**json.loads(found))
 
 
 def _absolute(path: str) -> str:

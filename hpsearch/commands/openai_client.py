@@ -31,7 +31,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerAnswer:
     """What a picture reads, and whether the answer was cut off at its longest."""
 
     text: str
@@ -39,7 +39,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Question:
+class ReadRequest:
     """What is asked of every picture, and how it is to be answered."""
 
     model: str
@@ -51,7 +51,7 @@ class Question:
 class Endpoint:
     """A server's address. ``key`` is sent as a bearer token and shown nowhere. May be used by several threads."""
 
-    def __init__(self, url: str, question: Question, key: str | None, timeout_s: float, retries: int) -> None:
+    def __init__(self, url: str, question: ReadRequest, key: str | None, timeout_s: float, retries: int) -> None:
         import httpx
 
         self.url = completions_url(url)
@@ -67,7 +67,7 @@ class Endpoint:
     ) -> None:
         self._client.close()
 
-    def read(self, picture: bytes) -> Answer:
+    def read(self, picture: bytes) -> ServerAnswer:
         """What an encoded picture reads, asked again where that may help.
 
         Raises:
@@ -88,7 +88,7 @@ class Endpoint:
             last = error.last_attempt.exception()
             raise NoAnswer(f"{last} (asked {self._retries + 1} times)") from last
 
-    def _ask(self, body: dict[str, Any]) -> Answer:
+    def _ask(self, body: dict[str, Any]) -> ServerAnswer:
         import httpx
 
         try:
@@ -182,7 +182,7 @@ def data_url(picture: bytes) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(picture).decode()}"
 
 
-def _body(question: Question, picture: bytes) -> dict[str, Any]:
+def _body(question: ReadRequest, picture: bytes) -> dict[str, Any]:
     content = [
         {"type": "image_url", "image_url": {"url": data_url(picture)}},
         {"type": "text", "text": question.instruction},
@@ -208,7 +208,7 @@ def _limited(response: Any, until: float) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def _answer(text: str) -> Answer:
+def _answer(text: str) -> ServerAnswer:
     import json
 
     try:
@@ -221,7 +221,7 @@ def _answer(text: str) -> Answer:
     if not isinstance(content, (str, type(None))):
         raise NoAnswer(f"the answer's content is no text: {content!r:.60}")
     text = (content or "").encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no character
-    return Answer(text, choice.get("finish_reason") == "length")
+    return ServerAnswer(text, choice.get("finish_reason") == "length")
 
 
 def _retry_after(response: Any) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hpsearch.assets import PREFIX
 from hpsearch.execution.job import ADAPTER_CARD, TRAIN_RESULTS_FILE
-from hpsearch.execution.model_export import Origin, public_name, public_settings
+from hpsearch.execution.model_export import AdapterOrigin, public_name, public_settings
 from hpsearch.study.folders import MARKER
 from hpsearch.study.results import BEST_PARAMS
 
@@ -18,7 +18,7 @@ HUB = "hub:"
 _Json = Mapping[str, Any]
 
 
-def origin_of(adapter: Path) -> Origin:
+def origin_of(adapter: Path) -> AdapterOrigin:
     """Gather what is known of an adapter. Whatever is missing, or is not what hpsearch writes, is left out."""
     adapter = adapter.absolute()
     card = _read(adapter / ADAPTER_CARD)
@@ -33,7 +33,7 @@ def origin_of(adapter: Path) -> Origin:
     data_on_hub = given.startswith(HUB) or bool(prepared.get("data_revision"))
     data = public_name(given.removeprefix(HUB), data_on_hub)
     base = public_name(base if on_hub or not named.startswith(PREFIX) else named, on_hub)
-    return Origin(
+    return AdapterOrigin(
         base=base,
         on_hub=bool(base) and on_hub,
         data=data,

@@ -13,7 +13,7 @@ from hpsearch.execution.job import TEXTS_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import errand, failure, passing_folder, run_job, usable_trainer
 from hpsearch.execution.signals import Interruption
-from hpsearch.study.events import Happening, View
+from hpsearch.study.events import RunEvent, View
 
 Taker = Callable[[dict[str, str]], None]
 
@@ -44,7 +44,7 @@ def read_pictures(
             interruption.wake = runner.wake
             texts = _Texts(folder / TEXTS_FILE, take)
 
-            def seen(happening: Happening) -> None:
+            def seen(happening: RunEvent) -> None:
                 texts.pass_on()
                 view(happening)
 

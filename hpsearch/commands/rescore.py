@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.commands.answers import figures_of
-from hpsearch.commands.scores import Overall, Score, by_length, by_script, confusions, overall, score
+from hpsearch.commands.scores import Overall, PredictionScore, by_length, by_script, confusions, overall, score
 from hpsearch.data.images import open_image, thumbnail
 from hpsearch.data.metrics import NORMALIZATIONS
 from hpsearch.errors import UsageError
 from hpsearch.report.html import render_page
-from hpsearch.report.samples import Piece, align
+from hpsearch.report.samples import TextRun, align
 from hpsearch.study.folders import write_json, write_text
 
 # Predictions that an evaluation has written: hpsearch's own, or another program's with the same keys.
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedSample:
     """A sample: what it reads, what was predicted, and the ``figures`` that were written for it."""
 
     picture: str
@@ -36,7 +36,7 @@ class Recorded:
 class Evaluation:
     """A file: its samples that have a prediction, how many have none (``unanswered``), and its overall figures."""
 
-    samples: Sequence[Recorded]
+    samples: Sequence[RecordedSample]
     unanswered: int
     figures: Mapping[str, Any]
     model: str
@@ -67,7 +67,7 @@ def read_evaluation(path: Path) -> Evaluation:
     return Evaluation(answered, len(samples) - len(answered), figures, str(found.get("model_name", "")))
 
 
-def _sample(row: Any, where: str) -> Recorded | None:
+def _sample(row: Any, where: str) -> RecordedSample | None:
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("label", "prediction")):
         raise UsageError(f'a sample has the texts "label" and "prediction", but {where} has not', "mend it there")
     if row.get("error"):
@@ -75,7 +75,7 @@ def _sample(row: Any, where: str) -> Recorded | None:
     picture = str(row.get("image_path", where))
     label, prediction = (row[key].encode("utf-8", "replace").decode("utf-8") for key in ("label", "prediction"))
     figures = {key: value for key, value in row.items() if key.endswith("_score")}
-    return Recorded(picture, label, prediction, str(row.get("document") or picture), figures)
+    return RecordedSample(picture, label, prediction, str(row.get("document") or picture), figures)
 
 
 WORST, CONFUSIONS, EMPTY = 24, 30, 50  # shown on the page; the output file has all samples
@@ -84,14 +84,14 @@ SHOWN_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
-class Scored:
+class RescoreResult:
     """What came of it: the report that was written, and every normalisation's figures."""
 
     report: dict[str, Any]
     all: Mapping[str, Overall]
 
 
-def score_file(source: Path, target: Path, page: Path, normalization: str) -> Scored:
+def score_file(source: Path, target: Path, page: Path, normalization: str) -> RescoreResult:
     """Score the predictions of ``source`` under a normalisation and beside it under each other one; write ``target``
     and ``page``.
 
@@ -107,15 +107,15 @@ def score_file(source: Path, target: Path, page: Path, normalization: str) -> Sc
         file.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, report)
     write_text(page, _page(evaluation, scores[normalization], whole, normalization, source))
-    return Scored(report, whole)
+    return RescoreResult(report, whole)
 
 
-def _scores(evaluation: Evaluation, normalization: str) -> list[Score]:
+def _scores(evaluation: Evaluation, normalization: str) -> list[PredictionScore]:
     return [score(each.label, each.prediction, normalization) for each in evaluation.samples]
 
 
 def _report(
-    evaluation: Evaluation, scores: Sequence[Score], whole: Mapping[str, Overall], normalization: str
+    evaluation: Evaluation, scores: Sequence[PredictionScore], whole: Mapping[str, Overall], normalization: str
 ) -> dict[str, Any]:
     """The evaluation's keys with the new figures, and what was there before beside them."""
     return {
@@ -143,18 +143,22 @@ def _report(
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSample:
     """A sample on the page, its texts in pieces that are alike or differ."""
 
     name: str
     picture: str
     rate: float
-    label: tuple[Piece, ...]
-    prediction: tuple[Piece, ...]
+    label: tuple[TextRun, ...]
+    prediction: tuple[TextRun, ...]
 
 
 def _page(
-    evaluation: Evaluation, scores: Sequence[Score], whole: Mapping[str, Overall], normalization: str, source: Path
+    evaluation: Evaluation,
+    scores: Sequence[PredictionScore],
+    whole: Mapping[str, Overall],
+    normalization: str,
+    source: Path,
 ) -> str:
     pairs = [(each.label, each.prediction) for each in evaluation.samples]
     ranked = sorted(zip(evaluation.samples, scores, strict=True), key=lambda pair: -pair[1].characters.errors)
@@ -182,9 +186,9 @@ def _page(
     )
 
 
-def _shown(sample: Recorded, scored: Score, beside: Path) -> Shown:
+def _shown(sample: RecordedSample, scored: PredictionScore, beside: Path) -> ShownSample:
     label, prediction, _ = align(_cut(sample.label), _cut(sample.prediction))
-    return Shown(sample.picture, _picture(beside / sample.picture), scored.characters.rate, label, prediction)
+    return ShownSample(sample.picture, _picture(beside / sample.picture), scored.characters.rate, label, prediction)
 
 
 def _cut(text: str) -> str:

@@ -16,7 +16,7 @@ LOW, HIGH = 0.025, 0.975
 
 
 @dataclass(frozen=True)
-class Score:
+class PredictionScore:
     """One prediction beside its reference, in characters and words."""
 
     characters: Edits
@@ -46,19 +46,19 @@ class Overall:
     perfect: int
 
 
-Share = Callable[[Sequence[Score]], tuple[float, float]]  # what stands above, and below
+Share = Callable[[Sequence[PredictionScore]], tuple[float, float]]  # what stands above, and below
 
 
-def score(reference: str, prediction: str, normalization: str) -> Score:
+def score(reference: str, prediction: str, normalization: str) -> PredictionScore:
     """Compare two texts after a normalisation of metrics.NORMALIZATIONS."""
-    return Score(
+    return PredictionScore(
         character_edits(reference, prediction, normalization),
         word_edits(reference, prediction, normalization),
         character_overlap(reference, prediction, normalization),
     )
 
 
-def overall(scores: Sequence[Score], documents: Sequence[str]) -> Overall:
+def overall(scores: Sequence[PredictionScore], documents: Sequence[str]) -> Overall:
     """The scores of all samples, ``documents`` naming what each is a part of: rows of one page err together, so pages
     are drawn and not rows (Bisani and Ney, ICASSP 2004).
 
@@ -67,7 +67,7 @@ def overall(scores: Sequence[Score], documents: Sequence[str]) -> Overall:
     """
     if not scores:
         raise ValueError("a corpus has at least one sample")
-    groups: dict[str, list[Score]] = {}
+    groups: dict[str, list[PredictionScore]] = {}
     for one, document in zip(scores, documents, strict=True):
         groups.setdefault(document, []).append(one)
     parts = list(groups.values())
@@ -80,16 +80,16 @@ def overall(scores: Sequence[Score], documents: Sequence[str]) -> Overall:
     )
 
 
-def _units(scores: Sequence[Score], name: str) -> int:
+def _units(scores: Sequence[PredictionScore], name: str) -> int:
     return sum(getattr(each, name).length for each in scores)
 
 
-def _f1(scores: Sequence[Score]) -> tuple[float, float]:
+def _f1(scores: Sequence[PredictionScore]) -> tuple[float, float]:
     both = reduce(add, (each.overlap for each in scores))
     return 2 * both.shared, both.predicted + both.length
 
 
-def _interval(parts: Sequence[Sequence[Score]], share: Share, empty: float | None = None) -> Interval:
+def _interval(parts: Sequence[Sequence[PredictionScore]], share: Share, empty: float | None = None) -> Interval:
     """A share of sums over the parts, and its percentiles where parts are drawn again with replacement; ``empty``: the
     share where there is nothing, None: as if there were one."""
     import numpy as np
@@ -163,9 +163,9 @@ def by_script(pairs: Iterable[tuple[str, str]], normalization: str) -> list[Grou
     return [Group(name, samples[name], sizes[name], errors[name]) for name in names]
 
 
-def by_length(scores: Sequence[Score]) -> list[Group]:
+def by_length(scores: Sequence[PredictionScore]) -> list[Group]:
     """Samples by the length of their label in characters."""
-    groups: dict[int, list[Score]] = defaultdict(list)
+    groups: dict[int, list[PredictionScore]] = defaultdict(list)
     for one in scores:
         length = one.characters.length
         groups[next((place for place, most in enumerate(LENGTHS) if length <= most), len(LENGTHS))].append(one)

@@ -26,7 +26,7 @@ ENDINGS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SplitRequest:
     """What is split: the rows of ``source`` into two files in ``target``, so much of them for the test."""
 
     source: Path
@@ -38,7 +38,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Side:
+class SplitPart:
     """One of the two: its file, and how many rows, documents and characters it has."""
 
     file: Path
@@ -48,15 +48,15 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitResult:
     """Both sides, and how many rows were left out for want of a picture or a text."""
 
-    non_test: Side
-    test: Side
+    non_test: SplitPart
+    test: SplitPart
     left_out: int
 
 
-def split_rows(wanted: Wanted) -> Split:
+def split_rows(wanted: SplitRequest) -> SplitResult:
     """Write both files. A row belongs to its document, or else to its picture; the same seed draws the same documents.
 
     Raises:
@@ -84,11 +84,11 @@ def split_rows(wanted: Wanted) -> Split:
         rows = [_row(each, wanted.target) for each, _ in chosen]
         write_text(file, json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
         characters = sum(len(each.text) for each, _ in chosen)
-        sides.append(Side(file, len(rows), len({name for _, name in chosen}), characters))
-    return Split(sides[0], sides[1], len(samples) - len(usable))
+        sides.append(SplitPart(file, len(rows), len({name for _, name in chosen}), characters))
+    return SplitResult(sides[0], sides[1], len(samples) - len(usable))
 
 
-def _samples(wanted: Wanted) -> list[Sample]:
+def _samples(wanted: SplitRequest) -> list[Sample]:
     splits = read_splits(wanted.source, wanted.layout)
     if len(splits) > 1:
         raise UsageError(
@@ -110,7 +110,7 @@ def _document(sample: Sample) -> str:
     return f"picture {hashlib.sha256(sample.read()).hexdigest()}"
 
 
-def _drawn(names: Sequence[str], wanted: Wanted) -> set[str]:
+def _drawn(names: Sequence[str], wanted: SplitRequest) -> set[str]:
     """The documents for the test: drawn one after the other while that comes nearer to the fraction; one at least on
     each side."""
     sizes: dict[str, int] = {}

@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Setup:
+class TrainerEnvRequest:
     """What is asked for. ``name`` is that of a lock file; ``python`` makes the environment, and stays its base; ``gpu``
     says whether to take along what only a GPU needs, None: if this machine has one."""
 
@@ -68,7 +68,7 @@ def default_folder(name: str) -> Path:
     return Path(data).expanduser() / "hpsearch" / "trainers" / name
 
 
-def set_up(setup: Setup, say: Say) -> Path:
+def set_up(setup: TrainerEnvRequest, say: Say) -> Path:
     """Make the environment, unless it is there already; its Python.
 
     What an interrupted set-up left is removed and made again, and so is one from another lock file or Python.
@@ -91,7 +91,7 @@ def set_up(setup: Setup, say: Say) -> Path:
     return python
 
 
-def _steps(setup: Setup, python: Path) -> list[tuple[str, Sequence[str]]]:
+def _steps(setup: TrainerEnvRequest, python: Path) -> list[tuple[str, Sequence[str]]]:
     base = Trainer(setup.python).python
     pip = (str(python), "-m", "pip", "install", "--disable-pip-version-check")
     torch = next(line for line in setup.locks[0].read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
@@ -103,7 +103,7 @@ def _steps(setup: Setup, python: Path) -> list[tuple[str, Sequence[str]]]:
     ]
 
 
-def _is_complete(setup: Setup) -> bool:
+def _is_complete(setup: TrainerEnvRequest) -> bool:
     try:
         marker = json.loads((setup.folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -23,7 +23,7 @@ LONG_S = 7 * 86_400  # a week
 
 
 @dataclass(frozen=True)
-class Checked:
+class StudyCheck:
     """What a preflight found: facts as (what, text), warnings, and the exit code (0, or that of an interruption)."""
 
     study: str
@@ -32,7 +32,7 @@ class Checked:
     exit_code: int = 0
 
 
-def check_study(options: RunOptions, view: View = silent) -> Checked:
+def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     """Check a study as ``run`` would begin it, without writing anything or loading a weight.
 
     Raises:
@@ -47,17 +47,17 @@ def check_study(options: RunOptions, view: View = silent) -> Checked:
     target = planned_target(options, resolved.study, definition)
     warnings = [*([resolved.note] if resolved.note else []), *advice(definition, target)]
     if definition.command is not None:
-        return Checked(resolved.study, [("program", definition.command[0])], warnings)
+        return StudyCheck(resolved.study, [("program", definition.command[0])], warnings)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         left = look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view)
         found = None if left is None else json.loads(left)
         if found is None:
-            return Checked(resolved.study, [], [], interruption.exit_code)
+            return StudyCheck(resolved.study, [], [], interruption.exit_code)
     figures = found["figures"]
     warnings += [*found["warnings"], *room_for(definition, figures, folders.root, int(figures["bytes"]["rows"]))]
     warnings += dear(target, figures)
     lines = [*((what, text) for what, text in found["lines"]), ("search", _length(target, figures))]
-    return Checked(resolved.study, lines, warnings)
+    return StudyCheck(resolved.study, lines, warnings)
 
 
 def dear(target: int, figures: Mapping[str, Any]) -> list[str]:

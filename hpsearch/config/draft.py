@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, log10
 from typing import Any
 
-from hpsearch.config.fit import FEW_ROWS, GB, MANY_ROWS, Sight, gigabytes
+from hpsearch.config.fit import FEW_ROWS, GB, MANY_ROWS, Resources, gigabytes
 from hpsearch.config.lora_advice import usual_rate
 from hpsearch.config.setting_rules import DECIDED_BY
 from hpsearch.execution.survey_result import Survey
@@ -28,7 +28,7 @@ class Decision:
     is_range: bool = False
 
 
-def decide(sight: Sight) -> Iterator[Decision]:
+def decide(sight: Resources) -> Iterator[Decision]:
     """Every decision, in the order in which people read them."""
     yield from _memory(sight)
     yield from _pictures(sight)
@@ -37,7 +37,7 @@ def decide(sight: Sight) -> Iterator[Decision]:
     yield from _lora(sight)
 
 
-def _memory(sight: Sight) -> Iterator[Decision]:
+def _memory(sight: Resources) -> Iterator[Decision]:
     survey, memory = sight.survey, gigabytes(sight.survey.memory)
     whole, small = gigabytes(survey.weights), gigabytes(survey.weights_4bit)
     passes = "rows in a forward pass, halved where memory runs out"
@@ -55,7 +55,7 @@ def _memory(sight: Sight) -> Iterator[Decision]:
     yield Decision("per_device_train_batch_size", sight.rows_a_pass, f"{passes}; about {taken} of activations each")
 
 
-def _pictures(sight: Sight) -> Iterator[Decision]:
+def _pictures(sight: Resources) -> Iterator[Decision]:
     survey, own = sight.survey, sight.survey.sizings[0]
     if len(sight.sizings) > 1 or (sight.largest.setting and sight.largest.row != own.row):
         yield _size(sight)
@@ -67,7 +67,7 @@ def _pictures(sight: Sight) -> Iterator[Decision]:
     yield Decision("max_seq_length", room, f"the longest row has {limit} tokens; nothing is ever cut")
 
 
-def _size(sight: Sight) -> Decision:
+def _size(sight: Resources) -> Decision:
     """The sizes of pictures to compare: the largest of those that fit and keep their text."""
     largest = sight.sizings[-3:]
     name = "max_pixels" if largest[0].max_pixels else "longest_edge"
@@ -79,7 +79,7 @@ def _size(sight: Sight) -> Decision:
     return Decision(name, _choices(values, values[-1]), why, is_range=True)
 
 
-def _rate(sight: Sight) -> Iterator[Decision]:
+def _rate(sight: Resources) -> Iterator[Decision]:
     batches, train = sight.batches, sight.train
     default = batches[len(batches) // 2]
     steps = " or ".join(str(ceil(train / size)) for size in batches)
@@ -101,7 +101,7 @@ def _rate(sight: Sight) -> Iterator[Decision]:
     )
 
 
-def _length(sight: Sight) -> Iterator[Decision]:
+def _length(sight: Resources) -> Iterator[Decision]:
     low, high = sight.epochs
     longest = high * ceil(sight.train / sight.batches[0])
     why = f"{sight.train:,} training rows: at most {longest:,} steps; few rows take more passes, until learned by heart"
@@ -112,7 +112,7 @@ def _length(sight: Sight) -> Iterator[Decision]:
         yield Decision("lora_dropout", dropout, why, is_range=True)
 
 
-def _lora(sight: Sight) -> Iterator[Decision]:
+def _lora(sight: Resources) -> Iterator[Decision]:
     ranks, survey = sight.ranks, sight.survey
     why = (
         f"{ranks[0] * sight.per_rank:,} to {ranks[-1] * sight.per_rank:,} trained parameters; quality hardly depends "
@@ -186,7 +186,7 @@ def draft(survey: Survey, given: Mapping[str, Any]) -> Draft:
     Raises:
         UsageError: the model does not fit in the device.
     """
-    sight = Sight(survey)
+    sight = Resources(survey)
     kept = [Decision(name, value, "given") for name, value in given.items()]
     made = [each for each in decide(sight) if not _is_given(each.name, given)]
     searched = [each.name for each in made if each.is_range]
@@ -198,7 +198,7 @@ def _is_given(name: str, given: Collection[str]) -> bool:
     return name in given or _PARTNERS.get(name) in given
 
 
-def _search(sight: Sight, searched: Collection[str]) -> Iterator[Decision]:
+def _search(sight: Resources, searched: Collection[str]) -> Iterator[Decision]:
     """How the search goes: trials, evaluations, and where none of them can stop a trial."""
     trials = min(MOST_TRIALS, max(FEWEST_TRIALS, TRIALS_A_SETTING * len(searched)))
     yield Decision("n_trials", trials, f"{len(searched)} settings are searched")

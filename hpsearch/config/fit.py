@@ -11,10 +11,10 @@ from functools import cached_property
 from math import ceil
 
 from hpsearch.errors import UsageError
-from hpsearch.execution.survey_result import CROWDED, Sizing, Survey, Tower
+from hpsearch.execution.survey_result import CROWDED, Sizing, Survey, TowerSize
 
 GB = 1e9
-NO_TOWER = Tower(0, 0, 0)
+NO_TOWER = TowerSize(0, 0, 0)
 USABLE = 0.9  # of a device's memory: the rest is the driver's, the library's and what lies between
 # Bytes for a trained parameter: itself, its gradient and AdamW's two averages, in 32 bits each.
 TRAINED_BYTES = 16
@@ -33,7 +33,7 @@ LARGEST_PASS = 8  # rows: beyond, a pass is no faster for each row
 
 
 @dataclass(frozen=True)
-class Sight:
+class Resources:
     """A survey, and what follows from it before any setting is chosen."""
 
     survey: Survey
@@ -189,7 +189,7 @@ class Sight:
         return trained + self._logits + self.activations(sizing, recompute=True, vision=vision)
 
 
-def _activations(tower: Tower, tokens: int, recompute: bool) -> float:
+def _activations(tower: TowerSize, tokens: int, recompute: bool) -> float:
     whole = 1 if recompute else tower.layers
     return tokens * tower.hidden * (LAYER_BYTES * whole + RECOMPUTED_BYTES * (tower.layers if recompute else 0))
 

@@ -50,7 +50,7 @@ class Layer:
 
 
 @dataclass
-class Merged:
+class MergedLayers:
     """What the layers so far add up to."""
 
     values: dict[str, Any] = field(default_factory=dict)

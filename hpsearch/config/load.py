@@ -8,7 +8,7 @@ from typing import Any
 
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.json import load_json
-from hpsearch.config.layers import Layer, Merged, file_layer, origins_of, set_layer
+from hpsearch.config.layers import Layer, MergedLayers, file_layer, origins_of, set_layer
 from hpsearch.config.names import check_study_name, resolved
 from hpsearch.config.parse import DEFAULT_SPACE, KNOWN_KEYS, OBJECT_KEYS, SCHEMA_KEY
 from hpsearch.config.problems import JsonPath, Origin, did_you_mean, nearest_names, show
@@ -113,13 +113,13 @@ def load_definition(
         UsageError: a file is missing or unreadable, or a layer or the whole breaks a rule.
     """
     check_study_name(name)
-    merged = Merged()
+    merged = MergedLayers()
     merged.add(_default_layer())
     found = find_study(name, config)
     if found is not None:
         _add_file(merged, found)
     elif stored is not None:
-        merged = Merged()
+        merged = MergedLayers()
         merged.add(Layer(dict(stored), origins_of(stored, Origin(f"the definition stored with {name}", is_file=False))))
     if search_space is not None:
         merged.add(space_layer(find_space(search_space, Path())))
@@ -141,7 +141,7 @@ def load_settings(
     Raises:
         UsageError: as for ``load_definition``, or there is no such study.
     """
-    merged = Merged()
+    merged = MergedLayers()
     if study is not None:
         merged.add(_default_configuration(study))
     if config is not None:
@@ -209,7 +209,7 @@ def file_layers(path: Path) -> list[Layer]:
     return [Layer(beside, space.origins), Layer(whole, {**layer.origins, **origins}, path.parent)]
 
 
-def _add_file(merged: Merged, path: Path) -> None:
+def _add_file(merged: MergedLayers, path: Path) -> None:
     layers = file_layers(path)
     if layers[-1].values.get("command") is not None:
         merged.values.pop("search_space", None)  # the default one is for the built-in training
@@ -217,7 +217,7 @@ def _add_file(merged: Merged, path: Path) -> None:
         merged.add(layer)
 
 
-def _add_options(merged: Merged, options: Mapping[str, Any], sets: Sequence[str]) -> None:
+def _add_options(merged: MergedLayers, options: Mapping[str, Any], sets: Sequence[str]) -> None:
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in KNOWN_KEYS:
@@ -232,7 +232,7 @@ def _add_options(merged: Merged, options: Mapping[str, Any], sets: Sequence[str]
     merged.add(layer)
 
 
-def _finished(merged: Merged, *, searching: bool) -> StudyDefinition:
+def _finished(merged: MergedLayers, *, searching: bool) -> StudyDefinition:
     return StudyDefinition.from_flat(merged.values, origins=merged.origins, searching=searching)
 
 

@@ -11,7 +11,7 @@ from hpsearch.config.advice import advice
 from hpsearch.config.conditions import condition_problems
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.json import load_json
-from hpsearch.config.layers import Layer, Merged
+from hpsearch.config.layers import Layer, MergedLayers
 from hpsearch.config.load import best_config_values, file_layers, is_bare_space, space_layer
 from hpsearch.config.parse import default_space, examine, parse_space, unknown_setting
 from hpsearch.config.problems import InvalidDefinition, Origin, Origins, Problem, show
@@ -21,7 +21,7 @@ from hpsearch.settings import setting_names
 
 
 @dataclass(frozen=True)
-class Finding:
+class FileFinding:
     """One thing to know about a file: an error, with its place, or a warning."""
 
     file: str
@@ -32,21 +32,21 @@ class Finding:
         return f"{self.file}: {'error' if self.is_error else 'warning'}: {self.text}"
 
 
-def validate_files(paths: Iterable[Path]) -> list[Finding]:
+def validate_files(paths: Iterable[Path]) -> list[FileFinding]:
     """What is to be known about definitions and search spaces; nothing is raised, run or written."""
     return [finding for path in paths for finding in _validate(path)]
 
 
-def _validate(path: Path) -> list[Finding]:
+def _validate(path: Path) -> list[FileFinding]:
     try:
         values = load_json(path)
         errors, warnings = _space(path) if is_bare_space(values) else _definition(path)
     except InvalidDefinition as error:
         errors, warnings = list(error.problems), []
     except UsageError as error:
-        return [Finding(str(path), str(error), is_error=True)]
-    findings = [Finding(str(path), str(each), is_error=True) for each in errors]
-    return findings + [Finding(str(path), text, is_error=False) for text in warnings]
+        return [FileFinding(str(path), str(error), is_error=True)]
+    findings = [FileFinding(str(path), str(each), is_error=True) for each in errors]
+    return findings + [FileFinding(str(path), text, is_error=False) for text in warnings]
 
 
 def _definition(path: Path) -> tuple[list[Problem], list[str]]:
@@ -71,7 +71,7 @@ def _ruled_out(values: Mapping[str, Any], definition: StudyDefinition) -> list[s
 
 def _merged(layers: list[Layer]) -> dict[str, Any]:
     """The layers over each other; where one breaks rules by itself, all that they say, so that every error is found."""
-    merged = Merged()
+    merged = MergedLayers()
     try:
         for layer in layers:
             merged.add(layer)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hpsearch.data.images import look_of, open_image
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import Sample, Unusable
 from hpsearch.errors import UsageError
 from hpsearch.execution.cores import cores
@@ -55,7 +55,7 @@ MAX_THREADS = 16  # that open pictures, each holding one in memory: Pillow lets 
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedImage:
     """A row whose picture can be opened: where it is to be read again, a digest of its pixels, its size in them, how
     many bytes its file has, and, where that was wanted, what it looks like from afar (``look_of``)."""
 
@@ -75,19 +75,19 @@ class Opener:
     """Opens each picture once, and remembers which rows cannot be used and why. ``total`` is how many there are,
     ``most_oblong`` how many times as long as wide one may be, ``looks`` whether to note what they look like."""
 
-    def __init__(self, total: int, most_oblong: float, progress: Progress, looks: bool = False) -> None:
+    def __init__(self, total: int, most_oblong: float, progress: ProgressReporter, looks: bool = False) -> None:
         self._most_oblong = most_oblong
         self._looks = looks
         self._bad: dict[str, LeftOut] = {}
-        self._known: dict[str, Checked] = {}
+        self._known: dict[str, CheckedImage] = {}
         self._total = total
         self._progress = progress
 
-    def usable(self, samples: Sequence[Sample], side: str) -> list[Checked]:
+    def usable(self, samples: Sequence[Sample], side: str) -> list[CheckedImage]:
         """The rows of a side (train, validation, holdout) that can be used."""
         new = [sample for sample in samples if sample.id not in self._known and sample.id not in self._bad]
         for sample, opened in zip(new, self._opened(new), strict=True):
-            if isinstance(opened, Checked):
+            if isinstance(opened, CheckedImage):
                 self._known[sample.id] = opened
             else:
                 self._bad[sample.id] = LeftOut(sample.id, side, opened)
@@ -112,12 +112,12 @@ class Opener:
         """What to say of the rows left out."""
         return (f"{len(self._bad)} rows left out: {self._named()}",) if self._bad else ()
 
-    def _opened(self, samples: Sequence[Sample]) -> Iterator[Checked | str]:
+    def _opened(self, samples: Sequence[Sample]) -> Iterator[CheckedImage | str]:
         """Each row opened, or why it cannot be used, in their order."""
         with ThreadPoolExecutor(min(MAX_THREADS, cores())) as pool:
             yield from pool.map(self._try, samples)
 
-    def _try(self, sample: Sample) -> Checked | str:
+    def _try(self, sample: Sample) -> CheckedImage | str:
         try:
             return _open(sample, self._most_oblong, self._looks)
         except Exception as error:  # noqa: BLE001 - Pillow raises many kinds for a broken file
@@ -137,7 +137,7 @@ def _reason(error: Exception, sample: Sample) -> str:
     return (str(error) or type(error).__name__)[:REASON_CHARACTERS]
 
 
-def _open(sample: Sample, most_oblong: float, looks: bool) -> Checked:
+def _open(sample: Sample, most_oblong: float, looks: bool) -> CheckedImage:
     if sample.fault:
         raise Unusable(sample.fault)
     if not sample.text.strip():
@@ -150,4 +150,4 @@ def _open(sample: Sample, most_oblong: float, looks: bool) -> Checked:
         width, height = picture.size
         raise Unusable(f"its {width}x{height} pixels are more oblong than 1:{most_oblong:g}, which the model refuses")
     digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-    return Checked(sample, digest, picture.size, len(encoded), look_of(picture) if looks else 0)
+    return CheckedImage(sample, digest, picture.size, len(encoded), look_of(picture) if looks else 0)

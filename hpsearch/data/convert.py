@@ -19,10 +19,10 @@ from typing import IO, Any
 
 from hpsearch import sdk
 from hpsearch.data.images import seen
-from hpsearch.data.pages.crop import Piece, augmented, cut, pieces, shrunk
+from hpsearch.data.pages.crop import PageCrop, augmented, cut, pieces, shrunk
 from hpsearch.data.pages.layout import Page, Unreadable
 from hpsearch.data.pages.read import Pictures, fitted, read_page
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.write_dataset import save_dataset
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
@@ -39,7 +39,7 @@ WORK = ".converting"  # below the output folder, while it is not whole
 
 
 @dataclass(frozen=True)
-class Conversion:
+class ConversionRequest:
     """What is wanted: of the pages in ``input_dir`` pieces of these ``kinds`` (line, paragraph, page), at most
     ``max_image_edge`` pixels long, with ``aug_copies`` more of each that is trained on; ``val_ratio`` of the pages for
     validation, drawn by ``seed``. ``batch_size``: rows that are written together, and so in memory. ``instruction`` is
@@ -58,7 +58,7 @@ class Conversion:
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConversionResult:
     """What came of it: XML files by what they were (page, other, refused), pages and rows by split, rows by kind and
     how many of them are augmented; reasons why pages and pieces were left out, with how often; and warnings."""
 
@@ -77,10 +77,10 @@ class Converted:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
 
     @staticmethod
-    def from_json(text: str) -> Converted:
+    def from_json(text: str) -> ConversionResult:
         """What ``to_json`` wrote."""
         found = json.loads(text)
-        return Converted(**{**found, "warnings": tuple(found["warnings"])})
+        return ConversionResult(**{**found, "warnings": tuple(found["warnings"])})
 
 
 TRAIN, VALIDATION = "train", "validation"
@@ -91,7 +91,7 @@ FAST = (
 
 
 @dataclass
-class Tally:
+class ConversionCounts:
     """What is counted on the way."""
 
     files: Counter[str] = field(default_factory=Counter)
@@ -110,8 +110,8 @@ def convert(job: Job) -> None:
     Raises:
         UsageError: there are no pages, none can be used, or the output folder is one of something else.
     """
-    progress = Progress("look for pages")
-    wanted = Conversion(**{**job.settings, "kinds": tuple(job.settings["kinds"])})
+    progress = ProgressReporter("look for pages")
+    wanted = ConversionRequest(**{**job.settings, "kinds": tuple(job.settings["kinds"])})
     target = Path(wanted.output_dir)
     with replacing(target, "convert", WORK, SUMMARY, (CROPS, METADATA, DATASET, LEFT_OUT)) as work:
         tally = _convert_all(wanted, work, progress)
@@ -121,11 +121,11 @@ def convert(job: Job) -> None:
     sdk.finish(rows=sum(tally.rows.values()))
 
 
-def _convert_all(wanted: Conversion, work: Path, progress: Progress) -> Tally:
+def _convert_all(wanted: ConversionRequest, work: Path, progress: ProgressReporter) -> ConversionCounts:
     """Cut every page, and save the rows as a dataset."""
     files, pictures = _listed(Path(wanted.input_dir), Path(wanted.output_dir))
-    tally = Tally()
-    with Writer(work, tally) as writer:
+    tally = ConversionCounts()
+    with CropWriter(work, tally) as writer:
         pages = _pages(files, pictures, wanted, writer)
         held_out = _held_out(pages, wanted)
         for number, (file, picture) in enumerate(pages.items()):
@@ -147,13 +147,13 @@ def _convert_all(wanted: Conversion, work: Path, progress: Progress) -> Tally:
     return tally
 
 
-def _summary(tally: Tally, wanted: Conversion) -> str:
+def _summary(tally: ConversionCounts, wanted: ConversionRequest) -> str:
     counts: dict[str, Any] = {
         name: dict(sorted(each.items(), key=lambda item: item[0] == VALIDATION)) if isinstance(each, Counter) else each
         for name, each in vars(tally).items()
         if name != "untranscribed"
     }
-    return Converted(**counts, warnings=tuple(_warnings(tally, wanted)), wanted=asdict(wanted)).to_json()
+    return ConversionResult(**counts, warnings=tuple(_warnings(tally, wanted)), wanted=asdict(wanted)).to_json()
 
 
 def _listed(source: Path, target: Path) -> tuple[list[Path], Pictures]:
@@ -176,7 +176,9 @@ def _listed(source: Path, target: Path) -> tuple[list[Path], Pictures]:
     return pages, Pictures(files)
 
 
-def _pages(files: Sequence[Path], pictures: Pictures, wanted: Conversion, writer: Writer) -> dict[Path, Path]:
+def _pages(
+    files: Sequence[Path], pictures: Pictures, wanted: ConversionRequest, writer: CropWriter
+) -> dict[Path, Path]:
     """The picture of each file that is a page. Of two with one picture the first is taken: else the same page might be
     on both sides."""
     found: dict[Path, Path] = {}
@@ -197,7 +199,7 @@ def _pages(files: Sequence[Path], pictures: Pictures, wanted: Conversion, writer
     return found
 
 
-def _held_out(pages: Iterable[Path], wanted: Conversion) -> set[Path]:
+def _held_out(pages: Iterable[Path], wanted: ConversionRequest) -> set[Path]:
     """Those whose pieces are for validation."""
     drawn = list(pages)
     count = round(wanted.val_ratio * len(drawn))
@@ -207,28 +209,28 @@ def _held_out(pages: Iterable[Path], wanted: Conversion) -> set[Path]:
     return set(drawn[:count])
 
 
-def _document(file: Path, wanted: Conversion) -> str:
+def _document(file: Path, wanted: ConversionRequest) -> str:
     """A page's name; a file's that is no text (of an old archive, say) with signs in the place of what is none."""
     return os.fsencode(file.relative_to(wanted.input_dir).with_suffix("")).decode("utf-8", "replace")
 
 
-class Writer:
+class CropWriter:
     """Writes pieces as PNG files, a line of metadata for each, and a line for each that was left out."""
 
-    def __init__(self, folder: Path, tally: Tally) -> None:
+    def __init__(self, folder: Path, tally: ConversionCounts) -> None:
         self.tally = tally
         self._folder = folder
         self._open = ExitStack()
         self._files: dict[str, IO[str]] = {}
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> CropWriter:
         (self._folder / METADATA).mkdir()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def write(self, side: str, document: str, piece: Piece, picture: Any, copy: int = 0) -> None:
+    def write(self, side: str, document: str, piece: PageCrop, picture: Any, copy: int = 0) -> None:
         """Write one piece; ``copy`` counts those that were augmented, from 1."""
         path = self._free(
             Path(CROPS, side, *Path(document).parts), "-".join(dict.fromkeys((piece.kind, piece.id))), copy
@@ -247,7 +249,7 @@ class Writer:
         self.tally.kinds[piece.kind] += 1
         self.tally.augmented += copy > 0
 
-    def leave_out(self, document: str, piece: Piece, reason: str) -> None:
+    def leave_out(self, document: str, piece: PageCrop, reason: str) -> None:
         """Note a piece that cannot be used."""
         self.tally.left_out[f"{piece.kind}: {reason}"] += 1
         self._line(LEFT_OUT, {"document": document, "kind": piece.kind, "id": piece.id, "reason": reason})
@@ -275,7 +277,7 @@ class Writer:
         self._files[name].write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _convert_page(file: Path, path: Path, side: str, wanted: Conversion, writer: Writer) -> None:
+def _convert_page(file: Path, path: Path, side: str, wanted: ConversionRequest, writer: CropWriter) -> None:
     document = _document(file, wanted)
     try:
         page = read_page(file)
@@ -307,7 +309,7 @@ def _opened(page: Page, path: Path) -> tuple[Page, Any]:
             return page, seen(stored, turned)
 
 
-def _copies(part: Any, side: str, name: Sequence[str | int], wanted: Conversion) -> Iterator[Any]:
+def _copies(part: Any, side: str, name: Sequence[str | int], wanted: ConversionRequest) -> Iterator[Any]:
     """The piece itself, and of those that are trained on the augmented copies."""
     yield shrunk(part, wanted.max_image_edge)
     for copy in range(1, wanted.aug_copies + 1 if side == TRAIN else 1):
@@ -323,13 +325,13 @@ def _reason(error: Exception) -> tuple[str, str]:
     return "its picture cannot be read", str(error) or type(error).__name__
 
 
-def _nothing(tally: Tally, wanted: Conversion) -> str:
+def _nothing(tally: ConversionCounts, wanted: ConversionRequest) -> str:
     said = [*tally.refused_pages.most_common(3), *tally.left_out.most_common(3)]
     why = "; ".join(f"{reason} ({count})" for reason, count in said) or "none is PAGE-XML or ALTO-XML"
     return f"pages must have something to learn from, but of {wanted.input_dir} nothing could be used: {why}"
 
 
-def _warnings(tally: Tally, wanted: Conversion) -> Iterator[str]:
+def _warnings(tally: ConversionCounts, wanted: ConversionRequest) -> Iterator[str]:
     if wanted.aug_copies and not tally.rows[VALIDATION]:
         yield "without --val-ratio a search draws its validation rows from all of these, augmented copies among them"
     if tally.untranscribed and set(wanted.kinds) != {"line"}:

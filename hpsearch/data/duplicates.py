@@ -18,7 +18,7 @@ ALIKE_SHAPE = 0.05  # by which the ratio of their sides may differ
 COMPARED = 100  # rows of one text that later ones are compared with: a word may stand in a thousand pictures
 
 
-class Kind(StrEnum):
+class DuplicateKind(StrEnum):
     """How two rows are the same."""
 
     SAME = "the same picture and text"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class RowFingerprint:
     """What must be known of a row: its text, a digest of its picture's pixels, what that looks like from afar
     (``look_of``) and its size in pixels."""
 
@@ -43,25 +43,27 @@ class Duplicate:
 
     index: int
     first: int
-    kind: Kind
+    kind: DuplicateKind
 
 
-def find_duplicates(rows: Sequence[Row]) -> list[Duplicate]:
+def find_duplicates(rows: Sequence[RowFingerprint]) -> list[Duplicate]:
     """Each row that an earlier one makes superfluous or doubtful, in the rows' order. Texts are compared with runs of
     white space as one."""
     texts = [" ".join(NORMALIZATIONS["nfc"].words(row.text)) for row in rows]
     return sorted((*_same_pictures(rows, texts), *_alike(rows, texts)), key=lambda each: each.index)
 
 
-def _same_pictures(rows: Sequence[Row], texts: Sequence[str]) -> Iterator[Duplicate]:
+def _same_pictures(rows: Sequence[RowFingerprint], texts: Sequence[str]) -> Iterator[Duplicate]:
     firsts: dict[str, int] = {}
     for index, row in enumerate(rows):
         first = firsts.setdefault(row.picture, index)
         if first != index:
-            yield Duplicate(index, first, Kind.SAME if texts[first] == texts[index] else Kind.OTHER_TEXT)
+            yield Duplicate(
+                index, first, DuplicateKind.SAME if texts[first] == texts[index] else DuplicateKind.OTHER_TEXT
+            )
 
 
-def _alike(rows: Sequence[Row], texts: Sequence[str]) -> Iterator[Duplicate]:
+def _alike(rows: Sequence[RowFingerprint], texts: Sequence[str]) -> Iterator[Duplicate]:
     groups: dict[str, list[int]] = defaultdict(list)
     seen: set[str] = set()
     for index, row in enumerate(rows):
@@ -71,17 +73,17 @@ def _alike(rows: Sequence[Row], texts: Sequence[str]) -> Iterator[Duplicate]:
         group = groups[texts[index]]
         first = next((each for each in group if _look_alike(rows[each], row)), None)
         if first is not None:
-            yield Duplicate(index, first, Kind.ALIKE)
+            yield Duplicate(index, first, DuplicateKind.ALIKE)
         elif len(group) < COMPARED:
             group.append(index)
 
 
-def _look_alike(one: Row, other: Row) -> bool:
+def _look_alike(one: RowFingerprint, other: RowFingerprint) -> bool:
     told = min(one.look.bit_count(), other.look.bit_count())
     if told < ALIKE_LEAST or abs(_shape(one) / _shape(other) - 1) > ALIKE_SHAPE:
         return False
     return (one.look ^ other.look).bit_count() <= min(ALIKE_BITS, ALIKE_SHARE * told)
 
 
-def _shape(row: Row) -> float:
+def _shape(row: RowFingerprint) -> float:
     return row.size[0] / row.size[1]

@@ -13,8 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpsearch.data import hub
-from hpsearch.data.progress import Progress
-from hpsearch.data.rows import ORIGIN_COLUMNS, SOURCES_COLUMN, Found, Layout, Picture, Sample, SampleMaker, picture_of
+from hpsearch.data.progress import ProgressReporter
+from hpsearch.data.rows import (
+    ORIGIN_COLUMNS,
+    SOURCES_COLUMN,
+    Layout,
+    Picture,
+    RowColumns,
+    Sample,
+    SampleMaker,
+    picture_of,
+)
 from hpsearch.data.slices import split_name
 from hpsearch.errors import UsageError
 
@@ -93,7 +102,9 @@ def clone_files(folder: Path, subset: str | None) -> list[Path]:
     return [folder / _README, *found]
 
 
-def read_hub(name: str, subset: str | None, revision: str | None, progress: Progress) -> tuple[Mapping[str, Any], str]:
+def read_hub(
+    name: str, subset: str | None, revision: str | None, progress: ProgressReporter
+) -> tuple[Mapping[str, Any], str]:
     """The splits of a dataset on the Hub, and its commit. It is fetched once, with the token of the environment.
 
     Raises:
@@ -127,7 +138,7 @@ def samples_of(splits: Mapping[str, Any], layout: Layout, beside: Path, name: st
     return found
 
 
-def _samples(split: str, rows: Any, columns: Found, maker: SampleMaker, folder: Path) -> Iterator[Sample]:
+def _samples(split: str, rows: Any, columns: RowColumns, maker: SampleMaker, folder: Path) -> Iterator[Sample]:
     wanted = {columns.text, columns.document, SOURCES_COLUMN}
     wanted |= set(ORIGIN_COLUMNS) if set(ORIGIN_COLUMNS) <= set(rows.column_names) else set()
     read = {name for name in rows.column_names if name in wanted}

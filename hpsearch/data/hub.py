@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Kind:
+class RepoKind:
     """A kind of repository, and the words for it: the settings that name one, what else these may name, and where on
     the Hub's site such pages are."""
 
@@ -24,13 +24,15 @@ class Kind:
     pages: str
 
 
-MODEL = Kind("model", "model_name", "model_revision", "a Hub id, a folder or asset:NAME", "")
-DATASET = Kind(
+MODEL = RepoKind("model", "model_name", "model_revision", "a Hub id, a folder or asset:NAME", "")
+DATASET = RepoKind(
     "dataset", "input_data", "dataset_revision", "a file, a folder, a dataset on the Hub or asset:NAME", "datasets/"
 )
 
 
-def download(kind: Kind, name: str, revision: str | None, patterns: Sequence[str], progress: Progress) -> Path:
+def download(
+    kind: RepoKind, name: str, revision: str | None, patterns: Sequence[str], progress: ProgressReporter
+) -> Path:
     """The folder of a repository's files that match the patterns, as it is in the Hub's cache; its name is the commit.
 
     Raises:
@@ -53,7 +55,7 @@ def download(kind: Kind, name: str, revision: str | None, patterns: Sequence[str
 
 
 @contextmanager
-def _explained(kind: Kind, name: str, revision: str | None) -> Iterator[None]:
+def _explained(kind: RepoKind, name: str, revision: str | None) -> Iterator[None]:
     """Say in our words why the Hub did not give what was asked for."""
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -89,7 +91,7 @@ def _explained(kind: Kind, name: str, revision: str | None) -> Iterator[None]:
         ) from error
 
 
-def gated(kind: Kind, name: str) -> UsageError:
+def gated(kind: RepoKind, name: str) -> UsageError:
     """The refusal of what may only be read by who accepted its terms."""
     return UsageError(
         f"the {kind.name} {name} is gated, and no token in the environment gives access to it",
@@ -97,7 +99,7 @@ def gated(kind: Kind, name: str) -> UsageError:
     )
 
 
-def _bar_for(progress: Progress) -> Any:
+def _bar_for(progress: ProgressReporter) -> Any:
     """A progress bar for the Hub's downloads that shows itself through ``progress``."""
     from tqdm.auto import tqdm
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch import sdk
-from hpsearch.data.check_images import Checked, LeftOut, Opener
-from hpsearch.data.duplicates import Duplicate, Kind, Row, find_duplicates
-from hpsearch.data.progress import Progress
-from hpsearch.data.rows import Origin, Sample
+from hpsearch.data.check_images import CheckedImage, LeftOut, Opener
+from hpsearch.data.duplicates import Duplicate, DuplicateKind, RowFingerprint, find_duplicates
+from hpsearch.data.progress import ProgressReporter
+from hpsearch.data.rows import RowOrigin, Sample
 from hpsearch.data.slices import usual_split
 from hpsearch.data.sources import find_source
 from hpsearch.data.write_dataset import write_parquet
@@ -33,7 +33,7 @@ WORK = ".merging"  # below the output folder, while it is not whole
 
 
 @dataclass(frozen=True)
-class Joining:
+class MergeDatasetsRequest:
     """What is wanted: of each of ``datasets`` (settings of a study that say where it is and how it is read) all rows,
     in ``output_dir``, under ``names``. ``drop_alike``: of rows that look alike and read the same only the first."""
 
@@ -44,7 +44,7 @@ class Joining:
 
 
 @dataclass(frozen=True)
-class Taken:
+class DatasetCounts:
     """What came of one dataset: where it was read from, the commit of one on the Hub, rows by split that are taken, and
     those that are not, by reason."""
 
@@ -55,11 +55,11 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Joined:
+class MergeDatasetsResult:
     """What came of it, by dataset, and rows by split in all. ``alike`` rows look like an earlier one and read the same,
     and were kept."""
 
-    datasets: Mapping[str, Taken]
+    datasets: Mapping[str, DatasetCounts]
     rows: Mapping[str, int]
     bytes: int
     alike: int = 0
@@ -69,10 +69,12 @@ class Joined:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
 
     @staticmethod
-    def from_json(text: str) -> Joined:
+    def from_json(text: str) -> MergeDatasetsResult:
         """What ``to_json`` wrote."""
         found = json.loads(text)
-        return Joined(**{**found, "datasets": {name: Taken(**each) for name, each in found["datasets"].items()}})
+        return MergeDatasetsResult(
+            **{**found, "datasets": {name: DatasetCounts(**each) for name, each in found["datasets"].items()}}
+        )
 
 
 # Of a picture that is in several splits the row of the first of these stays: what is judged is not to be learned from.
@@ -81,7 +83,7 @@ COLUMNS = ("document", "dataset", "row")  # beside picture and text
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadDataset:
     """A dataset as it was read: its name, where it is, and its rows by split. Their ids begin with the name."""
 
     name: str
@@ -90,23 +92,23 @@ class Read:
     splits: Mapping[str, Sequence[Sample]]
 
     @staticmethod
-    def of(name: str, settings: Mapping[str, object], scratch: Path, progress: Progress) -> Read:
+    def of(name: str, settings: Mapping[str, object], scratch: Path, progress: ProgressReporter) -> ReadDataset:
         """Read it."""
         source = find_source(TrainSettings.model_validate(dict(settings)))
         rows = source.read(scratch, progress)
         splits: dict[str, list[Sample]] = {}
         for split, samples in rows.splits.items():
             splits.setdefault(usual_split(split), []).extend(replace(each, id=f"{name}: {each.id}") for each in samples)
-        return Read(name, source.name, rows.revision, splits)
+        return ReadDataset(name, source.name, rows.revision, splits)
 
 
 @dataclass(frozen=True)
-class Given:
+class DatasetRow:
     """A row that can be used, and the dataset and split that it is in."""
 
     dataset: str
     split: str
-    row: Checked
+    row: CheckedImage
 
     @property
     def origin(self) -> str:
@@ -116,7 +118,7 @@ class Given:
     def record(self) -> dict[str, Any]:
         """Its columns in the new dataset."""
         sample = self.row.sample
-        own = Origin(self.dataset, sample.id.removeprefix(f"{self.dataset}: "))
+        own = RowOrigin(self.dataset, sample.id.removeprefix(f"{self.dataset}: "))
         origin = sample.origin or own
         inside = sample.document is None or sample.origin is not None  # was named so when it was merged before
         return {
@@ -127,10 +129,10 @@ class Given:
             "row": origin.row,
         }
 
-    def comparable(self) -> Row:
+    def comparable(self) -> RowFingerprint:
         """What is compared of it."""
         row = self.row
-        return Row(row.sample.text, row.picture, row.look, row.size)
+        return RowFingerprint(row.sample.text, row.picture, row.look, row.size)
 
 
 def join(job: Job) -> None:
@@ -139,8 +141,8 @@ def join(job: Job) -> None:
     Raises:
         UsageError: a dataset cannot be read, no row can be used, or the output folder is one of something else.
     """
-    progress = Progress("read")
-    wanted = Joining(**{**job.settings, "datasets": tuple(job.settings["datasets"])})
+    progress = ProgressReporter("read")
+    wanted = MergeDatasetsRequest(**{**job.settings, "datasets": tuple(job.settings["datasets"])})
     with replacing(Path(wanted.output_dir), "merge", WORK, SUMMARY, (ROWS, CARD, LEFT_OUT)) as work:
         found = _join(wanted, work, progress)
         (work / SUMMARY).write_text(found.to_json(), encoding="utf-8")
@@ -148,10 +150,10 @@ def join(job: Job) -> None:
     sdk.finish(rows=sum(found.rows.values()))
 
 
-def _join(wanted: Joining, work: Path, progress: Progress) -> Joined:
+def _join(wanted: MergeDatasetsRequest, work: Path, progress: ProgressReporter) -> MergeDatasetsResult:
     """Read, compare and write all rows."""
     read = [
-        Read.of(name, settings, work / f"read-{number}", progress)
+        ReadDataset.of(name, settings, work / f"read-{number}", progress)
         for number, (name, settings) in enumerate(zip(wanted.names, wanted.datasets, strict=True))
     ]
     given, left_out = _opened(read, progress)
@@ -163,7 +165,7 @@ def _join(wanted: Joining, work: Path, progress: Progress) -> Joined:
         )
     progress.phase("compare")
     doubles = find_duplicates([each.comparable() for each in given])
-    dropped = [each for each in doubles if each.kind is not Kind.ALIKE or wanted.drop_alike]
+    dropped = [each for each in doubles if each.kind is not DuplicateKind.ALIKE or wanted.drop_alike]
     left_out += [_double(each, given) for each in dropped]
     gone = {each.index for each in dropped}
     kept = [each for index, each in enumerate(given) if index not in gone]
@@ -173,16 +175,16 @@ def _join(wanted: Joining, work: Path, progress: Progress) -> Joined:
         lines = (json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in left_out)
         (work / LEFT_OUT).write_text("".join(lines), encoding="utf-8")
     taken = {each.name: _taken(each, kept, left_out) for each in read}
-    return Joined(taken, _by_split(kept), size, len(doubles) - len(dropped))
+    return MergeDatasetsResult(taken, _by_split(kept), size, len(doubles) - len(dropped))
 
 
-def _opened(read: Sequence[Read], progress: Progress) -> tuple[list[Given], list[LeftOut]]:
+def _opened(read: Sequence[ReadDataset], progress: ProgressReporter) -> tuple[list[DatasetRow], list[LeftOut]]:
     """Every row that can be used, those that are judged by first, and those that cannot."""
     progress.phase("open the pictures", fraction=0.0)
     total = sum(len(samples) for each in read for samples in each.splits.values())
     opener = Opener(total, math.inf, progress, looks=True)
     given = [
-        Given(each.name, split, row)
+        DatasetRow(each.name, split, row)
         for each in read
         for split, samples in each.splits.items()
         for row in opener.usable(samples, split)
@@ -191,27 +193,29 @@ def _opened(read: Sequence[Read], progress: Progress) -> tuple[list[Given], list
     return given, list(opener.left_out())
 
 
-def _double(duplicate: Duplicate, given: Sequence[Given]) -> LeftOut:
+def _double(duplicate: Duplicate, given: Sequence[DatasetRow]) -> LeftOut:
     one, first = given[duplicate.index], given[duplicate.first]
     return LeftOut(one.row.sample.id, one.split, f"{duplicate.kind.value} as {first.row.sample.id} ({first.split})")
 
 
-def _taken(read: Read, kept: Sequence[Given], left_out: Sequence[LeftOut]) -> Taken:
+def _taken(read: ReadDataset, kept: Sequence[DatasetRow], left_out: Sequence[LeftOut]) -> DatasetCounts:
     ids = {each.id for samples in read.splits.values() for each in samples}
     reasons = dict(Counter(_reason(each) for each in left_out if each.row in ids))
-    return Taken(read.data, read.revision, _by_split([each for each in kept if each.dataset == read.name]), reasons)
+    return DatasetCounts(
+        read.data, read.revision, _by_split([each for each in kept if each.dataset == read.name]), reasons
+    )
 
 
 def _reason(left: LeftOut) -> str:
     """Why, without what is true of this row alone."""
-    return next((kind.value for kind in Kind if left.reason.startswith(f"{kind.value} as ")), left.why)
+    return next((kind.value for kind in DuplicateKind if left.reason.startswith(f"{kind.value} as ")), left.why)
 
 
-def _by_split(rows: Sequence[Given]) -> dict[str, int]:
+def _by_split(rows: Sequence[DatasetRow]) -> dict[str, int]:
     return dict(Counter(each.split for each in rows))
 
 
-def _write(rows: Sequence[Given], folder: Path, progress: Progress) -> int:
+def _write(rows: Sequence[DatasetRow], folder: Path, progress: ProgressReporter) -> int:
     """Write the rows, those of a dataset one after the other; how many bytes that takes."""
     progress.phase("write", fraction=0.0)
     folder.mkdir()
@@ -223,13 +227,15 @@ def _write(rows: Sequence[Given], folder: Path, progress: Progress) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def _records(rows: Sequence[Given], progress: Progress, before: float, each_is: float) -> Iterator[dict[str, Any]]:
+def _records(
+    rows: Sequence[DatasetRow], progress: ProgressReporter, before: float, each_is: float
+) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(rows):
         progress.show(fraction=before + number * each_is)
         yield row.record()
 
 
-def _card(rows: Sequence[Given]) -> str:
+def _card(rows: Sequence[DatasetRow]) -> str:
     """What the `datasets` library reads to know the splits, and a person to know where rows are from."""
     files = "".join(
         f"  - split: {json.dumps(split)}\n    path: {json.dumps(f'{ROWS}/{split}-*.parquet')}\n"

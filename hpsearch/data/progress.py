@@ -11,7 +11,7 @@ INTERVAL_S = 1.0
 TEXT_CHARACTERS = 200  # of a sample's texts
 
 
-class Progress:
+class ProgressReporter:
     """Gathers what there is to show, and sends it when the last time is long enough ago or the phase changes."""
 
     def __init__(self, phase: str) -> None:

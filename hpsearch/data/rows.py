@@ -17,14 +17,14 @@ from hpsearch.errors import UsageError
 _PLACE = "<image>"  # where in a question the picture stands
 
 
-class Stored(Protocol):
+class StoredImage(Protocol):
     """A picture that is read where it is kept, when it is asked for."""
 
     def read(self) -> bytes:
         """The encoded picture. Raises Unusable where there is none, OSError where its file cannot be read."""
 
 
-Picture = bytes | Path | Stored
+Picture = bytes | Path | StoredImage
 
 
 class Unusable(ValueError):
@@ -32,7 +32,7 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ConversationAnswer:
     """What a picture reads, and what a row of a talk asked for it."""
 
     text: str
@@ -63,7 +63,7 @@ def picture_of(value: Any, folder: Path, where: str) -> bytes | Path:
     )
 
 
-def answer_of(value: Any, where: str) -> Answer:
+def answer_of(value: Any, where: str) -> ConversationAnswer:
     """The text in a value: itself, or what the assistant says in a list of one turn ({"user", "assistant"}).
 
     Raises:
@@ -71,7 +71,7 @@ def answer_of(value: Any, where: str) -> Answer:
         UsageError: it is something else.
     """
     if value is None or isinstance(value, str):
-        return Answer(value or "")
+        return ConversationAnswer(value or "")
     if isinstance(value, Mapping) and isinstance(value.get("assistant"), list):  # a column for each key, as older
         value = [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=True)]  # datasets store it
     if isinstance(value, Sequence) and not isinstance(value, bytes):
@@ -79,7 +79,7 @@ def answer_of(value: Any, where: str) -> Answer:
     if isinstance(value, Mapping) and "assistant" in value:
         answer, asked = value["assistant"], value.get("user")
         if isinstance(answer, (str, type(None))) and isinstance(asked, (str, type(None))):
-            return Answer(answer or "", (asked or "").replace(_PLACE, "").strip())
+            return ConversationAnswer(answer or "", (asked or "").replace(_PLACE, "").strip())
     raise UsageError(
         f'a row\'s text must be a string or one turn {{"user", "assistant"}}, but {where} has {value!r:.60}',
         "write it as a string, or name another column with text_column",
@@ -104,7 +104,7 @@ SHOWN_COLUMNS = 30  # of a row's, in a message
 
 
 @dataclass(frozen=True)
-class Found:
+class RowColumns:
     """The columns that are read; ``document`` is None where there is none."""
 
     image: str
@@ -122,7 +122,7 @@ class Layout:
     document_column: str | None = None
     image_root: Path | None = None
 
-    def find(self, names: Iterable[str], where: str) -> Found:
+    def find(self, names: Iterable[str], where: str) -> RowColumns:
         """The columns among these names; ``where`` says in messages whose they are.
 
         Raises:
@@ -131,7 +131,7 @@ class Layout:
         there = [str(name) for name in names]
         for setting in ("image_column", "text_column", "document_column"):
             _check_named(setting, getattr(self, setting), there, where)
-        return Found(
+        return RowColumns(
             image=self.image_column or _only("image_column", IMAGE_COLUMNS, there, where),
             text=self.text_column or _only("text_column", TEXT_COLUMNS, there, where),
             document=self.document_column or (DOCUMENT_COLUMN if DOCUMENT_COLUMN in there else None),
@@ -175,7 +175,7 @@ _ENCODING = "utf-8-sig"  # Windows' editors begin with a byte order mark
 
 
 @dataclass(frozen=True)
-class Origin:
+class RowOrigin:
     """Where a row of a merged dataset is from."""
 
     dataset: str
@@ -196,7 +196,7 @@ class Sample:
     sources: tuple[str, ...] = ()
     asked: str = ""
     fault: str = ""
-    origin: Origin | None = None
+    origin: RowOrigin | None = None
 
     def read(self) -> bytes:
         """The encoded picture. Raises ValueError where there is none, OSError where its file cannot be read."""
@@ -308,11 +308,11 @@ class SampleMaker:
     """Makes samples of the rows of one file or split; relative paths of pictures are ``beside`` it. ``found`` are the
     columns where all rows have the same; else each row says its own."""
 
-    def __init__(self, layout: Layout, beside: Path, found: Found | None = None) -> None:
+    def __init__(self, layout: Layout, beside: Path, found: RowColumns | None = None) -> None:
         self._layout = layout
         self._folder = layout.folder(beside)
         self._fixed = found
-        self._found: dict[tuple[str, ...], Found] = {}
+        self._found: dict[tuple[str, ...], RowColumns] = {}
 
     def make(self, where: str, row: Any, image: Picture | None = None) -> Sample:
         """The sample of a row that stands at ``where``; ``image`` is its picture where that is not in the row.
@@ -324,7 +324,7 @@ class SampleMaker:
             raise UsageError(f"a row must be an object, but {where} is {row!r:.60}", "write one object for each row")
         found = self._columns(row, where)
         sources = row.get(SOURCES_COLUMN)
-        picture, answer, fault = image or b"", Answer(""), ""
+        picture, answer, fault = image or b"", ConversationAnswer(""), ""
         try:
             answer = answer_of(row[found.text], where)
             picture = image or picture_of(row[found.image], self._folder, where)
@@ -341,7 +341,7 @@ class SampleMaker:
             origin=_origin(row),
         )
 
-    def _columns(self, row: Mapping[str, Any], where: str) -> Found:
+    def _columns(self, row: Mapping[str, Any], where: str) -> RowColumns:
         if self._fixed is not None:
             return self._fixed
         names = tuple(row)
@@ -350,10 +350,10 @@ class SampleMaker:
         return self._found[names]
 
 
-def _origin(row: Mapping[str, Any]) -> Origin | None:
+def _origin(row: Mapping[str, Any]) -> RowOrigin | None:
     """What a merge has noted of a row; other data may mean other things by these names."""
     dataset, number = (row.get(name) for name in ORIGIN_COLUMNS)
-    return Origin(dataset, number) if isinstance(dataset, str) and isinstance(number, str) else None
+    return RowOrigin(dataset, number) if isinstance(dataset, str) and isinstance(number, str) else None
 
 
 def _document(value: Any) -> str | None:

@@ -112,14 +112,14 @@ AUTOMATIC = {"train": "train", "validation": "validation"}
 
 
 @dataclass(frozen=True)
-class Choice(Generic[T]):
+class ChosenSplits(Generic[T]):
     """Rows by side. A side that is not in it is to be drawn from another one. ``unused`` are splits of no side."""
 
     rows: Mapping[str, Sequence[T]]
     unused: tuple[str, ...]
 
 
-def choose(splits: Mapping[str, Sequence[T]], slices: Mapping[str, str | None], where: str) -> Choice[T]:
+def choose(splits: Mapping[str, Sequence[T]], slices: Mapping[str, str | None], where: str) -> ChosenSplits[T]:
     """Choose each side's rows: its slice, or what the other sides' slices leave of the split of its name. ``where``
     says in messages whose splits they are.
 
@@ -140,7 +140,7 @@ def choose(splits: Mapping[str, Sequence[T]], slices: Mapping[str, str | None], 
             taken.setdefault(split, set())
     if "train" not in rows:
         _refuse_no_train(splits, wanted, where)
-    return Choice(rows, tuple(sorted(set(splits) - set(taken))))
+    return ChosenSplits(rows, tuple(sorted(set(splits) - set(taken))))
 
 
 def _parse(side: str, text: str) -> Slice:

@@ -11,7 +11,7 @@ from pathlib import Path
 from hpsearch.assets import PREFIX, asset_path
 from hpsearch.data.convert import DATASET, SUMMARY
 from hpsearch.data.places import hub_id
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import Layout, Sample, data_files, read_splits
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
@@ -20,7 +20,7 @@ from hpsearch.settings import TrainSettings
 _ABOUT = {"metadata", "dataset_infos", "dataset_info"}
 
 
-class Kind(Enum):
+class SourceKind(Enum):
     """What holds the rows."""
 
     FILES = "a file, or a folder of files named by split"
@@ -38,29 +38,29 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """Where rows are: ``name`` is a path, or an id on the Hub."""
 
-    kind: Kind
+    kind: SourceKind
     name: str
     layout: Layout
     subset: str | None = None
     revision: str | None = None
 
-    def read(self, scratch: Path, progress: Progress) -> Rows:
+    def read(self, scratch: Path, progress: ProgressReporter) -> Rows:
         """Read the rows; their pictures may be read from ``scratch`` later.
 
         Raises:
             UsageError: they cannot be read, or lack what makes them rows of image and text.
         """
-        if self.kind is Kind.FILES:
+        if self.kind is SourceKind.FILES:
             return Rows(read_splits(Path(self.name), self.layout))
         from hpsearch.data import hf_datasets
 
         revision = None
-        if self.kind is Kind.SAVED:
+        if self.kind is SourceKind.SAVED:
             splits = hf_datasets.read_saved(Path(self.name))
-        elif self.kind is Kind.CLONE:
+        elif self.kind is SourceKind.CLONE:
             splits = hf_datasets.read_clone(Path(self.name), self.subset, scratch)
         else:
             splits, revision = hf_datasets.read_hub(self.name, self.subset, self.revision, progress)
@@ -72,21 +72,21 @@ class Source:
         Raises:
             UsageError: they cannot be read.
         """
-        if self.kind is Kind.FILES:
+        if self.kind is SourceKind.FILES:
             yield from self._files_with_pictures()
-        elif self.kind is Kind.SAVED:
+        elif self.kind is SourceKind.SAVED:
             yield from Path(self.name).glob("**/*.arrow")
             yield from Path(self.name).glob("**/state.json")  # says which of these files, in which order
-        elif self.kind is Kind.CLONE:
+        elif self.kind is SourceKind.CLONE:
             from hpsearch.data.hf_datasets import clone_files
 
             yield from clone_files(Path(self.name), self.subset)
-        if self.kind is not Kind.FILES:
+        if self.kind is not SourceKind.FILES:
             yield from self._pictures()
 
     def _pictures(self) -> Iterator[Path]:
         """Every picture in the folder that paths may lead to: which of them are named is known only after reading."""
-        folder = self.layout.image_root or (None if self.kind is Kind.HUB else Path(self.name))
+        folder = self.layout.image_root or (None if self.kind is SourceKind.HUB else Path(self.name))
         for path in folder.rglob("*") if folder else ():
             if (guess_type(path.name)[0] or "").startswith("image/"):
                 yield path
@@ -99,7 +99,7 @@ class Source:
                 yield from (sample.image for sample in samples if isinstance(sample.image, Path))
 
 
-def find_source(settings: TrainSettings) -> Source:
+def find_source(settings: TrainSettings) -> DataSource:
     """Where the data is.
 
     Raises:
@@ -112,7 +112,7 @@ def find_source(settings: TrainSettings) -> Source:
     kind = _kind(place, settings.dataset_subset)
     _refuse_misplaced(settings, kind)
     layout = Layout(settings.image_column, settings.text_column, settings.document_column, _image_root(settings))
-    return Source(kind, name or str(place), layout, settings.dataset_subset, settings.dataset_revision)
+    return DataSource(kind, name or str(place), layout, settings.dataset_subset, settings.dataset_revision)
 
 
 def _place(input_data: str) -> Path:
@@ -127,16 +127,16 @@ def _place(input_data: str) -> Path:
     return place
 
 
-def _kind(place: Path | None, subset: str | None) -> Kind:
+def _kind(place: Path | None, subset: str | None) -> SourceKind:
     if place is None:
-        return Kind.HUB
+        return SourceKind.HUB
     if not place.is_dir():
-        return Kind.FILES
+        return SourceKind.FILES
     if (place / "dataset_dict.json").is_file() or (place / "state.json").is_file():
-        return Kind.SAVED
+        return SourceKind.SAVED
     flat = {path.stem for path in data_files(place)}
     named_by_split = bool(flat - _ABOUT) or not (flat or _has_folders(place))
-    return Kind.FILES if named_by_split and subset is None and not _has_card(place) else Kind.CLONE
+    return SourceKind.FILES if named_by_split and subset is None and not _has_card(place) else SourceKind.CLONE
 
 
 def _has_folders(place: Path) -> bool:
@@ -152,8 +152,8 @@ def _has_card(place: Path) -> bool:
         return False
 
 
-def _refuse_misplaced(settings: TrainSettings, kind: Kind) -> None:
-    allowed = {"dataset_subset": (Kind.CLONE, Kind.HUB), "dataset_revision": (Kind.HUB,)}
+def _refuse_misplaced(settings: TrainSettings, kind: SourceKind) -> None:
+    allowed = {"dataset_subset": (SourceKind.CLONE, SourceKind.HUB), "dataset_revision": (SourceKind.HUB,)}
     for name, kinds in allowed.items():
         if getattr(settings, name) is not None and kind not in kinds:
             raise UsageError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 
-class Divisible(Protocol):
+class SplittableRow(Protocol):
     """What must be known of a row to deal it out."""
 
     @property
@@ -21,11 +21,11 @@ class Divisible(Protocol):
         """The document it is a part of."""
 
 
-Row = TypeVar("Row", bound=Divisible)
+Row = TypeVar("Row", bound=SplittableRow)
 
 
 @dataclass(frozen=True)
-class Parted(Generic[Row]):
+class LeftOutRow(Generic[Row]):
     """A row that was left out of a side (train, validation), and why."""
 
     row: Row
@@ -34,14 +34,14 @@ class Parted(Generic[Row]):
 
 
 @dataclass(frozen=True)
-class Division(Generic[Row]):
+class SplitRows(Generic[Row]):
     """Rows of the three sides. ``parted`` are those that were left out, and ``warnings`` sum them up."""
 
     train: Sequence[Row]
     validation: Sequence[Row]
     holdout: Sequence[Row]
     warnings: tuple[str, ...] = ()
-    parted: tuple[Parted[Row], ...] = ()
+    parted: tuple[LeftOutRow[Row], ...] = ()
 
 
 def hold_out(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]]:
@@ -59,7 +59,7 @@ def hold_out(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]
     return [row for index, row in enumerate(rows) if index not in held], [rows[index] for index in sorted(held)]
 
 
-def separate(division: Division[Row]) -> Division[Row]:
+def separate(division: SplitRows[Row]) -> SplitRows[Row]:
     """Leave out of train what is also in validation or holdout, and out of validation what is also in holdout: the
     same picture, or a part of the same document."""
     holdout = division.holdout
@@ -76,21 +76,23 @@ def pick(keys: Sequence[str], count: int) -> list[int]:
     return sorted(drawn[:count])
 
 
-def _without(rows: Sequence[Row], other: Sequence[Row], name: str, others: str) -> tuple[list[Row], list[Parted[Row]]]:
+def _without(
+    rows: Sequence[Row], other: Sequence[Row], name: str, others: str
+) -> tuple[list[Row], list[LeftOutRow[Row]]]:
     parted = []
     for what, key in _KEYS.items():
         taken = {key(row) for row in other} - {None}
-        parted += [Parted(row, name, f"{what} is also in {others}") for row in rows if key(row) in taken]
+        parted += [LeftOutRow(row, name, f"{what} is also in {others}") for row in rows if key(row) in taken]
         rows = [row for row in rows if key(row) not in taken]
     return list(rows), parted
 
 
-def _summed(parted: Sequence[Parted[Row]]) -> list[str]:
+def _summed(parted: Sequence[LeftOutRow[Row]]) -> list[str]:
     counts = Counter((one.side, one.reason) for one in parted)
     return [f"{count} rows left out of {side}: {reason}" for (side, reason), count in counts.items()]
 
 
-_KEYS: dict[str, Callable[[Divisible], str | None]] = {
+_KEYS: dict[str, Callable[[SplittableRow], str | None]] = {
     "their picture": lambda row: row.picture,
     "their document": lambda row: row.document,
 }

@@ -62,7 +62,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Statistics:
+class DataStatistics:
     """What was found. ``lengths`` and ``sizes`` are for drawing: texts by length (the longest of each group, and the
     texts in it by split), and up to a thousand pictures' sides in pixels. ``unusable`` counts rows by reason,
     ``duplicates`` by kind, ``crossing`` those of them whose first is in another split. ``rare`` characters are seen
@@ -99,10 +99,10 @@ class Statistics:
         return {name: value for name, value in asdict(self).items() if name not in ("examples", "findings")}
 
     @staticmethod
-    def from_json(text: str) -> Statistics:
+    def from_json(text: str) -> DataStatistics:
         """What ``to_json`` wrote."""
         found = json.loads(text)
-        return Statistics(
+        return DataStatistics(
             **{
                 **found,
                 "parts": {name: _part(each) for name, each in found["parts"].items()},

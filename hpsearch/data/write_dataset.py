@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hpsearch.data.convert import FINEVISION, Conversion
+from hpsearch.data.convert import FINEVISION, ConversionRequest
 
 MORE = ("document", "kind", "id", "copy")  # columns beside picture and text
 ROWS = "data-00000-of-00001.arrow"
@@ -22,7 +22,7 @@ GROUP, GROUP_BYTES = 100, 16_000_000
 FILE_BYTES = 500_000_000  # of pictures in a parquet file: what the Hub cuts datasets into
 
 
-def save_dataset(folder: Path, splits: Mapping[str, Path], wanted: Conversion) -> None:
+def save_dataset(folder: Path, splits: Mapping[str, Path], wanted: ConversionRequest) -> None:
     """Save the rows that files of metadata name, by split: so many of them in memory as ``wanted`` has in a batch.
     Picture files go into the dataset, which needs nothing beside it."""
     from datasets import DatasetInfo
@@ -100,7 +100,7 @@ def _state(split: str, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _rows(path: Path, wanted: Conversion, digest: hashlib._Hash) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, wanted: ConversionRequest, digest: hashlib._Hash) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
@@ -115,7 +115,7 @@ def _rows(path: Path, wanted: Conversion, digest: hashlib._Hash) -> Iterator[dic
                 yield {"image": picture, "text": row["ocr_text"], **more}
 
 
-def _features(wanted: Conversion) -> Any:
+def _features(wanted: ConversionRequest) -> Any:
     from datasets import Features, Image, List, Value
 
     text = Value("string")

@@ -20,7 +20,7 @@ from hpsearch.execution.python_program import parse
 _ENV_START = 50 - 3  # where the environment lies: field 50 of /proc/self/stat (man 5 proc), without the first two
 
 
-class Origin:
+class ProcessState:
     """What a process is like when it is made."""
 
     def __init__(self) -> None:

@@ -73,7 +73,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Question:
+class DoctorQuestion:
     """What the training side is asked to look at.
 
     ``settings`` are those of the default configuration (None: no study is asked about), ``searched`` the values that a
@@ -101,11 +101,11 @@ class Question:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def from_json(text: str) -> Question:
+    def from_json(text: str) -> DoctorQuestion:
         """Read back what ``to_json`` wrote."""
         fields = json.loads(text)
         lists = ("checks", "gpus", "requirements", "failed")
-        return Question(**{**fields, **{name: tuple(fields[name]) for name in lists}})
+        return DoctorQuestion(**{**fields, **{name: tuple(fields[name]) for name in lists}})
 
     def searches(self, name: str) -> list[Any]:
         """Every value that a setting may have in this study."""

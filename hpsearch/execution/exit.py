@@ -62,7 +62,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Ending:
+class JobEnding:
     """All that is known from outside about how a job ended."""
 
     exit: Exit
@@ -73,7 +73,7 @@ class Ending:
     oom_kills: int = 0  # processes the kernel killed for memory meanwhile
 
 
-def judge(job: Job, record: Record, ending: Ending) -> Outcome:
+def judge(job: Job, record: Record, ending: JobEnding) -> Outcome:
     """The outcome of a job whose program ran."""
     text = ending.log_tail.decode("utf-8", "replace")
     cause, message = _cause(job, record, ending, text)
@@ -127,7 +127,7 @@ def _oom_counters() -> list[tuple[Path, str]]:
     return [*counters, (Path("/proc/vmstat"), "oom_kill")]
 
 
-def _cause(job: Job, record: Record, ending: Ending, text: str) -> tuple[Cause, str]:
+def _cause(job: Job, record: Record, ending: JobEnding, text: str) -> tuple[Cause, str]:
     if record.said is not None:
         return record.said
     if ending.pruned_at is not None:
@@ -149,7 +149,7 @@ def _good_exit(job: Job, record: Record) -> tuple[Cause, str]:
     return Cause.PROTOCOL, f"exited 0 without reporting {job.metric}"
 
 
-def _bad_exit(ending: Ending, text: str) -> tuple[Cause, str]:
+def _bad_exit(ending: JobEnding, text: str) -> tuple[Cause, str]:
     how = f"died of {ending.exit.signal_name}" if ending.exit.number else f"exited with code {ending.exit.code}"
     last = _last_line(text)
     message = f"{how}: {last}" if last else how

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from hpsearch.execution.becoming import Origin
+    from hpsearch.execution.becoming import ProcessState
     from hpsearch.execution.program import Program, Spawn
 
 _ONCE = "--once"
@@ -52,9 +52,11 @@ def main() -> None:
     _adopt_hpsearch()
     for module in _OF_EVERY_FORK:
         importlib.import_module(f"hpsearch.{module}")
-    from hpsearch.execution.becoming import Origin
+    from hpsearch.execution.becoming import ProcessState
 
-    starter: Starter | Waiting = Waiting(Origin()) if _ONCE in sys.argv else Starter(Origin())
+    starter: ForkServer | PreloadedProgram = (
+        PreloadedProgram(ProcessState()) if _ONCE in sys.argv else ForkServer(ProcessState())
+    )
     _end_with_the_executor(starter.end)
     orders = socket.socket(fileno=_ORDERS)
     while True:
@@ -64,13 +66,13 @@ def main() -> None:
         starter.obey(json.loads(data), descriptors)
 
 
-class Starter:
+class ForkServer:
     """Imports, and forks. ``unfit`` says why this process must not be forked into a program; empty where it may be.
 
     ``origin`` is what this process was like before.
     """
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: ProcessState) -> None:
         self.unfit = ""
         self._imported: set[str] = set()
         self._origin = origin
@@ -117,11 +119,11 @@ class Starter:
         return pid
 
 
-class Waiting:
+class PreloadedProgram:
     """A supervisor whose program has done its imports before there is a job for it. Nothing is shared: one job, and the
     program imports in a process of its own, so that it may be any process that only is not forked afterwards."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: ProcessState) -> None:
         self._origin = origin
         self._program, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._pid = os.fork()

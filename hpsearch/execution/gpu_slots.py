@@ -146,7 +146,7 @@ _GB = 1e9
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GpuRequest:
     """What was asked for: ``gpus`` as numbers of nvidia-smi ("0,1"), as starts of their UUIDs, or "all"."""
 
     gpus: str | None = None
@@ -156,11 +156,11 @@ class Wanted:
     @property
     def nothing(self) -> bool:
         """Whether nothing was asked for."""
-        return self == Wanted()
+        return self == GpuRequest()
 
 
 @dataclass(frozen=True)
-class Shares:
+class SlotAllocation:
     """The slots of a run, and what there is to say of their GPUs. ``gpu`` is one of them, where each slot has one and
     all are of one kind and size."""
 
@@ -174,7 +174,7 @@ def look_for_gpus() -> Driver:
     return find_driver(ANSWER_S) if shutil.which("nvidia-smi") or has_gpu() else Driver()
 
 
-def share_out(wanted: Wanted, environ: Mapping[str, str], driver: Driver, *, own_program: bool) -> Shares:
+def share_out(wanted: GpuRequest, environ: Mapping[str, str], driver: Driver, *, own_program: bool) -> SlotAllocation:
     """Make the slots that were asked for of the GPUs that are there.
 
     Where nothing was asked for there is one slot: with the first visible GPU for the built-in training, with all
@@ -188,7 +188,7 @@ def share_out(wanted: Wanted, environ: Mapping[str, str], driver: Driver, *, own
     if not chosen:
         if wanted.gpus_per_trial is not None:
             raise _none(driver, "--gpus-per-trial")
-        return Shares(without_gpus(wanted.slots or 1))
+        return SlotAllocation(without_gpus(wanted.slots or 1))
     each = wanted.gpus_per_trial or (len(chosen) if wanted.nothing and own_program else 1)
     most = len(chosen) // each
     count = wanted.slots or (1 if wanted.gpus is None and most else most)
@@ -199,7 +199,7 @@ def share_out(wanted: Wanted, environ: Mapping[str, str], driver: Driver, *, own
             "give fewer --slots, fewer --gpus-per-trial, or more --gpus",
         )
     slots = tuple(Slot(number, tuple(chosen[number * each : (number + 1) * each])) for number in range(count))
-    return Shares(slots, (*_idle(wanted, slots, visible), *_busy(slots, driver)), _alike(slots, driver))
+    return SlotAllocation(slots, (*_idle(wanted, slots, visible), *_busy(slots, driver)), _alike(slots, driver))
 
 
 def _alike(slots: Sequence[Slot], driver: Driver) -> Gpu | None:
@@ -260,7 +260,7 @@ def _none(driver: Driver, option: str) -> UsageError:
     )
 
 
-def _idle(wanted: Wanted, slots: Sequence[Slot], visible: Sequence[int]) -> list[str]:
+def _idle(wanted: GpuRequest, slots: Sequence[Slot], visible: Sequence[int]) -> list[str]:
     used = {gpu for slot in slots for gpu in slot.gpus}
     idle = [gpu for gpu in visible if gpu not in used]
     if wanted.gpus is not None or not idle:

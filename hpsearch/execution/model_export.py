@@ -23,7 +23,7 @@ OF_A_MACHINE = ("image_root", "resume_from_checkpoint", "cpu_threads", "dataload
 
 
 @dataclass(frozen=True)
-class Origin:
+class AdapterOrigin:
     """Where an adapter is from, as far as its files tell; what is not known is empty. It may be published: it names
     models and data, and no path.
 
@@ -49,7 +49,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Merge:
+class MergeRequest:
     """The adapter's folder, the folder for the merged model, the number format it is saved in, pictures that the
     models are compared on, and where the adapter is from."""
 
@@ -58,13 +58,13 @@ class Merge:
     precision: str = "bf16"
     pictures: tuple[str, ...] = ()
     force: bool = False
-    origin: Origin = Origin()
+    origin: AdapterOrigin = AdapterOrigin()
 
     @staticmethod
-    def from_settings(settings: Mapping[str, Any]) -> Merge:
+    def from_settings(settings: Mapping[str, Any]) -> MergeRequest:
         """What ``asdict`` made, after it crossed the door."""
-        origin = Origin(**settings.get("origin", {}))
-        return Merge(**{**settings, "pictures": tuple(settings["pictures"]), "origin": origin})
+        origin = AdapterOrigin(**settings.get("origin", {}))
+        return MergeRequest(**{**settings, "pictures": tuple(settings["pictures"]), "origin": origin})
 
 
 def refuse_adapter(adapter: Path) -> None:
@@ -107,7 +107,7 @@ def refuse_strange(target: Path, force: bool) -> None:
 
 
 @dataclass(frozen=True)
-class Publish:
+class PublishRequest:
     """A merged model's folder, the Hub's repository for it (OWNER/NAME) and whether that is private where it is made.
     ``only_ask``: see whether it could be sent, and send no file."""
 
@@ -118,7 +118,7 @@ class Publish:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedModel:
     """What is on the Hub now: the repository's page, the commit, and how many files and bytes it has of the model."""
 
     url: str
@@ -133,7 +133,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class ToGguf:
+class GgufRequest:
     """A merged model's folder, the number format of its GGUF file, the folder of llama.cpp and the Python that runs its
     converter ("": the one that runs the job). ``only_ask``: see whether it could be done."""
 
@@ -196,7 +196,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedModel:
     """What came of it. ``apart`` is how far the merged model's logits are from the adapter's, as a share of how far
     the base's are: 0 is the adapter, 1 as far as the base. ``bytes`` are those of its ``files``. ``adapter`` is a
     digest of what was merged."""
@@ -210,7 +210,7 @@ class Merged:
     readings: tuple[Reading, ...]
     files: tuple[str, ...] = ()
     adapter: str = ""
-    origin: Origin = Origin()
+    origin: AdapterOrigin = AdapterOrigin()
     gguf: tuple[Gguf, ...] = ()
 
     def to_json(self) -> str:
@@ -218,13 +218,13 @@ class Merged:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
 
     @staticmethod
-    def from_json(text: str) -> Merged:
+    def from_json(text: str) -> MergedModel:
         """What ``to_json`` wrote."""
         found = json.loads(text)
         readings = tuple(Reading(**each) for each in found["readings"])
-        origin = Origin(**found.get("origin", {}))
+        origin = AdapterOrigin(**found.get("origin", {}))
         known = {"files": tuple(found["files"]), "gguf": tuple(map(Gguf.of, found.get("gguf", ())))}
-        return Merged(**{**found, **known, "readings": readings, "origin": origin})
+        return MergedModel(**{**found, **known, "readings": readings, "origin": origin})
 
 
 def public_name(name: str, on_hub: bool) -> str:

@@ -203,7 +203,7 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-class Family:
+class ProcessTree:
     """Every child of this process, adopted ones too; one of them is the job's program.
 
     ``status`` is the program's wait status once it has ended.

@@ -22,12 +22,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from hpsearch.execution.exit import LOG_TAIL_BYTES, Ending, Exit, Stop, judge, oom_kills
+from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, judge, oom_kills
 from hpsearch.execution.files import remove_channel, replace_file
 from hpsearch.execution.job import ANSWER_FILE, OUTCOME_FILE, Job, Outcome, ProgressLine, StepLine, encode_values
 from hpsearch.execution.log import CappedLog
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.processes import Family
+from hpsearch.execution.processes import ProcessTree
 from hpsearch.execution.program import Program
 from hpsearch.execution.reports import LineSplitter, Record
 
@@ -51,7 +51,7 @@ class Supervision:
         self._commands = LineSplitter()
         self._outbox = bytearray()
         self._gone = False  # the runner
-        self._family = Family(program.pid)
+        self._family = ProcessTree(program.pid)
         self._lines = LineSplitter()
         self._record = Record(job.metric, program.metrics)
         self._log = CappedLog(program.log, job.log_limit_bytes)
@@ -231,7 +231,7 @@ class Supervision:
 
     def _outcome(self, left: int) -> Outcome:
         duration = time.monotonic() - self._program.began
-        ending = Ending(
+        ending = JobEnding(
             exit=Exit.from_status(self._family.status or 0),
             duration_s=duration,
             log_tail=self._log.tail(LOG_TAIL_BYTES),

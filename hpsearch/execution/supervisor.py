@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 
-from hpsearch.execution.processes import Family, adopt_orphans
+from hpsearch.execution.processes import ProcessTree, adopt_orphans
 from hpsearch.execution.program import Program, start_program
 
 TYPE_CHECKING = False  # typing itself takes 20 ms to import
@@ -58,7 +58,7 @@ def supervise(
         _supervise(job_json, program, early)
     finally:
         if program.pid:
-            Family(program.pid).end(_PATIENCE_S)
+            ProcessTree(program.pid).end(_PATIENCE_S)
     os._exit(0)  # everything is written and said; taking the interpreter apart would delay the next trial by 30 ms
 
 

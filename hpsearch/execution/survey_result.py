@@ -34,7 +34,7 @@ class Sizing:
 
 
 @dataclass(frozen=True)
-class Tower:
+class TowerSize:
     """A part of the model: its ``layers``, its width (``hidden``), and the parameters that LoRA trains of it for each
     unit of rank (0: nothing to adapt)."""
 
@@ -61,7 +61,7 @@ class Survey:
     sizings: tuple[Sizing, ...]
     answer: int
     longest_answer: int
-    towers: Mapping[str, Tower]
+    towers: Mapping[str, TowerSize]
     patches: int
     parameters: int
     vocabulary: int
@@ -82,5 +82,5 @@ class Survey:
         """Read back what ``to_json`` wrote."""
         fields = json.loads(text)
         sizings = tuple(Sizing(**each) for each in fields.pop("sizings"))
-        towers = {name: Tower(**each) for name, each in fields.pop("towers").items()}
+        towers = {name: TowerSize(**each) for name, each in fields.pop("towers").items()}
         return Survey(**{**fields, "warnings": tuple(fields["warnings"])}, sizings=sizings, towers=towers)

@@ -10,7 +10,7 @@ from hpsearch.report.figures.history import race
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.files import json_text, summary_record
 from hpsearch.report.html import render_page
-from hpsearch.report.rows import Objective
+from hpsearch.report.rows import StudyObjective
 from hpsearch.report.summary import StudySummary, gain
 from hpsearch.report.text import csv_cell, duration_text, number_text, value_text
 
@@ -87,9 +87,9 @@ def comparison_figures(summaries: Sequence[StudySummary]) -> tuple[Figure, ...]:
     )
 
 
-def by_objective(summaries: Sequence[StudySummary]) -> dict[Objective, list[int]]:
+def by_objective(summaries: Sequence[StudySummary]) -> dict[StudyObjective, list[int]]:
     """Places of the studies that look for the same thing."""
-    groups: dict[Objective, list[int]] = {}
+    groups: dict[StudyObjective, list[int]] = {}
     for place, summary in enumerate(summaries):
         groups.setdefault(summary.objective, []).append(place)
     return groups
@@ -163,7 +163,7 @@ def _same_data(group: Sequence[StudySummary]) -> bool:
     return len(prints) < 2
 
 
-def _winner(objective: Objective, group: Sequence[StudySummary]) -> str:
+def _winner(objective: StudyObjective, group: Sequence[StudySummary]) -> str:
     if not _same_data(group):
         return (
             f"The scores in {objective.title} cannot be compared: "

@@ -14,14 +14,14 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpsearch.errors import UsageError
-from hpsearch.report.dashboard_guard import HOW_TO_MAKE_ONE, VARIABLE, Guard
+from hpsearch.report.dashboard_guard import HOW_TO_MAKE_ONE, VARIABLE, ReadOnlyGuard
 from hpsearch.study.storage.open import masked, open_storage, storage_errors
 
 LOCAL_HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Place:
+class ListenAddress:
     """Where a server listens: the ``host`` that was asked for, and what it means to the sockets of this machine."""
 
     host: str
@@ -43,7 +43,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ListenAddress) -> None:
         self.address_family = place.family
         super().__init__(place.address, _Quiet)
 
@@ -87,7 +87,7 @@ def serve(url: str, host: str, port: int, token: str | None, say: Callable[[str]
         remedy = "choose another --port, or an address of this machine as --host"
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}", remedy) from error
     names = {"localhost", host.lower(), socket.gethostname().lower(), server.server_name.lower()}
-    server.set_app(Guard(application, frozenset(names), token))
+    server.set_app(ReadOnlyGuard(application, frozenset(names), token))
     asked = ", with its token" if token else ""
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -97,14 +97,14 @@ def serve(url: str, host: str, port: int, token: str | None, say: Callable[[str]
     say("dashboard ended")
 
 
-def _place(host: str, port: int) -> Place:
+def _place(host: str, port: int) -> ListenAddress:
     """Where ``host``, an address or a name, is on this machine."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"--host {host!r} is no address and no known name: {error}", "name another --host") from error
     family, _, _, _, address = found[0]
-    return Place(host, family, address)
+    return ListenAddress(host, family, address)
 
 
 def _wait_for_a_signal() -> None:

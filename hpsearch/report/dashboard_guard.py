@@ -66,7 +66,7 @@ _NO_TOKEN = _Answer(
 
 
 @dataclass(frozen=True)
-class Guard:
+class ReadOnlyGuard:
     """A WSGI application that lets reading requests through to another. ``own_names`` are the names, in lower case,
     that this machine has beside its addresses; with ``token``, only who presents it is let through.
     """

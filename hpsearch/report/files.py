@@ -14,7 +14,7 @@ from typing import Any
 
 from hpsearch.execution.files import make_folder
 from hpsearch.report.rows import TrialRow
-from hpsearch.report.summary import Score, StudySummary
+from hpsearch.report.summary import HeadlineScore, StudySummary
 from hpsearch.report.text import csv_cell
 
 _STRICT: dict[str, Any] = {"sort_keys": True, "ensure_ascii": True, "allow_nan": False}
@@ -89,7 +89,7 @@ def _row(row: TrialRow) -> dict[str, Any]:
     return vars(row) | times | {"params": dict(row.params), "metrics": dict(row.metrics)}
 
 
-def _score(score: Score | None) -> dict[str, Any] | None:
+def _score(score: HeadlineScore | None) -> dict[str, Any] | None:
     if score is None:
         return None
     row = score.trial

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ending:
+class TrialEnding:
     """``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy`` is "" where nothing is wrong."""
 
     word: str
@@ -35,79 +35,79 @@ class Ending:
     remedy: str = ""
 
 
-ENDINGS: dict[str, Ending] = {
-    Cause.OK.value: Ending("completed", "complete"),
-    Cause.PRUNED.value: Ending("pruned", "pruned"),
-    Cause.DIVERGED.value: Ending(
+ENDINGS: dict[str, TrialEnding] = {
+    Cause.OK.value: TrialEnding("completed", "complete"),
+    Cause.PRUNED.value: TrialEnding("pruned", "pruned"),
+    Cause.DIVERGED.value: TrialEnding(
         "diverged",
         "failed",
         "The loss or the metric was not a finite number. Lower the top of the learning_rate range, lengthen the "
         "warm-up, or lower max_grad_norm.",
     ),
-    Cause.CUDA_OOM.value: Ending(
+    Cause.CUDA_OOM.value: TrialEnding(
         "out of GPU memory",
         "failed",
         "Lower per_device_train_batch_size and raise gradient_accumulation_steps by the same factor, set "
         "gradient_checkpointing, or lower the top of lora_r.",
     ),
     # Told as out of GPU memory, without having been launched
-    "not_tried": Ending(
+    "not_tried": TrialEnding(
         "not tried, for want of GPU memory",
         "failed",
         "It was sure to run out of GPU memory, by what earlier trials took of it, and cost no time. Nothing is to be "
         "done; to try larger ones, use a GPU with more memory, and a smaller range to be asked for fewer of them.",
     ),
-    Cause.INVALID.value: Ending(
+    Cause.INVALID.value: TrialEnding(
         "refused settings",
         "failed",
         "The program does not accept this combination of settings. Narrow the search space so that none suggests it.",
     ),
-    Cause.TIMEOUT.value: Ending(
+    Cause.TIMEOUT.value: TrialEnding(
         "over its time limit",
         "failed",
         "Raise trial_timeout_s, or lower the top of num_train_epochs or whatever else makes a trial long.",
     ),
-    Cause.STALLED.value: Ending(
+    Cause.STALLED.value: TrialEnding(
         "stopped reporting",
         "failed",
         "Nothing was reported for stall_timeout_s. See the end of the trial's log; raise the limit if it was slow.",
     ),
-    Cause.HOST_OOM.value: Ending(
+    Cause.HOST_OOM.value: TrialEnding(
         "out of host memory",
         "failed",
         "The kernel ended it for memory. Run fewer trials at once, or on a machine with more memory.",
     ),
-    Cause.CRASH.value: Ending(
+    Cause.CRASH.value: TrialEnding(
         "crashed", "failed", "The program ended with an error. Its last lines are in the trial's log.txt."
     ),
-    Cause.SIGNAL.value: Ending(
+    Cause.SIGNAL.value: TrialEnding(
         "killed by a signal", "failed", "Someone or something else on the machine ended it; see the machine's own log."
     ),
-    Cause.PROTOCOL.value: Ending(
+    Cause.PROTOCOL.value: TrialEnding(
         "did not report the objective",
         "failed",
         "The program must report the objective's metric before it ends, with hpsearch.sdk.finish or a final line.",
     ),
-    Cause.LAUNCH.value: Ending(
+    Cause.LAUNCH.value: TrialEnding(
         "could not be started", "failed", "Check that the command exists and may be run, and that the disk is not full."
     ),
-    Cause.INTERRUPTED.value: Ending("interrupted", "interrupted", "It is run again when the study is resumed."),
-    Cause.LOST.value: Ending(
+    Cause.INTERRUPTED.value: TrialEnding("interrupted", "interrupted", "It is run again when the study is resumed."),
+    Cause.LOST.value: TrialEnding(
         "lost with its runner",
         "interrupted",
         "The runner or the machine died; it is run again when the study is resumed.",
     ),
     # What a study of another script has, where no cause of ours was written
-    "not_finite": Ending(
+    "not_finite": TrialEnding(
         "value not finite", "failed", "The script told Optuna inf or nan as the value; such a trial never ranks."
     ),
-    "failed": Ending("failed", "failed", "The script that ran this trial kept no reason; see its own log."),
-    "running": Ending("running", "open"),
-    "waiting": Ending("waiting", "open"),
+    "failed": TrialEnding("failed", "failed", "The script that ran this trial kept no reason; see its own log."),
+    "running": TrialEnding("running", "open"),
+    "waiting": TrialEnding("waiting", "open"),
 }
 
 
-def ending(cause: str) -> Ending:
+def ending(cause: str) -> TrialEnding:
     """The ending of that name."""
     return ENDINGS[cause]
 
@@ -118,7 +118,7 @@ _TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "
 
 
 @dataclass(frozen=True)
-class Objective:
+class StudyObjective:
     """What the study looks for. ``metric`` is its name, ``direction`` "minimize" or "maximize"."""
 
     metric: str
@@ -193,7 +193,7 @@ class TrialRow:
     folder: str | None = None  # relative to the study's folder
 
     @property
-    def ending(self) -> Ending:
+    def ending(self) -> TrialEnding:
         """How it ended, in words."""
         return ENDINGS[self.cause]
 
@@ -213,7 +213,7 @@ class TrialRow:
         return "default" if self.is_default else self.first
 
 
-def objective_of(study: Study) -> Objective:
+def objective_of(study: Study) -> StudyObjective:
     """What ``study`` minimises or maximises.
 
     Raises:
@@ -228,7 +228,7 @@ def objective_of(study: Study) -> Objective:
     defined = definition_of(study).get("objective")
     named = defined.get("metric") if isinstance(defined, dict) else defined
     metric = named if isinstance(named, str) else (study.metric_names or ["value"])[0]
-    return Objective(metric, direction)
+    return StudyObjective(metric, direction)
 
 
 def definition_of(study: Study) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def prepared_of(study: Study) -> dict[str, Any]:
     return _mapping(study.user_attrs.get(attrs.PREPARED))
 
 
-def read_rows(study: Study, objective: Objective) -> tuple[TrialRow, ...]:
+def read_rows(study: Study, objective: StudyObjective) -> tuple[TrialRow, ...]:
     """All trials of ``study`` as rows, by number."""
     return tuple(_row(trial, objective) for trial in study.get_trials(deepcopy=False))
 
@@ -261,7 +261,7 @@ def groups(rows: Sequence[TrialRow]) -> dict[int, tuple[TrialRow, ...]]:
     return {root: tuple(group) for root, group in sorted(attempts.items())}
 
 
-def ranked(rows: Sequence[TrialRow], objective: Objective) -> tuple[TrialRow, ...]:
+def ranked(rows: Sequence[TrialRow], objective: StudyObjective) -> tuple[TrialRow, ...]:
     """The completed rows, best first; the earlier one first where two are equal."""
     complete = [row for row in rows if row.value is not None]
     return tuple(sorted(complete, key=lambda row: (objective.rank(row.value or 0.0), row.number)))
@@ -293,7 +293,7 @@ def finite(value: object) -> float | None:
     return number if abs(number) <= LARGEST else None
 
 
-def _row(trial: FrozenTrial, objective: Objective) -> TrialRow:
+def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
     own, told = trial.user_attrs, finite(trial.values[0]) if trial.values else None
     metrics = _numbers(own.get(attrs.METRICS))
     value = told if trial.state.name == "COMPLETE" else None

@@ -22,7 +22,7 @@ _PREDICTION_KEYS = ("prediction", "predicted", "output")
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextRun:
     """A run of characters, ``differs`` where the other text has something else or nothing."""
 
     text: str
@@ -30,12 +30,12 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ComparedSample:
     """One row's texts. ``cer`` is the file's own score, or the share of characters that differ."""
 
     name: str
-    reference: tuple[Piece, ...]
-    prediction: tuple[Piece, ...]
+    reference: tuple[TextRun, ...]
+    prediction: tuple[TextRun, ...]
     cer: float
 
     @property
@@ -48,7 +48,7 @@ class Sample:
 class Samples:
     """The ``shown`` samples, from the worst to the best, of ``total`` in the file; ``exact`` are without a fault."""
 
-    shown: tuple[Sample, ...]
+    shown: tuple[ComparedSample, ...]
     total: int
     exact: int
 
@@ -75,7 +75,7 @@ def read_samples(folder: Path | None, limit: int = 12) -> Samples | None:
     return Samples(tuple(evenly(order, limit)), len(samples), sum(sample.exact for sample in samples))
 
 
-def align(reference: str, prediction: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...], float]:
+def align(reference: str, prediction: str) -> tuple[tuple[TextRun, ...], tuple[TextRun, ...], float]:
     """Both texts in runs that are alike or differ, by the fewest edits, and the differing share of the reference.
 
     A character is a letter with its combining marks, so that no mark is parted from its letter.
@@ -105,7 +105,7 @@ def _matches(left: Sequence[str], right: Sequence[str]) -> tuple[set[int], set[i
     return same_left, same_right, output.substitutions + output.deletions + output.insertions
 
 
-def _runs(text: Sequence[str], same: set[int]) -> tuple[Piece, ...]:
+def _runs(text: Sequence[str], same: set[int]) -> tuple[TextRun, ...]:
     runs: list[tuple[bool, list[str]]] = []
     for place, item in enumerate(text):
         differs = place not in same
@@ -115,13 +115,13 @@ def _runs(text: Sequence[str], same: set[int]) -> tuple[Piece, ...]:
     return tuple(_piece("".join(items), differs) for differs, items in runs)
 
 
-def _piece(text: str, differs: bool) -> Piece:
+def _piece(text: str, differs: bool) -> TextRun:
     """A missing line break or tab is a difference like any other, so it gets a sign."""
     signs = visible_lines(text).replace("\n", "↵\n").replace("\t", "⇥\t") if differs else visible_lines(text)
-    return Piece(signs, differs)
+    return TextRun(signs, differs)
 
 
-def _whole(text: Sequence[str]) -> tuple[Piece, ...]:
+def _whole(text: Sequence[str]) -> tuple[TextRun, ...]:
     return (_piece("".join(text), True),) if text else ()
 
 
@@ -146,7 +146,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield value
 
 
-def _sample(place: int, line: Mapping[str, Any]) -> Sample | None:
+def _sample(place: int, line: Mapping[str, Any]) -> ComparedSample | None:
     reference, prediction = _text(line, _REFERENCE_KEYS), _text(line, _PREDICTION_KEYS)
     if reference is None or prediction is None:
         return None
@@ -155,7 +155,7 @@ def _sample(place: int, line: Mapping[str, Any]) -> Sample | None:
     named = [str(line[key]) for key in _NAME_KEYS if isinstance(line.get(key), (str, int))]
     if len(named) > 1 and named[1].startswith(named[0]):
         del named[0]
-    return Sample(visible(" ".join(named) or place), left, right, share if told is None else told)
+    return ComparedSample(visible(" ".join(named) or place), left, right, share if told is None else told)
 
 
 def _text(line: Mapping[str, Any], keys: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from hpsearch.report.figures.style import Figure
 from hpsearch.report.html import render_page
 from hpsearch.report.rows import ENDINGS, TrialRow, ending
 from hpsearch.report.samples import read_samples, trial_folder
-from hpsearch.report.summary import Score, StudySummary, gain
+from hpsearch.report.summary import HeadlineScore, StudySummary, gain
 from hpsearch.report.text import duration_text, number_text
 from hpsearch.settings import setting_names
 
@@ -309,11 +309,11 @@ def _held_out(summary: StudySummary) -> list[str]:
     return [f"{first}, {_better(compared)} {_NAMES[before.name]} ({number_text(before.holdout)})."]
 
 
-def _card(name: str, title: str, who: str, score: Score, gains: tuple[str, ...]) -> Card:
+def _card(name: str, title: str, who: str, score: HeadlineScore, gains: tuple[str, ...]) -> Card:
     return Card(name, title, who, score.value, score.holdout, gains)
 
 
-def _gains(summary: StudySummary, score: Score, before: Score | None) -> tuple[str, ...]:
+def _gains(summary: StudySummary, score: HeadlineScore, before: HeadlineScore | None) -> tuple[str, ...]:
     if before is None or before.trial is score.trial:
         return ()
     lines = []

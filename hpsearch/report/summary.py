@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import UsageError
 from hpsearch.report.rows import (
-    Objective,
     Parameter,
+    StudyObjective,
     TrialRow,
     definition_of,
     finite,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Score:
+class HeadlineScore:
     """One of base, default and best. ``value`` is the searched score, ``holdout`` the one on rows never searched on."""
 
     name: str
@@ -40,7 +40,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Statistics:
+class ValueStatistics:
     """Final values of the completed trials. ``deviation`` is the sample's; 0 for a single one."""
 
     count: int
@@ -67,16 +67,16 @@ class StudySummary:
     """
 
     name: str
-    objective: Objective
+    objective: StudyObjective
     rows: tuple[TrialRow, ...]
     trials: tuple[TrialRow, ...]
     parameters: tuple[Parameter, ...]
     counts: Mapping[str, int]  # last attempts by cause, the most frequent first
-    base: Score | None
-    default: Score | None
-    best: Score | None
+    base: HeadlineScore | None
+    default: HeadlineScore | None
+    best: HeadlineScore | None
     top: tuple[TrialRow, ...]
-    statistics: Statistics | None
+    statistics: ValueStatistics | None
     pruned_share: float | None  # of the finished trials
     time_total_s: float
     gpu_hours: float | None  # of all attempts; None where another program ran them
@@ -156,13 +156,13 @@ def _target(study: Study) -> int | None:
     return asked if isinstance(asked, int) else None
 
 
-def describe(values: Sequence[float]) -> Statistics | None:
+def describe(values: Sequence[float]) -> ValueStatistics | None:
     """Statistics of finite ``values``, None for none. Quartiles are interpolated between the values (inclusive)."""
     if not values:
         return None
     several = len(values) > 1
     quartiles = statistics.quantiles(values, n=4, method="inclusive") if several else [values[0]] * 3
-    return Statistics(
+    return ValueStatistics(
         count=len(values),
         minimum=min(values),
         lower_quartile=quartiles[0],
@@ -174,7 +174,7 @@ def describe(values: Sequence[float]) -> Statistics | None:
     )
 
 
-def gain(objective: Objective, before: float | None, after: float | None) -> tuple[float, float | None] | None:
+def gain(objective: StudyObjective, before: float | None, after: float | None) -> tuple[float, float | None] | None:
     """How much better ``after`` is than ``before``: in the metric's unit, and as a fraction of ``before``.
 
     Positive is better. The fraction is None where ``before`` is 0.
@@ -185,19 +185,19 @@ def gain(objective: Objective, before: float | None, after: float | None) -> tup
     return difference, difference / abs(before) if before else None
 
 
-def _score(name: str, row: TrialRow) -> Score:
-    return Score(name, row.value, row.holdout_value, row)
+def _score(name: str, row: TrialRow) -> HeadlineScore:
+    return HeadlineScore(name, row.value, row.holdout_value, row)
 
 
-def _base(prepared: Mapping[str, Any], objective: Objective) -> Score | None:
+def _base(prepared: Mapping[str, Any], objective: StudyObjective) -> HeadlineScore | None:
     measured = prepared.get("base")
     if not isinstance(measured, dict):
         return None
     value, holdout = finite(measured.get(objective.metric)), finite(measured.get(objective.holdout_metric))
-    return None if value is None and holdout is None else Score("base", value, holdout)
+    return None if value is None and holdout is None else HeadlineScore("base", value, holdout)
 
 
-def _default(rows: Sequence[TrialRow]) -> Score | None:
+def _default(rows: Sequence[TrialRow]) -> HeadlineScore | None:
     """The default configuration's last attempt, a completed one if there is one."""
     attempts = [row for row in rows if row.is_default]
     complete = [row for row in attempts if row.value is not None]

@@ -26,7 +26,7 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class StudyPrepared:
     """Data and model are ready; ``info`` is prepared.json."""
 
     info: dict[str, Any]
@@ -84,11 +84,19 @@ class NewBest:
     params: dict[str, Any] = field(default_factory=dict)
 
 
-Happening = (
-    RunStarted | Note | Prepared | JobProgress | TrialStarted | TrialReported | TrialProgress | TrialEnded | NewBest
+RunEvent = (
+    RunStarted
+    | Note
+    | StudyPrepared
+    | JobProgress
+    | TrialStarted
+    | TrialReported
+    | TrialProgress
+    | TrialEnded
+    | NewBest
 )
-View = Callable[[Happening], None]
+View = Callable[[RunEvent], None]
 
 
-def silent(happening: Happening) -> None:
+def silent(happening: RunEvent) -> None:
     """A view that shows nothing."""

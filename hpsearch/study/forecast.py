@@ -49,7 +49,7 @@ _DRAWN_POINTS, _MOST_NUMBERS = 200, 2_000_000
 
 
 @dataclass(frozen=True)
-class Seen:
+class EndedTrials:
     """Ended trials: seconds of the ``whole`` ones and of those ``cut`` short, what decides each one's time, and by what
     factor failed ones added to their sum. ``last_step`` is how far a whole one goes, where it is known."""
 
@@ -136,7 +136,7 @@ class Forecast:
         return chosen
 
 
-def see(definition: StudyDefinition, trials: Sequence[FrozenTrial]) -> Seen:
+def see(definition: StudyDefinition, trials: Sequence[FrozenTrial]) -> EndedTrials:
     """What the ended trials of a study tell of the next ones."""
     ended = [(trial, seconds) for trial, seconds in whole_s(trials) if seconds > 0]
     whole = [each for each in ended if each[0].state is TrialState.COMPLETE]
@@ -146,10 +146,10 @@ def see(definition: StudyDefinition, trials: Sequence[FrozenTrial]) -> Seen:
     sizes = [_sizes(definition, [trial.params for trial, _ in group]) for group in (whole, cut)]
     last = definition.steps or max((trial.last_step or 0 for trial, _ in whole), default=0) or None
     times = [[seconds for _, seconds in group] for group in (whole, cut)]
-    return Seen(times[0], sizes[0], times[1], sizes[1], max(1.0, waste), last)
+    return EndedTrials(times[0], sizes[0], times[1], sizes[1], max(1.0, waste), last)
 
 
-def _fit(seen: Seen) -> tuple[Numbers, Numbers]:
+def _fit(seen: EndedTrials) -> tuple[Numbers, Numbers]:
     """How time grows with what decides it, by least squares that lean on ``GROWTH``; and what that leaves unexplained,
     in logarithms."""
     logs, sizes, expected = np.log(np.asarray(seen.whole)), seen.whole_sizes, np.asarray(GROWTH)
@@ -179,7 +179,7 @@ def _size(definition: StudyDefinition, params: Mapping[str, Any]) -> Iterator[fl
     yield float(values["longest_edge"] ** 2 if values["longest_edge"] else values["max_pixels"] or 1.0)
 
 
-def _next_sizes(definition: StudyDefinition, trials: Sequence[FrozenTrial], seen: Seen, seed: int) -> Numbers:
+def _next_sizes(definition: StudyDefinition, trials: Sequence[FrozenTrial], seen: EndedTrials, seed: int) -> Numbers:
     """Sizes of points that may come next."""
     known = np.concatenate([seen.whole_sizes, seen.cut_sizes])
     if definition.search_mode == "grid":

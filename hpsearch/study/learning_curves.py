@@ -27,7 +27,7 @@ MOST_CURVES = 200  # that are learned from: of more the guess is no better
 
 
 @dataclass(frozen=True)
-class Course:
+class CurveFeatures:
     """A curve up to some step: its ``level`` there, and its ``gain``, how much it fell since its middle."""
 
     level: float
@@ -54,7 +54,7 @@ class Curves:
         reporting = sorted((trial for trial in complete[-MOST_CURVES:] if trial.intermediate_values), key=root_of)
         self._ended = [(self.reports(trial), self.sign * float(trial.value or 0.0)) for trial in reporting]
 
-        self._known: dict[int, list[tuple[Course, float]]] = {}
+        self._known: dict[int, list[tuple[CurveFeatures, float]]] = {}
 
     def __len__(self) -> int:
         """How many curves there are to learn from."""
@@ -72,7 +72,7 @@ class Curves:
             return None
         return _guess(course, self._changes(max(reports)))
 
-    def _changes(self, step: int) -> list[tuple[Course, float]]:
+    def _changes(self, step: int) -> list[tuple[CurveFeatures, float]]:
         """The courses of completed trials up to a step, and how much each changed afterwards."""
         if step not in self._known:
             known = [(course_at(curve, step), final) for curve, final in self._ended]
@@ -91,7 +91,7 @@ def final_of(trial: FrozenTrial, curves: Curves) -> Final | None:
     return curves.final(curves.reports(trial))
 
 
-def course_at(reports: Mapping[int, float], step: int) -> Course | None:
+def course_at(reports: Mapping[int, float], step: int) -> CurveFeatures | None:
     """A curve up to a step; None where it has no report by then."""
     values = [value for at, value in reports.items() if at <= step]
     if not values:
@@ -99,10 +99,10 @@ def course_at(reports: Mapping[int, float], step: int) -> Course | None:
     width, middle = max(1, math.ceil(WINDOW * len(values))), (len(values) - 1) // 2
     late, early = values[-width:], values[max(0, middle - width // 2) : middle + (width + 1) // 2]
     level = sum(late) / len(late)
-    return Course(level, sum(early) / len(early) - level if len(values) > 1 else 0.0)
+    return CurveFeatures(level, sum(early) / len(early) - level if len(values) > 1 else 0.0)
 
 
-def _guess(course: Course, pairs: list[tuple[Course, float]]) -> Final:
+def _guess(course: CurveFeatures, pairs: list[tuple[CurveFeatures, float]]) -> Final:
     """A linear guess of how much a curve changes after its course, from those of others: their mean change and share of
     their gain, drawn to the usual."""
     scale = (sum(abs(other.gain) for other, _ in pairs) / len(pairs) if pairs else abs(course.gain)) or 1e-12

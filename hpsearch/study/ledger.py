@@ -21,9 +21,9 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.job import Outcome, encode_values
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.records import Tally, attempt_of, root_of
+from hpsearch.study.records import TrialCounts, attempt_of, root_of
 from hpsearch.study.sampling.planner import params_of, queue
-from hpsearch.study.storage.writer import Writer
+from hpsearch.study.storage.writer import StorageWriter
 
 # Attributes that a trial's retry has too: why its configuration is tried.
 _INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)
@@ -37,14 +37,14 @@ class Ledger:
     study: Study
     storage: BaseStorage
     definition: StudyDefinition
-    writer: Writer | None = None
-    _tally: Tally = field(init=False, repr=False, compare=False)
+    writer: StorageWriter | None = None
+    _tally: TrialCounts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tally", Tally(self.definition.objective.direction))
+        object.__setattr__(self, "_tally", TrialCounts(self.definition.objective.direction))
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> TrialCounts:
         """Counts over the study's trials as they are now."""
         return self._tally.take(self.trials())
 

@@ -28,7 +28,7 @@ from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.memory_gate import Gate
 from hpsearch.study.records import attempt_of, root_of
-from hpsearch.study.results import Keeper, write_best, write_trial_results
+from hpsearch.study.results import AdapterRetention, write_best, write_trial_results
 from hpsearch.study.sampling.planner import Planner, open_points, trial_seed
 from hpsearch.study.warm_start import WarmStart
 
@@ -40,7 +40,7 @@ PRUNE_GRACE_S = 30.0
 MAX_ALIKE = 5
 
 
-class Ending(Enum):
+class LoopEnding(Enum):
     """Why the loop ended."""
 
     TARGET = "target reached"
@@ -92,44 +92,48 @@ class Runner:
     _running: dict[str, Running] = field(default_factory=dict)
     _alike: list[Cause] = field(default_factory=list)
 
-    def run(self) -> Ending:
+    def run(self) -> LoopEnding:
         """Run until there is an ending; no trial runs any more when it returns."""
         self._planner = Planner(self.ledger.study, self.ledger.definition, self.warm_start)
-        self._keeper = Keeper(self.ledger, self.folders)
+        self._keeper = AdapterRetention(self.ledger, self.folders)
         while True:
             ending = self._halt() or self._fill_slots()
             if ending is not None and not self._running:
                 return ending
-            if ending in (Ending.INTERRUPTED, Ending.TIMEOUT, Ending.SPENT, Ending.FAILURES):
+            if ending in (LoopEnding.INTERRUPTED, LoopEnding.TIMEOUT, LoopEnding.SPENT, LoopEnding.FAILURES):
                 self._stop_all()
                 return ending
             self._tick()
 
-    def _halt(self) -> Ending | None:
+    def _halt(self) -> LoopEnding | None:
         if self.interruption.requested:
-            return Ending.INTERRUPTED
+            return LoopEnding.INTERRUPTED
         if self.clock() >= self.deadline:
-            return Ending.TIMEOUT
+            return LoopEnding.TIMEOUT
         if self.budget.is_limited and self.budget.is_spent(self.ledger.trials(), self._elapsed()):
-            return Ending.SPENT
-        return Ending.FAILURES if self._failing() else None
+            return LoopEnding.SPENT
+        return LoopEnding.FAILURES if self._failing() else None
 
-    def _fill_slots(self) -> Ending | None:
+    def _fill_slots(self) -> LoopEnding | None:
         if not self.executor.slots:
-            return Ending.NO_SLOT
+            return LoopEnding.NO_SLOT
         while self.executor.free and len(self._running) < self.executor.slots:
             if self.ledger.tally.finished + len(self._running) >= self.target:
-                return Ending.TARGET
+                return LoopEnding.TARGET
             if full_place(self.places):
-                return Ending.NO_ROOM
+                return LoopEnding.NO_ROOM
             if self.budget.is_limited and not self.budget.has_room(self.ledger.trials(), self._elapsed()):
-                return Ending.SCARCE
+                return LoopEnding.SCARCE
             reached("before-ask")
             with self.ledger.together():
                 trial = self._planner.next_trial()
                 job = None if trial is None or self._refused(trial.number) else self._note_job(trial.number)
             if trial is None:
-                return Ending.STUCK if open_points(self.ledger.trials(), self.ledger.definition) else Ending.EXHAUSTED
+                return (
+                    LoopEnding.STUCK
+                    if open_points(self.ledger.trials(), self.ledger.definition)
+                    else LoopEnding.EXHAUSTED
+                )
             if job is not None:
                 self._launch(job)
         return None

@@ -13,7 +13,7 @@ from hpsearch.execution.job import Job
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import failure, run_job
 from hpsearch.execution.signals import Interruption
-from hpsearch.study.events import Prepared, View
+from hpsearch.study.events import StudyPrepared, View
 
 
 def prepare(
@@ -39,6 +39,6 @@ def prepare(
 
 def show_prepared(view: View, info: dict[str, Any]) -> None:
     """Show what the prepare job found, and what it warns of."""
-    view(Prepared(info))
+    view(StudyPrepared(info))
     for text in info.get("warnings", []):
         view(Note(text, warning=True))

@@ -65,7 +65,7 @@ def metrics_of(trial: FrozenTrial) -> dict[str, float]:
 # the new ones, are looked at each time. All of it follows from the stored trials, so nothing is lost with the runner.
 
 
-class Tally:
+class TrialCounts:
     """Counts over the trials of one study, whose best has the least value, or the greatest: ``direction``."""
 
     def __init__(self, direction: str) -> None:
@@ -78,7 +78,7 @@ class Tally:
         self.finished = 0
         self.best: FrozenTrial | None = None
 
-    def take(self, trials: Sequence[FrozenTrial]) -> Tally:
+    def take(self, trials: Sequence[FrozenTrial]) -> TrialCounts:
         """Count what has changed in ``trials``, all of the study's in order of number."""
         fresh = range(len(self._before) - 1, len(trials))
         self._trials = trials

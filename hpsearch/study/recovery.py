@@ -25,7 +25,7 @@ from hpsearch.study.results import write_trial_results
 
 
 @dataclass
-class Repairs:
+class RecoveryResult:
     """What recovery did: numbers of the trials told from their folders, and of those queued again; processes ended."""
 
     told: list[int] = field(default_factory=list)
@@ -43,10 +43,10 @@ class Repairs:
         return "repaired after an interrupted run: " + "; ".join(parts) if parts else ""
 
 
-def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Repairs:
+def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> RecoveryResult:
     """Leave no process and no RUNNING trial of a dead runner, and lose no result."""
     reached("sweep-begun")
-    repairs = Repairs(swept=executor.sweep(ledger.study.study_name))
+    repairs = RecoveryResult(swept=executor.sweep(ledger.study.study_name))
     reached("sweep-done")
     folders.drop_half_written()
     for trial in ledger.trials(TrialState.RUNNING):

@@ -165,7 +165,7 @@ def prepared_info(ledger: Ledger) -> dict[str, Any]:
 # Which trials' adapters and checkpoints stay on the disk while a search goes on.
 
 
-class Keeper:
+class AdapterRetention:
     """Keeps the adapters of the best ``keep_adapters`` trials. The folders of all trials are looked at once in a run,
     for what a dead runner left; then those of the trials that ended, and of those that others took the place of."""
 

@@ -19,11 +19,11 @@ from hpsearch.crash_points import reached
 from hpsearch.errors import TooManyFailures, UsageError
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS, Executor
-from hpsearch.execution.gpu_slots import Shares, look_for_gpus, share_out
+from hpsearch.execution.gpu_slots import SlotAllocation, look_for_gpus, share_out
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
-from hpsearch.study.ending import Conclusion
+from hpsearch.study.ending import RunEnding
 from hpsearch.study.events import RunStarted, View, silent
 from hpsearch.study.folders import StudyFolders, room_for, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
@@ -51,9 +51,9 @@ from hpsearch.study.resolve import resolve, stored
 from hpsearch.study.results import best_config, prepared_info, write_best
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.open import look_over, open_storage, sqlite_path, storage_errors
-from hpsearch.study.storage.session import SPOOL_FILE, Patience, Place, writing
+from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
 from hpsearch.study.warm_start import stored_warm_start
-from hpsearch.study.warm_start_source import Source, find_source, refuse_late, take_over
+from hpsearch.study.warm_start_source import SourceStudy, find_source, refuse_late, take_over
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _run(
         with (
             lease_for(options.url, name) as lease,
             writing(
-                Place(options.url, storage, name, lease, folders.root / SPOOL_FILE),
+                StudyLocation(options.url, storage, name, lease, folders.root / SPOOL_FILE),
                 Patience(options.storage_timeout_s, lambda: interruption.requested),
                 lambda text: view(Note(text)),
             ) as session,
@@ -152,7 +152,7 @@ def _run(
             return summary
 
 
-def shares_of(options: RunOptions, definition: StudyDefinition) -> Shares:
+def shares_of(options: RunOptions, definition: StudyDefinition) -> SlotAllocation:
     """The slots of a run, with what there is to say of their GPUs.
 
     Raises:
@@ -167,7 +167,7 @@ def shares_of(options: RunOptions, definition: StudyDefinition) -> Shares:
 
 
 def _open(
-    storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders, source: Source | None
+    storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders, source: SourceStudy | None
 ) -> Ledger:
     """Open the study and take its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
     claimed = folders.claimed_for  # by a run that died before the storage knew of it
@@ -205,18 +205,18 @@ class _Run:
     folders: StudyFolders
     jobs: JobMaker
     executor: Executor
-    shares: Shares
+    shares: SlotAllocation
     options: RunOptions
     interruption: Interruption
     view: View
-    source: Source | None = None  # of a warm start
+    source: SourceStudy | None = None  # of a warm start
 
     def go(self) -> RunSummary:
         deadline = time.monotonic() + (self.options.timeout_s or math.inf)
         repairs = str(recover(self.ledger, self.folders, self.executor))
         write_best(self.ledger, self.folders, prepared_info(self.ledger))
         target = settle_target(self.ledger, self.options.n_trials, self.options.add_trials)
-        budget, end = self._budget(), Conclusion(self.ledger, self.options, self.interruption, self._places())
+        budget, end = self._budget(), RunEnding(self.ledger, self.options, self.interruption, self._places())
         self._announce(target, repairs, budget)
         done = nothing_to_do(self.ledger, target, end.command("run", "--add-trials", "N"))
         if done:

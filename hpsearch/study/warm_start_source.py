@@ -20,7 +20,7 @@ from hpsearch.study.open import load_study, readable_definition
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import is_finite
 from hpsearch.study.storage.open import masked, open_storage, storage_errors
-from hpsearch.study.warm_start import COMPARED, Carried, WarmStart, stored_warm_start
+from hpsearch.study.warm_start import COMPARED, TransferredPoint, WarmStart, stored_warm_start
 
 # Best points that are tried. Where the values hold as well, no more than are needed to see whether they help.
 POINTS = 5
@@ -32,7 +32,7 @@ _RESOLVED = ("final_samples", "instruction", "max_new_tokens")
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceStudy:
     """Another study whose best points are wanted: its ``trials`` are completed ones, best first. ``definition`` is None
     where another program made it."""
 
@@ -43,7 +43,7 @@ class Source:
     trials: Sequence[FrozenTrial]
 
 
-def find_source(options: RunOptions, name: str, definition: StudyDefinition) -> Source | None:
+def find_source(options: RunOptions, name: str, definition: StudyDefinition) -> SourceStudy | None:
     """The study that ``options`` name for a warm start of the study ``name``; None where they name none.
 
     Raises:
@@ -62,7 +62,7 @@ def find_source(options: RunOptions, name: str, definition: StudyDefinition) -> 
         return _source(study, definition, url)
 
 
-def _source(study: Study, definition: StudyDefinition, url: str) -> Source:
+def _source(study: Study, definition: StudyDefinition, url: str) -> SourceStudy:
     name, direction = study.study_name, definition.objective.direction
     theirs = [each.name.lower() for each in study.directions]
     if theirs != [direction]:
@@ -77,10 +77,10 @@ def _source(study: Study, definition: StudyDefinition, url: str) -> Source:
     ranked = sorted(complete, key=lambda trial: (sign * float(trial.value or 0.0), trial.number))
     study_id = str(study.user_attrs.get(attrs.ID) or f"{masked(url)} {name}")
     prepared = study.user_attrs.get(attrs.PREPARED) or {}
-    return Source(name, study_id, readable_definition(study), prepared, ranked)
+    return SourceStudy(name, study_id, readable_definition(study), prepared, ranked)
 
 
-def refuse_late(study: Study, source: Source) -> None:
+def refuse_late(study: Study, source: SourceStudy) -> None:
     """Refuse to warm-start a study that has begun otherwise; one that began with this very source goes on.
 
     Raises:
@@ -96,7 +96,9 @@ def refuse_late(study: Study, source: Source) -> None:
     )
 
 
-def take_over(source: Source, definition: StudyDefinition, prepared: Mapping[str, Any]) -> tuple[WarmStart, list[str]]:
+def take_over(
+    source: SourceStudy, definition: StudyDefinition, prepared: Mapping[str, Any]
+) -> tuple[WarmStart, list[str]]:
     """What a study with this definition, for which this was ``prepared``, takes over; and sentences that say it."""
     doubts = list(_doubts(source, definition, prepared))
     inside = [each for each in source.trials if _is_inside(each.params, definition.search_space)]
@@ -115,7 +117,7 @@ def take_over(source: Source, definition: StudyDefinition, prepared: Mapping[str
     return WarmStart(source.name, source.study_id, points, prior), said
 
 
-def _doubts(source: Source, definition: StudyDefinition, prepared: Mapping[str, Any]) -> Iterator[str]:
+def _doubts(source: SourceStudy, definition: StudyDefinition, prepared: Mapping[str, Any]) -> Iterator[str]:
     """Why a value of the source may not be what its point would give here."""
     if source.definition is None:
         yield "another program made it"
@@ -138,9 +140,9 @@ def _is_inside(params: Mapping[str, Any], space: Mapping[str, Parameter]) -> boo
     )
 
 
-def _points(source: Source, definition: StudyDefinition, most: int) -> tuple[Carried, ...]:
+def _points(source: SourceStudy, definition: StudyDefinition, most: int) -> tuple[TransferredPoint, ...]:
     """The best points in this study's space, each once, and not the default one, which is tried anyway."""
-    known, found = {point_key(definition.default_params())}, list[Carried]()
+    known, found = {point_key(definition.default_params())}, list[TransferredPoint]()
     for carried in (_carried(trial, definition) for trial in source.trials):
         if point_key(carried.params) not in known and len(found) < most:
             known.add(point_key(carried.params))
@@ -148,10 +150,10 @@ def _points(source: Source, definition: StudyDefinition, most: int) -> tuple[Car
     return tuple(found)
 
 
-def _carried(trial: FrozenTrial, definition: StudyDefinition) -> Carried:
+def _carried(trial: FrozenTrial, definition: StudyDefinition) -> TransferredPoint:
     space, default = definition.search_space, definition.every_default()
     params = {name: _moved(each, trial.params.get(name), default[name]) for name, each in space.items()}
-    return Carried(trial.number, definition.active_params(params), float(trial.value or 0.0))
+    return TransferredPoint(trial.number, definition.active_params(params), float(trial.value or 0.0))
 
 
 def _moved(parameter: Parameter, value: Any, default: Any) -> Any:

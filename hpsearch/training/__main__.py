@@ -85,11 +85,11 @@ def _do(job: Job) -> None:
 def _start_backend(job: Job) -> None:
     """Import first what the backend wants to be first; a job without a prepared folder is refused by the recipe."""
     from hpsearch.training.backends.startup import start_backend
-    from hpsearch.training.prepared import Prepared
+    from hpsearch.training.prepared import PreparedData
 
     if job.prepared_dir is not None:
         folder = Path(job.prepared_dir)
-        start_backend(Prepared.read(folder).backend, folder)
+        start_backend(PreparedData.read(folder).backend, folder)
 
 
 def end() -> None:

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpsearch.data.check_images import Checked, LeftOut, Opener, left_out_file, write_left_out
-from hpsearch.data.progress import Progress
+from hpsearch.data.check_images import CheckedImage, LeftOut, Opener, left_out_file, write_left_out
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import Sample
-from hpsearch.data.slices import SLICE_KEYS, Choice, choose
-from hpsearch.data.sources import Source
-from hpsearch.data.splits import Division, Parted, hold_out, separate
+from hpsearch.data.slices import SLICE_KEYS, ChosenSplits, choose
+from hpsearch.data.sources import DataSource
+from hpsearch.data.splits import LeftOutRow, SplitRows, hold_out, separate
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import Family
-from hpsearch.training.prepared import SCRATCH, SPLITS, Row, row_file, write_rows
+from hpsearch.training.prepared import SCRATCH, SPLITS, PreparedRow, row_file, write_rows
 
 _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 
@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 class Data:
     """Rows by split, what was noticed on the way, and the commit of a dataset on the Hub."""
 
-    rows: Mapping[str, Sequence[Checked]]
+    rows: Mapping[str, Sequence[CheckedImage]]
     warnings: tuple[str, ...]
     revision: str | None = None
 
@@ -55,15 +55,17 @@ class Data:
         return digest.hexdigest()
 
 
-def _digested(rows: Sequence[Checked], digest: hashlib._Hash) -> Iterator[Row]:
+def _digested(rows: Sequence[CheckedImage], digest: hashlib._Hash) -> Iterator[PreparedRow]:
     for checked in rows:
-        row = Row(checked.sample.id, checked.sample.read(), checked.sample.text)
+        row = PreparedRow(checked.sample.id, checked.sample.read(), checked.sample.text)
         for part in (row.image, row.text.encode()):
             digest.update(f"{len(part)}\0".encode() + part)
         yield row
 
 
-def gather(source: Source, settings: TrainSettings, family: Family, folder: Path, progress: Progress) -> Data:
+def gather(
+    source: DataSource, settings: TrainSettings, family: Family, folder: Path, progress: ProgressReporter
+) -> Data:
     """Read, choose, open and deal out the rows. Those that cannot be used, or that the ``family`` cannot take, are
     left out and listed in ``folder``; what their pictures are read from may be in its ``SCRATCH``.
 
@@ -94,7 +96,7 @@ def gather(source: Source, settings: TrainSettings, family: Family, folder: Path
     return Data(rows, warnings, read.revision)
 
 
-def _dealt(checked: Mapping[str, Sequence[Checked]], settings: TrainSettings) -> Division[Checked]:
+def _dealt(checked: Mapping[str, Sequence[CheckedImage]], settings: TrainSettings) -> SplitRows[CheckedImage]:
     """All three sides; those that were not chosen are drawn: validation from train, the holdout from validation, or
     from train too where what was drawn is a single document."""
     sides = dict(checked)
@@ -106,14 +108,14 @@ def _dealt(checked: Mapping[str, Sequence[Checked]], settings: TrainSettings) ->
         if drawn and not sides["holdout"]:
             fraction = settings.val_ratio * settings.holdout_fraction
             sides["train"], sides["holdout"] = hold_out(sides["train"], fraction)
-    return separate(Division(sides["train"], sides["validation"], sides["holdout"]))
+    return separate(SplitRows(sides["train"], sides["validation"], sides["holdout"]))
 
 
-def _told(parted: Parted[Checked]) -> LeftOut:
+def _told(parted: LeftOutRow[CheckedImage]) -> LeftOut:
     return LeftOut(parted.row.sample.id, parted.side, parted.reason)
 
 
-def _refuse_empty(rows: Mapping[str, Sequence[Checked]], settings: TrainSettings) -> None:
+def _refuse_empty(rows: Mapping[str, Sequence[CheckedImage]], settings: TrainSettings) -> None:
     for name in SPLITS:
         if not rows[name]:
             keys = (*SLICE_KEYS.values(), "val_ratio", "holdout_fraction")
@@ -124,7 +126,7 @@ def _refuse_empty(rows: Mapping[str, Sequence[Checked]], settings: TrainSettings
             )
 
 
-def _idle(settings: TrainSettings, choice: Choice[Sample]) -> Iterator[str]:
+def _idle(settings: TrainSettings, choice: ChosenSplits[Sample]) -> Iterator[str]:
     """What was given, in data or settings, and does nothing."""
     for split in choice.unused:
         yield f"the split {split} of the data is not used" + (
@@ -140,7 +142,7 @@ def _idle(settings: TrainSettings, choice: Choice[Sample]) -> Iterator[str]:
         yield "image_root does nothing: no row names its picture by a path"
 
 
-def _asked(division: Division[Checked], settings: TrainSettings) -> Iterator[str]:
+def _asked(division: SplitRows[CheckedImage], settings: TrainSettings) -> Iterator[str]:
     """A word on questions that the rows have of their own."""
     rows = [checked.sample for side in SPLITS for checked in getattr(division, side)]
     asking = [row for row in rows if row.asked not in ("", settings.instruction)]
@@ -152,7 +154,7 @@ def _asked(division: Division[Checked], settings: TrainSettings) -> Iterator[str
         )
 
 
-def _shared_sources(division: Division[Checked]) -> list[str]:
+def _shared_sources(division: SplitRows[CheckedImage]) -> list[str]:
     judged = {source for one in (*division.validation, *division.holdout) for source in one.sample.sources}
     shared = sum(1 for one in division.train if not judged.isdisjoint(one.sample.sources))
     if not shared:

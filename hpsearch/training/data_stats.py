@@ -10,18 +10,18 @@ from pathlib import Path
 from statistics import median
 
 from hpsearch import sdk
-from hpsearch.data.check_images import Checked, LeftOut, Opener
-from hpsearch.data.duplicates import Duplicate, Kind, Row, find_duplicates
+from hpsearch.data.check_images import CheckedImage, LeftOut, Opener
+from hpsearch.data.duplicates import Duplicate, DuplicateKind, RowFingerprint, find_duplicates
 from hpsearch.data.images import open_image, thumbnail
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.sources import Rows, find_source
-from hpsearch.data.stats import SUMMARY, Example, Part, Statistics
+from hpsearch.data.stats import SUMMARY, DataStatistics, Example, Part
 from hpsearch.data.text_stats import alphabet, by_length, not_composed, scripts, spread
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.survey_result import Sizing
 from hpsearch.settings import TrainSettings
-from hpsearch.training.models.base import BaseModel, find_base
+from hpsearch.training.models.base import BaseCheckpoint, find_base
 from hpsearch.training.preflight.lengths import Measure, Shape, sizings
 from hpsearch.training.prepared import SCRATCH
 
@@ -32,10 +32,10 @@ SHOWN_CHARACTERS = 600  # of an example's text
 
 
 @dataclass(frozen=True)
-class Looked:
+class ScannedRows:
     """Usable rows by split, those that are not, and which are there twice, as positions in ``rows``."""
 
-    rows: Sequence[tuple[str, Checked]]
+    rows: Sequence[tuple[str, CheckedImage]]
     unusable: Sequence[LeftOut]
     duplicates: Sequence[Duplicate]
 
@@ -50,7 +50,7 @@ def stats(job: Job) -> None:
     Raises:
         UsageError: the data or the model cannot be read, or no row can be used.
     """
-    progress, folder = Progress("look for the data"), Path(job.output_dir)
+    progress, folder = ProgressReporter("look for the data"), Path(job.output_dir)
     settings = TrainSettings.model_validate(job.settings)
     source = find_source(settings)
     base = find_base(settings, progress, weights=False) if "model_name" in settings.model_fields_set else None
@@ -68,13 +68,13 @@ def stats(job: Job) -> None:
     sdk.finish(rows=len(looked.rows))
 
 
-def _looked(read: Rows, progress: Progress) -> Looked:
+def _looked(read: Rows, progress: ProgressReporter) -> ScannedRows:
     progress.phase("open the pictures", fraction=0.0)
     opener = Opener(sum(map(len, read.splits.values())), math.inf, progress, looks=True)
     rows = [(split, row) for split, samples in read.splits.items() for row in opener.usable(samples, split)]
     progress.phase("compare")
-    known = [Row(row.sample.text, row.picture, row.look, row.size) for _, row in rows]
-    return Looked(rows, opener.left_out(), find_duplicates(known))
+    known = [RowFingerprint(row.sample.text, row.picture, row.look, row.size) for _, row in rows]
+    return ScannedRows(rows, opener.left_out(), find_duplicates(known))
 
 
 def _reasons(unusable: Sequence[LeftOut]) -> Counter[str]:
@@ -83,7 +83,7 @@ def _reasons(unusable: Sequence[LeftOut]) -> Counter[str]:
 
 
 def _measured(
-    base: BaseModel | None, settings: TrainSettings, looked: Looked, progress: Progress
+    base: BaseCheckpoint | None, settings: TrainSettings, looked: ScannedRows, progress: ProgressReporter
 ) -> tuple[int, tuple[Sizing, ...]]:
     """Tokens of the usual text, and of rows at sizes of pictures; none without a model."""
     if base is None:
@@ -95,15 +95,20 @@ def _measured(
 
 
 def _found(
-    name: str, read: Rows, looked: Looked, base: BaseModel | None, settings: TrainSettings, progress: Progress
-) -> Statistics:
+    name: str,
+    read: Rows,
+    looked: ScannedRows,
+    base: BaseCheckpoint | None,
+    settings: TrainSettings,
+    progress: ProgressReporter,
+) -> DataStatistics:
     text_tokens, sizes = _measured(base, settings, looked, progress)
     progress.phase("sum up")
     by_split = {split: [row for each, row in looked.rows if each == split] for split in read.splits}
     sides = Counter(each.split for each in looked.unusable)
     texts = looked.texts()
     size, rare, shown_rare = alphabet(texts)
-    return Statistics(
+    return DataStatistics(
         data=name,
         revision=read.revision,
         parts={split: _part(rows, sides[split]) for split, rows in by_split.items()},
@@ -126,7 +131,7 @@ def _found(
     )
 
 
-def _part(rows: Sequence[Checked], unusable: int) -> Part:
+def _part(rows: Sequence[CheckedImage], unusable: int) -> Part:
     return Part(
         rows=len(rows),
         unusable=unusable,
@@ -139,17 +144,17 @@ def _part(rows: Sequence[Checked], unusable: int) -> Part:
     )
 
 
-def _crosses(duplicate: Duplicate, looked: Looked) -> bool:
+def _crosses(duplicate: Duplicate, looked: ScannedRows) -> bool:
     return looked.rows[duplicate.index][0] != looked.rows[duplicate.first][0]
 
 
-def _shared(by_split: Mapping[str, Sequence[Checked]]) -> int:
+def _shared(by_split: Mapping[str, Sequence[CheckedImage]]) -> int:
     """How many documents are in more than one split."""
     splits = Counter(name for rows in by_split.values() for name in {row.document for row in rows} - {None})
     return sum(count > 1 for count in splits.values())
 
 
-def _examples(looked: Looked) -> Iterator[Example]:
+def _examples(looked: ScannedRows) -> Iterator[Example]:
     """Some rows as they come (drawn by what they show), the longest and shortest texts, the most oblong picture, and
     rows that are there twice."""
     rows = looked.rows
@@ -165,13 +170,13 @@ def _examples(looked: Looked) -> Iterator[Example]:
     for why, some in chosen.items():
         for place in some:
             yield _example(why, looked, place)
-    for kind in Kind:
+    for kind in DuplicateKind:
         for each in [one for one in looked.duplicates if one.kind is kind][:DOUBLE]:
             yield _example(kind.value, looked, each.first)
             yield _example(kind.value, looked, each.index, rows[each.first][1].sample.id)
 
 
-def _example(why: str, looked: Looked, place: int, beside: str = "") -> Example:
+def _example(why: str, looked: ScannedRows, place: int, beside: str = "") -> Example:
     split, row = looked.rows[place]
     text = row.sample.text
     shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
@@ -179,7 +184,7 @@ def _example(why: str, looked: Looked, place: int, beside: str = "") -> Example:
     return Example(why, row.sample.id, split, shown, row.size, picture, beside)
 
 
-def _findings(looked: Looked) -> Iterator[dict[str, str]]:
+def _findings(looked: ScannedRows) -> Iterator[dict[str, str]]:
     yield from (asdict(each) for each in looked.unusable)
     for each in looked.duplicates:
         (split, row), (other, first) = looked.rows[each.index], looked.rows[each.first]

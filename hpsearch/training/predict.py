@@ -14,16 +14,16 @@ from PIL import Image
 
 from hpsearch import sdk
 from hpsearch.data.images import open_image
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import ADAPTER_CARD, TEXTS_FILE, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.evaluate.scores import CircleGuard, computing, ending_tokens, greedy
+from hpsearch.training.evaluate.scores import RepetitionStopper, computing, ending_tokens, greedy
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
-from hpsearch.training.models.base import BaseModel, find_base, require_safetensors
+from hpsearch.training.models.base import BaseCheckpoint, find_base, require_safetensors
 from hpsearch.training.models.chat import Chat, answer_at_once
 from hpsearch.training.models.profiles import Difference
 
@@ -91,7 +91,7 @@ class Reader:
         config = greedy(self.loaded.model, self.max_new_tokens)
         if temperature > 0:
             config.do_sample, config.temperature = True, temperature
-        guard = CircleGuard(start, ending_tokens(config))
+        guard = RepetitionStopper(start, ending_tokens(config))
         with computing(self.loaded):
             tokens = self.loaded.model.generate(**inputs, generation_config=config, stopping_criteria=[guard])
         texts = processor.tokenizer.batch_decode(tokens[:, start:], skip_special_tokens=True)
@@ -112,7 +112,7 @@ def load_reader(model: str | Path, **settings: Any) -> Reader:
     if "max_pixels" in settings:
         known.pop("longest_edge", None)  # which would decide alone
     wanted = TrainSettings(**{**known, "model_name": _base_name(adapter, str(model)), **settings})
-    base = find_base(wanted, Progress("load"))
+    base = find_base(wanted, ProgressReporter("load"))
     backend = HfBackend()
     loaded = backend.load(base.family, base.folder, wanted)
     if adapter is not None:
@@ -176,12 +176,12 @@ def verify_config(model: str | Path, profile: str = "auto") -> list[Difference]:
     return base_of(str(model), profile).differences()
 
 
-def base_of(model: str, profile: str = "auto") -> BaseModel:
+def base_of(model: str, profile: str = "auto") -> BaseCheckpoint:
     """The base model of an adapter's folder, or the model itself, without its weights."""
     folder = Path(model).expanduser()
     adapter = folder if (folder / "adapter_config.json").is_file() else None
     settings = TrainSettings.model_validate({"model_name": _base_name(adapter, model), "profile": profile})
-    return find_base(settings, Progress("check"), weights=False)
+    return find_base(settings, ProgressReporter("check"), weights=False)
 
 
 def picture_of(image: Any) -> Any:
@@ -243,7 +243,7 @@ def read_pictures(job: Job) -> None:
     Raises:
         UsageError: the model or a picture cannot be used; every picture is opened before the first is read.
     """
-    progress = Progress("open the pictures")
+    progress = ProgressReporter("open the pictures")
     wanted = job.settings
     images = [str(image) for image in wanted["images"]]
     for image in images:

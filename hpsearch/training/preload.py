@@ -65,14 +65,14 @@ def before_unsloth(_prepared_dir: str | None) -> None:
 def model(prepared_dir: str | None) -> None:
     """Import the classes of the model that was prepared."""
     from hpsearch.training.models.families import FAMILIES
-    from hpsearch.training.prepared import Prepared
+    from hpsearch.training.prepared import PreparedData
 
     if prepared_dir is None:
         return
     with importing():
         import transformers
 
-        family = FAMILIES[Prepared.read(Path(prepared_dir)).family]
+        family = FAMILIES[PreparedData.read(Path(prepared_dir)).family]
         for name in (family.model_class, family.processor_class):
             getattr(transformers, name)
 

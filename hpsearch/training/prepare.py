@@ -13,8 +13,8 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.assets import PREFIX, asset_path
-from hpsearch.data.progress import Progress
-from hpsearch.data.sources import Source, find_source
+from hpsearch.data.progress import ProgressReporter
+from hpsearch.data.sources import DataSource, find_source
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import PREFLIGHT_FILE, Job
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
@@ -22,9 +22,16 @@ from hpsearch.training.assign_rows import Data, gather
 from hpsearch.training.backends.choose import check_backend, choose_backend
 from hpsearch.training.backends.startup import start_backend
 from hpsearch.training.machine.libraries import importing, library_versions
-from hpsearch.training.models.base import BaseModel, commit_of, find_base, find_model, model_files, model_fingerprint
+from hpsearch.training.models.base import (
+    BaseCheckpoint,
+    commit_of,
+    find_base,
+    find_model,
+    model_files,
+    model_fingerprint,
+)
 from hpsearch.training.preflight.settings import candidate_settings, check_tracker
-from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, Prepared, row_file
+from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, PreparedData, row_file
 
 # A cheap digest of all that goes into the prepare job's result: while it stays the same, the result is used again.
 
@@ -42,7 +49,7 @@ def gpus(listed: Path = _GPUS) -> list[str]:
     return sorted({line.partition(":")[2].strip() for line in lines if line.startswith("Model")})
 
 
-def stamp_of(candidates: Sequence[TrainSettings], source: Source) -> str:
+def stamp_of(candidates: Sequence[TrainSettings], source: DataSource) -> str:
     """The digest; the first of the ``candidates`` is the default configuration.
 
     Files count by name, size and time of change; what is on the Hub by name, subset and revision, as it is fetched
@@ -86,7 +93,7 @@ def prepare(job: Job) -> None:
         UsageError: the data, the model or a setting is refused.
         Fault: the base does not give finite numbers.
     """
-    progress, folder = Progress("check"), _folder(job)
+    progress, folder = ProgressReporter("check"), _folder(job)
     candidates = list(candidate_settings(job.settings, job.variations))
     check_tracker(candidates[0].report_to)  # not in the stamp: it may change under a study
     source = find_source(candidates[0])
@@ -109,7 +116,7 @@ def preflight(job: Job) -> None:
     Raises:
         UsageError: the data, the model or a setting is refused.
     """
-    progress, folder = Progress("check"), _folder(job)
+    progress, folder = ProgressReporter("check"), _folder(job)
     candidates = list(candidate_settings(job.settings, job.variations))
     task = _Task(folder, candidates, "", progress, {})
     base = find_base(task.settings, progress, weights=False)
@@ -126,7 +133,7 @@ class _Task:
     folder: Path
     candidates: Sequence[TrainSettings]  # the first is what the base is measured with
     stamp: str
-    progress: Progress
+    progress: ProgressReporter
     resolved: Mapping[str, Any]  # what an earlier run of the study came to, which stands
     gpus: int = 1  # of each trial
 
@@ -141,10 +148,10 @@ def _folder(job: Job) -> Path:
     return folder
 
 
-def _earlier(folder: Path, stamp: str) -> Prepared | None:
+def _earlier(folder: Path, stamp: str) -> PreparedData | None:
     """The result of an earlier prepare job, where it still holds."""
     try:
-        found = Prepared.read(folder)
+        found = PreparedData.read(folder)
     except UsageError:
         return None
     there = Path(found.model_path).is_dir() and all(row_file(folder, split).is_file() for split in SPLITS)
@@ -155,13 +162,13 @@ def _earlier_sizes(folder: Path) -> dict[str, Any]:
     """How many rows an earlier job chose to judge on: measured again they would differ, and a fine-tune that goes on
     from a checkpoint must not."""
     try:
-        resolved = Prepared.read(folder).resolved
+        resolved = PreparedData.read(folder).resolved
     except UsageError:
         return {}
     return {name: resolved[name] for name in ("eval_stride", "eval_samples", "final_samples") if name in resolved}
 
 
-def _prepare(task: _Task, source: Source) -> Prepared:
+def _prepare(task: _Task, source: DataSource) -> PreparedData:
     """First all that needs no weights, then the weights."""
     base = find_base(task.settings, task.progress, weights=False)
     try:
@@ -176,7 +183,7 @@ def _prepare(task: _Task, source: Source) -> Prepared:
         shutil.rmtree(task.folder / SCRATCH, ignore_errors=True)
     revision = commit_of(base.folder) or task.settings.model_revision
     model = find_model(task.settings.model_name, revision, task.progress)
-    return _measure(task, BaseModel(model, base.family, base.profile), data, flown, fingerprint, backend)
+    return _measure(task, BaseCheckpoint(model, base.family, base.profile), data, flown, fingerprint, backend)
 
 
 def _choose(task: _Task) -> tuple[str, str]:
@@ -191,7 +198,7 @@ def _choose(task: _Task) -> tuple[str, str]:
     return backend, reason
 
 
-def _fly(task: _Task, base: BaseModel, data: Data) -> Any:
+def _fly(task: _Task, base: BaseCheckpoint, data: Data) -> Any:
     task.progress.phase("load the libraries")
     with importing():
         from hpsearch.training.machine.device import this_machine
@@ -207,8 +214,8 @@ def _pinned(settings: TrainSettings, model: Path) -> dict[str, str]:
 
 
 def _measure(
-    task: _Task, base: BaseModel, data: Data, flown: Any, fingerprint: str, chosen: tuple[str, str]
-) -> Prepared:
+    task: _Task, base: BaseCheckpoint, data: Data, flown: Any, fingerprint: str, chosen: tuple[str, str]
+) -> PreparedData:
     """What needs the weights, and all of it put together."""
     from hpsearch.training.evaluate.benchmark import Task, measure
 
@@ -217,7 +224,7 @@ def _measure(
     measured = measure(
         Task(backend, base, task.settings, task.folder, flown.figures, rows, task.resolved), task.progress
     )
-    return Prepared(
+    return PreparedData(
         stamp=task.stamp,
         fingerprint=fingerprint,
         model_fingerprint=model_fingerprint(base.folder),

@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 32  # written together, so that only so many pictures are in memo
 
 
 @dataclass(frozen=True)
-class Row:
+class PreparedRow:
     """One prepared row: ``image`` is an encoded picture (PNG, JPEG ...), ``text`` what it reads."""
 
     id: str
@@ -34,14 +34,14 @@ class Row:
     text: str
 
 
-def table_of(rows: Iterable[Row]) -> Any:
+def table_of(rows: Iterable[PreparedRow]) -> Any:
     """Rows as an Arrow table."""
     import pyarrow as pa
 
     return pa.Table.from_batches(_batches(rows), _schema())
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
+def write_rows(path: Path, rows: Iterable[PreparedRow]) -> None:
     """Write rows as an Arrow stream, which trials map into memory instead of loading it."""
     import pyarrow as pa
 
@@ -56,7 +56,7 @@ def _schema() -> Any:
     return pa.schema([("id", pa.string()), ("image", pa.large_binary()), ("text", pa.large_string())])
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[Any]:
+def _batches(rows: Iterable[PreparedRow]) -> Iterator[Any]:
     import pyarrow as pa
 
     left = iter(rows)
@@ -64,7 +64,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[Any]:
         yield pa.RecordBatch.from_pylist([vars(row) for row in chunk], _schema())
 
 
-class RowFile(Sequence[Row]):
+class RowFile(Sequence[PreparedRow]):
     """The rows of a file written by ``write_rows``, or those at some ``positions`` of it, mapped into memory and read
     as they are asked for. ``table`` has all of the file."""
 
@@ -98,7 +98,7 @@ class RowFile(Sequence[Row]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
-        return Row(**self.table.slice(self._positions[index], 1).to_pylist()[0])
+        return PreparedRow(**self.table.slice(self._positions[index], 1).to_pylist()[0])
 
 
 def training_rows(table: Any, chat: Chat) -> Any:
@@ -125,7 +125,7 @@ _SIZING = ("longest_edge", "max_pixels", "pan_and_scan", "instruction")  # what 
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedData:
     """prepared.json. ``stamp`` is a digest of all that went in: while it stays the same, so does the result.
     ``figures`` and ``lines`` are the preflight's; ``resolved`` what settings left open came to (the prompt, how many
     rows are judged on, the model's commit), for all trials of the study. ``base`` are the untuned model's scores,
@@ -162,7 +162,7 @@ class Prepared:
         temporary.replace(folder / FILE_NAME)
 
     @staticmethod
-    def read(folder: Path) -> Prepared:
+    def read(folder: Path) -> PreparedData:
         """Read what ``write`` wrote.
 
         Raises:
@@ -170,7 +170,7 @@ class Prepared:
         """
         path = folder / FILE_NAME
         try:
-            return Prepared(**json.loads(path.read_text(encoding="utf-8")))
+            return PreparedData(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
                 f"a trial needs what its prepare job found, but {path} cannot be used: {error}",
@@ -215,7 +215,7 @@ def open_rows(folder: Path, split: str) -> RowFile:
     return RowFile(row_file(folder, split))
 
 
-def drawn(folder: Path, split: str, count: int | None) -> Sequence[Row]:
+def drawn(folder: Path, split: str, count: int | None) -> Sequence[PreparedRow]:
     """So many rows of a split, always the same ones, and with more of them the same and others; all for None."""
     rows = open_rows(folder, split)
     if count is None or count >= len(rows):

@@ -143,7 +143,7 @@ def pace_of(step_s: float, batch_size: int, timed: Mapping[int, float]) -> Pace:
 
 
 @dataclass(frozen=True)
-class Judging:
+class EvaluationPlan:
     """How trials are judged: at every ``stride``-th of the evaluations on ``rows`` rows, at the end on ``final`` rows
     of each set. ``share`` is the part of a trial's time that it takes."""
 
@@ -153,7 +153,7 @@ class Judging:
     share: float
 
 
-def afford(settings: TrainSettings, pace: Pace, steps: int, there: Mapping[str, int]) -> Judging:
+def afford(settings: TrainSettings, pace: Pace, steps: int, there: Mapping[str, int]) -> EvaluationPlan:
     """The judging that fits, where the settings leave it open; what they say stands. ``steps`` are a trial's, ``there``
     the rows of each set."""
     training = steps * pace.step_s
@@ -162,10 +162,10 @@ def afford(settings: TrainSettings, pace: Pace, steps: int, there: Mapping[str, 
     on_the_way = _made(settings, steps, stride) * pace.judging(rows)
     final = settings.final_samples or pace.affordable((budget - on_the_way) / len(FINAL_SETS), FINAL_ROWS)
     judged = on_the_way + sum(pace.judging(min(final, there[split])) for split in FINAL_SETS.values())
-    return Judging(stride, rows, final, judged / (judged + training))
+    return EvaluationPlan(stride, rows, final, judged / (judged + training))
 
 
-def share_warning(judging: Judging) -> list[str]:
+def share_warning(judging: EvaluationPlan) -> list[str]:
     """What to say where judging takes more than it should."""
     if judging.share <= MOST:
         return []

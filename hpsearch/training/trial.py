@@ -12,22 +12,22 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
-from hpsearch.training.evaluate.evaluator import Judge
-from hpsearch.training.evaluate.scores import Judged, Scores
+from hpsearch.training.evaluate.evaluator import Evaluator
+from hpsearch.training.evaluate.scores import RowScore, Scores
 from hpsearch.training.fit.callbacks import figures
 from hpsearch.training.fit.checkpoints import find_checkpoint, fingerprint, own_checkpoint
 from hpsearch.training.fit.tracking import Tracking
-from hpsearch.training.fit.train import Trained, train
+from hpsearch.training.fit.train import TrainingResult, train
 from hpsearch.training.machine.device import choose_device, free_memory, peak_memory_bytes, set_seeds, set_threads
 from hpsearch.training.machine.libraries import library_versions
 from hpsearch.training.machine.ranks import is_first, join_ranks, ranks
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared import Prepared, Row, drawn
+from hpsearch.training.prepared import PreparedData, PreparedRow, drawn
 from hpsearch.training.schedule import FINAL_SETS
 
 
@@ -38,9 +38,9 @@ def run_trial(job: Job) -> None:
         UsageError: the settings cannot be honoured here, or the checkpoint to go on from is of another fine-tune.
         Fault: the training diverged, or memory ran out whatever was given up for it.
     """
-    progress = Progress("load")
+    progress = ProgressReporter("load")
     folder, output = _prepared_dir(job), Path(job.output_dir)
-    prepared = Prepared.read(folder)
+    prepared = PreparedData.read(folder)
     settings = prepared.resolved_in(TrainSettings.model_validate(job.settings))
     prepared.check(settings)
     set_threads(settings.cpu_threads, choose_device())
@@ -58,7 +58,7 @@ def run_trial(job: Job) -> None:
         _write_json(output / "versions.json", library_versions())
     report_to = settings.report_to if is_first() else "none"
     with closing(Tracking(report_to, job)) as tracker:  # the points before a failure are wanted most
-        judge = Judge(backend, load_adapted(backend, prepared, settings), settings, progress)
+        judge = Evaluator(backend, load_adapted(backend, prepared, settings), settings, progress)
         _introduce(job, prepared, judge.loaded)
         trial = _Trial(job, folder, output, settings, prepared, judge, tracker)
         trained = train(judge, folder, checkpoints, evaluation_subset(folder, settings), tracker, mine, checkpoint)
@@ -91,7 +91,7 @@ def _tidy(checkpoints: Path, *, asked_for: bool) -> None:
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def load_adapted(backend: Backend, prepared: Prepared, settings: TrainSettings) -> Loaded:
+def load_adapted(backend: Backend, prepared: PreparedData, settings: TrainSettings) -> Loaded:
     """The base model with fresh LoRA matrices, which depend on the settings alone, not on what loading drew."""
     family = FAMILIES[prepared.family]
     loaded = backend.load(family, Path(prepared.model_path), settings)
@@ -100,7 +100,7 @@ def load_adapted(backend: Backend, prepared: Prepared, settings: TrainSettings) 
     return loaded
 
 
-def _introduce(job: Job, prepared: Prepared, loaded: Loaded) -> None:
+def _introduce(job: Job, prepared: PreparedData, loaded: Loaded) -> None:
     """Open the trial's log with what it runs on and what it trains."""
     libraries = ", ".join(f"{name} {version}" for name, version in library_versions().items())
     adapted = len(loaded.model.base_model.targeted_module_names)
@@ -112,12 +112,12 @@ def _introduce(job: Job, prepared: Prepared, loaded: Loaded) -> None:
     print(f"rows: {rows}")
 
 
-def evaluation_subset(folder: Path, settings: TrainSettings) -> Sequence[Row]:
+def evaluation_subset(folder: Path, settings: TrainSettings) -> Sequence[PreparedRow]:
     """The validation rows of the evaluations on the way: few, and the same in every trial of a study."""
     return drawn(folder, "validation", settings.eval_samples)
 
 
-def final_rows(folder: Path, split: str, settings: TrainSettings) -> Sequence[Row]:
+def final_rows(folder: Path, split: str, settings: TrainSettings) -> Sequence[PreparedRow]:
     """The rows of a split that the trained model is judged on."""
     return drawn(folder, split, settings.final_samples)
 
@@ -136,11 +136,11 @@ class _Trial:
     folder: Path
     output: Path
     settings: TrainSettings
-    prepared: Prepared
-    judge: Judge
+    prepared: PreparedData
+    judge: Evaluator
     tracker: Tracking
 
-    def finish(self, trained: Trained) -> None:
+    def finish(self, trained: TrainingResult) -> None:
         """Save the trained model, judge it on the validation and holdout sets, and report."""
         speed = trained.speed
         self.judge.progress.phase("save", fraction=1.0)
@@ -165,7 +165,7 @@ class _Trial:
         return self.judge.judge(self.judge.examination(final_rows(self.folder, split, self.settings)))
 
 
-def _show_sample(prepared: Prepared, judged: tuple[Judged, ...]) -> None:
+def _show_sample(prepared: PreparedData, judged: tuple[RowScore, ...]) -> None:
     """Show in the log what the untuned base read of a page, and what is read of it now."""
     after = {one.row: one.prediction for one in judged if one.prediction is not None}
     for sample in prepared.samples:
@@ -176,7 +176,7 @@ def _show_sample(prepared: Prepared, judged: tuple[Judged, ...]) -> None:
             return
 
 
-def _card(job: Job, settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
+def _card(job: Job, settings: TrainSettings, prepared: PreparedData) -> dict[str, Any]:
     """What whoever loads the adapter must know beside it: how pictures were sized, and what the model was asked."""
     return {
         "study": job.study,
@@ -189,7 +189,7 @@ def _card(job: Job, settings: TrainSettings, prepared: Prepared) -> dict[str, An
     }
 
 
-def _base_name(settings: TrainSettings, prepared: Prepared) -> str:
+def _base_name(settings: TrainSettings, prepared: PreparedData) -> str:
     """Where whoever loads the adapter finds its base: the Hub id, or else the folder."""
     local = settings.model_name.startswith(PREFIX) or Path(settings.model_name).expanduser().is_dir()
     return prepared.model_path if local else settings.model_name

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hpsearch.commands.openai_client import Answer, Endpoint, NoAnswer, Question, completions_url
+from hpsearch.commands.openai_client import Endpoint, NoAnswer, ReadRequest, ServerAnswer, completions_url
 from hpsearch.errors import UsageError
 from tests.commands.servers import Request, serving
 
-QUESTION = Question("model", "Read it.", 64)
+QUESTION = ReadRequest("model", "Read it.", 64)
 
 
 def picture(kind: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
@@ -25,7 +25,7 @@ def picture(kind: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
 
 def ask(
     handle: Callable[[Request], None], retries: int = 2, timeout_s: float = 5.0, image: bytes | None = None
-) -> Answer:
+) -> ServerAnswer:
     with serving(handle) as server, Endpoint(server.url, QUESTION, "secret", timeout_s, retries) as endpoint:
         return endpoint.read(picture() if image is None else image)
 
@@ -41,7 +41,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_what_is_asked_is_a_picture_then_the_instruction() -> None:
     answering = serving(lambda request: request.reply(" text\n"))
     with answering as server, Endpoint(server.url, QUESTION, "secret", 5.0, 0) as endpoint:
-        assert endpoint.read(picture()) == Answer(" text\n")
+        assert endpoint.read(picture()) == ServerAnswer(" text\n")
     (body,) = server.bodies
     image, text = body["messages"][0]["content"]
     assert image["image_url"]["url"].startswith("data:image/png;base64,")
@@ -118,7 +118,7 @@ PASSING: dict[str, Callable[[Request], None]] = {
 
 @pytest.mark.parametrize("how", PASSING)
 def test_what_may_pass_is_asked_again(how: str, at_once: list[float]) -> None:
-    assert ask(after(2, PASSING[how])) == Answer("at last")
+    assert ask(after(2, PASSING[how])) == ServerAnswer("at last")
     assert at_once == ([7.0, 7.0] if how == "429" else [1.0, 2.0])
 
 
@@ -194,14 +194,17 @@ def test_a_server_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (lambda request: request.reply(None), Answer("")),
-        (lambda request: request.reply("x", finish="length"), Answer("x", cut_off=True)),
-        (lambda request: request.reply([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), Answer("ab")),
-        (lambda request: request.reply([{"type": "text", "text": None}, {"type": "image"}, "x"]), Answer("")),
-        (lambda request: request.reply("a\ud800b"), Answer("a?b")),
+        (lambda request: request.reply(None), ServerAnswer("")),
+        (lambda request: request.reply("x", finish="length"), ServerAnswer("x", cut_off=True)),
+        (
+            lambda request: request.reply([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
+            ServerAnswer("ab"),
+        ),
+        (lambda request: request.reply([{"type": "text", "text": None}, {"type": "image"}, "x"]), ServerAnswer("")),
+        (lambda request: request.reply("a\ud800b"), ServerAnswer("a?b")),
     ],
 )
-def test_answers_of_other_forms(answer: Callable[[Request], None], expected: Answer) -> None:
+def test_answers_of_other_forms(answer: Callable[[Request], None], expected: ServerAnswer) -> None:
     assert ask(answer) == expected
 
 
@@ -239,7 +242,7 @@ def test_what_is_no_address_is_refused_without_its_password(url: str) -> None:
 @pytest.mark.parametrize("key", ["sk-7f3\n", " sk-7f3\r\n"])
 def test_white_space_around_a_key_is_no_part_of_it(key: str) -> None:
     with serving(lambda request: request.reply("x")) as server, Endpoint(server.url, QUESTION, key, 5.0, 0) as endpoint:
-        assert endpoint.read(picture()) == Answer("x")
+        assert endpoint.read(picture()) == ServerAnswer("x")
     assert server.headers[0]["Authorization"] == "Bearer sk-7f3"
 
 

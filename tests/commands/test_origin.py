@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hpsearch.commands.origin import origin_of
-from hpsearch.execution.model_export import Origin, adapter_digest
+from hpsearch.execution.model_export import AdapterOrigin, adapter_digest
 
 SETTINGS = {"model_name": "google/gemma-3-4b-it", "input_data": "/home/anna/secret/pages.json", "image_root": "/home",
             "lora_r": 8, "instruction": "Read."}  # fmt: skip
@@ -105,9 +105,9 @@ def test_a_base_on_this_machine_is_named_without_its_path(
 
 
 def test_an_adapter_of_another_program_has_its_base_alone(tmp_path: Path) -> None:
-    assert origin_of(tmp_path) == Origin()
+    assert origin_of(tmp_path) == AdapterOrigin()
     write(tmp_path / "adapter_config.json", {"base_model_name_or_path": "google/gemma-3-4b-it"})
-    assert origin_of(tmp_path) == Origin(base="google/gemma-3-4b-it", on_hub=True)
+    assert origin_of(tmp_path) == AdapterOrigin(base="google/gemma-3-4b-it", on_hub=True)
     for broken in ("", "[1]", '{"settings": 3, "versions": null}'):
         (tmp_path / "hpsearch.json").write_text(broken)
         assert origin_of(tmp_path).base == "google/gemma-3-4b-it"

@@ -12,9 +12,9 @@ import pytest
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.draft import Draft, draft
-from hpsearch.config.fit import Sight
+from hpsearch.config.fit import Resources
 from hpsearch.errors import UsageError
-from hpsearch.execution.survey_result import Sizing, Survey, Tower
+from hpsearch.execution.survey_result import Sizing, Survey, TowerSize
 
 GB = 10**9
 # As the survey finds them for published shapes: Gemma 3 12B with one square for each page, Chandra's pages of any size.
@@ -25,7 +25,11 @@ GEMMA_12B = Survey(
     sizings=(Sizing(None, False, 256, 1500),),
     answer=600,
     longest_answer=1200,
-    towers={"language": Tower(48, 3840, 4_000_000), "vision": Tower(27, 1152, 800_000), "merger": Tower(0, 0, 0)},
+    towers={
+        "language": TowerSize(48, 3840, 4_000_000),
+        "vision": TowerSize(27, 1152, 800_000),
+        "merger": TowerSize(0, 0, 0),
+    },
     patches=16,
     parameters=12_200_000_000,
     vocabulary=262_208,
@@ -49,9 +53,9 @@ CHANDRA = replace(
     ),
     answer=900,
     towers={
-        "language": Tower(36, 4096, 2_700_000),
-        "vision": Tower(27, 1152, 700_000),
-        "merger": Tower(0, 0, 60_000),
+        "language": TowerSize(36, 4096, 2_700_000),
+        "vision": TowerSize(27, 1152, 700_000),
+        "merger": TowerSize(0, 0, 60_000),
     },
     patches=4,
     parameters=8_800_000_000,
@@ -65,7 +69,7 @@ TINY = replace(
     edge=36,
     answer=6,
     longest_answer=7,
-    towers={"language": Tower(2, 96, 3000), "vision": Tower(2, 96, 3000), "merger": Tower(0, 0, 0)},
+    towers={"language": TowerSize(2, 96, 3000), "vision": TowerSize(2, 96, 3000), "merger": TowerSize(0, 0, 0)},
     parameters=800_000,
     vocabulary=105,
     weights=3_200_000,
@@ -107,7 +111,7 @@ def test_a_draft_is_sound_and_nothing_is_to_be_warned_of(kind: Survey, train: in
     batch = definition.searched_values().get("effective_batch_size", [definition.settings.get("effective_batch_size")])
     assert max(batch) <= max(1, train / 20)
     assert definition.settings["per_device_train_batch_size"] <= max(batch)
-    sight = Sight(with_rows(replace(kind, **device), train))
+    sight = Resources(with_rows(replace(kind, **device), train))
     longest = max(sizing.row for sizing in sight.sizings)
     assert definition.settings["max_seq_length"] >= longest
 

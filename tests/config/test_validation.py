@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.validate import Finding, validate_files
+from hpsearch.config.validate import FileFinding, validate_files
 from tests.config.test_definition import PROGRAM, USERS
 
 
@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def findings(values: Any, name: str = "f.json") -> list[Finding]:
+def findings(values: Any, name: str = "f.json") -> list[FileFinding]:
     """What is found in one file."""
     Path(name).write_text(values if isinstance(values, str) else json.dumps(values), encoding="utf-8")
     return validate_files([Path(name)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.data.rows import Answer, Unusable, answer_of, picture_of
+from hpsearch.data.rows import ConversationAnswer, Unusable, answer_of, picture_of
 from hpsearch.errors import UsageError
 
 FOLDER = Path("/pages")
@@ -49,17 +49,17 @@ def test_a_row_without_its_one_picture_is_unusable(value: Any, why: str) -> None
 @pytest.mark.parametrize(
     ("value", "answer"),
     [
-        ("hello", Answer("hello")),
-        (None, Answer("")),
-        ([{"user": "", "assistant": "hello"}], Answer("hello")),
-        ([{"user": " Read! ", "assistant": "hello"}], Answer("hello", "Read!")),
-        ([{"user": "<image>\n", "assistant": "hello"}], Answer("hello")),
-        ([{"user": None, "assistant": None}], Answer("")),
-        ({"user": "Read!", "assistant": "hello"}, Answer("hello", "Read!")),
-        ({"user": ["Read!"], "assistant": ["hello"]}, Answer("hello", "Read!")),
+        ("hello", ConversationAnswer("hello")),
+        (None, ConversationAnswer("")),
+        ([{"user": "", "assistant": "hello"}], ConversationAnswer("hello")),
+        ([{"user": " Read! ", "assistant": "hello"}], ConversationAnswer("hello", "Read!")),
+        ([{"user": "<image>\n", "assistant": "hello"}], ConversationAnswer("hello")),
+        ([{"user": None, "assistant": None}], ConversationAnswer("")),
+        ({"user": "Read!", "assistant": "hello"}, ConversationAnswer("hello", "Read!")),
+        ({"user": ["Read!"], "assistant": ["hello"]}, ConversationAnswer("hello", "Read!")),
     ],
 )
-def test_an_answer_in_each_way_it_is_written(value: Any, answer: Answer) -> None:
+def test_an_answer_in_each_way_it_is_written(value: Any, answer: ConversationAnswer) -> None:
     assert answer_of(value, "row 1") == answer
 
 

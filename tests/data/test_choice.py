@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from hpsearch.data.slices import Choice, choose
+from hpsearch.data.slices import ChosenSplits, choose
 from hpsearch.errors import UsageError
 
 ROWS = {"train": list(range(10)), "validation": [20, 21, 22, 23], "test": [30, 31]}
 
 
-def chosen(splits: dict[str, list[int]], **slices: str) -> Choice[int]:
+def chosen(splits: dict[str, list[int]], **slices: str) -> ChosenSplits[int]:
     sides: dict[str, str | None] = {"train": None, "validation": None, "holdout": None}
     return choose(splits, {**sides, **slices}, "rows.json")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.data.duplicates import COMPARED, Duplicate, Kind, Row, find_duplicates
+from hpsearch.data.duplicates import COMPARED, Duplicate, DuplicateKind, RowFingerprint, find_duplicates
 from hpsearch.data.images import look_of
 
 
@@ -25,9 +25,9 @@ def page(*places: int, size: tuple[int, int] = (400, 300)) -> Any:
     return picture
 
 
-def row(picture: Any, text: str = "a page") -> Row:
+def row(picture: Any, text: str = "a page") -> RowFingerprint:
     pixels = f"{picture.size} {picture.tobytes()!r}"
-    return Row(text, pixels, look_of(picture), picture.size)
+    return RowFingerprint(text, pixels, look_of(picture), picture.size)
 
 
 def stored(picture: Any, quality: int) -> Any:
@@ -48,15 +48,17 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
 def test_the_same_picture_is_told_with_its_first_and_whether_the_text_is_the_same() -> None:
     rows = [row(PAGE), row(OTHER), row(PAGE, " a  page\n"), row(PAGE, "another"), row(OTHER)]
     assert find_duplicates(rows) == [
-        Duplicate(2, 0, Kind.SAME),
-        Duplicate(3, 0, Kind.OTHER_TEXT),
-        Duplicate(4, 1, Kind.SAME),
+        Duplicate(2, 0, DuplicateKind.SAME),
+        Duplicate(3, 0, DuplicateKind.OTHER_TEXT),
+        Duplicate(4, 1, DuplicateKind.SAME),
     ]
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_picture_that_was_saved_anew_looks_alike(change: str) -> None:
-    assert find_duplicates([row(OTHER), row(PAGE), row(CHANGES[change](PAGE))]) == [Duplicate(2, 1, Kind.ALIKE)]
+    assert find_duplicates([row(OTHER), row(PAGE), row(CHANGES[change](PAGE))]) == [
+        Duplicate(2, 1, DuplicateKind.ALIKE)
+    ]
 
 
 def test_what_reads_otherwise_has_another_shape_or_other_ink_does_not_look_alike() -> None:
@@ -73,7 +75,10 @@ def test_pages_with_little_on_them_do_not_look_alike() -> None:
 
 def test_a_picture_is_told_once_however_often_it_is_there() -> None:
     again = row(CHANGES["poor"](PAGE))
-    assert [each.kind for each in find_duplicates([row(PAGE), again, again])] == [Kind.ALIKE, Kind.SAME]
+    assert [each.kind for each in find_duplicates([row(PAGE), again, again])] == [
+        DuplicateKind.ALIKE,
+        DuplicateKind.SAME,
+    ]
 
 
 def test_a_text_that_stands_everywhere_is_compared_with_some_of_its_pictures_alone() -> None:
@@ -81,5 +86,5 @@ def test_a_text_that_stands_everywhere_is_compared_with_some_of_its_pictures_alo
     draw = random.Random(0)
     rows = [replace(row(PAGE), picture=str(number), look=draw.getrandbits(256)) for number in range(COMPARED + 50)]
     again = [replace(rows[place], picture="again") for place in (COMPARED - 1, COMPARED)]
-    assert find_duplicates([*rows, again[0]]) == [Duplicate(len(rows), COMPARED - 1, Kind.ALIKE)]
+    assert find_duplicates([*rows, again[0]]) == [Duplicate(len(rows), COMPARED - 1, DuplicateKind.ALIKE)]
     assert find_duplicates([*rows, again[1]]) == []

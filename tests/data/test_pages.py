@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.data.pages.crop import KINDS, Piece, augmented, cut, paper, pieces, shrunk
+from hpsearch.data.pages.crop import KINDS, PageCrop, augmented, cut, paper, pieces, shrunk
 from hpsearch.data.pages.layout import Page, Unreadable
 from hpsearch.data.pages.read import Pictures, fitted, read_page
 from tests.made_pages import ALTO_NAMESPACES, PAGE_VERSIONS, UNITS, MadePage, alto, made_page, page_xml
@@ -474,9 +474,9 @@ class TestFitting:
 class TestCutting:
     def test_what_is_beside_the_picture_is_not_cut(self) -> None:
         picture = Image.new("RGB", (20, 20), "white")
-        assert cut(picture, Piece("line", "l", "text", ((30, 30), (40, 30), (40, 40)))) is None
-        assert cut(picture, Piece("line", "l", "text", ((0, 0), (1, 0), (1, 19)))) is None
-        part = cut(picture, Piece("line", "l", "text", ((-5, -5), (9, -5), (9, 9), (-5, 9))))
+        assert cut(picture, PageCrop("line", "l", "text", ((30, 30), (40, 30), (40, 40)))) is None
+        assert cut(picture, PageCrop("line", "l", "text", ((0, 0), (1, 0), (1, 19)))) is None
+        part = cut(picture, PageCrop("line", "l", "text", ((-5, -5), (9, -5), (9, 9), (-5, 9))))
         assert part.size == (10, 10)
 
     def test_the_paper_is_the_usual_colour(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hpsearch.data.splits import Division, hold_out, pick, separate
+from hpsearch.data.splits import SplitRows, hold_out, pick, separate
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def test_two_rows_are_one_on_each_side() -> None:
 
 def test_pictures_and_documents_of_the_judged_sides_leave_train() -> None:
     division = separate(
-        Division(
+        SplitRows(
             train=[*pages("a", "b", "c"), Page("e", "book")],
             validation=[*pages("b", "d"), Page("f", "book")],
             holdout=pages("c", "d"),
@@ -73,8 +73,8 @@ def test_pictures_and_documents_of_the_judged_sides_leave_train() -> None:
 
 
 def test_clean_sides_are_left_alone() -> None:
-    division = Division(pages("a", "a"), pages("b"), pages("c"))
-    assert separate(division) == Division(pages("a", "a"), pages("b"), pages("c"))
+    division = SplitRows(pages("a", "a"), pages("b"), pages("c"))
+    assert separate(division) == SplitRows(pages("a", "a"), pages("b"), pages("c"))
 
 
 def test_a_pick_is_the_same_rows_whatever_their_order() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hpsearch.errors import UsageError
 from hpsearch.execution.gpu import Driver, Gpu, Holder
-from hpsearch.execution.gpu_slots import TOLERANCE_BYTES, Slot, Slots, Wanted, share_out, without_gpus
+from hpsearch.execution.gpu_slots import TOLERANCE_BYTES, GpuRequest, Slot, Slots, share_out, without_gpus
 
 GIB = 1024**3
 FOUR = Driver("580.95.05", gpus=tuple(Gpu("NVIDIA L4", 24 * GIB, 23 * GIB, uuid=f"GPU-{n}a{n}") for n in range(4)))
@@ -18,7 +18,7 @@ FOUR = Driver("580.95.05", gpus=tuple(Gpu("NVIDIA L4", 24 * GIB, 23 * GIB, uuid=
 
 def shared(environ: dict[str, str] | None = None, own_program: bool = False, **wanted: Any) -> list[tuple[int, ...]]:
     """The GPUs of each slot."""
-    found = share_out(Wanted(**wanted), environ or {}, FOUR, own_program=own_program)
+    found = share_out(GpuRequest(**wanted), environ or {}, FOUR, own_program=own_program)
     assert [slot.number for slot in found.slots] == list(range(len(found.slots)))
     return [slot.gpus for slot in found.slots]
 
@@ -38,7 +38,7 @@ def test_gpus_are_shared_out_among_slots() -> None:
 
 def test_one_kind_of_gpu_is_known_where_each_slot_has_one_and_all_are_alike() -> None:
     def kind(driver: Driver, **wanted: Any) -> Gpu | None:
-        return share_out(Wanted(**wanted), {}, driver, own_program=False).gpu
+        return share_out(GpuRequest(**wanted), {}, driver, own_program=False).gpu
 
     other = Driver("580.95.05", gpus=(*FOUR.gpus[:2], Gpu("NVIDIA L40S", 48 * GIB, 47 * GIB)))
     assert kind(FOUR, gpus="all") == FOUR.gpus[0]
@@ -79,20 +79,20 @@ def test_what_is_not_there_is_refused_with_what_is(wanted: dict[str, Any], said:
 
 
 def test_without_gpus_slots_are_places_on_the_cpu() -> None:
-    assert share_out(Wanted(slots=3), {}, Driver(), own_program=False).slots == without_gpus(3)
-    assert share_out(Wanted(), {}, Driver(), own_program=True).slots == (Slot(),)
+    assert share_out(GpuRequest(slots=3), {}, Driver(), own_program=False).slots == without_gpus(3)
+    assert share_out(GpuRequest(), {}, Driver(), own_program=True).slots == (Slot(),)
     assert Slot().environment == {}
-    for wanted in (Wanted("0"), Wanted(gpus_per_trial=1)):
+    for wanted in (GpuRequest("0"), GpuRequest(gpus_per_trial=1)):
         with pytest.raises(UsageError, match="needs NVIDIA GPUs, but no NVIDIA driver answers here"):
             share_out(wanted, {}, Driver(), own_program=False)
 
 
 def test_idle_and_busy_gpus_are_said() -> None:
     busy = Gpu("NVIDIA L4", 24 * GIB, 10 * GIB, (Holder(4711, "python", None),))
-    (idle, used) = share_out(Wanted(), {}, Driver(gpus=(busy, *FOUR.gpus[1:])), own_program=False).notes
+    (idle, used) = share_out(GpuRequest(), {}, Driver(gpus=(busy, *FOUR.gpus[1:])), own_program=False).notes
     assert idle == "trials use GPU 0; GPUs 1, 2, 3 stay idle: --gpus all uses all"
     assert used == "of GPU 0 15.0 of 25.8 GB are in use already, by python (pid 4711)"
-    assert share_out(Wanted("1"), {}, FOUR, own_program=False).notes == ()
+    assert share_out(GpuRequest("1"), {}, FOUR, own_program=False).notes == ()
 
 
 class Bench:

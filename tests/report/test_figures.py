@@ -17,13 +17,13 @@ from hpsearch.report.figures import study_figures
 from hpsearch.report.figures.history import best_so_far, race
 from hpsearch.report.figures.importance import MINIMUM_TRIALS, importances
 from hpsearch.report.figures.style import PALETTES, Figure, value_axis
-from hpsearch.report.rows import Objective
+from hpsearch.report.rows import StudyObjective
 from hpsearch.report.summary import StudySummary, summarize
 from hpsearch.report.text import script_json
 from tests.report.sample_studies import foreign_study, sample_study
 
 KEYS = ["history", "importance", "slice", "parallel", "intermediate", "timeline"]
-CER = Objective("eval_cer", "minimize")
+CER = StudyObjective("eval_cer", "minimize")
 
 
 def wide_study(parameters: int) -> optuna.Study:
@@ -185,7 +185,7 @@ def test_axes_of_errors_that_span_decades_are_logarithmic() -> None:
     assert axis["type"] == "log" and note == "" and "0.1" in axis["ticktext"]
     assert "type" not in value_axis(CER, [0.5, 0.6, 0.9])[0]
     assert "type" not in value_axis(CER, [0.0, 0.6, 0.9])[0]
-    assert "type" not in value_axis(Objective("f1", "maximize"), [0.01, 0.6, 0.9])[0]
+    assert "type" not in value_axis(StudyObjective("f1", "maximize"), [0.01, 0.6, 0.9])[0]
 
 
 def test_a_penalty_value_does_not_set_the_scale() -> None:

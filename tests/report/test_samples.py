@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from hpsearch.report.rows import TrialRow
-from hpsearch.report.samples import Piece, align, read_samples, trial_folder
+from hpsearch.report.samples import TextRun, align, read_samples, trial_folder
 
 
-def marked(pieces: tuple[Piece, ...]) -> str:
+def marked(pieces: tuple[TextRun, ...]) -> str:
     return "".join(f"[{piece.text}]" if piece.differs else piece.text for piece in pieces)
 
 

@@ -13,13 +13,13 @@ from optuna.trial import TrialState, create_trial
 
 from hpsearch.errors import UsageError
 from hpsearch.execution.outcome import Cause
-from hpsearch.report.rows import ENDINGS, Objective, evenly, finite, groups, objective_of, read_rows
+from hpsearch.report.rows import ENDINGS, StudyObjective, evenly, finite, groups, objective_of, read_rows
 from hpsearch.report.summary import describe, gain, summarize
 from hpsearch.report.terminal import render, summary_tables
 from hpsearch.study import attributes as attrs
 from tests.report.sample_studies import DEFINITION, ENDED, MESSAGES, PREPARED, foreign_study
 
-LOSS = Objective("eval_loss", "minimize")
+LOSS = StudyObjective("eval_loss", "minimize")
 X = {"x": FloatDistribution(0, 1)}
 
 
@@ -112,7 +112,7 @@ def test_a_study_of_another_script() -> None:
         "optimizer": "choice",
     }
     assert summary.trials[-1].params == {"lr": 1e-3}  # what was enqueued
-    assert summary.objective == Objective("value", "minimize")
+    assert summary.objective == StudyObjective("value", "minimize")
 
 
 def test_metric_names_of_optuna_name_the_objective() -> None:
@@ -240,7 +240,7 @@ def test_what_pruning_saved_is_estimated_from_whole_trials() -> None:
     ],
 )
 def test_gain(direction: str, before: float | None, after: float, expected: object) -> None:
-    assert gain(Objective("m", direction), before, after) == expected
+    assert gain(StudyObjective("m", direction), before, after) == expected
 
 
 def test_evenly_keeps_both_ends() -> None:

@@ -25,10 +25,10 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.report.summary import summarize
 from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
-from hpsearch.study.events import Happening
+from hpsearch.study.events import RunEvent
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
-from hpsearch.study.loop import Ending, Runner
+from hpsearch.study.loop import LoopEnding, Runner
 from hpsearch.study.memory_gate import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
 from hpsearch.study.open import open_study, target_of
 from hpsearch.study.sampling.planner import Planner, queue
@@ -72,7 +72,7 @@ class Study:
         storage = said.get("storage") or InMemoryStorage()
         self.ledger = open_study(storage, "a", StudyDefinition.from_flat(dict(flat)))
         self.folder, self.gigabytes, self.said = folder, gigabytes, said
-        self.seen: list[Happening] = []
+        self.seen: list[RunEvent] = []
         self.device: Device | None = DEVICE
 
     def play(self, job: Job) -> Generator[dict[str, Any], bool, None]:
@@ -204,7 +204,7 @@ def test_a_grid_point_that_is_not_tried_is_done(tmp_path: Path) -> None:
     study = Study(tmp_path, PROGRAM | {"search_space": grid, "search_mode": "grid"}, of_program)
     endings = study.run(target_of(study.ledger.study, study.ledger.definition))
     assert endings == ["ok", "ok", "cuda_oom", "not tried", "not tried", "not tried"]
-    assert study.ending is Ending.EXHAUSTED
+    assert study.ending is LoopEnding.EXHAUSTED
     assert target_of(study.ledger.study, study.ledger.definition) == 3
 
 

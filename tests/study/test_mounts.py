@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from hpsearch.commands.doctor import study as doctor
-from hpsearch.commands.doctor.machine import Patient
+from hpsearch.commands.doctor.machine import DoctorContext
 from hpsearch.errors import StorageError
 from hpsearch.execution.doctor_question import Level
 from hpsearch.execution.gpu import Driver
@@ -82,7 +82,7 @@ def test_on_a_network_file_system_there_is_no_wal_and_a_warning(tmp_path: Path) 
     assert len(said) == 1
     assert "is on a network file system (nfs4)" in said[0]
     assert "on a local disk, or PostgreSQL" in said[0]
-    warned, _ = doctor.storage(Patient(RunOptions(storage=url), Driver()))
+    warned, _ = doctor.storage(DoctorContext(RunOptions(storage=url), Driver()))
     assert warned.level is Level.WARNING
     assert "(nfs4)" in warned.text
     optuna.create_study(study_name="a", storage=open_storage(url, create=True)).ask()

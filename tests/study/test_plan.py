@@ -26,7 +26,7 @@ from hpsearch.study.folders import study_folders
 from hpsearch.study.forecast import Forecast
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.loop import Ending, Runner
+from hpsearch.study.loop import LoopEnding, Runner
 from hpsearch.study.open import open_study
 from hpsearch.study.sampling.planner import queue_default
 from hpsearch.study.storage.open import open_storage
@@ -66,7 +66,7 @@ class Simulated:
         maker = JobMaker(self.ledger.definition, study_folders(self._folder, "a"), {})
         executor = FakeExecutor(self._play)
         runner = Runner(self.ledger, maker.folders, maker, executor, silent, Interruption(), target=total)
-        assert runner.run() is Ending.TARGET
+        assert runner.run() is LoopEnding.TARGET
 
     def foresee(self, total: int) -> Outlook:
         """What is expected of so many finished trials."""

@@ -17,7 +17,7 @@ from hpsearch.study.events import silent
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.loop import Ending, Runner
+from hpsearch.study.loop import LoopEnding, Runner
 from hpsearch.study.open import open_study
 from hpsearch.study.storage.open import open_storage
 
@@ -43,7 +43,7 @@ def run(folder: Path, curves: list[list[float]], **keys: Any) -> Ledger:
     ledger, folders = open_study(storage, "a", definition), study_folders(folder, "a")
     maker, executor = JobMaker(definition, folders, {}), FakeExecutor(play)
     runner = Runner(ledger, folders, maker, executor, silent, Interruption(), target=len(curves))
-    assert runner.run() is Ending.TARGET
+    assert runner.run() is LoopEnding.TARGET
     return ledger
 
 

@@ -17,8 +17,8 @@ from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.fit.checkpoints import Rhythm
-from hpsearch.training.fit.train import Batching, Trained
-from hpsearch.training.prepared import Prepared
+from hpsearch.training.fit.train import Batching, TrainingResult
+from hpsearch.training.prepared import PreparedData
 from tests.training.conftest import Door, at
 
 MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}
@@ -258,7 +258,7 @@ def test_memory_runs_out_for_the_longest_rows_before_the_first_step(
 ) -> None:
     door = at(prepared[typical_family])
     batch = {"effective_batch_size": 4, "per_device_train_batch_size": 4}
-    found = Prepared.read(door.folder / "prepare").figures
+    found = PreparedData.read(door.folder / "prepare").figures
     steps: list[tuple[int, tuple[int, ...]]] = []
     trainer = HfBackend.trainer
 
@@ -327,7 +327,7 @@ def test_out_of_memory_while_judging_halves_the_batches(
 
 
 def test_what_the_smallest_passes_take_is_reported_where_it_is_known() -> None:
-    trained = Trained(False, {}, 1, 1, Batching(1, 4, True), 0, needed_bytes=5)
+    trained = TrainingResult(False, {}, 1, 1, Batching(1, 4, True), 0, needed_bytes=5)
     assert trained.figures()["needed_memory_bytes"] == 5
     assert "needed_memory_bytes" not in replace(trained, needed_bytes=0).figures()
 

@@ -14,7 +14,7 @@ import pytest
 
 from hpsearch.execution.job import JOB_VARIABLE
 from hpsearch.settings import TrainSettings
-from hpsearch.training.prepared import Prepared
+from hpsearch.training.prepared import PreparedData
 from tests.training.conftest import Door, at
 from tests.training.hub import COMMIT, TOKEN, hub_of
 
@@ -90,7 +90,7 @@ def test_all_trials_of_a_study_get_the_same_commit(
         (path.parent / "prepared.json").unlink(missing_ok=True)
         environment = fetcher.environment | {JOB_VARIABLE: str(path)}
         subprocess.run([sys.executable, "-m", "hpsearch.training"], env=environment, check=True, timeout=120)
-        found = Prepared.read(path.parent)
+        found = PreparedData.read(path.parent)
         assert found.resolved["model_revision"] == COMMIT
         assert any("/revision/main" in address for address, _ in requests) == (not resolved)
         found.check(found.resolved_in(TrainSettings(**settings)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
@@ -53,12 +53,12 @@ def test_the_least_is_reckoned_with_one_row_as_batches_are_halved(smoothing: flo
 def test_what_the_device_cannot_hold_is_refused_before_a_weight_is_loaded(door: Door) -> None:
     settings = TrainSettings(**door.settings())
     base = known_base(door.bases["qwen3_vl"], "qwen3_vl", None)
-    data = gather(find_source(settings), settings, base.family, door.folder, Progress("test"))
+    data = gather(find_source(settings), settings, base.family, door.folder, ProgressReporter("test"))
     for memory, fits in ((10**9, True), (10**6, False)):
         machine = Machine("cuda", bf16=True, bitsandbytes=True, memory_bytes=memory)
         if fits:
-            lines = dict(fly(base, data, [settings], machine, door.folder, Progress("test")).lines)
+            lines = dict(fly(base, data, [settings], machine, door.folder, ProgressReporter("test")).lines)
             assert lines["memory"].endswith("the device has 1 GB")
         else:
             with pytest.raises(UsageError, match="the logits of one row must fit in the device's 1 MB, but take 2"):
-                fly(base, data, [settings], machine, door.folder, Progress("test"))
+                fly(base, data, [settings], machine, door.folder, ProgressReporter("test"))

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from hpsearch.commands.doctor import machine, packages, study
-from hpsearch.commands.doctor.machine import Patient
-from hpsearch.commands.doctor.training import CHECKS, Answer, ask
+from hpsearch.commands.doctor.machine import DoctorContext
+from hpsearch.commands.doctor.training import CHECKS, DoctorAnswer, ask
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.load import load_definition
 from hpsearch.errors import HpsearchError, StorageError
-from hpsearch.execution.doctor_question import Finding, Level, Question
+from hpsearch.execution.doctor_question import DoctorQuestion, Finding, Level
 from hpsearch.execution.environment import build_environment
 from hpsearch.execution.gpu import find_driver
 from hpsearch.execution.trainer_python import Trainer, named_python
@@ -25,7 +25,7 @@ from hpsearch.study.resolve import resolve
 
 TIMEOUT_S = 60.0  # for one check: torch from a slow network disk takes half a minute to import
 
-Check = Callable[[Patient], Iterable[Finding]]
+Check = Callable[[DoctorContext], Iterable[Finding]]
 # Before what the training side says, and after it. Adding a check is an entry here.
 BEFORE: tuple[Check, ...] = (packages.python, packages.packages, machine.driver, machine.gpus)
 AFTER: tuple[Check, ...] = (
@@ -53,7 +53,7 @@ def examine(
     ``python`` is the interpreter of the training jobs, by default the study's; ``environ`` what their environment is
     chosen from, by default this process's. One check may take ``timeout_s`` seconds.
     """
-    patient = Patient(options, find_driver(timeout_s), timeout_s=timeout_s)
+    patient = DoctorContext(options, find_driver(timeout_s), timeout_s=timeout_s)
     if is_named:
         patient = _with_study(patient)
     environ = os.environ if environ is None else environ
@@ -68,7 +68,7 @@ def exit_code(findings: Sequence[Finding]) -> int:
     return 2 if any(finding.level is Level.RED for finding in findings) else 0
 
 
-def _with_study(patient: Patient) -> Patient:
+def _with_study(patient: DoctorContext) -> DoctorContext:
     try:
         name, definition = _resolved(patient.options)
         return replace(patient, study=name, definition=definition)
@@ -86,24 +86,24 @@ def _resolved(options: RunOptions) -> tuple[str, StudyDefinition]:
         return name, load_definition(name, options.config, options.search_space, options.options, options.sets)
 
 
-def _trainer(patient: Patient, environ: Mapping[str, str]) -> str:
+def _trainer(patient: DoctorContext, environ: Mapping[str, str]) -> str:
     """The interpreter that would run the study's jobs."""
     named = patient.definition.trainer_python if patient.definition else patient.options.trainer_python
     return Trainer(named_python(named, environ)).python
 
 
-def _training_side(patient: Patient, python: str, environ: Mapping[str, str]) -> Answer:
+def _training_side(patient: DoctorContext, python: str, environ: Mapping[str, str]) -> DoctorAnswer:
     """What the training side says; nothing where the study runs a program of its own, or its definition is broken."""
     if patient.definition is not None and patient.definition.command is not None:
-        return Answer()
+        return DoctorAnswer()
     env_pass = patient.definition.env_pass if patient.definition else ()
     environment = build_environment(environ, env_pass, kind="prepare")[0]
     return ask(_question(patient, python), python, environment)
 
 
-def _question(patient: Patient, python: str) -> Question:
+def _question(patient: DoctorContext, python: str) -> DoctorQuestion:
     searched: dict[str, list[Any]] = patient.definition.searched_values() if patient.definition else {}
-    return Question(
+    return DoctorQuestion(
         checks=CHECKS,
         settings=patient.settings,
         searched=searched,

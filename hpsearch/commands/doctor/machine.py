@@ -22,7 +22,7 @@ from hpsearch.study.options import RunOptions
 
 
 @dataclass(frozen=True)
-class Patient:
+class DoctorContext:
     """What the checks look at.
 
     ``options`` say where storage and folders are. ``study`` and ``definition`` are those of the study, if one is meant;
@@ -73,13 +73,13 @@ def shown(size: float) -> str:
     return f"{size / GB:.3g} GB" if size >= GB else f"{size / 1e6:.2g} MB"
 
 
-def weights_bytes(patient: Patient) -> float:
+def weights_bytes(patient: DoctorContext) -> float:
     """What the base's weights alone take when they are loaded, on a GPU; 0 where the model is not known."""
     each = _FOUR_BITS if all(patient.values("load_in_4bit") or [False]) else _SIXTEEN_BITS
     return each * float(patient.facts.get("parameters", 0))
 
 
-def studies_bytes(patient: Patient) -> float:
+def studies_bytes(patient: DoctorContext) -> float:
     """What a search keeps on disk: the adapters of the best trials, best/, and one that is being written."""
     if patient.definition is None:
         return 0.0
@@ -97,7 +97,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Docker gives a container 64 MB 
 BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome", "microsoft-edge")
 
 
-def driver(patient: Patient) -> Iterator[Finding]:
+def driver(patient: DoctorContext) -> Iterator[Finding]:
     """The NVIDIA driver, and the CUDA version it supports."""
     found = patient.driver
     if not found.gpus:
@@ -112,7 +112,7 @@ def driver(patient: Patient) -> Iterator[Finding]:
         yield ok("driver", text)
 
 
-def _without_gpus(patient: Patient) -> Finding:
+def _without_gpus(patient: DoctorContext) -> Finding:
     found = patient.driver
     again = "then try: nvidia-smi"
     if found.problem:
@@ -131,7 +131,7 @@ def _without_gpus(patient: Patient) -> Finding:
     return ok("driver", "no NVIDIA GPU: fine-tunes run on the CPU, which suits tiny models only")
 
 
-def gpus(patient: Patient) -> Iterator[Finding]:
+def gpus(patient: DoctorContext) -> Iterator[Finding]:
     """Each GPU's memory, who holds it, and whether the study's model can fit."""
     need = weights_bytes(patient)
     largest = max((gpu.total for gpu in patient.driver.gpus), default=0)
@@ -150,13 +150,13 @@ def gpus(patient: Patient) -> Iterator[Finding]:
             yield ok(check, text)
 
 
-def _smaller(patient: Patient) -> str:
+def _smaller(patient: DoctorContext) -> str:
     if patient.values("load_in_4bit") == [False]:
         return "--set load_in_4bit=true, or a smaller model, or a larger GPU"
     return "take a smaller model (--model-name), or a larger GPU"
 
 
-def _other_gpu(gpu: Gpu, patient: Patient, need: float) -> str:
+def _other_gpu(gpu: Gpu, patient: DoctorContext, need: float) -> str:
     ends = ", ".join(f"kill {holder.pid}" for holder in gpu.holders if holder.pid) or "end what holds it"
     better = [str(number) for number, each in enumerate(patient.driver.gpus) if each.free > need]
     return f"{ends}" + (f", or take another GPU: export CUDA_VISIBLE_DEVICES={better[0]}" if better else "")
@@ -175,7 +175,7 @@ def _holder(holder: Holder) -> str:
     return f"pid {holder.pid}{name}" + (f" ({shown(holder.used)})" if holder.used is not None else "")
 
 
-def memory(patient: Patient) -> Iterator[Finding]:
+def memory(patient: DoctorContext) -> Iterator[Finding]:
     """The host's memory."""
     try:
         available, total = read_memory(Path("/proc/meminfo"))
@@ -194,7 +194,7 @@ def memory(patient: Patient) -> Iterator[Finding]:
         yield ok("memory", text)
 
 
-def shared_memory(patient: Patient, shared: Path = SHARED_MEMORY) -> Iterator[Finding]:
+def shared_memory(patient: DoctorContext, shared: Path = SHARED_MEMORY) -> Iterator[Finding]:
     """Room for the processes that prepare batches beside a GPU."""
     if not patient.driver.gpus or not shared.is_dir():
         return
@@ -228,7 +228,7 @@ def _container_limit() -> float:
     return float("inf")
 
 
-def disk(patient: Patient) -> Iterator[Finding]:
+def disk(patient: DoctorContext) -> Iterator[Finding]:
     """Room for what the study keeps, and for the model that is still to be downloaded."""
     places = [("disk", patient.options.base_output_dir, studies_bytes(patient), "the folder of studies")]
     if "hub_cache" in patient.facts:
@@ -261,7 +261,7 @@ def nearest(folder: Path) -> Path:
     return next(each for each in (place, *place.parents) if each.exists())
 
 
-def browser(patient: Patient) -> Iterator[Finding]:
+def browser(patient: DoctorContext) -> Iterator[Finding]:
     """What figures as PNG need; everything else goes without it."""
     without = "the report has its figures, but not as PNG files"
     if importlib.util.find_spec("kaleido") is None:

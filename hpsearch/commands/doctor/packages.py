@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlparse
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from hpsearch.commands.doctor.machine import Patient
+from hpsearch.commands.doctor.machine import DoctorContext
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
 
 
-def python(patient: Patient) -> Iterator[Finding]:
+def python(patient: DoctorContext) -> Iterator[Finding]:
     """The interpreter's version."""
     own = _own()
     wanted = str(own.metadata["Requires-Python"] or "") if own else ""
@@ -31,7 +31,7 @@ def python(patient: Patient) -> Iterator[Finding]:
         yield ok("python", found)
 
 
-def packages(patient: Patient) -> Iterator[Finding]:
+def packages(patient: DoctorContext) -> Iterator[Finding]:
     """The searching side's packages, in their ranges."""
     own = _own()
     if own is None:

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
-from hpsearch.commands.doctor.machine import Patient, nearest
+from hpsearch.commands.doctor.machine import DoctorContext, nearest
 from hpsearch.data.places import hub_id
 from hpsearch.data.rows import data_files
 from hpsearch.errors import HpsearchError, UsageError
@@ -23,7 +23,7 @@ from hpsearch.study.storage.sqlite import network_warning, require_sound
 LOCK_WAIT_S = 2.0
 
 
-def definition(patient: Patient) -> Iterator[Finding]:
+def definition(patient: DoctorContext) -> Iterator[Finding]:
     """What was resolved."""
     if patient.complaint:
         what, remedy = patient.complaint
@@ -34,7 +34,7 @@ def definition(patient: Patient) -> Iterator[Finding]:
         yield ok("study", f"{patient.study}: searches {searched}{model}")
 
 
-def program(patient: Patient) -> Iterator[Finding]:
+def program(patient: DoctorContext) -> Iterator[Finding]:
     """The program of a study that runs its own."""
     if patient.definition is None or patient.definition.command is None:
         return
@@ -46,7 +46,7 @@ def program(patient: Patient) -> Iterator[Finding]:
         yield ok("program", f"{patient.definition.command[0]} is there")
 
 
-def data(patient: Patient) -> Iterator[Finding]:
+def data(patient: DoctorContext) -> Iterator[Finding]:
     """Whether the study's rows are there. What they hold is looked at by the run itself."""
     if patient.settings is None or patient.definition is None:
         return
@@ -81,7 +81,7 @@ def _files(named: str, place: Path, files: list[Path]) -> Finding:
     return ok("data", f"{named}: {len(files)} file{'s' if len(files) > 1 else ''}")
 
 
-def storage(patient: Patient) -> Iterator[Finding]:
+def storage(patient: DoctorContext) -> Iterator[Finding]:
     """Whether the storage can be opened and written, or made. Nothing is changed."""
     url = patient.options.url
     try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution.doctor_question import Finding, Question, red
+from hpsearch.execution.doctor_question import DoctorQuestion, Finding, red
 
 # Starts hpsearch.training.doctor in any interpreter: another one need not have hpsearch, and must not be shown the
 # packages that stand beside this one's.
@@ -31,7 +31,7 @@ CHECKS = ("training", "torch", "torchvision", "bitsandbytes", "unsloth", "token"
 
 
 @dataclass
-class Answer:
+class DoctorAnswer:
     """What came back: findings, facts by name, and the checks that were begun and ended."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -61,9 +61,9 @@ def program(python: str) -> tuple[str, ...]:
     return (python, *(() if python == sys.executable else ("-P",)), "-c", _START, _PACKAGE)
 
 
-def ask(question: Question, python: str, environment: Mapping[str, str]) -> Answer:
+def ask(question: DoctorQuestion, python: str, environment: Mapping[str, str]) -> DoctorAnswer:
     """Have ``python`` answer the question, with so many processes as it takes."""
-    answer, left = Answer(), list(question.checks)
+    answer, left = DoctorAnswer(), list(question.checks)
     while left:
         said = _Process(replace(question, checks=tuple(left)), python, environment, answer).listen()
         broken = answer.broken
@@ -78,7 +78,7 @@ def ask(question: Question, python: str, environment: Mapping[str, str]) -> Answ
     return answer
 
 
-def _remedy(check: str, question: Question) -> str:
+def _remedy(check: str, question: DoctorQuestion) -> str:
     if check in ("torch", "torchvision", "bitsandbytes"):
         return f"see what it does: python -v -c 'import {check}'; or {question.pip} install --force-reinstall {check}"
     return "run hpsearch doctor again, with --timeout 300 where the disk or the network is slow"
@@ -91,7 +91,9 @@ def _never_started(said: str, python: str) -> Finding:
 class _Process:
     """One process that answers, until its end or until a check takes too long."""
 
-    def __init__(self, question: Question, python: str, environment: Mapping[str, str], answer: Answer) -> None:
+    def __init__(
+        self, question: DoctorQuestion, python: str, environment: Mapping[str, str], answer: DoctorAnswer
+    ) -> None:
         self._question, self._argv, self._environment = question, program(python), environment
         self._answer = answer
 

@@ -16,7 +16,7 @@ LEAST = 3  # pixels along each side of a piece
 
 
 @dataclass(frozen=True)
-class Piece:
+class PageCrop:
     """A part of a page and what it reads: ``outline`` in pixels, None for all of it, and ``turn``, the quarters that it
     is to be turned clockwise. ``fault`` says why it cannot be used."""
 
@@ -28,7 +28,7 @@ class Piece:
     turn: int = 0
 
 
-def pieces(page: Page, kinds: Collection[str]) -> Iterator[Piece]:
+def pieces(page: Page, kinds: Collection[str]) -> Iterator[PageCrop]:
     """The pieces of a page whose points are in pixels, in reading order."""
     for number, region in enumerate(page.regions):
         name = region.id or f"r{number}"
@@ -38,21 +38,21 @@ def pieces(page: Page, kinds: Collection[str]) -> Iterator[Piece]:
             outline = region.outline or _around(region)
             yield _checked(PARAGRAPH, name, region.text, outline, region.common_turn)
     if PAGE in kinds:
-        yield Piece(PAGE, "page", page.text, None, "" if page.text else "it has no text", page.upright_turn)
+        yield PageCrop(PAGE, "page", page.text, None, "" if page.text else "it has no text", page.upright_turn)
 
 
-def _lines(region: Region, name: str) -> Iterator[Piece]:
+def _lines(region: Region, name: str) -> Iterator[PageCrop]:
     if region.own:
-        yield Piece(LINE, name, region.own, None, "its region's text is not parted into lines")
+        yield PageCrop(LINE, name, region.own, None, "its region's text is not parted into lines")
     for number, line in enumerate(region.with_outlines().lines):
         yield _checked(LINE, line.id or f"{name}-{number}", line.text, line.outline, region.turn_of(line))
 
 
-def _checked(kind: str, name: str, text: str, outline: Outline, turn: int) -> Piece:
+def _checked(kind: str, name: str, text: str, outline: Outline, turn: int) -> PageCrop:
     fault = "" if text.strip() else "it has no text"
     if not fault and len(outline) < 3:
         fault = "nothing says where it is"
-    return Piece(kind, name, text, outline, fault, turn)
+    return PageCrop(kind, name, text, outline, fault, turn)
 
 
 def _around(region: Region) -> Outline:
@@ -63,7 +63,7 @@ def _around(region: Region) -> Outline:
     return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
-def cut(picture: Any, piece: Piece) -> Any | None:
+def cut(picture: Any, piece: PageCrop) -> Any | None:
     """A piece of a Pillow image, upright; None where hardly anything of it is on the picture."""
     part = picture if piece.outline is None else _cut(picture, piece.outline)
     return part if part is None else upright(part, piece.turn)

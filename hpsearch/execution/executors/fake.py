@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution.exit import Ending, Exit, Stop, judge
+from hpsearch.execution.exit import Exit, JobEnding, Stop, judge
 from hpsearch.execution.files import open_new, replace_file
 from hpsearch.execution.job import (
     JOB_FILE,
@@ -180,7 +180,7 @@ class FakeExecutor:
         return events
 
     def _finish(self, playing: _Playing, ended: Exit) -> Finished:
-        ending = Ending(ended, 0.0, log_tail=playing.log.encode(), stop=playing.stop, pruned_at=playing.pruned_at)
+        ending = JobEnding(ended, 0.0, log_tail=playing.log.encode(), stop=playing.stop, pruned_at=playing.pruned_at)
         return self._end(playing, judge(playing.job, playing.record, ending))
 
     def _end(self, playing: _Playing, outcome: Outcome) -> Finished:

@@ -53,10 +53,10 @@ class Process(Protocol):
         """Its exit code, below 0 for a signal; None where that cannot be known."""
 
 
-class Forked:
+class ForkedSupervisor:
     """A supervisor that a starter forks, or turns into; it says its ``pid`` itself, as the first thing."""
 
-    def __init__(self, starter: Starter) -> None:
+    def __init__(self, starter: ForkServerClient) -> None:
         self.starter = starter
         self.began = False  # it has said that it is there
         self._pidfd = -1
@@ -95,7 +95,7 @@ class Forked:
 
 
 @dataclass(eq=False)
-class Starter:
+class ForkServerClient:
     """One starter: its connection and its process, none where it is not running; ``unfit`` says why its forks are not
     what they should be. ``once``: it does not fork, but turns into the supervisor of one job."""
 
@@ -205,13 +205,13 @@ class Starter:
         self.asked |= set(job.preload or ())
 
 
-class Starters:
+class ForkServers:
     """The starters of one executor. ``watch`` is given the socket of each, and calls ``serve`` when there is something
     to read; ``say`` is told why programs are started by themselves although they could share their imports."""
 
-    def __init__(self, watch: Callable[[socket.socket, Starter], None], say: Callable[[str], None]) -> None:
+    def __init__(self, watch: Callable[[socket.socket, ForkServerClient], None], say: Callable[[str], None]) -> None:
         self._watch, self._say = watch, say
-        self._all: dict[Hashable, Starter] = {}
+        self._all: dict[Hashable, ForkServerClient] = {}
 
     def expect(self, job: Job) -> None:
         """Have a starter do what jobs like this one share, ahead of them."""
@@ -221,7 +221,7 @@ class Starters:
                 self._run(starter, job)
                 starter.import_for(job)
 
-    def fork(self, job: Job, tag: str, slot: Slot, control: socket.socket) -> Forked | None:
+    def fork(self, job: Job, tag: str, slot: Slot, control: socket.socket) -> ForkedSupervisor | None:
         """The supervisor that a starter forks for a job; None where the job has to be started by itself."""
         starter = self._for(job)
         if starter is None or (starter.once and starter.connection is None):
@@ -233,9 +233,9 @@ class Starters:
             return None
         if starter.once:
             del self._all[_key(job, starter.program)]
-        return Forked(starter)
+        return ForkedSupervisor(starter)
 
-    def serve(self, starter: Starter) -> bool:
+    def serve(self, starter: ForkServerClient) -> bool:
         """Take in what a starter says; whether it is still there."""
         fit = not starter.unfit
         there = starter.receive()
@@ -247,7 +247,7 @@ class Starters:
             self._bury(starter)
         return there
 
-    def _bury(self, starter: Starter) -> None:
+    def _bury(self, starter: ForkServerClient) -> None:
         starter.deaths += 1
         starter.close()
         if starter.deaths == _MOST_DEATHS:
@@ -262,15 +262,15 @@ class Starters:
         for starter in self._all.values():
             starter.close()
 
-    def _for(self, job: Job) -> Starter | None:
+    def _for(self, job: Job) -> ForkServerClient | None:
         program = parse(job.command) if job.preload is not None and sys.platform == "linux" else None
         if program is None:
             return None
-        new = Starter(program, job.environment, job.study, once=not job.fork)
+        new = ForkServerClient(program, job.environment, job.study, once=not job.fork)
         starter = self._all.setdefault(_key(job, program), new)
         return None if starter.unfit or starter.deaths >= _MOST_DEATHS else starter
 
-    def _run(self, starter: Starter, job: Job) -> None:
+    def _run(self, starter: ForkServerClient, job: Job) -> None:
         if starter.connection is None:
             self._watch(starter.run(job.working_dir), starter)
 

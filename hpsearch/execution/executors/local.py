@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.execution import processes as leftovers
-from hpsearch.execution.executors.fork_client import Forked, Process, Starter, Starters
+from hpsearch.execution.executors.fork_client import ForkedSupervisor, ForkServerClient, ForkServers, Process
 from hpsearch.execution.files import remove_channel, replace_file
 from hpsearch.execution.gpu_slots import Slot, Slots
 from hpsearch.execution.job import (
@@ -79,7 +79,7 @@ class _Supervisor:
     @property
     def is_waited_for(self) -> bool:
         """Whether a starter has still to fork it."""
-        return isinstance(self.process, Forked) and not self.process.began
+        return isinstance(self.process, ForkedSupervisor) and not self.process.began
 
 
 class LocalExecutor:
@@ -87,7 +87,7 @@ class LocalExecutor:
 
     def __init__(self, slots: Sequence[Slot] = (Slot(),)) -> None:
         self._slots = Slots(slots, self._note)
-        self._starters = Starters(self._watch, self._note)
+        self._starters = ForkServers(self._watch, self._note)
         self._supervisors: dict[str, _Supervisor] = {}
         self._events: list[Event] = []
         self._lock = threading.RLock()
@@ -206,7 +206,7 @@ class LocalExecutor:
         self._selector.register(ours, selectors.EVENT_READ, supervisor)
         self._send(supervisor, replace(job, environment={}, gpus=slot.gpus).to_json().replace("\n", ""))
 
-    def _watch(self, connection: socket.socket, starter: Starter) -> None:
+    def _watch(self, connection: socket.socket, starter: ForkServerClient) -> None:
         self._selector.register(connection, selectors.EVENT_READ, starter)
 
     def _refuse(self, job: Job, reason: str) -> None:
@@ -239,7 +239,7 @@ class LocalExecutor:
         if key.fd == self._woken:
             os.read(self._woken, 4096)
             return True
-        if isinstance(key.data, Starter):
+        if isinstance(key.data, ForkServerClient):
             self._serve_starter(key.data)
             return False
         supervisor: _Supervisor = key.data
@@ -250,7 +250,7 @@ class LocalExecutor:
                 self._receive(supervisor)
         return False
 
-    def _serve_starter(self, starter: Starter) -> None:
+    def _serve_starter(self, starter: ForkServerClient) -> None:
         found = starter.connection
         if found is not None and not self._starters.serve(starter):
             self._selector.unregister(found)
@@ -277,7 +277,7 @@ class LocalExecutor:
             self._events.append(Progress(job_id, message["progress"]))
         elif "finished" in message:
             supervisor.outcome = Outcome.from_json(json.dumps(message["finished"]))
-        elif isinstance(supervisor.process, Forked) and "supervisor" in message:
+        elif isinstance(supervisor.process, ForkedSupervisor) and "supervisor" in message:
             supervisor.process.begin(message["supervisor"])
         else:
             supervisor.surprise = message["broken"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.report.rows import Objective, TrialRow
+from hpsearch.report.rows import StudyObjective, TrialRow
 from hpsearch.report.summary import StudySummary
 from hpsearch.report.text import duration_text, number_text, plot_label, value_text
 
@@ -165,7 +165,7 @@ def counting_axis(title: str, span: int, **more: Any) -> Layout:
     return axis(title, tickformat="d", **({"dtick": 1} if span <= 12 else {}), **more)
 
 
-def value_axis(objective: Objective, values: Sequence[float], title: str | None = None) -> tuple[Layout, str]:
+def value_axis(objective: StudyObjective, values: Sequence[float], title: str | None = None) -> tuple[Layout, str]:
     """The axis of the objective and a sentence about what lies beyond it ("" for nothing).
 
     Errors that span more than a factor of 10 get a logarithmic axis, so that the good ones can be told apart. A value
@@ -184,7 +184,7 @@ def value_axis(objective: Objective, values: Sequence[float], title: str | None 
     return axis(text, **more, **({"range": _padded(ends)} if near else {})), note
 
 
-def is_log(objective: Objective, values: Sequence[float]) -> bool:
+def is_log(objective: StudyObjective, values: Sequence[float]) -> bool:
     """Whether ``values`` are drawn on a logarithmic scale."""
     return bool(values) and objective.direction == "minimize" and min(values) > 0 and max(values) > 10 * min(values)
 
@@ -231,7 +231,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [rounded(step * 10.0**power) for power in range(first, last + 1) for step in steps]
 
 
-def _near(objective: Objective, values: Sequence[float]) -> list[float]:
+def _near(objective: StudyObjective, values: Sequence[float]) -> list[float]:
     """The values without those that are a thousand times as far from the median as the best one or its tenth."""
     if len(values) < 4:
         return list(values)

@@ -15,7 +15,7 @@ from hpsearch.study.sampling.unit_cube import Conditions
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SampleRequest:
     """Which configuration is wanted of a sampler: number ``index``, from 0, of a study with seed ``study_seed``; of
     ``space``, with a ``seed`` of its own. ``when``: the conditions on which a trial has a parameter."""
 
@@ -26,7 +26,7 @@ class Wanted:
     when: Conditions = field(default_factory=dict)
 
 
-SAMPLERS: dict[str, Callable[[Wanted], BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[SampleRequest], BaseSampler]] = {
     # In groups TPE models together what was searched together; else only what every trial searched.
     "tpe": lambda wanted: TPESampler(seed=wanted.seed, group=bool(wanted.when)),
     "gp": lambda wanted: BayesianSampler(wanted.space, wanted.seed, wanted.when),

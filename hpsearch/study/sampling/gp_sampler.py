@@ -41,7 +41,7 @@ LEAST_CHANCE = 0.8
 
 
 @dataclass(frozen=True)
-class Limits:
+class FeasibilityModel:
     """Processes over labels, 0 for a trial that came to a value and 1 for a wasted one, brought to mean 0 and variance
     1; ``edge`` is where a half lies there. Without processes nothing was wasted."""
 
@@ -49,14 +49,14 @@ class Limits:
     edge: float = 0.0
 
     @staticmethod
-    def of(cube: Cube, points: Array, wasted: Mask, chance: np.random.Generator) -> Limits:
+    def of(cube: Cube, points: Array, wasted: Mask, chance: np.random.Generator) -> FeasibilityModel:
         """What trials at these points say, of which some were wasted."""
         if not wasted.any() or wasted.all():
-            return Limits()
+            return FeasibilityModel()
         labels = wasted.astype(float)
         values = (labels - labels.mean()) / labels.std()
         processes = fit(cube, points, values, np.full(len(values), DOUBT), chance)
-        return Limits(processes, float((0.5 - labels.mean()) / labels.std()))
+        return FeasibilityModel(processes, float((0.5 - labels.mean()) / labels.std()))
 
     def log_chance(self, points: Array) -> Array:
         """The logarithm of how probable it is that each configuration comes to a value; where that is less than
@@ -82,7 +82,7 @@ SAME = 0.005  # of a range: nearer to a trial that ended than this it would be t
 
 
 @dataclass(frozen=True)
-class Told:
+class Observations:
     """What is known of configurations: ``finals``, less being better, None where a trial was wasted; and those of the
     trials that run."""
 
@@ -136,14 +136,14 @@ class BayesianSampler(BaseSampler):
         """A value for a parameter that is not in the space: drawn."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
-    def _told(self, trials: Sequence[FrozenTrial], study: Study) -> Told:
+    def _told(self, trials: Sequence[FrozenTrial], study: Study) -> Observations:
         trials = sorted(_recent(trials, study), key=root_of)  # a retry stands where its first attempt would have
         ended = [each for each in trials if each.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         running = [each for each in trials if each.state in (TrialState.RUNNING, TrialState.WAITING)]
         curves = Curves(ended, study.direction)
         finals = [final_of(each, curves) for each in ended]
         chosen = self._chosen(finals)
-        return Told(
+        return Observations(
             self._cube.points([ended[index].params for index in chosen]),
             [finals[index] for index in chosen],
             self._cube.points([{**each.system_attrs.get("fixed_params", {}), **each.params} for each in running]),
@@ -157,19 +157,19 @@ class BayesianSampler(BaseSampler):
         rest = self._chance.permutation(ranked[MOST_POINTS // 2 :])[: MOST_POINTS - MOST_POINTS // 2]
         return sorted([*ranked[: MOST_POINTS // 2], *(int(index) for index in rest)])
 
-    def _farthest(self, told: Told) -> Array:
+    def _farthest(self, told: Observations) -> Array:
         """Of some configurations, the one farthest from all that were tried."""
         drawn = self._drawn(64)
         tried = np.concatenate([told.points, told.running])
         farthest: Array = drawn[int(self._apart(drawn, tried).argmax())]
         return farthest
 
-    def _most_promising(self, told: Told) -> Array:
+    def _most_promising(self, told: Observations) -> Array:
         points, (values, noise) = told.points[~told.wasted], standardised(told.values)
         processes = fit(self._cube, points, values, noise, self._chance)
         if len(told.running):
             processes = tuple(_with_running(each, told.running, values, noise) for each in processes)
-        limits = Limits.of(self._cube, told.points, told.wasted, self._chance)
+        limits = FeasibilityModel.of(self._cube, told.points, told.wasted, self._chance)
         looked_at = self._candidates(points[np.argsort(values)[:5]])
         for climb in range(CLIMBS):
             gain = log_improvement(processes, looked_at) + limits.log_chance(looked_at)
@@ -180,7 +180,7 @@ class BayesianSampler(BaseSampler):
         chosen: Array = top[0]
         return chosen
 
-    def _known(self, points: Array, told: Told) -> Array:
+    def _known(self, points: Array, told: Observations) -> Array:
         """1 for a point where there is a trial already, 0 elsewhere: what is known there is not tried again, even where
         an end of a range looks better than all else."""
         crowded = self._apart(points, told.running) < CROWDED**2

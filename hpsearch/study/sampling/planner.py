@@ -21,7 +21,7 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.parameters import Categorical, IntRange, Parameter, is_number
 from hpsearch.config.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
-from hpsearch.study.sampling import AUTO, SAMPLERS, Wanted
+from hpsearch.study.sampling import AUTO, SAMPLERS, SampleRequest
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -95,7 +95,7 @@ def _nearest(parameter: Parameter, value: float) -> Any:
 # A sampler that sees more trials than the study has.
 
 
-class InformedSampler(BaseSampler):
+class WarmStartedSampler(BaseSampler):
     """Asks ``sampler`` as if the study had begun with the ``prior`` trials. The study itself is not changed.
 
     It is asked about a copy of the study in memory, without a pruner: Hyperband's rounds would be told apart by the
@@ -176,7 +176,7 @@ class Planner:
             return None
         prior = self._queue_next()
         sampler = self._sampler()
-        self._study.sampler = InformedSampler(sampler, prior) if prior else sampler
+        self._study.sampler = WarmStartedSampler(sampler, prior) if prior else sampler
         return _ask(self._study, self._definition.search_space)
 
     def _sampler(self) -> BaseSampler:
@@ -189,7 +189,7 @@ class Planner:
         space = {name: each.distribution() for name, each in definition.search_space.items()}
         when = conditions(definition.search_space)
         name = AUTO[definition.search_mode] if definition.sampler == "auto" else definition.sampler
-        return SAMPLERS[name](Wanted(space, seed, definition.seed, index, when))
+        return SAMPLERS[name](SampleRequest(space, seed, definition.seed, index, when))
 
     def _queue_next(self) -> list[FrozenTrial]:
         """Queue the point whose turn it is, if any: one of another study, or one to begin with; trials of the other

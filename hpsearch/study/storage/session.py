@@ -22,13 +22,13 @@ from hpsearch.study.storage.lease import Lease
 from hpsearch.study.storage.open import explained, storage_errors
 from hpsearch.study.storage.postgres import is_postgres
 from hpsearch.study.storage.replica import MirroredStorage
-from hpsearch.study.storage.writer import Spool, Writer
+from hpsearch.study.storage.writer import Spool, StorageWriter
 
 SPOOL_FILE = "kept_back.jsonl"
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyLocation:
     """Where a study is written: ``storage`` is what is at ``url``, ``spool`` the file for what it lacks."""
 
     url: str
@@ -50,13 +50,13 @@ class Session:
     """One run's writing: ``storage`` is the study as the run sees it, ``writer`` makes its changes. ``kept_back`` tells
     of what an earlier run could not write."""
 
-    def __init__(self, place: Place, outage_s: float) -> None:
+    def __init__(self, place: StudyLocation, outage_s: float) -> None:
         self._place = place
         self._backend, self._name = place.storage, place.study
         self._spool = Spool(place.spool)
         self._epoch: int | None = None
         self.kept_back = self._import()
-        self.writer = Writer(self._backend, self._name, self._spool, self._reach, self._explain, outage_s)
+        self.writer = StorageWriter(self._backend, self._name, self._spool, self._reach, self._explain, outage_s)
         self.storage = MirroredStorage(self._backend, self._name, self.writer.put)
 
     def begin(self) -> None:
@@ -83,7 +83,7 @@ class Session:
         return f"took in {len(changes)} changes that were kept back while the storage was away"
 
     def _reach(self) -> None:
-        """See ``Writer``."""
+        """See ``StorageWriter``."""
         with storage_errors(self._place.url):
             self._place.lease.check()
             self._backend.remove_session()
@@ -111,7 +111,7 @@ class Session:
 
 
 @contextmanager
-def writing(place: Place, patience: Patience, say: Callable[[str], None]) -> Iterator[Session]:
+def writing(place: StudyLocation, patience: Patience, say: Callable[[str], None]) -> Iterator[Session]:
     """A session, which ends when all of its changes are made. What there is to say of it goes to ``say``.
 
     Raises:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Upgraded:
+class SchemaUpgrade:
     """The schemas before and after, by Optuna's names for them, and the copy; None where there was nothing to do."""
 
     before: str
@@ -37,7 +37,7 @@ class Upgraded:
     copy: Path | None
 
 
-def upgrade_storage(url: str) -> Upgraded:
+def upgrade_storage(url: str) -> SchemaUpgrade:
     """Upgrade the tables at ``url``. Nobody may run a study of it meanwhile. When it fails, the file is as it was.
 
     Raises:
@@ -65,13 +65,13 @@ def _keep_others_out(url: str, path: Path, held: ExitStack) -> None:
         held.enter_context(lease_for(url, name))
 
 
-def _upgrade(url: str, path: Path) -> Upgraded:
+def _upgrade(url: str, path: Path) -> SchemaUpgrade:
     from optuna.storages import RDBStorage
 
     storage = RDBStorage(url, skip_compatibility_check=True, skip_table_creation=True)
     before, after = storage.get_current_version(), storage.get_head_version()
     if before == after:
-        return Upgraded(before, after, None)
+        return SchemaUpgrade(before, after, None)
     if before not in storage.get_all_versions():
         raise newer_optuna(url)
     copy = path.with_name(f"{path.name}.before-upgrade-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -82,7 +82,7 @@ def _upgrade(url: str, path: Path) -> Upgraded:
         _copy(copy, path)
         copy.unlink()
         raise
-    return Upgraded(before, after, copy)
+    return SchemaUpgrade(before, after, copy)
 
 
 def _make_changes(storage: RDBStorage) -> None:

@@ -83,7 +83,7 @@ class Spool:
             self.path.unlink()
 
 
-class Writer:
+class StorageWriter:
     """Makes changes of the study called ``study`` in ``storage``, by a thread of its own.
 
     ``reach`` is called until it no longer raises before anything is tried again: it tells whether the storage answers,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hpsearch.execution.doctor_question import Finding, Question, ok, red, warning
+from hpsearch.execution.doctor_question import DoctorQuestion, Finding, ok, red, warning
 
 
-def settings(question: Question) -> Iterator[Finding]:
+def settings(question: DoctorQuestion) -> Iterator[Finding]:
     """Every value that the search may try, against the device. Nothing where no study is asked about."""
     if question.settings is None:
         return

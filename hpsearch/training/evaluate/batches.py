@@ -11,7 +11,7 @@ import torch
 from hpsearch.data.images import open_image
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared import Row, RowFile
+from hpsearch.training.prepared import PreparedRow, RowFile
 
 IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
 KEPT_BYTES = 256 * 1024 * 1024  # of batches in the host's memory; what goes beyond is made anew each time
@@ -23,7 +23,7 @@ class Batch:
     padded on the left so that answers start together; ``answers`` the right ones, padded on the right."""
 
     numbers: Sequence[int]
-    rows: Sequence[Row]
+    rows: Sequence[PreparedRow]
     inputs: Any
     answers: Any
 
@@ -39,11 +39,11 @@ class Batch:
         return ids.masked_fill(self.answers["attention_mask"] == 0, IGNORED)
 
 
-class Examination:
+class EvaluationBatches:
     """All batches of some rows, ``settings.eval_batch_size`` rows in each, the longest texts first so that those of one
     batch are alike. May be gone through any number of times."""
 
-    def __init__(self, processor: Any, rows: Sequence[Row], settings: TrainSettings) -> None:
+    def __init__(self, processor: Any, rows: Sequence[PreparedRow], settings: TrainSettings) -> None:
         self.rows = rows
         self.settings = settings
         self.batch_size = settings.eval_batch_size
@@ -74,7 +74,7 @@ class Examination:
             self._kept_bytes += batch.bytes
         return batch
 
-    def _questions(self, rows: Sequence[Row]) -> Any:
+    def _questions(self, rows: Sequence[PreparedRow]) -> Any:
         return self._processor(
             text=[self._chat.question] * len(rows),
             images=[[open_image(row.image)] for row in rows],
@@ -84,7 +84,7 @@ class Examination:
             add_special_tokens=False,  # the chat template wrote them
         )
 
-    def _answers(self, rows: Sequence[Row]) -> Any:
+    def _answers(self, rows: Sequence[PreparedRow]) -> Any:
         return self._processor.tokenizer(
             [self._chat.answer(row.text) for row in rows],
             padding=True,

@@ -13,16 +13,16 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
-from hpsearch.training.evaluate.evaluator import Judge
+from hpsearch.training.evaluate.evaluator import Evaluator
 from hpsearch.training.evaluate.scores import Scores
 from hpsearch.training.machine.device import choose_device, free_memory, set_seeds, set_threads
 from hpsearch.training.machine.faults import is_out_of_memory
-from hpsearch.training.models.base import BaseModel
+from hpsearch.training.models.base import BaseCheckpoint
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared import Row, drawn, open_rows, training_rows
+from hpsearch.training.prepared import PreparedRow, drawn, open_rows, training_rows
 from hpsearch.training.schedule import FINAL_SETS, Batching, afford, batching_of, pace_of, share_warning, steps_of
 
 PROBE_STEPS = 4  # of which the first, with everything that is done once, does not count
@@ -32,16 +32,21 @@ class Inspection:
     """One loaded model on this machine."""
 
     def __init__(
-        self, backend: str, base: BaseModel, settings: TrainSettings, heaviest: Sequence[int], progress: Progress
+        self,
+        backend: str,
+        base: BaseCheckpoint,
+        settings: TrainSettings,
+        heaviest: Sequence[int],
+        progress: ProgressReporter,
     ) -> None:
         progress.phase("load")
         set_threads(settings.cpu_threads, choose_device())
         self._backend = BACKENDS[backend]()
         self._base, self._settings, self._heaviest, self._progress = base, settings, heaviest, progress
         self.loaded = self._backend.load(base.family, base.folder, settings)
-        self._judge = Judge(self._backend, self.loaded, settings, progress, shows_fraction=True)
+        self._judge = Evaluator(self._backend, self.loaded, settings, progress, shows_fraction=True)
 
-    def score(self, sets: Mapping[str, Sequence[Row]]) -> dict[str, Scores]:
+    def score(self, sets: Mapping[str, Sequence[PreparedRow]]) -> dict[str, Scores]:
         """The untuned model's scores on each set."""
         scores = {}
         adapted = hasattr(self.loaded.model, "disable_adapter")
@@ -51,14 +56,14 @@ class Inspection:
                 scores[name] = self._judge.judge(self._judge.examination(rows))
         return scores
 
-    def seconds_per_batch(self, rows: Sequence[Row]) -> dict[int, float]:
+    def seconds_per_batch(self, rows: Sequence[PreparedRow]) -> dict[int, float]:
         """How long judging a batch takes, by its size: measured on a full one and on a quarter of that. To be asked for
         after ``seconds_per_step``, as an adapted model is slower."""
         self._progress.phase("measure judging")
         full = min(self._settings.eval_batch_size, len(rows))
         return {size: self._timed(rows[:size]) for size in sorted({max(full // 4, 1), full})}
 
-    def _timed(self, rows: Sequence[Row]) -> float:
+    def _timed(self, rows: Sequence[PreparedRow]) -> float:
         """The faster of two times: the first pays for what is done once."""
         examination = self._judge.examination(rows)
         before = self._judge.seconds
@@ -125,7 +130,7 @@ class Task:
     many each split has. ``known`` is what settings left open came to when the study began; it stands."""
 
     backend: str
-    base: BaseModel
+    base: BaseCheckpoint
     settings: TrainSettings
     folder: Path
     figures: Mapping[str, Any]
@@ -134,7 +139,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchmarkResult:
     """``base`` are the untuned scores, ``resolved`` what settings leave open comes to, ``judging`` a sentence on it."""
 
     base: dict[str, float]
@@ -146,7 +151,7 @@ class Measured:
     precision: str
 
 
-def measure(task: Task, progress: Progress) -> Measured:
+def measure(task: Task, progress: ProgressReporter) -> BenchmarkResult:
     """Load the base and measure.
 
     Raises:
@@ -158,7 +163,7 @@ def measure(task: Task, progress: Progress) -> Measured:
     sizes, warnings = _sizes(task, settings, inspection)
     sets = {name: drawn(task.folder, split, sizes["final_samples"]) for name, split in FINAL_SETS.items()}
     scores = {} if settings.skip_pre_eval else inspection.score(sets)
-    return Measured(
+    return BenchmarkResult(
         base={name: value for key, score in scores.items() for name, value in score.metrics(key).items()},
         samples=_samples(scores),
         resolved={**texts, **sizes, **task.known},

@@ -13,10 +13,10 @@ import torch
 from hpsearch.data.metrics import Edits, character_edits, total, word_edits
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
-from hpsearch.training.evaluate.batches import IGNORED, Batch, Examination
+from hpsearch.training.evaluate.batches import IGNORED, Batch, EvaluationBatches
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
-from hpsearch.training.prepared import Row
+from hpsearch.training.prepared import PreparedRow
 
 # Ending the generation of a row that goes round in circles, as reading models do where they lose the line.
 
@@ -25,7 +25,7 @@ REPEATS = 4  # at least, and at least ``SPAN`` tokens: leaders and rules in tabl
 SPAN = 96
 
 
-class CircleGuard:
+class RepetitionStopper:
     """A stopping criterion of ``generate``: tells for each row whether its end only repeats itself. ``start`` is where
     the new tokens begin; ``ends`` the tokens that a row which has ended is filled with while others go on."""
 
@@ -73,7 +73,7 @@ SPARE_TOKENS = 16  # beside twice the longest answer of a batch: beyond that gen
 
 
 @dataclass(frozen=True)
-class Judged:
+class RowScore:
     """One row's reference, the generated text and the edits between them; the teacher-forced ``loss`` summed over the
     reference's ``tokens``, in nats. ``repeats``: generation was cut because it went round in circles. The prediction is
     None where nothing was generated."""
@@ -92,7 +92,7 @@ class Judged:
 class Scores:
     """What an evaluation found, row by row."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[RowScore, ...]
 
     @property
     def cer(self) -> float:
@@ -118,18 +118,23 @@ class Scores:
         return found
 
 
-def _unseen(judged: Judged, done: float) -> None:
+def _unseen(judged: RowScore, done: float) -> None:
     """Nobody looks on."""
 
 
 def evaluate(
-    loaded: Loaded, rows: Sequence[Row], settings: TrainSettings, seen: Callable[[Judged, float], None] = _unseen
+    loaded: Loaded,
+    rows: Sequence[PreparedRow],
+    settings: TrainSettings,
+    seen: Callable[[RowScore, float], None] = _unseen,
 ) -> Scores:
     """Judge the model on ``rows`` once. See ``examine``."""
-    return examine(loaded, Examination(loaded.processor, rows, settings), seen)
+    return examine(loaded, EvaluationBatches(loaded.processor, rows, settings), seen)
 
 
-def examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None] = _unseen) -> Scores:
+def examine(
+    loaded: Loaded, examination: EvaluationBatches, seen: Callable[[RowScore, float], None] = _unseen
+) -> Scores:
     """Judge the model; ``seen`` is told of one row of each batch, and of the fraction of the rows that is done. Where
     memory runs out, batches are halved, and stay so.
 
@@ -142,7 +147,7 @@ def examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, fl
     return scores
 
 
-def _attempt(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None]) -> Scores | None:
+def _attempt(loaded: Loaded, examination: EvaluationBatches, seen: Callable[[RowScore, float], None]) -> Scores | None:
     """One attempt at all rows; None where memory ran out and smaller batches are left to try."""
     try:
         return _examine(loaded, examination, seen)
@@ -153,8 +158,8 @@ def _attempt(loaded: Loaded, examination: Examination, seen: Callable[[Judged, f
 
 
 @torch.no_grad()
-def _examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, float], None]) -> Scores:
-    judged: dict[int, Judged] = {}
+def _examine(loaded: Loaded, examination: EvaluationBatches, seen: Callable[[RowScore, float], None]) -> Scores:
+    judged: dict[int, RowScore] = {}
     for batch in examination:
         with computing(loaded):
             found = _judge_batch(loaded, batch, examination.settings)
@@ -163,7 +168,7 @@ def _examine(loaded: Loaded, examination: Examination, seen: Callable[[Judged, f
     return Scores(tuple(judged[number] for number in range(len(examination.rows))))
 
 
-def _judge_batch(loaded: Loaded, batch: Batch, settings: TrainSettings) -> list[Judged]:
+def _judge_batch(loaded: Loaded, batch: Batch, settings: TrainSettings) -> list[RowScore]:
     losses, counts = _answer_losses(loaded, batch)
     count = len(batch.rows)
     texts, repeats = (
@@ -186,7 +191,7 @@ def _generate(loaded: Loaded, batch: Batch, settings: TrainSettings) -> tuple[li
     """The rows' generated texts, and which of them went round in circles."""
     inputs = _on_device(batch.inputs, loaded.device)
     limit = min(settings.max_new_tokens or DEFAULT_NEW_TOKENS, 2 * batch.labels.shape[1] + SPARE_TOKENS)
-    guard = CircleGuard(inputs["input_ids"].shape[1], ending_tokens(loaded.model.generation_config))
+    guard = RepetitionStopper(inputs["input_ids"].shape[1], ending_tokens(loaded.model.generation_config))
     tokens = loaded.model.generate(**inputs, generation_config=greedy(loaded.model, limit), stopping_criteria=[guard])
     new = tokens[:, inputs["input_ids"].shape[1] :]
     return list(loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)), guard.caught(len(batch.rows))
@@ -243,7 +248,9 @@ def _on_device(tensors: Any, device: str) -> dict[str, Any]:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
-def _judge(row: Row, prediction: str | None, normalization: str, loss: float, tokens: int, repeats: bool) -> Judged:
+def _judge(
+    row: PreparedRow, prediction: str | None, normalization: str, loss: float, tokens: int, repeats: bool
+) -> RowScore:
     text = prediction or ""
     characters, words = character_edits(row.text, text, normalization), word_edits(row.text, text, normalization)
-    return Judged(row.id, row.text, prediction, characters, words, loss, tokens, repeats)
+    return RowScore(row.id, row.text, prediction, characters, words, loss, tokens, repeats)

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from hpsearch import sdk
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
-from hpsearch.execution.model_export import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, Merged, ToGguf
+from hpsearch.execution.model_export import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, GgufRequest, MergedModel
 from hpsearch.execution.output_folder import filling
 from hpsearch.training.export import gguf_check
 from hpsearch.training.export.model_card import renew_model_card
@@ -51,8 +51,8 @@ def convert(job: Job) -> None:
         UsageError: the converter or what it needs is missing, it does not take the model, the disk is full, or what it
             wrote is not the merged model; then nothing is left of it.
     """
-    progress = Progress("look at the converter")
-    wanted = ToGguf(**job.settings)
+    progress = ProgressReporter("look at the converter")
+    wanted = GgufRequest(**job.settings)
     _refuse_converter(wanted)
     found = {}
     if not wanted.only_ask:
@@ -62,7 +62,7 @@ def convert(job: Job) -> None:
     sdk.finish(bytes=sum(found[name]["bytes"] for name in ("model", "mmproj") if found))
 
 
-def _refuse_converter(wanted: ToGguf) -> None:
+def _refuse_converter(wanted: GgufRequest) -> None:
     script = Path(wanted.llama_cpp, SCRIPT)
     if not script.is_file():
         raise UsageError(
@@ -89,25 +89,25 @@ def _refuse_converter(wanted: ToGguf) -> None:
         )
 
 
-def _python(wanted: ToGguf) -> str:
+def _python(wanted: GgufRequest) -> str:
     return wanted.python or sys.executable
 
 
-def _environment(wanted: ToGguf) -> dict[str, str]:
+def _environment(wanted: GgufRequest) -> dict[str, str]:
     """The job's, with the gguf package of llama.cpp's folder in front, if it has one."""
     before = os.environ.get("PYTHONPATH")
     paths = [path for path in (_package(wanted), before) if path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _package(wanted: ToGguf) -> str:
+def _package(wanted: GgufRequest) -> str:
     folder = Path(wanted.llama_cpp, PACKAGE)
     return str(folder) if folder.is_dir() else ""
 
 
-def _written(wanted: ToGguf, progress: Progress) -> Gguf:
+def _written(wanted: GgufRequest, progress: ProgressReporter) -> Gguf:
     folder = Path(wanted.folder)
-    summary = Merged.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
+    summary = MergedModel.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
     _refuse_full_disk(folder, wanted.kind)
     work = folder / WORK
     shutil.rmtree(work, ignore_errors=True)
@@ -140,7 +140,7 @@ def _written(wanted: ToGguf, progress: Progress) -> Gguf:
     return made
 
 
-def _no_prediction(wanted: ToGguf, family: str) -> tuple[str, ...]:
+def _no_prediction(wanted: GgufRequest, family: str) -> tuple[str, ...]:
     """Where bases have layers that predict tokens further on, the option that says the merged model has none: without
     it the converter counts them, or fails where the configuration has none. One from before it never looks for them."""
     script = Path(wanted.llama_cpp, SCRIPT).read_text(encoding="utf-8")
@@ -159,7 +159,7 @@ def _refuse_full_disk(folder: Path, kind: str) -> None:
         )
 
 
-def _convert(wanted: ToGguf, words: Sequence[str], progress: Progress) -> None:
+def _convert(wanted: GgufRequest, words: Sequence[str], progress: ProgressReporter) -> None:
     command = (_python(wanted), str(Path(wanted.llama_cpp, SCRIPT)), wanted.folder, *words)
     last: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
@@ -191,7 +191,7 @@ def _lines(output: IO[bytes] | None) -> Iterator[str]:
         yield rest.decode(errors="replace")
 
 
-def _look(wanted: ToGguf, paths: Sequence[Path]) -> list[GgufFile]:
+def _look(wanted: GgufRequest, paths: Sequence[Path]) -> list[GgufFile]:
     """What the files hold, beside the merged model."""
     command = (_python(wanted), str(gguf_check.__file__), _package(wanted), wanted.folder, *map(str, paths))
     done = subprocess.run(command, env=_environment(wanted), capture_output=True, text=True, check=False)

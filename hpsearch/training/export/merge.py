@@ -20,15 +20,15 @@ from PIL import Image, ImageDraw
 from safetensors import SafetensorError
 
 from hpsearch import sdk
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import ADAPTER_CARD, Job
 from hpsearch.execution.model_export import (
     MODEL_CARD,
     SUMMARY,
     WORK,
-    Merge,
-    Merged,
+    MergedModel,
+    MergeRequest,
     Reading,
     adapter_digest,
     made_by_merge,
@@ -59,8 +59,8 @@ def merge(job: Job) -> None:
     Raises:
         UsageError: there is no such adapter, no room, or the merged model is not the tuned one; nothing is left then.
     """
-    progress = Progress("load the base and the adapter")
-    wanted = Merge.from_settings(job.settings)
+    progress = ProgressReporter("load the base and the adapter")
+    wanted = MergeRequest.from_settings(job.settings)
     target = Path(wanted.output_dir)
     refuse_adapter(Path(wanted.lora_dir))
     refuse_file(target)
@@ -75,16 +75,16 @@ def merge(job: Job) -> None:
     sdk.finish(apart=found.apart)
 
 
-def _interrupted_before(wanted: Merge, target: Path) -> Merged | None:
+def _interrupted_before(wanted: MergeRequest, target: Path) -> MergedModel | None:
     """This merge, where it was whole and broken off while it was put in its place."""
     if not finish(target, SUMMARY):
         return None
-    found = Merged.from_json((target / SUMMARY).read_text(encoding="utf-8"))
+    found = MergedModel.from_json((target / SUMMARY).read_text(encoding="utf-8"))
     same = (found.adapter, found.precision) == (adapter_digest(Path(wanted.lora_dir)), wanted.precision)
     return found if same and not wanted.force else None
 
 
-def _merge(wanted: Merge, work: Path, progress: Progress) -> Merged:
+def _merge(wanted: MergeRequest, work: Path, progress: ProgressReporter) -> MergedModel:
     """Merge, save, read again and compare; what is saved is in ``work``."""
     reader = _tuned_reader(wanted)
     pictures = _pictures(wanted.pictures)
@@ -120,7 +120,7 @@ def _merge(wanted: Merge, work: Path, progress: Progress) -> Merged:
     return found
 
 
-def _tuned_reader(wanted: Merge) -> Reader:
+def _tuned_reader(wanted: MergeRequest) -> Reader:
     family = base_of(wanted.lora_dir).family
     if wanted.precision not in family.precisions:
         raise UsageError(
@@ -194,7 +194,7 @@ def _logits(reader: Reader, picture: Any) -> torch.Tensor:
     return logits
 
 
-def _refuse_idle(tuned: Seen, base: Seen, wanted: Merge) -> None:
+def _refuse_idle(tuned: Seen, base: Seen, wanted: MergeRequest) -> None:
     if all(torch.equal(one[0], other[0]) for one, other in zip(tuned, base, strict=True)):
         raise UsageError(
             f"an adapter changes what its base answers, but that of {wanted.lora_dir} changes nothing",
@@ -208,7 +208,7 @@ def _apart(tuned: Seen, base: Seen, merged: Seen) -> float:
     return float((whole[2] - whole[0]).norm() / (whole[1] - whole[0]).norm())
 
 
-def _save(reader: Reader, folder: Path, wanted: Merge) -> None:
+def _save(reader: Reader, folder: Path, wanted: MergeRequest) -> None:
     """The merged model in its number format, its processor with the chat template, and how pictures are sized."""
     model = reader.loaded.model.merge_and_unload()
     base = Path(str(model.config._name_or_path))  # where it was loaded from
@@ -231,7 +231,7 @@ def _keep_vocabulary(base: Path, folder: Path) -> None:
         shutil.copyfile(base / VOCABULARY, folder / VOCABULARY)
 
 
-def _save_card(wanted: Merge, folder: Path) -> None:
+def _save_card(wanted: MergeRequest, folder: Path) -> None:
     """What whoever reads with the model must know, without this machine's paths: a merged model may be published. It
     is no revision of the Hub's, and not in 4 bits, whatever its base was."""
     try:
@@ -245,8 +245,14 @@ def _save_card(wanted: Merge, folder: Path) -> None:
 
 
 def _summary(
-    wanted: Merge, base: str, family: str, apart: float, work: Path, pictures: Sequence[Any], seen: Sequence[Seen]
-) -> Merged:
+    wanted: MergeRequest,
+    base: str,
+    family: str,
+    apart: float,
+    work: Path,
+    pictures: Sequence[Any],
+    seen: Sequence[Seen],
+) -> MergedModel:
     names = [name for name, _ in pictures]
     texts = [[text for _, text in each] for each in seen]
     readings = tuple(Reading(*each) for each in zip(names, *texts, strict=True))
@@ -254,7 +260,7 @@ def _summary(
     files = tuple(sorted({MODEL_CARD, *(path.name for path in work.iterdir())}))
     digest = adapter_digest(Path(wanted.lora_dir))
     tokens = _tokens(work)
-    return Merged(base, family, wanted.precision, apart, size, tokens, readings, files, digest, wanted.origin)
+    return MergedModel(base, family, wanted.precision, apart, size, tokens, readings, files, digest, wanted.origin)
 
 
 def _tokens(folder: Path) -> int:

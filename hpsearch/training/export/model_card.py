@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hpsearch.execution.model_export import MODEL_CARD, Gguf, Merged, Origin
+from hpsearch.execution.model_export import MODEL_CARD, AdapterOrigin, Gguf, MergedModel
 from hpsearch.execution.outcome import Cause
 from hpsearch.settings import TrainSettings
 
@@ -21,7 +21,7 @@ FIGURES = {"cer": "CER", "wer": "WER"}
 SIZING = ("longest_edge", "max_pixels", "pan_and_scan")
 
 
-def write_model_card(folder: Path, merged: Merged, name: str) -> None:
+def write_model_card(folder: Path, merged: MergedModel, name: str) -> None:
     """Write README.md for the merged model in ``folder``, which is called ``name``."""
     from huggingface_hub import ModelCard
 
@@ -29,7 +29,7 @@ def write_model_card(folder: Path, merged: Merged, name: str) -> None:
     ModelCard(f"---\n{_head(merged.origin, name).to_yaml()}\n---\n\n{text}\n").save(folder / MODEL_CARD)
 
 
-def renew_model_card(folder: Path, before: Merged, merged: Merged, name: str) -> None:
+def renew_model_card(folder: Path, before: MergedModel, merged: MergedModel, name: str) -> None:
     """Write it anew after more was made of the model, unless somebody has changed it since ``before``."""
     with TemporaryDirectory() as other:
         write_model_card(Path(other), before, name)
@@ -40,7 +40,7 @@ def renew_model_card(folder: Path, before: Merged, merged: Merged, name: str) ->
         print(f"{folder / MODEL_CARD} has been changed, and is left as it is")
 
 
-def _head(origin: Origin, name: str) -> Any:
+def _head(origin: AdapterOrigin, name: str) -> Any:
     from huggingface_hub import ModelCardData
 
     measured = _measured(origin) or None
@@ -57,7 +57,7 @@ def _head(origin: Origin, name: str) -> Any:
     )
 
 
-def _measured(origin: Origin) -> list[Any]:
+def _measured(origin: AdapterOrigin) -> list[Any]:
     """The CER on the rows that nothing was chosen by; none where it is not known."""
     from huggingface_hub import EvalResult
 
@@ -77,7 +77,7 @@ def _measured(origin: Origin) -> list[Any]:
     ]
 
 
-def _blocks(merged: Merged, name: str) -> Iterator[str]:
+def _blocks(merged: MergedModel, name: str) -> Iterator[str]:
     origin = merged.origin
     base = f"`{origin.base}`" if origin.base else "its base"
     yield f"# {name}"
@@ -94,7 +94,7 @@ def _blocks(merged: Merged, name: str) -> Iterator[str]:
     yield f"## Versions\n\n{versions}" if versions else ""
 
 
-def _scores(origin: Origin) -> str:
+def _scores(origin: AdapterOrigin) -> str:
     rows = []
     for prefix, split in SPLITS.items():
         for key, figure in FIGURES.items():
@@ -112,7 +112,7 @@ def _scores(origin: Origin) -> str:
     )
 
 
-def _search(origin: Origin) -> Iterator[str]:
+def _search(origin: AdapterOrigin) -> Iterator[str]:
     if not origin.study:
         return
     ended = ", ".join(f"{count} {_ending(cause)}" for cause, count in origin.trials.items())
@@ -134,7 +134,7 @@ def _range(values: Sequence[Any]) -> str:
     return ", ".join(map(_shown, values))
 
 
-def _settings(origin: Origin) -> str:
+def _settings(origin: AdapterOrigin) -> str:
     """The settings that are not the defaults, and those that were searched."""
     fields = TrainSettings.model_fields
     rows = [
@@ -146,7 +146,7 @@ def _settings(origin: Origin) -> str:
     return f"## Settings of the fine-tune\n\nWhat is not the default.\n\n{_table(('', ''), rows)}" if rows else ""
 
 
-def _data(origin: Origin) -> str:
+def _data(origin: AdapterOrigin) -> str:
     if not origin.data and not origin.rows:
         return ""
     place = "on the Hub" if origin.data_on_hub else "not published with this model"
@@ -155,7 +155,7 @@ def _data(origin: Origin) -> str:
     return f"## Data\n\n`{origin.data or 'unnamed'}` ({place}){f': {counts} rows' if counts else ''}."
 
 
-def _use(merged: Merged) -> Iterator[str]:
+def _use(merged: MergedModel) -> Iterator[str]:
     settings = merged.origin.settings
     yield "## Use"
     if settings.get("instruction"):

@@ -23,10 +23,10 @@ from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils._validators import validate_repo_id
 
 from hpsearch import sdk
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
-from hpsearch.execution.model_export import PUBLISHED, SUMMARY, Merged, Publish, Published
+from hpsearch.execution.model_export import PUBLISHED, SUMMARY, MergedModel, PublishedModel, PublishRequest
 
 MESSAGE = "Upload a model merged by hpsearch"
 PAUSES_S = (1.0, 5.0)  # before the Hub is asked again after it failed; what it has is not sent twice
@@ -44,8 +44,8 @@ def publish(job: Job) -> None:
     Raises:
         UsageError: there is no token, it may not write there, or the Hub cannot be reached or refuses.
     """
-    progress = Progress("ask the Hub")
-    wanted = Publish(**job.settings)
+    progress = ProgressReporter("ask the Hub")
+    wanted = PublishRequest(**job.settings)
     _refuse_name(wanted.repo)
     with _explained(wanted):
         api = HfApi(token=_token(wanted))
@@ -68,7 +68,7 @@ def _refuse_name(repo: str) -> None:
         )
 
 
-def _token(wanted: Publish) -> str:
+def _token(wanted: PublishRequest) -> str:
     token = get_token()
     if token is None:
         raise UsageError(
@@ -78,7 +78,7 @@ def _token(wanted: Publish) -> str:
     return token
 
 
-def _repository(api: HfApi, wanted: Publish) -> Published:
+def _repository(api: HfApi, wanted: PublishRequest) -> PublishedModel:
     """The repository, made where there is none yet: whether a token may do so is known for sure only then."""
     api.whoami()
     try:
@@ -93,19 +93,19 @@ def _repository(api: HfApi, wanted: Publish) -> Published:
             f"a model is sent to a private repository unless --public is given, but {wanted.repo} is public",
             "give --public, or name another repository",
         )
-    return Published(f"{api.endpoint}/{wanted.repo}", private)
+    return PublishedModel(f"{api.endpoint}/{wanted.repo}", private)
 
 
-def _send(api: HfApi, wanted: Publish, found: Published, progress: Progress) -> Published:
+def _send(api: HfApi, wanted: PublishRequest, found: PublishedModel, progress: ProgressReporter) -> PublishedModel:
     folder = Path(wanted.folder)
-    summary = Merged.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
+    summary = MergedModel.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
     sizes = {name: (folder / name).stat().st_size for name in summary.files}
     progress.phase(f"upload {_amount(sum(sizes.values()))}")
     with _watched(progress, sum(sizes.values())):
         commit = _upload(api, wanted.repo, folder, list(sizes), _of_another(api, wanted.repo, sizes))
     progress.phase("compare what is there")
     _compare(api, wanted.repo, sizes)
-    return Published(found.url, found.private, commit, len(sizes), sum(sizes.values()))
+    return PublishedModel(found.url, found.private, commit, len(sizes), sum(sizes.values()))
 
 
 def _of_another(api: HfApi, repo: str, names: Collection[str]) -> list[str]:
@@ -152,7 +152,7 @@ def _compare(api: HfApi, repo: str, sizes: dict[str, int]) -> None:
 
 
 @contextmanager
-def _watched(progress: Progress, total: int) -> Iterator[None]:
+def _watched(progress: ProgressReporter, total: int) -> Iterator[None]:
     """Show what the Hub's library says of an upload while it goes on."""
 
     class Watch(logging.Handler):
@@ -172,7 +172,7 @@ def _watched(progress: Progress, total: int) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(wanted: Publish) -> Iterator[None]:
+def _explained(wanted: PublishRequest) -> Iterator[None]:
     """Say in our words why the Hub does not take what is sent."""
     try:
         yield

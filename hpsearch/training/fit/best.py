@@ -24,7 +24,7 @@ def put_back(model: Any, weights: Weights) -> None:
         parameters[name].data.copy_(value)
 
 
-class Best:
+class BestWeights:
     """Watches one metric, lower being better, over the evaluations of a fine-tune."""
 
     def __init__(self, settings: TrainSettings) -> None:

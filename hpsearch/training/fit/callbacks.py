@@ -12,13 +12,13 @@ from typing import Any
 from transformers import TrainerCallback
 
 from hpsearch import sdk
-from hpsearch.training.evaluate.evaluator import Judge, require_finite
-from hpsearch.training.fit.best import Best
+from hpsearch.training.evaluate.evaluator import Evaluator, require_finite
+from hpsearch.training.fit.best import BestWeights
 from hpsearch.training.fit.checkpoints import BEST_FILE, Rhythm, write_state
 from hpsearch.training.fit.tracking import Tracking
 from hpsearch.training.machine.device import memory_bytes, peak_memory_bytes
 from hpsearch.training.machine.ranks import is_first
-from hpsearch.training.prepared import Row
+from hpsearch.training.prepared import PreparedRow
 from hpsearch.training.schedule import EvaluationSchedule
 
 
@@ -38,11 +38,11 @@ class Speed:
 
 
 @dataclass
-class Course:
+class TrainingState:
     """Where a fine-tune stands, over all the times it is begun anew for want of memory or goes on from a checkpoint:
     the last step that was evaluated (``evaluated``), the training losses since, the best evaluation so far."""
 
-    best: Best
+    best: BestWeights
     evaluated: int = 0
     losses: list[float] = field(default_factory=list)
 
@@ -51,7 +51,7 @@ class Course:
         return {"evaluated": self.evaluated, "losses": self.losses, "best": self.best.state()[0]}
 
 
-class AlreadyOver(Exception):
+class AlreadyFinished(Exception):
     """A checkpoint is of the last step that a training takes: it has the weights, and nothing is left to do."""
 
 
@@ -60,7 +60,12 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
     what every checkpoint says of the fine-tune it belongs to."""
 
     def __init__(
-        self, judge: Judge, rows: Sequence[Row], course: Course, tracker: Tracking, kept: Mapping[str, Any]
+        self,
+        judge: Evaluator,
+        rows: Sequence[PreparedRow],
+        course: TrainingState,
+        tracker: Tracking,
+        kept: Mapping[str, Any],
     ) -> None:
         self.pruned = False
         self.peak_bytes = 0  # of the passes before anything was judged, that of the longest rows among them
@@ -77,7 +82,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
             AlreadyOver: nothing is left; the trainer would take one more step.
         """
         if state.global_step >= state.max_steps or self._course.best.waited_enough:
-            raise AlreadyOver
+            raise AlreadyFinished
         self._schedule = EvaluationSchedule(state.max_steps, self._judge.settings, self._course.evaluated)
         self.speed = Speed(judged_before=self._judge.seconds)
         self._judge.progress.phase("train", fraction=0.0)

@@ -16,7 +16,7 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.files import sync
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.models.base import require_safetensors
-from hpsearch.training.prepared import Prepared
+from hpsearch.training.prepared import PreparedData
 
 # Between two checkpoints that nobody asked for, in seconds: writing one takes some, and what a break costs is bounded.
 PAUSE_S = 600.0
@@ -52,7 +52,7 @@ class Rhythm:
         return True
 
 
-def fingerprint(settings: TrainSettings, prepared: Prepared) -> dict[str, str]:
+def fingerprint(settings: TrainSettings, prepared: PreparedData) -> dict[str, str]:
     """What a checkpoint hangs on, by name: data, base model, and a digest of each setting's value."""
     decides = settings.load_best_model_at_end or settings.early_stopping_patience > 0
     free = _FREE if decides else _FREE | _MEASURED

@@ -11,21 +11,21 @@ from typing import Any
 
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Training
-from hpsearch.training.evaluate.evaluator import Judge
-from hpsearch.training.fit.best import Best, copy_trained, put_back
-from hpsearch.training.fit.callbacks import AlreadyOver, Course, TrialCallback
+from hpsearch.training.evaluate.evaluator import Evaluator
+from hpsearch.training.fit.best import BestWeights, copy_trained, put_back
+from hpsearch.training.fit.callbacks import AlreadyFinished, TrainingState, TrialCallback
 from hpsearch.training.fit.checkpoints import BEST_FILE, read_state, reading
 from hpsearch.training.fit.tracking import Tracking
 from hpsearch.training.machine.device import forget_peak, free_memory, set_seeds
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.machine.ranks import is_first, ranks, wait_for_all
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared import Prepared, Row, open_rows, training_rows
+from hpsearch.training.prepared import PreparedData, PreparedRow, open_rows, training_rows
 from hpsearch.training.schedule import Batching, batching_of
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """How a training ended: whether it was ``pruned``, its speed, its last step and the step whose weights the model
     has, the batching it could afford and how often it was begun anew for that (``backoffs``). ``needed_bytes`` are what
     the smallest passes take of a GPU; 0 where larger ones were made, or without one."""
@@ -51,14 +51,14 @@ class Trained:
 
 
 def train(
-    judge: Judge,
+    judge: Evaluator,
     folder: Path,
     checkpoints: Path,
-    eval_rows: Sequence[Row],
+    eval_rows: Sequence[PreparedRow],
     tracker: Tracking,
     mine: Mapping[str, str],
     checkpoint: Path | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train the adapted model of ``judge`` on the prepared ``folder``'s rows, from ``checkpoint`` on or from the start.
 
     ``mine`` is the fine-tune's fingerprint, which its checkpoints keep. Where memory runs out it starts anew, from the
@@ -68,7 +68,7 @@ def train(
     Raises:
         Exception: what training raised; where memory ran out, the last time that happened.
     """
-    course, batching = Course(Best(judge.settings)), batching_of(judge.settings, ranks())
+    course, batching = TrainingState(BestWeights(judge.settings)), batching_of(judge.settings, ranks())
     if checkpoint is None:
         _clear(checkpoints)
     else:
@@ -99,7 +99,7 @@ def _clear(checkpoints: Path) -> None:
     wait_for_all()
 
 
-def _take_up(course: Course, settings: TrainSettings, checkpoint: Path) -> Batching:
+def _take_up(course: TrainingState, settings: TrainSettings, checkpoint: Path) -> Batching:
     """Bring the course to where a checkpoint stands; the batching it was made with."""
     from safetensors.torch import load_file
 
@@ -110,7 +110,7 @@ def _take_up(course: Course, settings: TrainSettings, checkpoint: Path) -> Batch
     return Batching(**state["batching"])
 
 
-def _begin_anew(judge: Judge, fresh: Mapping[str, Any]) -> None:
+def _begin_anew(judge: Evaluator, fresh: Mapping[str, Any]) -> None:
     judge.loaded.model.zero_grad(set_to_none=True)
     free_memory()
     put_back(judge.loaded.model, dict(fresh))
@@ -122,16 +122,16 @@ def _begin_anew(judge: Judge, fresh: Mapping[str, Any]) -> None:
 class _Attempt:
     """One attempt at the whole training, with one batching."""
 
-    judge: Judge
+    judge: Evaluator
     folder: Path
     checkpoints: Path
-    eval_rows: Sequence[Row]
+    eval_rows: Sequence[PreparedRow]
     tracker: Tracking
     mine: Mapping[str, str]
-    course: Course
+    course: TrainingState
     batching: Batching
 
-    def run(self, checkpoint: Path | None) -> tuple[Trained | None, BaseException]:
+    def run(self, checkpoint: Path | None) -> tuple[TrainingResult | None, BaseException]:
         """How it ended, or the error with which memory ran out."""
         try:
             return self._train(checkpoint), RuntimeError()
@@ -141,17 +141,17 @@ class _Attempt:
             error.__traceback__ = None  # its frames hold the tensors that there was no room for
             return None, error
 
-    def _train(self, checkpoint: Path | None) -> Trained:
+    def _train(self, checkpoint: Path | None) -> TrainingResult:
         judge, settings = self.judge, self.judge.settings
         kept = {"fingerprint": dict(self.mine), "batching": vars(self.batching)}
         callback = TrialCallback(judge, self.eval_rows, self.course, self.tracker, kept)
         rows = training_rows(
             open_rows(self.folder, "train").table, Chat(judge.loaded.processor, settings.instruction or "")
         )
-        heaviest = Prepared.read(self.folder).figures.get("heaviest", ())
+        heaviest = PreparedData.read(self.folder).figures.get("heaviest", ())
         training = Training(rows, settings, self.batching, self.checkpoints, [callback], heaviest)
         trainer = judge.backend.trainer(judge.loaded, training)
-        with suppress(AlreadyOver), reading(checkpoint):
+        with suppress(AlreadyFinished), reading(checkpoint):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         steps = int(trainer.state.global_step)
         restored = not callback.pruned and self.course.best.restore(judge.loaded.model, steps)
@@ -159,4 +159,4 @@ class _Attempt:
         speed = callback.speed.figures(judge.seconds)
         smallest = judge.loaded.device == "cuda" and self.batching.smaller() is None
         needed = callback.peak_bytes if smallest else 0
-        return Trained(callback.pruned, speed, steps, best_step or steps, self.batching, 0, needed)
+        return TrainingResult(callback.pruned, speed, steps, best_step or steps, self.batching, 0, needed)

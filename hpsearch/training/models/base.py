@@ -11,7 +11,7 @@ from typing import Any
 
 from hpsearch.assets import PREFIX, asset_path
 from hpsearch.data import hub
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import FAMILIES, Family, find_family
@@ -26,7 +26,7 @@ PATTERNS = ("*.json", "*.jinja", "*.txt", "*.model", WEIGHTS)
 SAMPLE_BYTES = 1 << 20  # of a larger file, the first and the last so many are fingerprinted
 
 
-def find_model(name: str, revision: str | None, progress: Progress, *, weights: bool = True) -> Path:
+def find_model(name: str, revision: str | None, progress: ProgressReporter, *, weights: bool = True) -> Path:
     """The base model's folder, ready to be read without a network; of a Hub model without its weights where these are
     not wanted.
 
@@ -102,7 +102,7 @@ def model_fingerprint(folder: Path) -> str:
 
 
 @dataclass(frozen=True)
-class BaseModel:
+class BaseCheckpoint:
     """A model's folder, family and profile (None: its family is all that is known of it)."""
 
     folder: Path
@@ -126,7 +126,7 @@ class BaseModel:
         return differences(self.config(), processor, self.family, self.profile)
 
 
-def find_base(settings: TrainSettings, progress: Progress, *, weights: bool = True) -> BaseModel:
+def find_base(settings: TrainSettings, progress: ProgressReporter, *, weights: bool = True) -> BaseCheckpoint:
     """The base model that the settings name; of a Hub model only the small files where ``weights`` is false.
 
     Raises:
@@ -134,9 +134,9 @@ def find_base(settings: TrainSettings, progress: Progress, *, weights: bool = Tr
     """
     folder = find_model(settings.model_name, settings.model_revision, progress, weights=weights)
     family = find_family(settings.family, folder)
-    return BaseModel(folder, family, find_profile(settings.profile, settings.model_name, family))
+    return BaseCheckpoint(folder, family, find_profile(settings.profile, settings.model_name, family))
 
 
-def known_base(folder: Path, family: str, profile: str | None) -> BaseModel:
+def known_base(folder: Path, family: str, profile: str | None) -> BaseCheckpoint:
     """The base model that was found before: see ``Prepared``."""
-    return BaseModel(folder, FAMILIES[family], PROFILES[profile] if profile else None)
+    return BaseCheckpoint(folder, FAMILIES[family], PROFILES[profile] if profile else None)

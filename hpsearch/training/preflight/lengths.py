@@ -13,7 +13,7 @@ from PIL import Image
 from hpsearch.errors import UsageError
 from hpsearch.execution.survey_result import CROWDED, HOPELESS, Sizing
 from hpsearch.settings import TrainSettings
-from hpsearch.training.models.base import BaseModel
+from hpsearch.training.models.base import BaseCheckpoint
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.image_size import budget_areas
 from hpsearch.training.models.processors import load_processor
@@ -70,7 +70,7 @@ class Lengths:
 class Measure:
     """Measures rows with a model's processor, for each sizing once."""
 
-    def __init__(self, base: BaseModel, shapes: Sequence[Shape], seen: Callable[[float], None]) -> None:
+    def __init__(self, base: BaseCheckpoint, shapes: Sequence[Shape], seen: Callable[[float], None]) -> None:
         self.shapes = shapes
         self._base, self._seen = base, seen
         self._known: dict[tuple[Any, ...], Lengths] = {}
@@ -199,7 +199,7 @@ def largest_edge(measure: Measure) -> int:
     return ceil(sqrt(max(prod(shape.size) for shape in measure.shapes)))
 
 
-def sizings(base: BaseModel, measure: Measure, settings: TrainSettings) -> Iterator[Sizing]:
+def sizings(base: BaseCheckpoint, measure: Measure, settings: TrainSettings) -> Iterator[Sizing]:
     """The rows' tokens at the settings' own size, and at each other one that may be worth a search."""
     own = measure.lengths(settings)
     yield _sizing(settings, own)

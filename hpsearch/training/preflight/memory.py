@@ -11,7 +11,7 @@ from typing import Any
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.arguments import tower_patterns
-from hpsearch.training.models.base import BaseModel
+from hpsearch.training.models.base import BaseCheckpoint
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import class_of
 from hpsearch.training.preflight.lengths import Lengths
@@ -67,7 +67,7 @@ class Outline:
         }
 
 
-def outline_of(base: BaseModel) -> Outline:
+def outline_of(base: BaseCheckpoint) -> Outline:
     """Build the model's modules without memory for weights, from its configuration alone."""
     import torch
     from transformers.quantizers.quantizers_utils import should_convert_module

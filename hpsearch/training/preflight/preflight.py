@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
 from hpsearch.training.machine.device import Machine, precision_on
-from hpsearch.training.models.base import BaseModel, bytes_to_download
+from hpsearch.training.models.base import BaseCheckpoint, bytes_to_download
 from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable, usual
 from hpsearch.training.preflight.memory import Footprint, Outline, footprint, gigabytes, outline_of
 from hpsearch.training.preflight.settings import check_settings, without_key
@@ -38,12 +38,12 @@ class Preflight:
 
 
 def fly(
-    base: BaseModel,
+    base: BaseCheckpoint,
     data: Data,
     candidates: Sequence[TrainSettings],
     machine: Machine,
     folder: Path,
-    progress: Progress,
+    progress: ProgressReporter,
 ) -> Preflight:
     """Look at every candidate configuration; the first is the default one.
 
@@ -88,7 +88,7 @@ class _View:
     """One candidate configuration and what follows from it."""
 
     settings: TrainSettings
-    base: BaseModel
+    base: BaseCheckpoint
     lengths: Lengths
     outline: Outline
     machine: Machine
@@ -213,7 +213,7 @@ def _short(views: Sequence[_View], rows: Mapping[str, int]) -> Iterator[str]:
             yield f"max_steps is {steps}: of {rows['train']} rows a trial sees {effective * steps}"
 
 
-def _differences(base: BaseModel, settings: TrainSettings) -> Iterator[str]:
+def _differences(base: BaseCheckpoint, settings: TrainSettings) -> Iterator[str]:
     if settings.skip_verification:
         return
     found = base.differences()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.commands.doctor import machine
-from hpsearch.commands.doctor.machine import Patient
+from hpsearch.commands.doctor.machine import DoctorContext
 from hpsearch.execution.doctor_question import Finding, Level
 from hpsearch.execution.gpu import Driver, find_driver
 from hpsearch.study.options import RunOptions
@@ -157,7 +157,7 @@ def test_cards_without_a_driver_are_seen_on_the_bus(look: Plants, tmp_path: Path
 
 def test_a_broken_driver_is_red_beside_a_card_and_a_warning_without_one(tmp_path: Path) -> None:
     def look_at(driver: Driver) -> Finding:
-        (found,) = machine.driver(Patient(RunOptions(), driver))
+        (found,) = machine.driver(DoctorContext(RunOptions(), driver))
         return found
 
     problem = "nvidia-smi fails: it says nothing"

@@ -9,7 +9,7 @@ import pytest
 
 from hpsearch.commands.doctor import examine
 from hpsearch.commands.doctor.training import CHECKS, ask
-from hpsearch.execution.doctor_question import Level, Question
+from hpsearch.execution.doctor_question import DoctorQuestion, Level
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import checks
 from hpsearch.training.doctor.libraries import unsloth
@@ -128,7 +128,7 @@ def test_what_unsloth_does_not_take_is_named(doctor: Doctor, plants: Plants) -> 
 
 
 def test_an_unsloth_that_the_study_names_must_be_there_and_fit(plants: Plants, monkeypatch: pytest.MonkeyPatch) -> None:
-    question = Question(settings={"backend": "unsloth"}, pip="pip")
+    question = DoctorQuestion(settings={"backend": "unsloth"}, pip="pip")
     (found,) = unsloth(question)
     assert (found.level, found.text) == (Level.RED, "the study names it, but it is not installed")
     plants.package("unsloth", "2026.10.7", asks=("trl<=1.0",))
@@ -152,7 +152,7 @@ def test_a_missing_training_side_is_red_with_the_command(empty_python: str, tmp_
 
 
 def test_an_interpreter_that_cannot_be_started_is_red(tmp_path: Path) -> None:
-    question = Question(checks=CHECKS)
+    question = DoctorQuestion(checks=CHECKS)
     (found,) = ask(question, "/no/such/python", {}).findings
     assert found.text == "the training interpreter /no/such/python cannot be started: No such file or directory"
     old = tmp_path / "python"

@@ -18,10 +18,10 @@ import pytest
 
 from hpsearch.assets import asset_path
 from hpsearch.commands.doctor import machine, study
-from hpsearch.commands.doctor.machine import Patient
+from hpsearch.commands.doctor.machine import DoctorContext
 from hpsearch.commands.doctor.training import ask
 from hpsearch.config.load import load_definition
-from hpsearch.execution.doctor_question import Finding, Level, Question
+from hpsearch.execution.doctor_question import DoctorQuestion, Finding, Level
 from hpsearch.execution.gpu import Driver, read_smi
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor.__main__ import _ask
@@ -62,7 +62,7 @@ def test_a_model_that_may_be_fetched_is_ok_and_is_not_fetched(doctor: Doctor, pl
 
 def of_the_hub(plants: Plants, name: str, revision: str | None = None, **environment: str) -> Finding:
     """What the training side finds of a model, in a process of its own."""
-    question = Question(checks=("token", "model"), settings={"model_name": name, "model_revision": revision})
+    question = DoctorQuestion(checks=("token", "model"), settings={"model_name": name, "model_revision": revision})
     answer = ask(question, sys.executable, {**plants.environment, **environment})
     assert answer.ended == ["token", "model"]
     (found,) = [each for each in answer.findings if each.check == "model"]
@@ -141,7 +141,7 @@ def test_a_folder_that_lacks_something_is_red(tmp_path: Path, name: str, content
         (folder / each).unlink(missing_ok=True)
         if content is not None:
             (folder / each).write_bytes(content)
-    found, _ = _ask("model", Question(settings={"model_name": str(folder), "family": "auto"}))
+    found, _ = _ask("model", DoctorQuestion(settings={"model_name": str(folder), "family": "auto"}))
     reds = [each for each in found if isinstance(each, Finding) and each.level is Level.RED]
     assert text in reds[0].text
     assert reds[0].remedy
@@ -153,7 +153,7 @@ def test_a_broken_folder_is_a_red_line_of_the_command(doctor: Doctor, tmp_path: 
     report = doctor(*DEMO, "--model-name", str(folder))
     assert (report.exit_code, report.reds()) == (2, {"model"})
     settings = {"model_name": str(folder), "model_revision": "main"}
-    (found,), _ = _ask("model", Question(settings=settings))
+    (found,), _ = _ask("model", DoctorQuestion(settings=settings))
     assert isinstance(found, Finding)
     assert "model_revision names a revision of a Hub model" in found.text
 
@@ -182,7 +182,9 @@ def test_the_models_parameters_are_counted_and_do_not_fit(doctor: Doctor, plants
 def test_who_holds_a_gpu_is_named_and_another_one_offered() -> None:
     busy = {"name": "NVIDIA H200", "total": 143771, "free": 10000, "pid": 4711, "program": "/usr/bin/python3"}
     driver = read_smi(smi_answer(busy, busy | {"free": 100000}, {"name": "NVIDIA H200", "total": 143771, "free": 9000}))
-    patient = Patient(RunOptions(), driver, definition=load_definition("digits-ocr"), facts={"parameters": 12.2e9})
+    patient = DoctorContext(
+        RunOptions(), driver, definition=load_definition("digits-ocr"), facts={"parameters": 12.2e9}
+    )
     first, second, third = machine.gpus(patient)
     assert "held by pid 4711 python3 (140 GB)" in first.text
     assert (first.level, first.remedy) == (
@@ -191,7 +193,7 @@ def test_who_holds_a_gpu_is_named_and_another_one_offered() -> None:
     assert second.level is Level.WARNING
     assert "held by processes that cannot be seen from here" in third.text
     four_bits = load_definition("gemma-ocr")
-    first, _, _ = machine.gpus(Patient(RunOptions(), driver, definition=four_bits, facts={"parameters": 12.2e9}))
+    first, _, _ = machine.gpus(DoctorContext(RunOptions(), driver, definition=four_bits, facts={"parameters": 12.2e9}))
     assert first.level is Level.WARNING  # 8.5 GB
 
 
@@ -201,10 +203,10 @@ def test_too_little_shared_memory_is_told_where_a_gpu_would_wait(
     driver = read_smi(smi_answer({"name": "NVIDIA L4", "total": 23034, "free": 22500}))
     for free, level in ((64 * 2**20, Level.WARNING), (8 * 2**30, Level.OK)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
-        (found,) = machine.shared_memory(Patient(RunOptions(), driver), tmp_path)
+        (found,) = machine.shared_memory(DoctorContext(RunOptions(), driver), tmp_path)
         assert (found.check, found.level) == ("shared memory", level)
     assert "--shm-size" not in found.remedy
-    assert list(machine.shared_memory(Patient(RunOptions(), Driver()), tmp_path)) == []
+    assert list(machine.shared_memory(DoctorContext(RunOptions(), Driver()), tmp_path)) == []
 
 
 def test_a_model_too_large_for_the_host_is_red(doctor: Doctor, tmp_path: Path) -> None:
@@ -231,7 +233,7 @@ def test_data_that_is_not_there_is_red(tmp_path: Path) -> None:
     def look_at(data: Path | str | None) -> Finding:
         given: dict[str, Any] = {} if data is None else {"input_data": str(data)}
         definition = load_definition("gemma-ocr", options=given)
-        (found,) = study.data(Patient(RunOptions(), Driver(), definition=definition))
+        (found,) = study.data(DoctorContext(RunOptions(), Driver(), definition=definition))
         return found
 
     found = look_at(tmp_path / "pages.json")
@@ -247,7 +249,7 @@ def test_data_that_is_not_there_is_red(tmp_path: Path) -> None:
 
 def storage(**options: Any) -> Finding:
     """What is found of a storage."""
-    (found,) = study.storage(Patient(RunOptions(**options), Driver()))
+    (found,) = study.storage(DoctorContext(RunOptions(**options), Driver()))
     return found
 
 

@@ -28,7 +28,7 @@ from hpsearch.training.backends.unsloth import adapting_options, collating_optio
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.prepared import Row, table_of, training_rows
+from hpsearch.training.prepared import PreparedRow, table_of, training_rows
 from tests.training.conftest import Door, picture
 from tests.training.test_families import LINEARS, trainable_modules
 from tools.tiny_models import build_tiny
@@ -89,7 +89,7 @@ def test_the_collator_knows_every_argument() -> None:
 
 
 def rows(processor: Any, texts: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
-    table = table_of(Row(text, picture(text, size), text) for text, size in texts.items())
+    table = table_of(PreparedRow(text, picture(text, size), text) for text, size in texts.items())
     dataset = training_rows(table, Chat(processor, "Read."))
     return [dataset[index] for index in range(len(texts))]
 
