@@ -13,13 +13,13 @@ from hpsearch.commands.merge_data import READING, data_settings
 from hpsearch.config.layers import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, DataStatistics
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import write_json, write_text
 from hpsearch.execution.run_job import run_errand
 from hpsearch.execution.survey_result import CROWDED
 from hpsearch.report.figures.style import SERIES, Figure, Trace, axis, fade
 from hpsearch.report.html import render_page
 from hpsearch.report.text import plot_label
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import write_json, write_text
 
 PAGE = "stats.html"
 # Settings of a model that decide how many tokens its rows have.

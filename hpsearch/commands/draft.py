@@ -19,13 +19,14 @@ from hpsearch.config.names import check_study_name
 from hpsearch.data.convert import DATASET
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import write_text
 from hpsearch.execution.job import LEFT_OUT_FILE, SURVEY_FILE
 from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey
 from hpsearch.settings import setting_names
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import StudyFolders, write_text
+from hpsearch.study.folders import StudyFolders
 from hpsearch.study.jobs import job_maker, require_program
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them

@@ -13,13 +13,14 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS
+from hpsearch.execution.files import write_json
 from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE, Job, Outcome, encode_values
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import failure, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import StudyFolders, write_json
+from hpsearch.study.folders import StudyFolders
 from hpsearch.study.jobs import closed, job_maker, require_program
 from hpsearch.study.open import require_complete
 from hpsearch.study.preparation import prepare, show_prepared

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import UsageError
-from hpsearch.report.files import report_json, trials_csv, write_text
+from hpsearch.execution.files import write_text
+from hpsearch.report.files import report_json, trials_csv
 from hpsearch.report.png import write_pngs
 from hpsearch.report.summary import StudySummary, summarize
 from hpsearch.report.text import visible
@@ -100,7 +101,9 @@ def compare_studies(studies: Sequence[Study], *, output_dir: Path, png: bool = T
 
     summaries, left_out = _summaries(studies)
     figures = compare.comparison_figures(summaries)
-    report = write_text(output_dir / "comparison.html", compare.comparison_html(summaries, figures, left_out))
+    report = write_text(
+        output_dir / "comparison.html", compare.comparison_html(summaries, figures, left_out), durable=False
+    )
     csv_file = write_text(output_dir / "comparison.csv", compare.comparison_csv(summaries))
     json_file = write_text(output_dir / "comparison.json", compare.comparison_json(summaries))
     pictures, note = write_pngs(figures, output_dir / "figures") if png else ((), "")
