@@ -36,14 +36,12 @@ def inspect_data(
     target: Path,
     view: View = silent,
     trainer_python: str | None = None,
-) -> DataStatistics | int:
+) -> DataStatistics:
     """Look at data, with a model at its tokens too, and write stats.json, stats.html and findings.jsonl into a folder,
     in the place of earlier ones. ``sets`` are texts of --set.
 
-    Returns:
-        What was found, or the exit code of an interruption.
-
     Raises:
+        Interrupted: a stop signal came.
         UsageError: the data or the model cannot be read, no row can be used, or the folder cannot be written.
         JobFailed: it failed for another reason.
     """
@@ -61,8 +59,6 @@ def inspect_data(
     finally:
         with suppress(OSError):  # it holds something
             target.rmdir()
-    if isinstance(text, int):
-        return text
     target.mkdir(exist_ok=True)
     found = DataStatistics.from_json(text)
     with _writing(target):

@@ -101,9 +101,7 @@ def compare_studies(studies: Sequence[Study], *, output_dir: Path, png: bool = T
 
     summaries, left_out = _summaries(studies)
     figures = compare.comparison_figures(summaries)
-    report = write_text(
-        output_dir / "comparison.html", compare.comparison_html(summaries, figures, left_out), durable=False
-    )
+    report = write_text(output_dir / "comparison.html", compare.comparison_html(summaries, figures, left_out))
     csv_file = write_text(output_dir / "comparison.csv", compare.comparison_csv(summaries))
     json_file = write_text(output_dir / "comparison.json", compare.comparison_json(summaries))
     pictures, note = write_pngs(figures, output_dir / "figures") if png else ((), "")
