@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "hpsearch"
-PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")] if path.name != "CHANGELOG.md")
+# The changelog's old entries stay as they were; docs/settings.md is made from hpsearch's settings.
+NOT_OURS = {"CHANGELOG.md", "settings.md"}
+PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")] if path.name not in NOT_OURS)
 RULED_OUT = re.compile(r"\b(anew|mend|mends|mended|mending|whoever|so\s+many)\b", re.IGNORECASE)
 
 # Rooms and modules of hpsearch/ whose texts are reworded, as "study" or "settings.py". All belong here in the end.
