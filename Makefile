@@ -61,7 +61,7 @@ test: check $(CAPS)/.complete $(CONVERTER)/.complete ## Run the checks and every
 	@echo "== tests: pytest, $(WORKERS) at a time $(PYTEST_ARGS)"
 	@HPSEARCH_TEST_TRAINER=$(abspath $(CAPS)/bin/python) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-$(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/study/trainer_setup.py
+$(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/commands/trainer_env.py
 	@echo "Installing the training side in the versions that unsloth takes into $(CAPS): some minutes the first time (log: $(LOG))"
 	@$(call quietly,$(BIN)/hpsearch setup-trainer --name unsloth --dir $(CAPS) --cpu)
 	@$(call quietly,$(CAPS)/bin/python -m pip install -c constraints.txt pytest pytest-timeout)
@@ -94,7 +94,7 @@ check: $(READY) ## Run format, lint, types, import walls and schemas, and name t
 	step lint $(BIN)/ruff check .; \
 	step types $(BIN)/mypy; \
 	step walls $(BIN)/lint-imports; \
-	step schemas $(BIN)/python -m hpsearch.definitions.schemas --check; \
+	step schemas $(BIN)/python -m hpsearch.config.schemas --check; \
 	[ -z "$$failed" ] || { echo "make check: failed:$$failed" >&2; exit 1; }
 
 fix: $(READY) ## Format the code and repair what the linter can
@@ -102,7 +102,7 @@ fix: $(READY) ## Format the code and repair what the linter can
 	$(BIN)/ruff format .
 
 bases: $(READY) ## Make the tiny base models of the demo again (minutes)
-	$(BIN)/python -m hpsearch.assets.digits.make bases
+	$(BIN)/python -m tools.make_demo bases
 
 golden: $(READY) ## Accept today's output as the golden files under tests/golden; look at the diff afterwards
 	$(BIN)/python -m pytest --accept-golden $(PYTEST_ARGS)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpsearch.study.service import RunSummary
-    from hpsearch.training.reading import load_model, run_ocr, verify_config
+    from hpsearch.study.run import RunSummary
+    from hpsearch.training.predict import load_model, run_ocr, verify_config
 
 __all__ = ["load_model", "resume", "run", "run_ocr", "verify_config"]
 
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
     if name in _FOR_READING:
         from importlib import import_module
 
-        return getattr(import_module("hpsearch.training.reading"), name)
+        return getattr(import_module("hpsearch.training.predict"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -67,7 +67,7 @@ def run(
         HpsearchError: the run could not start (see hpsearch.errors).
     """
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.service import run_study
+    from hpsearch.study.run import run_study
 
     options = RunOptions(
         study=study,
@@ -117,7 +117,7 @@ def resume(
         HpsearchError: it could not go on (see hpsearch.errors).
     """
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.service import resume_study
+    from hpsearch.study.run import resume_study
 
     options = RunOptions(
         study=study,
@@ -137,15 +137,14 @@ def resume(
 
 
 def _printing_view() -> Any:
-    from hpsearch.cli.board import Board
-    from hpsearch.cli.views import Lines
+    from hpsearch.cli.live import Board, Lines
 
     return Lines(Board()).take
 
 
 def _ended(summary: RunSummary, verbose: bool) -> RunSummary:
     """Write the report and, as the command does, print what was found."""
-    from hpsearch.cli.results import show_report
+    from hpsearch.cli.analyze import show_report
 
     show_report(summary, quiet=not verbose)
     if verbose:
@@ -154,6 +153,6 @@ def _ended(summary: RunSummary, verbose: bool) -> RunSummary:
 
 
 def _no_view() -> Any:
-    from hpsearch.study.view import silent
+    from hpsearch.study.events import silent
 
     return silent

@@ -13,7 +13,7 @@ from collections import Counter
 
 VARIABLE = "HPSEARCH_CRASH_AT"
 
-# Kinds of changes that the writer makes (study/changes.py); of a trial's system attributes hpsearch changes none.
+# Kinds of changes that the writer makes (study/storage/changes.py); a trial's system attributes never change.
 _CHANGES = ("study-user-attr", "study-system-attr", "trial", "param", "user-attr", "report", "state")
 
 POINTS: dict[str, str] = {

@@ -30,16 +30,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
-from hpsearch.trials.folder import replace_file
-from hpsearch.trials.job import (
+from hpsearch.execution.files import replace_file
+from hpsearch.execution.job import (
     ANSWER_VARIABLE,
     JOB_VARIABLE,
     MAX_LINE_BYTES,
+    RANK0_SUFFIX,
     REPORT_VARIABLE,
     Job,
     encode_values,
 )
-from hpsearch.trials.names import RANK0_SUFFIX
 
 _POLL_S = 0.002  # at first; doubled up to:
 _LONGEST_POLL_S = 0.05

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import command
-from hpsearch.ocr.metrics import NORMALIZATIONS
+from hpsearch.cli.options import command, trainer_option
+from hpsearch.data.metrics import NORMALIZATIONS
 
 if TYPE_CHECKING:
-    from hpsearch.evaluation.service import Standing
+    from rich.table import Table
+
+    from hpsearch.commands.evaluate import EvaluationProgress
+    from hpsearch.commands.scores import Overall
+
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 INSTRUCTION, MAX_TOKENS = "Read all text in this image.", 4096  # of a model of which nothing is known
@@ -80,18 +86,17 @@ def evaluate(
 
     A key is taken from OPENAI_API_KEY. Exit code 4: rows are left without an answer.
     """
-    from hpsearch.evaluation.endpoint import Question
-    from hpsearch.evaluation.service import Wanted
-    from hpsearch.evaluation.service import evaluate as run
-    from hpsearch.evaluation.taught import taught
+    from hpsearch.commands.evaluate import EvaluateRequest, taught
+    from hpsearch.commands.evaluate import evaluate as run
+    from hpsearch.commands.openai_client import ReadRequest
 
     own = taught(model_name, model_dir)
     instruction, max_tokens = instruction or own.instruction, max_tokens or own.max_tokens
-    question = Question(model_name, instruction or INSTRUCTION, max_tokens or MAX_TOKENS, temperature)
+    question = ReadRequest(model_name, instruction or INSTRUCTION, max_tokens or MAX_TOKENS, temperature)
     if own.card is not None:
         asked = f"asked: {question.instruction!r}, at most {question.max_tokens} tokens"
         click.echo(f"{asked} (what no option says is as in {own.card})", err=True)
-    wanted = Wanted(question=question, **options)
+    wanted = EvaluateRequest(question=question, **options)
     with _Progress() as progress:
         done = run(wanted, os.environ.get(KEY_VARIABLE), progress.show)
     _report(done.report, wanted.output_file)
@@ -143,7 +148,7 @@ class _Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: EvaluationProgress) -> None:
         """Show how far it is, with the CER so far."""
         failed = f", {standing.failed} failed" if standing.failed else ""
         before = f", {standing.before} answered before" if standing.before else ""
@@ -154,3 +159,93 @@ class _Progress:
         elif standing.done == standing.total or standing.done * 20 // standing.total > self._said:
             self._said = standing.done * 20 // standing.total
             click.echo(f"evaluate: {standing.done} of {standing.total}, {text}", err=True)
+
+
+# hpsearch score.
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@command(
+    "hpsearch score --input results/gemma.json --output results/gemma_norm.json",
+    "hpsearch score --input results/gemma.json --output results/graphemes.json --normalization graphemes",
+)
+@click.option("--input", "source", required=True, type=FILE, help="The output of an evaluation.")
+@click.option("--output", "target", required=True, type=FILE, help="The same with the scores made anew.")
+@click.option(
+    "--normalization",
+    type=click.Choice(list(NORMALIZATIONS)),
+    default="no_punctuation",
+    help="What is done to both texts first; the scores of all others stand beside.",
+)
+@click.option("--page", type=FILE, help="An HTML file to look at. [default: the output's name with .html]")
+def score(source: Path, target: Path, normalization: str, page: Path | None) -> int:
+    """Score an evaluation's predictions anew, under another normalisation, and show where the errors are."""
+    from hpsearch.cli.tables import console
+    from hpsearch.commands.rescore import score_file
+
+    page = page or target.with_suffix(".html")
+    if len({each.resolve() for each in (source, target, page)}) < 3:
+        raise click.UsageError("--input, --output and --page are different files: the predictions are kept as they are")
+    scored = score_file(source, target, page, normalization)
+    console().print(_table(scored.all, normalization))
+    click.echo(f"samples: {scored.report['total_samples']} scored, {scored.report['failed_samples']} without an answer")
+    click.echo(f"written: {target}, {page}")
+    return 0
+
+
+def _table(found: Mapping[str, Overall], chosen: str) -> Table:
+    """Every normalisation's figures, a line for each."""
+    from rich.table import Table
+
+    table = Table("normalisation", *("CER", "WER", "F1", "F1, mean of rows", "perfect"))
+    for name, whole in found.items():
+        values = [f"{getattr(whole, key).value:.4f}" for key in ("cer", "wer", "f1", "f1_macro")]
+        table.add_row(name + (" *" if name == chosen else ""), *values, str(whole.perfect))
+    return table
+
+
+# hpsearch ocr.
+
+
+@command(
+    "hpsearch ocr page.png --model studies/gemma-ocr/best",
+    "hpsearch ocr scans/*.png --model best-gemma/adapter --json > read.jsonl",
+)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="An adapter's folder, or a model: a folder, a Hub id or asset:NAME.")
+@click.option("--instruction", help="What the model is asked. [default: what it was trained with]")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Limit in tokens for a text.")
+@click.option("--longest-edge", type=click.IntRange(min=28), help="Resolution. [default: what it was trained with]")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, help="Pictures read at once.")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, help="0: greedy, so that reading repeats.")
+@click.option("--load-in-4bit/--no-load-in-4bit", default=None, help="[default: as it was trained]")
+@trainer_option
+@click.option("--json", "as_json", is_flag=True, help="A JSON line for each picture: image_path and ocr_text.")
+def ocr(images: tuple[Path, ...], model: str, as_json: bool, trainer_python: str | None, **options: Any) -> int:
+    """Read pictures with a tuned model. Texts go to the standard output, progress to the standard error."""
+    from hpsearch.commands.predict import read_pictures
+
+    def take(row: dict[str, str]) -> None:
+        if as_json:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            click.echo(f"== {row['image_path']}\n{row['ocr_text']}" if len(images) > 1 else row["ocr_text"])
+
+    return read_pictures(images, model, options, take, _ReadingProgress().take, trainer_python)
+
+
+class _ReadingProgress:
+    """Shows phases and how far reading is, on the standard error."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def take(self, happening: Any) -> None:
+        """Show one happening."""
+        values = getattr(happening, "values", {})
+        fraction = values.get("fraction")
+        line = str(values.get("phase", "")) + (f" {fraction:.0%}" if isinstance(fraction, float) else "")
+        if line and line != self._shown:
+            self._shown = line
+            click.echo(f"ocr: {line}", err=True)

@@ -9,10 +9,10 @@ import click
 from click.core import ParameterSource
 
 from hpsearch.cli.options import command, trainer_option
-from hpsearch.trials.merge import GGUF_KINDS
+from hpsearch.execution.model_export import GGUF_KINDS
 
 if TYPE_CHECKING:
-    from hpsearch.trials.merge import Gguf, Merged, Published
+    from hpsearch.execution.model_export import Gguf, MergedModel, PublishedModel
 
 
 @command(
@@ -71,15 +71,16 @@ def merge(
     refused, and nothing is left of it. Nothing is sent anywhere without --push-to-hub. The same command again goes on
     with what is not done yet.
     """
-    from hpsearch.cli.board import Board
-    from hpsearch.cli.views import watching
-    from hpsearch.errands.merging import Beside, merge_adapter
-    from hpsearch.trials.merge import Merge
+    from hpsearch.cli.live import Board, watching
+    from hpsearch.commands.merge_model import MergeExtras, merge_adapter
+    from hpsearch.execution.model_export import MergeRequest
 
     _refuse_idle_options(gguf, repo)
-    wanted = Merge(lora_dir, output_dir, precision or "", pictures, force)
+    wanted = MergeRequest(lora_dir, output_dir, precision or "", pictures, force)
     with watching(Board()) as view:
-        found = merge_adapter(wanted, Beside(gguf, llama_cpp, converter_python, repo, private), view, trainer_python)
+        found = merge_adapter(
+            wanted, MergeExtras(gguf, llama_cpp, converter_python, repo, private), view, trainer_python
+        )
     if found.merged is not None:
         _show(found.merged, Path(output_dir))
     if found.gguf is not None:
@@ -103,7 +104,7 @@ def _refuse_idle_options(gguf: str | None, repo: str | None) -> None:
             raise click.UsageError(f"{option} goes with {needed}, which is not given")
 
 
-def _show(found: Merged, folder: Path) -> None:
+def _show(found: MergedModel, folder: Path) -> None:
     import shlex
 
     from hpsearch.cli.tables import facts
@@ -137,7 +138,7 @@ def _show_gguf(found: Gguf, folder: Path, tokens: int) -> None:
     click.echo(f"serve: llama-server -m {model} --mmproj {mmproj} {found.serving(tokens)} --port 8080")
 
 
-def _show_published(found: Published) -> None:
+def _show_published(found: PublishedModel) -> None:
     who = "private" if found.private else "public"
     size = f"{found.files} files, {found.bytes / 1e9:.3g} GB"
     click.echo(f"on the Hub: {found.url} ({who}), {size}, commit {found.commit}")

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from hpsearch.execution.trainer_python import TRAINER_VARIABLE
 from hpsearch.study.options import OUTAGE_S
-from hpsearch.study.postgres import PASSWORD_FILE
-from hpsearch.study.storage import STORAGE_VARIABLE, has_password
-from hpsearch.study.trainer import TRAINER_VARIABLE
+from hpsearch.study.storage.open import STORAGE_VARIABLE, has_password
+from hpsearch.study.storage.postgres import PASSWORD_FILE
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

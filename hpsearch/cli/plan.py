@@ -14,8 +14,8 @@ import click
 from hpsearch.cli.options import command, device_options, storage_options, study_option, trainer_option
 
 if TYPE_CHECKING:
+    from hpsearch.commands.plan import Outlook, Plan, Range
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.plan import Outlook, Plan, Range
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 LONGEST_S = 1e10
@@ -52,8 +52,8 @@ def plan(probe: bool, as_json: bool, **given: Any) -> int:
 
     Told from the trials the study has. Without --probe nothing is run and nothing is written.
     """
+    from hpsearch.commands.plan import as_stored, plan_study
     from hpsearch.study.options import RunOptions
-    from hpsearch.study.plan import as_stored, plan_study
 
     layer = {name: given.pop(name) for name in LAYER}
     options = RunOptions(options={name: value for name, value in layer.items() if value is not None}, **given)
@@ -71,10 +71,9 @@ def plan(probe: bool, as_json: bool, **given: Any) -> int:
 
 def _probe(options: RunOptions, *, quiet: bool) -> int:
     """Run one trial, which changes neither the study's target nor its limit; the exit code."""
-    from hpsearch.cli.board import Board
-    from hpsearch.cli.views import watching
-    from hpsearch.study.service import run_study
-    from hpsearch.study.view import silent
+    from hpsearch.cli.live import Board, watching
+    from hpsearch.study.events import silent
+    from hpsearch.study.run import run_study
 
     one = replace(options, at_most=1, n_trials=None, gpu_hours=None)
     if quiet:
@@ -140,6 +139,6 @@ def _percent(range_: Range) -> str:
 
 
 def _span(range_: Range) -> str:
-    from hpsearch.analysis.wording import duration_text
+    from hpsearch.report.text import duration_text
 
     return f"{duration_text(range_.middle)} ({duration_text(range_.low)} to {duration_text(range_.high)})"

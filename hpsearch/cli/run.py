@@ -128,10 +128,9 @@ def _options(given: dict[str, Any]) -> RunOptions:
 
 
 def _watch(options: RunOptions, *, resume: bool) -> int:
-    from hpsearch.cli.board import Board
-    from hpsearch.cli.results import show_report
-    from hpsearch.cli.views import watching
-    from hpsearch.study.service import resume_study, run_study
+    from hpsearch.cli.analyze import show_report
+    from hpsearch.cli.live import Board, watching
+    from hpsearch.study.run import resume_study, run_study
 
     with watching(Board()) as view:
         summary = (resume_study if resume else run_study)(options, view)
@@ -143,10 +142,10 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 
 
 def _show_plan(options: RunOptions) -> int:
-    from hpsearch.definitions.advice import advice
-    from hpsearch.study.resolving import planned_target, resolve
-    from hpsearch.study.service import shares_of
-    from hpsearch.study.transfer import find_source
+    from hpsearch.config.advice import advice
+    from hpsearch.study.resolve import planned_target, resolve
+    from hpsearch.study.run import shares_of
+    from hpsearch.study.warm_start_source import find_source
 
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition

@@ -8,7 +8,7 @@ import click
 
 from hpsearch.cli.options import SETTINGS, command, storage_options, study_option, without_password
 from hpsearch.errors import UsageError
-from hpsearch.study.storage import STORAGE_VARIABLE
+from hpsearch.study.storage.open import STORAGE_VARIABLE
 
 
 @click.group(context_settings=SETTINGS)
@@ -50,8 +50,8 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
     """
     import os
 
-    from hpsearch.study.copying import copy_study
-    from hpsearch.study.storage import default_url, masked
+    from hpsearch.commands.copy_study import copy_study
+    from hpsearch.study.storage.open import default_url, masked
 
     usual = os.environ.get(STORAGE_VARIABLE)
     if not (target or usual):
@@ -76,8 +76,8 @@ def upgrade(storage: str | None, base_output_dir: Path) -> int:
 
     A copy of the file is kept beside it; when the upgrade fails, the file is as it was.
     """
-    from hpsearch.study.storage import default_url, masked
-    from hpsearch.study.upgrading import upgrade_storage
+    from hpsearch.study.storage.open import default_url, masked
+    from hpsearch.study.storage.upgrade import upgrade_storage
 
     url = storage or default_url(base_output_dir)
     done = upgrade_storage(url)

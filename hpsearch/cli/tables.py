@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.analysis.escaping import visible
-from hpsearch.cli.board import printable, shown
-from hpsearch.study.status import StudyStatus
-from hpsearch.trials.causes import VERDICTS, Cause
+from hpsearch.cli.live import printable, shown
+from hpsearch.commands.status import StudyStatus
+from hpsearch.execution.outcome import VERDICTS, Cause
+from hpsearch.report.text import visible
 
 # Columns of a table in a file or a pipe, which have no width of their own.
 UNBOUND = 200

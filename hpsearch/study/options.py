@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import UsageError
-from hpsearch.study.storage import STORAGE_VARIABLE, default_url, masked
-from hpsearch.trials.devices import Wanted
+from hpsearch.execution.gpu_slots import GpuRequest
+from hpsearch.study.storage.open import STORAGE_VARIABLE, default_url, masked
 
 BASE_OUTPUT_DIR = Path("studies")
 # Seconds that a database server may stay away: a restart, an upgrade, a network that is mended.
@@ -73,9 +73,9 @@ class RunOptions:
         return self.must_exist and not (self.config or self.search_space or self.options or self.sets)
 
     @property
-    def devices(self) -> Wanted:
+    def devices(self) -> GpuRequest:
         """What was asked for of GPUs and slots."""
-        return Wanted(self.gpus, self.slots, self.gpus_per_trial)
+        return GpuRequest(self.gpus, self.slots, self.gpus_per_trial)
 
     @property
     def url(self) -> str:

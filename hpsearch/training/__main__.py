@@ -14,27 +14,26 @@ from pathlib import Path
 
 from hpsearch import sdk
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import Job
+from hpsearch.execution.outcome import Cause
 from hpsearch.training.machine.faults import Fault, available_bytes, classify
-from hpsearch.training.machine.imports import importing
-from hpsearch.training.quiet import ignore_known_warnings
-from hpsearch.training.ready import set_environment
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Job
+from hpsearch.training.machine.libraries import ignore_known_warnings, importing
+from hpsearch.training.preload import set_environment
 
 # What does a job, by its kind.
 _JOBS = {
-    "survey": "survey.survey",
-    "preflight": "prepare.preflight",
-    "prepare": "prepare.prepare",
-    "trial": "recipe.run_trial",
-    "train": "recipe.run_trial",
-    "ocr": "ocr_job.read_pictures",
-    "convert": "converting.convert",
-    "stats": "stats.stats",
-    "join": "joining.join",
-    "merge": "merging.merge",
-    "gguf": "gguf_files.convert",
-    "publish": "publishing.publish",
+    "survey": "training.survey.survey",
+    "preflight": "training.prepare.preflight",
+    "prepare": "training.prepare.prepare",
+    "trial": "training.trial.run_trial",
+    "train": "training.trial.run_trial",
+    "ocr": "training.ocr_job.read_pictures",
+    "convert": "data.convert.convert",
+    "stats": "training.data_stats.stats",
+    "join": "data.merge.join",
+    "merge": "training.export.merge.merge",
+    "gguf": "training.export.gguf.convert",
+    "publish": "training.export.publish.publish",
 }
 
 
@@ -79,18 +78,18 @@ def _do(job: Job) -> None:
     with importing():
         if job.kind in ("trial", "train"):
             _start_backend(job)
-        module = import_module(f"hpsearch.training.{place}")
+        module = import_module(f"hpsearch.{place}")
     getattr(module, function)(job)
 
 
 def _start_backend(job: Job) -> None:
     """Import first what the backend wants to be first; a job without a prepared folder is refused by the recipe."""
-    from hpsearch.training.backends.starting import start_backend
-    from hpsearch.training.data.prepared import Prepared
+    from hpsearch.training.backends.startup import start_backend
+    from hpsearch.training.prepared import PreparedData
 
     if job.prepared_dir is not None:
         folder = Path(job.prepared_dir)
-        start_backend(Prepared.read(folder).backend, folder)
+        start_backend(PreparedData.read(folder).backend, folder)
 
 
 def end() -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from hpsearch.cli.board import Board, duration, printable
-from hpsearch.study.view import NewBest, RunStarted, TrialEnded, TrialProgress, TrialReported, TrialStarted
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Outcome
+from hpsearch.cli.live import Board, duration, printable
+from hpsearch.execution.job import Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.study.events import NewBest, RunStarted, TrialEnded, TrialProgress, TrialReported, TrialStarted
 
 STARTED = RunStarted("gemma-ocr", "eval_cer", "minimize", 4, 0, "bayesian", 20, None)
 

@@ -8,10 +8,10 @@ import click
 import pytest
 
 from hpsearch.cli import app
-from hpsearch.cli.spellings import SPELLINGS, spelled
-from hpsearch.definitions.loading import load_settings
+from hpsearch.cli.train import SPELLINGS, spelled
+from hpsearch.config.load import load_settings
 from hpsearch.errors import UsageError
-from hpsearch.trials.settings import setting_names
+from hpsearch.settings import setting_names
 from tests.conftest import CommandLine
 
 

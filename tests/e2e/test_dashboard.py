@@ -19,10 +19,10 @@ import optuna
 import optuna_dashboard
 import pytest
 
-from hpsearch.study.storage import open_storage
-from tests.analysis.pages import read_page, rendered
+from hpsearch.study.storage.open import open_storage
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner
+from tests.report.pages import read_page, rendered
 
 TOKEN = "cAn4ry-of-the-tOken"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.analysis.pages import read_page, rendered
 from tests.conftest import CommandLine
-from tests.ocr.test_duplicates import OTHER, PAGE, stored
+from tests.data.test_duplicates import OTHER, PAGE, stored
+from tests.report.pages import read_page, rendered
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"

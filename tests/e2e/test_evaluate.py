@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.commands.servers import Request, Server, serving
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner
-from tests.evaluation.servers import Request, Server, serving
 
 ROWS = 12
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hpsearch.trials.merge import SUMMARY, Gguf, GgufFile, Merged
+from hpsearch.execution.model_export import SUMMARY, Gguf, GgufFile, MergedModel
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner
 from tests.training.hub import TOKEN, Takes, hub_that_takes
@@ -160,7 +160,7 @@ def test_gguf_files_that_are_there_are_not_written_again(tmp_path: Path, command
     folder.mkdir()
     files = [GgufFile(name, 5, "gemma3", ("Q8_0",), 3, 2, 2, 0.004) for name in ("model-q8_0.gguf", "mmproj-f16.gguf")]
     names = tuple(file.name for file in files)
-    made = Merged(
+    made = MergedModel(
         "base", "gemma3", "bf16", 0.1, 5, 64, (), names, "digest", gguf=(Gguf("q8_0", *files, options=("-ub", "1024")),)
     )
     (folder / SUMMARY).write_text(made.to_json())

@@ -14,9 +14,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.study.advisory import lock_key
-from hpsearch.study.postgres import SESSION
-from hpsearch.study.storage import open_storage
+from hpsearch.study.storage.lease import lock_key
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.postgres import SESSION
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner, alive, definition
 from tests.postgres import Server, own_server, server

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpsearch.assets import asset_path
-from hpsearch.ocr.samples import read_splits
+from hpsearch.data.rows import read_splits
 from tests.conftest import CommandLine
 
 SPLIT = ("data", "split", "--input", "raw/ocr.json", "--output-dir", "input")

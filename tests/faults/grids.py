@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.crash_points import VARIABLE
-from hpsearch.study.postgres import driver_url
+from hpsearch.study.storage.postgres import driver_url
 from tests.conftest import run_command
 from tests.e2e.conftest import Runner, trials
 from tests.faults import plain

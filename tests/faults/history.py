@@ -12,8 +12,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.study.storage import open_storage, sqlite_path
-from hpsearch.trials.job import Outcome
+from hpsearch.execution.job import Outcome
+from hpsearch.study.storage.open import open_storage, sqlite_path
 from tests.e2e.conftest import alive
 from tests.faults.programs.truth import STEPS, told
 

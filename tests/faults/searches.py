@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from tests.conftest import run_command
 from tests.e2e.conftest import QUADRATIC, trials
 from tests.faults.goals import Effort, Found, Goal

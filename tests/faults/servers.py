@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpsearch.study.postgres import driver_url
+from hpsearch.study.storage.postgres import driver_url
 from tests.e2e.conftest import Runner
 from tests.faults import plain
 from tests.faults.crashes import RUN, Scene, found, tried

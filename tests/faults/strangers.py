@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.job import Finished, Job
 from tests.faults.goals import Effort, Found, Goal
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ GOALS = [
         "0 hits",
         by_tests(
             "tests/e2e/test_postgres.py::test_the_password_is_nowhere",
-            "tests/trials/test_environment.py",
+            "tests/execution/test_environment.py",
             "tests/study/test_storage.py::test_a_password_is_never_shown",
         ),
     ),
@@ -92,6 +92,6 @@ GOALS = [
         "G16",
         "Texts and names of others never become markup, a formula or an escape sequence",
         "0 active elements",
-        by_tests("tests/analysis/test_injection.py", "tests/cli/test_board.py"),
+        by_tests("tests/report/test_injection.py", "tests/cli/test_board.py"),
     ),
 ]

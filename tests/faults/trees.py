@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from hpsearch.study.runner import STOP_GRACE_S
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job, Report
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.job import Finished, Job, Report
+from hpsearch.execution.run_job import STOP_GRACE_S
 from tests.e2e.conftest import Runner, alive, trials
 from tests.faults import plain
 from tests.faults.goals import Effort, Found, Goal

@@ -18,8 +18,8 @@ import jsonschema
 import pytest
 
 from hpsearch.cli import app
-from hpsearch.study.storage import has_password
-from hpsearch.trials.settings import SHARED_MEMORY_BYTES
+from hpsearch.settings import SHARED_MEMORY_BYTES
+from hpsearch.study.storage.open import has_password
 from tests.conftest import CommandLine
 from tests.services.compose import COMPOSE, MOUNTED, OWN, ROOT, RUNNERS, SERVICES, command, filled_in
 

@@ -16,9 +16,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event, text
 
-from hpsearch.study import bulk
-from hpsearch.study.bulk import read_trials
-from hpsearch.study.storage import open_storage
+from hpsearch.study.storage import replica
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.replica import read_trials
 from tests.postgres import Server, server
 from tests.study.test_mirror import live
 
@@ -109,7 +109,9 @@ def test_tables_that_are_not_known_are_left_to_optuna(storage: RDBStorage, monke
     study_id = storage.get_study_id_from_name("a")
     with storage.engine.begin() as connection:
         (revision,) = connection.execute(text("SELECT version_num FROM alembic_version")).one()
-    assert revision in bulk.KNOWN_REVISIONS, "this Optuna has other tables: see that they are read right, and name them"
-    monkeypatch.setattr(bulk, "KNOWN_REVISIONS", frozenset())
-    monkeypatch.setattr(bulk, "_read", None)
+    assert revision in replica.KNOWN_REVISIONS, (
+        "this Optuna has other tables: see that they are read right, and name them"
+    )
+    monkeypatch.setattr(replica, "KNOWN_REVISIONS", frozenset())
+    monkeypatch.setattr(replica, "_read", None)
     assert told(read_trials(storage, study_id)) == told(storage.get_all_trials(study_id))

@@ -10,18 +10,18 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.conditions import active
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.space import point_key
+from hpsearch.config.conditions import active
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.space import point_key
+from hpsearch.execution.job import Outcome
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.memory import NEEDED, Device, Gate
-from hpsearch.study.opening import open_study
-from hpsearch.study.sampling import Planner, open_points, queue
-from hpsearch.study.storage import open_storage
-from hpsearch.study.transfer import Source, take_over
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Outcome
+from hpsearch.study.memory_gate import NEEDED, Device, Gate
+from hpsearch.study.open import open_study
+from hpsearch.study.sampling.planner import Planner, open_points, queue
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.warm_start_source import SourceStudy, take_over
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
 
@@ -138,7 +138,7 @@ def test_another_study_hands_over_points_with_their_active_settings_alone() -> N
     theirs = study()
     trials = sorted(search(theirs, 30), key=lambda trial: trial.value or 0.0)
     ours = study(seed=8)
-    carried, _ = take_over(Source("theirs", "1", theirs.definition, {}, trials), ours.definition, {})
+    carried, _ = take_over(SourceStudy("theirs", "1", theirs.definition, {}, trials), ours.definition, {})
     space = ours.definition.search_space
     for each in (*carried.points, *carried.prior):
         assert set(each.params) == set(active(space, each.params))

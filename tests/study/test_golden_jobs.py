@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.load import load_definition
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.results import best_config
-from hpsearch.study.sampling import Planner, queue_default, trial_seed
-from hpsearch.study.storage import open_storage
+from hpsearch.study.sampling.planner import Planner, queue_default, trial_seed
+from hpsearch.study.storage.open import open_storage
 from tests.conftest import Golden
 
 STUDIES = ("gemma-ocr", "chandra-ocr", "digits-ocr", "digits-ocr-gemma")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import StudyOwned, UsageError
-from hpsearch.study.lease import lease_for, live_owner, lock_path
+from hpsearch.study.storage.lease import lease_for, live_owner, lock_path
 
 HOLD = """
 import sys
-from hpsearch.study.lease import lease_for
+from hpsearch.study.storage.lease import lease_for
 with lease_for(sys.argv[1], 'a'):
     print('held', flush=True)
     sys.stdin.read()

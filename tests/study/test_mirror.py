@@ -16,12 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
 from hpsearch.errors import StorageError
-from hpsearch.study.changes import KINDS, Change, StoredStudy
-from hpsearch.study.lease import FileLease
-from hpsearch.study.mirror import MirroredStorage
-from hpsearch.study.storage import open_storage
-from hpsearch.study.writer import Spool, Writer
-from hpsearch.study.writing import SPOOL_FILE, Place, Session
+from hpsearch.study.storage.changes import KINDS, Change, StoredStudy
+from hpsearch.study.storage.lease import FileLease
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.replica import MirroredStorage
+from hpsearch.study.storage.session import SPOOL_FILE, Session, StudyLocation
+from hpsearch.study.storage.writer import Spool, StorageWriter
 
 SPACE = {
     "lr": FloatDistribution(1e-5, 1e-1, log=True),
@@ -76,7 +76,7 @@ def sqlite(tmp_path: Path) -> BaseStorage:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_storage_comes_to_hold_what_memory_says(sqlite: BaseStorage, tmp_path: Path, seed: int) -> None:
-    writer = Writer(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, 0.0)
+    writer = StorageWriter(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, 0.0)
     mirror = MirroredStorage(sqlite, "a", writer.put)
     live(optuna.create_study(study_name="a", storage=mirror), random.Random(seed))
     writer.close()
@@ -100,7 +100,7 @@ def test_a_change_made_twice_is_made_once(sqlite: BaseStorage) -> None:
 
 
 def test_a_trial_of_another_program_is_refused(sqlite: BaseStorage, tmp_path: Path) -> None:
-    writer = Writer(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, 0.0)
+    writer = StorageWriter(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, 0.0)
     study = optuna.create_study(study_name="a", storage=MirroredStorage(sqlite, "a", writer.put))
     study.ask(SPACE)
     writer.settle()
@@ -131,7 +131,7 @@ def test_a_full_disk_is_named_in_one_line_and_the_spool_has_the_rest(tmp_path: P
     url = f"sqlite:///{tmp_path / 'x.db'}"
     storage: Any = open_storage(url, create=True)
     with FileLease(tmp_path / "lock") as lease:
-        session = Session(Place(url, storage, "a", lease, tmp_path / SPOOL_FILE), 0.0)
+        session = Session(StudyLocation(url, storage, "a", lease, tmp_path / SPOOL_FILE), 0.0)
         study = optuna.create_study(study_name="a", storage=session.storage)
         session.begin()
         with storage.engine.connect() as connection:
@@ -145,7 +145,7 @@ def test_a_full_disk_is_named_in_one_line_and_the_spool_has_the_rest(tmp_path: P
         assert "\n" not in str(caught.value)
     again: Any = open_storage(url, create=True)
     with FileLease(tmp_path / "lock") as lease:
-        other = Session(Place(url, again, "a", lease, tmp_path / SPOOL_FILE), 0.0)
+        other = Session(StudyLocation(url, again, "a", lease, tmp_path / SPOOL_FILE), 0.0)
         assert "kept back" in other.kept_back
         found, wanted = (told(each.storage._memory)["trials"] for each in (other, session))
         # Of the last trial, and perhaps of its making, the caller was told that it is not kept.
@@ -160,7 +160,7 @@ def test_the_storage_may_be_looked_at_while_the_epoch_is_raised(
     url = f"sqlite:///{tmp_path / 'x.db'}"
     storage: Any = open_storage(url, create=True)
     with FileLease(tmp_path / "lock") as lease:
-        session = Session(Place(url, storage, "a", lease, tmp_path / SPOOL_FILE), 0.0)
+        session = Session(StudyLocation(url, storage, "a", lease, tmp_path / SPOOL_FILE), 0.0)
         optuna.create_study(study_name="a", storage=session.storage)
         store = storage.set_study_user_attr
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpsearch.doctor import study as doctor
-from hpsearch.doctor.patient import Patient
+from hpsearch.commands.doctor import study as doctor
+from hpsearch.commands.doctor.machine import DoctorContext
 from hpsearch.errors import StorageError
-from hpsearch.study import mounts
-from hpsearch.study.lease import FileLease
-from hpsearch.study.mounts import network_file_system
+from hpsearch.execution.doctor_question import Level
+from hpsearch.execution.gpu import Driver
 from hpsearch.study.options import RunOptions
-from hpsearch.study.storage import look_over, open_storage
-from hpsearch.trials.diagnosis import Level
-from hpsearch.trials.driver import Driver
+from hpsearch.study.storage import sqlite
+from hpsearch.study.storage.lease import FileLease
+from hpsearch.study.storage.open import look_over, open_storage
+from hpsearch.study.storage.sqlite import network_file_system
 
 ROOT = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw"
 
@@ -31,7 +31,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _mount(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     (folder / "mountinfo").write_text("\n".join([ROOT, *lines]) + "\n")
-    monkeypatch.setattr(mounts, "MOUNTS", folder / "mountinfo")
+    monkeypatch.setattr(sqlite, "MOUNTS", folder / "mountinfo")
 
 
 def journal_mode(path: Path) -> str:
@@ -70,7 +70,7 @@ def test_the_deepest_mount_counts_and_of_several_at_one_point_the_last(
     )
     places = ("a/x.db", "a/local/x.db", "ab/x.db", "b/x.db")
     assert [network_file_system(tmp_path / place) for place in places] == ["nfs4", "", "", "cifs"]
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "none")
+    monkeypatch.setattr(sqlite, "MOUNTS", tmp_path / "none")
     assert network_file_system(tmp_path / "a/x.db") == ""
 
 
@@ -82,7 +82,7 @@ def test_on_a_network_file_system_there_is_no_wal_and_a_warning(tmp_path: Path) 
     assert len(said) == 1
     assert "is on a network file system (nfs4)" in said[0]
     assert "on a local disk, or PostgreSQL" in said[0]
-    warned, _ = doctor.storage(Patient(RunOptions(storage=url), Driver()))
+    warned, _ = doctor.storage(DoctorContext(RunOptions(storage=url), Driver()))
     assert warned.level is Level.WARNING
     assert "(nfs4)" in warned.text
     optuna.create_study(study_name="a", storage=open_storage(url, create=True)).ask()

@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import StorageError, StudyOwned
 from hpsearch.study.attributes import EPOCH
-from hpsearch.study.lease import lease_for, live_owner
-from hpsearch.study.storage import open_storage
-from hpsearch.study.writing import SPOOL_FILE, Place, Session
+from hpsearch.study.storage.lease import lease_for, live_owner
+from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.session import SPOOL_FILE, Session, StudyLocation
 from tests.postgres import Server, own_server, server
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -54,7 +54,7 @@ def opened(server: Server, *, create: bool = False) -> Any:
 def session(server: Server, folder: Path, lease: Any, budget_s: float = 60.0) -> Session:
     """One run's writing of the study "a"."""
     storage = opened(server, create=True)
-    return Session(Place(server.url, storage, "a", lease, folder / SPOOL_FILE), budget_s)
+    return Session(StudyLocation(server.url, storage, "a", lease, folder / SPOOL_FILE), budget_s)
 
 
 def study_of(session: Session) -> optuna.Study:
@@ -189,7 +189,7 @@ def test_what_was_kept_back_is_put_aside_where_another_run_went_on(postgres: Ser
 HOLDS = """
 import sys, time
 from hpsearch.errors import StudyOwned
-from hpsearch.study.lease import lease_for
+from hpsearch.study.storage.lease import lease_for
 print("trying", flush=True)
 while True:
     try:

@@ -10,14 +10,14 @@ import optuna
 import pytest
 
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.study import mounts
-from hpsearch.study.storage import default_url, masked, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage import sqlite
+from hpsearch.study.storage.open import default_url, masked, open_storage, sqlite_path, storage_errors
 
 
 def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "none")  # on whatever disk the tests lie
+    monkeypatch.setattr(sqlite, "MOUNTS", tmp_path / "none")  # on whatever disk the tests lie
     url = default_url(tmp_path / "new" / "folder")
     storage = open_storage(url, create=True)
     optuna.create_study(study_name="a", storage=storage)

@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpsearch.study.lease import lease_for
+from hpsearch.study.storage.lease import lease_for
 from tests.conftest import CommandLine
 from tests.e2e.conftest import definition
 

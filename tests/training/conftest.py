@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.training.quiet import ignore_known_warnings
-from hpsearch.trials.job import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE, Job
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.execution.job import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE, Job
+from hpsearch.settings import TrainSettings
+from hpsearch.training.machine.libraries import ignore_known_warnings
 
 WORDS = {
     "train": ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "elk", "emu", "cow", "pig", "ape"],
@@ -102,7 +102,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of a tiny model with random weights, for each family."""
-    from hpsearch.training.models.tiny import build_tiny
+    from tools.tiny_models import build_tiny
 
     def saved(name: str) -> Path:
         skip_without_classes(name)

@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from hpsearch.execution.job import Job
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.data.prepared import Prepared
-from hpsearch.training.learning.attempts import Batching, Trained
-from hpsearch.training.learning.checkpoints import Rhythm
-from hpsearch.trials.job import Job
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.fit.checkpoints import Rhythm
+from hpsearch.training.fit.train import Batching, TrainingResult
+from hpsearch.training.prepared import PreparedData
 from tests.training.conftest import Door, at
 
 MEASURED = {"train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"}
@@ -258,7 +258,7 @@ def test_memory_runs_out_for_the_longest_rows_before_the_first_step(
 ) -> None:
     door = at(prepared[typical_family])
     batch = {"effective_batch_size": 4, "per_device_train_batch_size": 4}
-    found = Prepared.read(door.folder / "prepare").figures
+    found = PreparedData.read(door.folder / "prepare").figures
     steps: list[tuple[int, tuple[int, ...]]] = []
     trainer = HfBackend.trainer
 
@@ -307,7 +307,7 @@ def test_recomputed_activations_come_last_and_then_it_is_out_of_memory(
 def test_out_of_memory_while_judging_halves_the_batches(
     prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hpsearch.training.judging import evaluation
+    from hpsearch.training.evaluate import scores as evaluation
 
     judge = evaluation._judge_batch
 
@@ -327,7 +327,7 @@ def test_out_of_memory_while_judging_halves_the_batches(
 
 
 def test_what_the_smallest_passes_take_is_reported_where_it_is_known() -> None:
-    trained = Trained(False, {}, 1, 1, Batching(1, 4, True), 0, needed_bytes=5)
+    trained = TrainingResult(False, {}, 1, 1, Batching(1, 4, True), 0, needed_bytes=5)
     assert trained.figures()["needed_memory_bytes"] == 5
     assert "needed_memory_bytes" not in replace(trained, needed_bytes=0).figures()
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.training.backends.choice import check_backend, choose_backend, conflicts, unsloth_obstacle
-from hpsearch.training.backends.starting import keep_caches, use_caches
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
+from hpsearch.training.backends.choose import check_backend, choose_backend, conflicts, unsloth_obstacle
+from hpsearch.training.backends.startup import keep_caches, use_caches
 
 ROOT = Path(__file__).parents[2]
 CAPS = ("torch<2.15.0", "transformers!=5.1.0,<=5.17.0", "trl<=1.15.0", "datasets<5.0.0", "peft>=99; extra == 'old'")
@@ -89,10 +89,10 @@ def test_what_unsloth_does_not_honour_goes_to_hf_or_is_refused(asked: dict[str, 
 
 
 def test_nothing_that_unsloth_patches_is_imported_before_it() -> None:
-    modules = "hpsearch.training.__main__, hpsearch.training.prepare, hpsearch.training.backends.starting"
+    modules = "hpsearch.training.__main__, hpsearch.training.prepare, hpsearch.training.backends.startup"
     code = (
         f"import sys, {modules}\n"
-        "from hpsearch.training.backends.choice import unsloth_obstacle; unsloth_obstacle()\n"
+        "from hpsearch.training.backends.choose import unsloth_obstacle; unsloth_obstacle()\n"
         "print({'transformers', 'trl', 'peft', 'accelerate'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -102,7 +102,7 @@ def test_nothing_that_unsloth_patches_is_imported_before_it() -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from hpsearch.training.backends.starting import use_caches
+from hpsearch.training.backends.startup import use_caches
 print(use_caches(Path(sys.argv[1])).name, flush=True)
 sys.stdin.read()
 """

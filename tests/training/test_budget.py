@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.plan.budget import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
+from hpsearch.training.schedule import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
 
 THERE = {"validation": 500, "holdout": 200}
 PACE = Pace(step_s=1.0, batch_s=0.5, row_s=0.02, batch_size=8)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpsearch.training.judging.circles import SPAN, CircleGuard, ending_tokens, in_circles
+from hpsearch.training.evaluate.scores import SPAN, RepetitionStopper, ending_tokens, in_circles
 
 
 def caught(tokens: list[int]) -> bool:
@@ -30,13 +30,13 @@ def test_leaders_tables_and_texts_are_none() -> None:
 
 
 def test_only_the_rows_that_turn_end_and_padding_is_no_circle() -> None:
-    guard = CircleGuard(start=2, ends={0, 3})
+    guard = RepetitionStopper(start=2, ends={0, 3})
     turning, reading, done, ended = [9] * 120, list(range(1, 121)), [5, 6, *[0] * 118], [5, 6, *[3] * 118]
     rows = torch.tensor([[1, 1, *row] for row in (turning, reading, done, ended)])
     assert guard(rows, None).tolist() == [True, False, False, False]
     assert guard(rows[:, :50], None).tolist() == [False, False, False, False]
     assert guard.caught(4) == [True, False, False, False]
-    assert CircleGuard(0, ()).caught(2) == [False, False]
+    assert RepetitionStopper(0, ()).caught(2) == [False, False]
 
 
 @pytest.mark.parametrize(("eos", "pad", "ends"), [(7, 0, {0, 7}), ([7, 8], None, {7, 8}), (None, 0, {0})])

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
-from hpsearch.training.data.rows import Row, table_of, training_rows
-from hpsearch.training.judging.evaluation import evaluate
-from hpsearch.training.judging.examination import Examination
+from hpsearch.training.evaluate.batches import EvaluationBatches
+from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.plan.batches import Batching
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.prepared import PreparedRow, table_of, training_rows
+from hpsearch.training.schedule import Batching
 from tests.training.conftest import picture
 
 END_MARKS = {
@@ -38,7 +38,7 @@ OWN_INPUTS = {
     "qwen3_5": {"image_grid_thw", "mm_token_type_ids"},
     "qwen3_vl": {"image_grid_thw", "mm_token_type_ids"},
 }
-ROWS = [Row(str(number), picture(text, size), text) for number, (text, size) in enumerate([
+ROWS = [PreparedRow(str(number), picture(text, size), text) for number, (text, size) in enumerate([
     ("cat", (48, 16)), ("a", (32, 16)), ("gnu gnu", (80, 16)), ("ox", (48, 16)), ("zebra", (64, 32)),
 ])]  # fmt: skip
 
@@ -56,7 +56,7 @@ def settings(**changes: Any) -> TrainSettings:
     return TrainSettings(**{"instruction": "Read.", "max_new_tokens": 4, **changes})
 
 
-def collated(loaded: Loaded, rows: list[Row], folder: Path) -> Any:
+def collated(loaded: Loaded, rows: list[PreparedRow], folder: Path) -> Any:
     """A batch as the trainer makes it."""
     dataset = training_rows(table_of(rows), Chat(loaded.processor, "Read."))
     trainer = BACKENDS["hf"]().trainer(loaded, Training(dataset, settings(), Batching(1, 1), folder))
@@ -87,13 +87,13 @@ def test_the_loss_is_that_of_training(loaded: Loaded, tmp_path: Path) -> None:
 
 
 def test_all_that_the_processor_gives_reaches_the_trainer(loaded: Loaded, family_name: str, tmp_path: Path) -> None:
-    (batch,) = Examination(loaded.processor, ROWS, settings())
+    (batch,) = EvaluationBatches(loaded.processor, ROWS, settings())
     assert set(batch.inputs) - set(collated(loaded, ROWS, tmp_path)) == set()
     assert set(batch.inputs) == {"input_ids", "attention_mask", "pixel_values", *OWN_INPUTS[family_name]}
 
 
 def test_the_picture_is_seen_where_the_question_ends(loaded: Loaded) -> None:
-    pair = [Row("one", picture("cat"), "x"), Row("other", picture("owl"), "x")]
+    pair = [PreparedRow("one", picture("cat"), "x"), PreparedRow("other", picture("owl"), "x")]
     alike = [pair[0], replace(pair[0], id="again")]
     losses = [[row.loss for row in evaluate(loaded, rows, settings()).judged] for rows in (pair, alike)]
     assert abs(losses[0][0] - losses[0][1]) > 1e-3, "the answer's probability does not depend on the picture"

@@ -15,17 +15,17 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
+from hpsearch.training.arguments import lora_options, lora_targets
 from hpsearch.training.backends.hf import four_bits
-from hpsearch.training.checks.outline import outline_of, tower_of
-from hpsearch.training.models.base_model import known_base
+from hpsearch.training.models.base import known_base
 from hpsearch.training.models.chat import AT_ONCE
 from hpsearch.training.models.families import FAMILIES, Family, find_family
 from hpsearch.training.models.processors import class_of, load_processor, processor_class
 from hpsearch.training.models.profiles import PROFILES, find_profile
-from hpsearch.training.models.tiny import build_tiny
-from hpsearch.training.plan.arguments import lora_options, lora_targets
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.preflight.memory import outline_of, tower_of
 from tests.training.conftest import FAMILY_NAMES, LINEARS
+from tools.tiny_models import build_tiny
 
 # Linear layers that belong to neither: of these the merger's are adapted where that is asked for.
 OTHERS = {

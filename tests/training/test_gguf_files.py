@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
-from hpsearch.training import gguf_files
-from hpsearch.training.gguf_files import SCRIPT, _refuse_other_model
-from hpsearch.training.models import tiny
+from hpsearch.execution.model_export import CONVERTED, SUMMARY, Gguf, GgufFile, GgufRequest, MergedModel, MergeRequest
+from hpsearch.settings import TrainSettings
+from hpsearch.training.export import gguf as gguf_files
+from hpsearch.training.export.gguf import SCRIPT, _refuse_other_model
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.serving import llama_options, name_areas
-from hpsearch.training.progress import Progress
-from hpsearch.trials.merge import CONVERTED, SUMMARY, Gguf, GgufFile, Merge, Merged, ToGguf
-from hpsearch.trials.settings import TrainSettings
 from tests.training.adapters import random_adapter
 from tests.training.conftest import Door, picture
+from tools import tiny_models as tiny
 
 FAILING = """
 import sys, time
@@ -54,7 +54,7 @@ def llama_cpp() -> str:
 def converted(door: Door, folder: Path, llama_cpp: str, kind: str = "q8_0", **wanted: Any) -> int:
     """The exit code of a conversion."""
     (door.folder / "gguf").mkdir(exist_ok=True)
-    return door.run(door.job("gguf", vars(ToGguf(str(folder), kind, llama_cpp, **wanted))))
+    return door.run(door.job("gguf", vars(GgufRequest(str(folder), kind, llama_cpp, **wanted))))
 
 
 def said(door: Door) -> str:
@@ -90,14 +90,14 @@ def test_llama_cpp_gets_the_merged_model(
     base, target = as_on_the_hub(tiny_bases["gemma3"], tmp_path / "base"), tmp_path / "merged"
     lora = random_adapter(base, "gemma3", tmp_path / "lora")
     (tmp_path / "yak.png").write_bytes(picture("yak"))
-    wanted = vars(Merge(str(lora), str(target), pictures=(str(tmp_path / "yak.png"),)))
+    wanted = vars(MergeRequest(str(lora), str(target), pictures=(str(tmp_path / "yak.png"),)))
     (door.folder / "merge").mkdir()
     assert door.run(door.job("merge", {**wanted, "pictures": list(wanted["pictures"])})) == 0, said(door)
     before = {path.name for path in target.iterdir()}
 
     assert converted(door, target, llama_cpp) == 0, said(door)
     assert {path.name for path in target.iterdir()} - before == {"model-q8_0.gguf", "mmproj-f16.gguf"}
-    summary = Merged.from_json((target / SUMMARY).read_text())
+    summary = MergedModel.from_json((target / SUMMARY).read_text())
     (made,) = summary.gguf
     assert made == Gguf.of(json.loads((door.folder / "gguf" / CONVERTED).read_text()))
     assert {"model-q8_0.gguf", "mmproj-f16.gguf"} <= set(summary.files)
@@ -111,7 +111,7 @@ def test_llama_cpp_gets_the_merged_model(
     weights = load_file(target / "model.safetensors")
     name = next(name for name in weights if "down_proj" in name)
     save_file(weights | {name: weights[name] * 1.5}, target / "model.safetensors", metadata={"format": "pt"})
-    (found,) = gguf_files._look(ToGguf(str(target), "q8_0", llama_cpp), [target / "model-q8_0.gguf"])
+    (found,) = gguf_files._look(GgufRequest(str(target), "q8_0", llama_cpp), [target / "model-q8_0.gguf"])
     assert found.apart == pytest.approx(1 / 3, abs=0.01), "of another model it is noticed"
 
 
@@ -136,7 +136,7 @@ def test_linear_attention_is_compared_in_llama_cpps_order_and_no_layer_is_promis
     text = json.loads((folder / "config.json").read_text())["text_config"]
     assert text["linear_num_value_heads"] > text["linear_num_key_heads"] and text["mtp_num_hidden_layers"] == 1
     gguf = pytest.importorskip("gguf")
-    wanted, quiet = ToGguf(str(folder), "f16", taking_any_vocabulary), Progress("convert")
+    wanted, quiet = GgufRequest(str(folder), "f16", taking_any_vocabulary), ProgressReporter("convert")
     words = ("--outtype", "f16", "--outfile", str(path), *gguf_files._no_prediction(wanted, "qwen3_5"))
     gguf_files._convert(wanted, words, quiet)
     (found,) = gguf_files._look(wanted, [path])
@@ -167,9 +167,9 @@ def test_what_sees_pictures_in_paddleocr_vl_is_converted_with_its_size(
     (folder / "config.json").write_text(json.dumps(config))
     load_processor(FAMILIES["paddleocr_vl"], folder, TrainSettings(longest_edge=100)).save_pretrained(folder)
     name_areas(folder)
-    wanted = ToGguf(str(folder), "f16", llama_cpp)
+    wanted = GgufRequest(str(folder), "f16", llama_cpp)
     words = ("--outtype", "f16", "--outfile", str(path), "--mmproj")
-    gguf_files._convert(wanted, words, Progress("convert"))
+    gguf_files._convert(wanted, words, ProgressReporter("convert"))
     (found,) = gguf_files._look(wanted, [path])
     _refuse_other_model(found, "f16", vision=True)
     assert found.compared == found.matrices
@@ -204,7 +204,7 @@ def merged(tmp_path: Path) -> Path:
     """A merged model's folder, as far as the job looks at it before it converts."""
     folder = tmp_path / "merged"
     folder.mkdir()
-    summary = Merged("base", "gemma3", "bf16", 0.0, 0, 0, (), files=("model.safetensors",))
+    summary = MergedModel("base", "gemma3", "bf16", 0.0, 0, 0, (), files=("model.safetensors",))
     (folder / SUMMARY).write_text(summary.to_json())
     (folder / "model.safetensors").write_bytes(b"0" * 100)
     return folder

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.data.prepared import Prepared, open_rows
+from hpsearch.training.prepared import PreparedData, open_rows
 from tests.training.conftest import WORDS, Door
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, repository
 from tests.training.hub import COMMIT, TOKEN, Requests, hub_of
@@ -28,9 +28,9 @@ READ = """
 import json, os, sys
 from pathlib import Path
 from hpsearch.errors import UsageError
-from hpsearch.training.progress import Progress
-from hpsearch.training.data.sources import find_source
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import find_source
+from hpsearch.settings import TrainSettings
 try:
     rows = find_source(TrainSettings(**json.loads(sys.argv[1]))).read(Path("scratch"), Progress("test"))
     texts = {split: [row.text for row in samples if row.read()] for split, samples in rows.splits.items()}
@@ -98,7 +98,7 @@ def test_it_is_fetched_once(study: Study) -> None:
     assert code == 0, said
     folder = study.door.folder / "prepare"
     assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
-    assert Prepared.read(folder).data_revision == COMMIT
+    assert PreparedData.read(folder).data_revision == COMMIT
     assert any("train-00000-of-00001.parquet" in path for path, _ in study.requests)
     assert study.do("prepare", settings)[:2] == (0, False)
     assert study.requests == []

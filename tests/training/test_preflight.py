@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.definitions.advice import advice
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.advice import advice
+from hpsearch.config.load import load_definition
 from hpsearch.errors import UsageError
 from tests.training.conftest import NO_SEARCH, Door
 
 pytest.importorskip("optuna", reason=NO_SEARCH)
 
-from hpsearch.study.preflight import dear, room_for
+from hpsearch.commands.validate import dear
+from hpsearch.study.folders import room_for
 
 LINES = 24
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
-from hpsearch.trials.slots import without_gpus
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
+from hpsearch.execution.job import Finished, Job, Outcome, Progress, Report
+from hpsearch.execution.outcome import Cause
 from tests.training.conftest import Door, at
 
 # The program, and then which libraries it imported that a CPU has no use for.

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from hpsearch.trials.job import JOB_VARIABLE, Job
-from hpsearch.trials.merge import PUBLISHED, SUMMARY, Merged
+from hpsearch.execution.job import JOB_VARIABLE, Job
+from hpsearch.execution.model_export import PUBLISHED, SUMMARY, MergedModel
 from tests.training.hub import COMMIT, TOKEN, Repository, Takes, hub_that_takes
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def sender(tmp_path: Path) -> Iterator[Sender]:
                 "model-1.safetensors": os.urandom(40_000), "model-2.safetensors": os.urandom(50_000)}  # fmt: skip
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    summary = Merged("base", "gemma3", "bf16", 0.0, 0, 0, (), files=tuple(contents))
+    summary = MergedModel("base", "gemma3", "bf16", 0.0, 0, 0, (), files=tuple(contents))
     (folder / SUMMARY).write_text(summary.to_json())
     (folder / "mine.txt").write_text("of nobody else")
     takes = Takes()

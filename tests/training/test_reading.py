@@ -14,8 +14,8 @@ from PIL import Image
 
 import hpsearch
 from hpsearch.errors import UsageError
-from hpsearch.training import reading
-from hpsearch.training.judging.circles import SPAN
+from hpsearch.training import predict as reading
+from hpsearch.training.evaluate.scores import SPAN
 from hpsearch.training.models.families import FAMILIES
 from tests.training.conftest import NO_SEARCH, WORDS, Door, at, picture
 

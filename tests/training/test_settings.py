@@ -16,34 +16,29 @@ import pytest
 import torch
 from transformers.training_args import OptimizerNames
 
+from hpsearch.data.progress import ProgressReporter
+from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
+from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
+from hpsearch.training.arguments import lora_options, training_options, warmup
+from hpsearch.training.assign_rows import gather
 from hpsearch.training.backends import BACKENDS, Training
-from hpsearch.training.backends.choice import Obstacle, choose_backend
+from hpsearch.training.backends.choose import Obstacle, choose_backend
 from hpsearch.training.backends.hf import four_bits
-from hpsearch.training.checks.lengths import Lengths, Measure, Shape, refuse_too_long
-from hpsearch.training.checks.outline import outline_of
-from hpsearch.training.checks.settings import candidate_settings, check_settings
-from hpsearch.training.data.dealing import gather
-from hpsearch.training.data.prepared import Prepared
-from hpsearch.training.data.rows import training_rows
-from hpsearch.training.data.sources import find_source
-from hpsearch.training.judging.evaluation import evaluate
-from hpsearch.training.learning.best import Best
-from hpsearch.training.learning.tracking import TRACKERS
-from hpsearch.training.machine.devices import set_threads
-from hpsearch.training.machine.kind import Machine
-from hpsearch.training.models.base_model import known_base
+from hpsearch.training.evaluate.scores import evaluate
+from hpsearch.training.fit.best import BestWeights
+from hpsearch.training.fit.tracking import TRACKERS
+from hpsearch.training.machine.device import Machine, set_threads
+from hpsearch.training.models.base import find_model, known_base
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES, find_family
-from hpsearch.training.models.files import find_model
 from hpsearch.training.models.profiles import PROFILES, find_profile
-from hpsearch.training.plan.arguments import lora_options, training_options, warmup
-from hpsearch.training.plan.batches import Batching, batching_of
-from hpsearch.training.plan.budget import Pace, afford
-from hpsearch.training.plan.schedule import EvaluationSchedule
-from hpsearch.training.progress import Progress
-from hpsearch.training.recipe import evaluation_subset, final_rows, load_adapted
-from hpsearch.trials.settings import FIXED_BY_PREPARE, TrainSettings, setting_names
+from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long
+from hpsearch.training.preflight.memory import outline_of
+from hpsearch.training.preflight.settings import candidate_settings, check_settings
+from hpsearch.training.prepared import PreparedData, training_rows
+from hpsearch.training.schedule import Batching, EvaluationSchedule, Pace, afford, batching_of
+from hpsearch.training.trial import evaluation_subset, final_rows, load_adapted
 from tests.training.conftest import Door, at, picture
 from tests.training.data_sets import SUBSETS, repository
 
@@ -70,11 +65,11 @@ class Bench:
 
     def trainer(self, **changes: Any) -> Any:
         """The trainer over an adapted model, before its first step."""
-        from hpsearch.training.data.prepared import open_rows
+        from hpsearch.training.prepared import open_rows
 
         settings, prepared = self.settings(**changes), self.door.folder / "prepare"
         backend = BACKENDS["hf"]()
-        loaded = load_adapted(backend, Prepared.read(prepared), settings)
+        loaded = load_adapted(backend, PreparedData.read(prepared), settings)
         rows = training_rows(open_rows(prepared, "train").table, Chat(loaded.processor, settings.instruction))
         return backend.trainer(loaded, Training(rows, settings, batching_of(settings), self._folder))
 
@@ -105,7 +100,7 @@ class Bench:
     def rows(self, **changes: Any) -> dict[str, int]:
         """How many rows each side gets."""
         settings = self.settings(**changes)
-        data = gather(find_source(settings), settings, QWEN, self._folder, Progress("test"))
+        data = gather(find_source(settings), settings, QWEN, self._folder, ProgressReporter("test"))
         return {split: len(rows) for split, rows in data.rows.items()}
 
     def rates(self, **changes: Any) -> list[float]:
@@ -167,14 +162,14 @@ def test_a_setting_shows(bench: Bench, tmp_path: Path, name: str) -> None:
 
 @shows("model_name")
 def _(bench: Bench) -> None:
-    assert find_model(str(bench.door.bases["gemma3"]), None, Progress("test")) == bench.door.bases["gemma3"]
+    assert find_model(str(bench.door.bases["gemma3"]), None, ProgressReporter("test")) == bench.door.bases["gemma3"]
     assert "model_name" in FIXED_BY_PREPARE
 
 
 @shows("model_revision")
 def _(bench: Bench) -> None:
     with pytest.raises(UsageError, match="model_revision names a revision of a Hub model"):
-        find_model(str(bench.door.bases["gemma3"]), "v1", Progress("test"))
+        find_model(str(bench.door.bases["gemma3"]), "v1", ProgressReporter("test"))
 
 
 @shows("family")
@@ -320,12 +315,12 @@ def _(bench: Bench) -> None:
 def _(bench: Bench) -> None:
     job = bench.door.job("prepare", bench.door.settings(skip_pre_eval=True), "unmeasured")
     assert bench.door.run(job) == 0
-    assert Prepared.read(Path(job.output_dir)).base == {}
+    assert PreparedData.read(Path(job.output_dir)).base == {}
 
 
 def stops_after(values: list[float], **changes: Any) -> int:
     """The number of evaluations with these values that are made, of all of them at most."""
-    best = Best(TrainSettings(**changes))
+    best = BestWeights(TrainSettings(**changes))
     for number, value in enumerate(values, start=1):
         best.take(number, {"eval_cer": value, "eval_loss": -value}, torch.nn.Linear(1, 1))
         if best.waited_enough:
@@ -354,7 +349,7 @@ def _(bench: Bench) -> None:
 def _(bench: Bench) -> None:
     for keeps in (True, False):
         model = torch.nn.Linear(1, 1)
-        best = Best(TrainSettings(load_best_model_at_end=keeps))
+        best = BestWeights(TrainSettings(load_best_model_at_end=keeps))
         best.take(1, {"eval_cer": 0.1}, model)
         before = model.weight.item()
         model.weight.data += 1
@@ -684,7 +679,7 @@ def _(bench: Bench) -> None:
 def judge(bench: Bench, **changes: Any) -> tuple[Any, list[float]]:
     """Scores on the validation rows, and the fraction that was done after each batch."""
     from hpsearch.training.backends import Loaded
-    from hpsearch.training.data.prepared import open_rows
+    from hpsearch.training.prepared import open_rows
 
     settings = bench.settings(**changes)
     trainer = bench.trainer(**changes)
@@ -712,7 +707,7 @@ def _(bench: Bench) -> None:
 
 @shows("text_normalization")
 def _(bench: Bench) -> None:
-    from hpsearch.ocr.metrics import NORMALIZATIONS, character_edits
+    from hpsearch.data.metrics import NORMALIZATIONS, character_edits
 
     assert set(NORMALIZATIONS) == set(TrainSettings.model_json_schema()["properties"]["text_normalization"]["enum"])
     scores, _ = judge(bench, text_normalization="whitespace")

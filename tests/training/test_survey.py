@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hpsearch.training.data.prepared import Prepared
+from hpsearch.execution.survey_result import Survey
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.trials.survey import Survey
+from hpsearch.training.prepared import PreparedData
 from tests.training.conftest import Door
 
 
@@ -25,7 +25,7 @@ def test_it_finds_what_prepare_finds(door: Door, family_name: str) -> None:
     settings = door.settings(family_name, lora_r=3, finetune_vision_layers=True)
     found = surveyed(door, settings)
     assert door.prepare(settings) == 0, door.lines
-    prepared = Prepared.read(door.folder / "prepare")
+    prepared = PreparedData.read(door.folder / "prepare")
     tokens, lora = prepared.figures["tokens"], prepared.figures["lora"]
     assert found.family == family_name
     assert dict(found.rows) == dict(prepared.rows)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import Family
-from hpsearch.training.plan.batches import Batching
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.schedule import Batching
 
 
 @dataclass

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainerCallback
 
+from hpsearch.settings import TrainSettings
+from hpsearch.training.arguments import lora_options, training_options
 from hpsearch.training.backends import Loaded, Training
-from hpsearch.training.backends.starting import import_libraries, without_idle
-from hpsearch.training.machine.devices import choose_device, choose_precision
+from hpsearch.training.backends.startup import import_libraries, without_idle
+from hpsearch.training.machine.device import choose_device, choose_precision
+from hpsearch.training.machine.libraries import hide_bars
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import class_of, load_processor
-from hpsearch.training.plan.arguments import lora_options, training_options
-from hpsearch.training.quiet import hide_bars
-from hpsearch.trials.settings import TrainSettings
+
+# Trying the longest rows before the first step, so that memory runs out then or not at all.
+
+
+class HeaviestFirst(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Takes one pass forward and backward over the longest rows when training begins, and forgets what it gave."""
+
+    def __init__(self, trainer: Any, positions: Sequence[int]) -> None:
+        self._trainer, self._positions = trainer, positions
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take the pass. Random numbers, gradients and counts of tokens are as before."""
+        trainer = self._trainer
+        counted = getattr(trainer, "_total_train_tokens", None)
+        trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
+        with torch.random.fork_rng():
+            inputs = trainer.data_collator([trainer.train_dataset[position] for position in self._positions])
+            trainer.training_step(trainer.model_wrapped, inputs)
+        trainer.model_wrapped.zero_grad(set_to_none=True)
+        if counted is not None:
+            trainer._total_train_tokens = counted
+
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -53,8 +77,6 @@ class HfBackend:
         """trl's SFTTrainer, silent: what it would print goes out through the callbacks."""
         from transformers import PrinterCallback
         from trl import SFTConfig, SFTTrainer
-
-        from hpsearch.training.backends.heaviest import HeaviestFirst
 
         formats = {parameter: parameter.dtype for parameter in loaded.model.parameters() if parameter.requires_grad}
         options = training_options(training.settings, training.batching, loaded.device, loaded.precision)

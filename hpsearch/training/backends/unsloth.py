@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hpsearch.settings import TrainSettings
+from hpsearch.training.arguments import lora_options
 from hpsearch.training.backends import Loaded, Training
 from hpsearch.training.backends.hf import DTYPES, HfBackend, four_bits
-from hpsearch.training.backends.starting import keep_caches
-from hpsearch.training.machine.devices import choose_device, choose_precision
+from hpsearch.training.backends.startup import keep_caches
+from hpsearch.training.machine.device import choose_device, choose_precision
+from hpsearch.training.machine.libraries import hide_bars
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.plan.arguments import lora_options
-from hpsearch.training.quiet import hide_bars
-from hpsearch.trials.settings import TrainSettings
 
 
 class UnslothBackend(HfBackend):

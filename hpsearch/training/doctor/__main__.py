@@ -1,4 +1,4 @@
-"""``python -m hpsearch.training.doctor``: reads a ``Question`` from standard input, and writes what it finds."""
+"""``python -m hpsearch.training.doctor``: reads a ``DoctorQuestion`` from standard input, and writes what it finds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.doctor_question import DoctorQuestion, Fact, Finding, red
 from hpsearch.training.doctor.checks import CHECKS
-from hpsearch.trials.diagnosis import Fact, Finding, Question, red
 
 
 def main() -> None:
     """Answer the question, check by check."""
-    question = Question.from_json(sys.stdin.read())
+    question = DoctorQuestion.from_json(sys.stdin.read())
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # whatever the libraries print is not an answer
     warnings.simplefilter("ignore")
@@ -34,7 +34,7 @@ def main() -> None:
     os._exit(0)  # nothing is left to be written; taking torch apart would cost a second
 
 
-def _ask(name: str, question: Question) -> tuple[list[Finding | Fact], bool]:
+def _ask(name: str, question: DoctorQuestion) -> tuple[list[Finding | Fact], bool]:
     """What a check finds, and whether it could be made to its end."""
     try:
         return list(CHECKS[name](question)), True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from hpsearch.execution.doctor_question import DoctorQuestion, Fact, Finding
 from hpsearch.training.doctor.compute import compute
 from hpsearch.training.doctor.libraries import bitsandbytes, packages, torchvision, unsloth
 from hpsearch.training.doctor.model import model, token
 from hpsearch.training.doctor.settings import settings
-from hpsearch.trials.diagnosis import Fact, Finding, Question
 
-Check = Callable[[Question], Iterable[Finding | Fact]]
+Check = Callable[[DoctorQuestion], Iterable[Finding | Fact]]
 
 CHECKS: dict[str, Check] = {
     "training": packages,

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.doctor_question import DoctorQuestion, Finding, ok, red, warning
 from hpsearch.training.doctor.installed import is_importable, version_of
 from hpsearch.training.doctor.wheels import cuda_index
-from hpsearch.trials.diagnosis import Finding, Question, ok, red, warning
 
 
-def compute(question: Question) -> Iterator[Finding]:
+def compute(question: DoctorQuestion) -> Iterator[Finding]:
     """torch, its build, and its GPU.
 
     Raises:
@@ -29,7 +29,7 @@ def compute(question: Question) -> Iterator[Finding]:
         yield from _with_gpu(question, imported, build)
 
 
-def _import(question: Question) -> Any:
+def _import(question: DoctorQuestion) -> Any:
     if not is_importable("torch"):
         raise UsageError("not installed", question.install)
     try:
@@ -41,7 +41,7 @@ def _import(question: Question) -> Any:
     return torch
 
 
-def _without_cuda(question: Question, torch: Any, build: str) -> Finding:
+def _without_cuda(question: DoctorQuestion, torch: Any, build: str) -> Finding:
     found = f"{torch.__version__}, a {build}"
     if not question.gpus:
         return ok("torch", f"{found}, as this machine has no GPU; it computes in fp32")
@@ -54,7 +54,7 @@ def _without_cuda(question: Question, torch: Any, build: str) -> Finding:
     )
 
 
-def _without_gpu(question: Question, torch: Any, build: str) -> Finding:
+def _without_gpu(question: DoctorQuestion, torch: Any, build: str) -> Finding:
     found = f"{torch.__version__}, a {build}"
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not question.gpus:
@@ -78,7 +78,7 @@ def _why(torch: Any) -> str:
     return "torch does not say why"
 
 
-def _with_gpu(question: Question, torch: Any, build: str) -> Iterator[Finding]:
+def _with_gpu(question: DoctorQuestion, torch: Any, build: str) -> Iterator[Finding]:
     name, count = torch.cuda.get_device_name(0), torch.cuda.device_count()
     found = f"{torch.__version__}, a {build}, sees {name}" + (f" and {count - 1} more" if count > 1 else "")
     try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hpsearch.execution.doctor_question import DoctorQuestion, Finding, ok, red, warning
 from hpsearch.training.doctor.installed import Misfit, asked_by, is_importable, misfits, version_of
 from hpsearch.training.doctor.wheels import index_option
-from hpsearch.trials.diagnosis import Finding, Question, ok, red, warning
 
 SHOWN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 # What unsloth caps, and what its parts need of each other; its other requirements are its own affair.
@@ -26,7 +26,7 @@ _CAPPED = {
 _ANOTHER = "`hpsearch setup-trainer --name unsloth` makes an environment that fits, and says how to use it"
 
 
-def packages(question: Question) -> Iterator[Finding]:
+def packages(question: DoctorQuestion) -> Iterator[Finding]:
     """hpsearch's extra ``train``, in the ranges that its metadata names."""
     missing = [name for name in SHOWN if version_of(name) is None]
     if missing:
@@ -44,7 +44,7 @@ def packages(question: Question) -> Iterator[Finding]:
         yield ok("training", ", ".join(f"{name} {version_of(name)}" for name in SHOWN))
 
 
-def torchvision(question: Question) -> Iterator[Finding]:
+def torchvision(question: DoctorQuestion) -> Iterator[Finding]:
     """torchvision may be missing; one made for another torch breaks every import of a model."""
     if not is_importable("torchvision"):
         yield ok("torchvision", "not installed, and not needed for pictures")
@@ -69,7 +69,7 @@ def torchvision(question: Question) -> Iterator[Finding]:
         yield ok("torchvision", f"{getattr(imported, '__version__', found)} works beside torch {torch}")
 
 
-def bitsandbytes(question: Question) -> Iterator[Finding]:
+def bitsandbytes(question: DoctorQuestion) -> Iterator[Finding]:
     """bitsandbytes is needed for 4 bits and for the 8-bit optimiser, both on a GPU."""
     needed = True in question.searches("load_in_4bit") or "adamw_8bit" in question.searches("optim")
     found = version_of("bitsandbytes")
@@ -85,7 +85,7 @@ def bitsandbytes(question: Question) -> Iterator[Finding]:
         yield _imported_bitsandbytes(question, found)
 
 
-def _imported_bitsandbytes(question: Question, found: str) -> Finding:
+def _imported_bitsandbytes(question: DoctorQuestion, found: str) -> Finding:
     try:
         import bitsandbytes as imported
     except Exception as error:  # noqa: BLE001 - any failure of a library at import is what is looked for
@@ -94,7 +94,7 @@ def _imported_bitsandbytes(question: Question, found: str) -> Finding:
     return ok("bitsandbytes", f"{imported.__version__} imports; its kernels are tried by the first job in 4 bits")
 
 
-def unsloth(question: Question) -> Iterator[Finding]:
+def unsloth(question: DoctorQuestion) -> Iterator[Finding]:
     """unsloth caps the versions of the others; what is said comes from its metadata, as its import takes long."""
     named = "unsloth" in question.searches("backend")
     found = version_of("unsloth")

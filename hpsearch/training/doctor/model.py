@@ -9,14 +9,14 @@ from typing import Any
 
 from hpsearch.assets import PREFIX
 from hpsearch.errors import UsageError
+from hpsearch.execution.doctor_question import DoctorQuestion, Fact, Finding, ok, red, warning
 from hpsearch.training.doctor.files import folder_findings, name_findings, parameters_in, weight_bytes
 from hpsearch.training.doctor.installed import is_importable
-from hpsearch.trials.diagnosis import Fact, Finding, Question, ok, red, warning
 
 HUB_TIMEOUT_S = 10.0  # for one answer of the Hub
 
 
-def token(question: Question) -> Iterator[Finding]:
+def token(question: DoctorQuestion) -> Iterator[Finding]:
     """Whether there is a token for the Hub; never what it is."""
     if question.settings is None or not is_importable("huggingface_hub") or _is_local(question):
         return
@@ -27,7 +27,7 @@ def token(question: Question) -> Iterator[Finding]:
         yield warning("token", text, "make one on https://huggingface.co/settings/tokens, then: export HF_TOKEN=hf_...")
 
 
-def model(question: Question) -> Iterator[Finding | Fact]:
+def model(question: DoctorQuestion) -> Iterator[Finding | Fact]:
     """The study's base model: a folder's files, or the Hub's word on access and size."""
     if question.settings is None:
         return
@@ -40,7 +40,7 @@ def model(question: Question) -> Iterator[Finding | Fact]:
         yield from _on_the_hub(name, question)
 
 
-def _is_local(question: Question) -> bool:
+def _is_local(question: DoctorQuestion) -> bool:
     name = str((question.settings or {}).get("model_name", PREFIX))
     return name.startswith(PREFIX) or Path(name).expanduser().is_dir()
 
@@ -51,15 +51,15 @@ def _token() -> str | None:
     return get_token()
 
 
-def _local(name: str, question: Question) -> Iterator[Finding | Fact]:
-    from hpsearch.training.models.files import find_model
-    from hpsearch.training.progress import Progress
+def _local(name: str, question: DoctorQuestion) -> Iterator[Finding | Fact]:
+    from hpsearch.data.progress import ProgressReporter
+    from hpsearch.training.models.base import find_model
 
-    folder = find_model(name, (question.settings or {}).get("model_revision"), Progress("check"))
+    folder = find_model(name, (question.settings or {}).get("model_revision"), ProgressReporter("check"))
     yield from _folder(folder, name, question, "is complete")
 
 
-def _folder(folder: Path, name: str, question: Question, verdict: str) -> Iterator[Finding | Fact]:
+def _folder(folder: Path, name: str, question: DoctorQuestion, verdict: str) -> Iterator[Finding | Fact]:
     from hpsearch.training.models.families import find_family
 
     family = find_family(str((question.settings or {}).get("family", "auto")), folder)
@@ -73,7 +73,7 @@ def _folder(folder: Path, name: str, question: Question, verdict: str) -> Iterat
     yield Fact("to_download", 0)
 
 
-def _on_the_hub(name: str, question: Question) -> Iterator[Finding | Fact]:
+def _on_the_hub(name: str, question: DoctorQuestion) -> Iterator[Finding | Fact]:
     from huggingface_hub import constants
 
     yield Fact("hub_cache", str(constants.HF_HUB_CACHE))
@@ -84,11 +84,11 @@ def _on_the_hub(name: str, question: Question) -> Iterator[Finding | Fact]:
     yield from _remote(name, question)
 
 
-def _in_cache(name: str, question: Question) -> Path | None:
+def _in_cache(name: str, question: DoctorQuestion) -> Path | None:
     """The downloaded snapshot, where the newest that is known is whole."""
     from huggingface_hub import snapshot_download
 
-    from hpsearch.training.models.files import PATTERNS
+    from hpsearch.training.models.base import PATTERNS
 
     revision = (question.settings or {}).get("model_revision")
     try:
@@ -99,7 +99,7 @@ def _in_cache(name: str, question: Question) -> Path | None:
     return folder if (folder / "config.json").is_file() and not list(folder_findings(folder)) else None
 
 
-def _remote(name: str, question: Question) -> Iterator[Finding | Fact]:
+def _remote(name: str, question: DoctorQuestion) -> Iterator[Finding | Fact]:
     from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
 
     revision = (question.settings or {}).get("model_revision")

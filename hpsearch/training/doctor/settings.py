@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hpsearch.trials.diagnosis import Finding, Question, ok, red, warning
+from hpsearch.execution.doctor_question import DoctorQuestion, Finding, ok, red, warning
 
 
-def settings(question: Question) -> Iterator[Finding]:
+def settings(question: DoctorQuestion) -> Iterator[Finding]:
     """Every value that the search may try, against the device. Nothing where no study is asked about."""
     if question.settings is None:
         return
@@ -16,7 +16,7 @@ def settings(question: Question) -> Iterator[Finding]:
         yield warning("settings", "whether they can be honoured cannot be said without a working torch")
         return
     from hpsearch.errors import UsageError
-    from hpsearch.training.checks.settings import candidate_settings
+    from hpsearch.training.preflight.settings import candidate_settings
 
     machine = _machine()
     if question.gpus and machine.device == "cpu":
@@ -54,7 +54,7 @@ def _families(settings: Mapping[str, Any]) -> list[Any]:
 def _refusal(candidate: Any, family: Any, machine: Any) -> Any:
     """Why a configuration cannot be honoured with a model of this family; None where it can."""
     from hpsearch.errors import UsageError
-    from hpsearch.training.checks.settings import check_settings
+    from hpsearch.training.preflight.settings import check_settings
 
     try:
         check_settings(candidate, family, machine)
@@ -67,8 +67,7 @@ def _machine() -> Any:
     import torch
 
     from hpsearch.training.doctor.installed import is_importable
-    from hpsearch.training.machine.devices import choose_device
-    from hpsearch.training.machine.kind import Machine
+    from hpsearch.training.machine.device import Machine, choose_device
 
     device = choose_device()
     bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)

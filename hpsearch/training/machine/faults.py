@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any
 
-from hpsearch.trials.causes import Cause
+from hpsearch.execution.outcome import Cause
 
 # What the CUDA libraries say when memory runs out; torch raises some of them as a plain RuntimeError, and accelerate's
 # own test knows only the first (pytorch#67680, deepmd-kit#5443).

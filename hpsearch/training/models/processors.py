@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.models.chat import answer_at_once
 from hpsearch.training.models.families import Family
-from hpsearch.training.models.sizing import size_pictures
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.models.image_size import size_pictures
 
 
 def has_torchvision() -> bool:

@@ -1,0 +1,133 @@
+"""Drafting a study for this machine: a look at data and model through the door, then two files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpsearch.assets import PREFIX
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.draft import Draft, draft
+from hpsearch.config.layers import known_settings
+from hpsearch.config.load import load_definition, load_settings
+from hpsearch.config.names import check_study_name
+from hpsearch.data.convert import DATASET
+from hpsearch.data.places import HUB
+from hpsearch.errors import UsageError
+from hpsearch.execution.job import LEFT_OUT_FILE, SURVEY_FILE
+from hpsearch.execution.run_job import look, passing_folder
+from hpsearch.execution.signals import Interruption
+from hpsearch.execution.survey_result import Survey
+from hpsearch.settings import setting_names
+from hpsearch.study.events import View, silent
+from hpsearch.study.folders import StudyFolders, write_text
+from hpsearch.study.jobs import job_maker, require_program
+
+STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
+
+
+@dataclass(frozen=True)
+class DraftRequest:
+    """What is to be drafted: data and model as their options take them, further settings as texts of --set, the study's
+    name (None: from the data's), and whether files that are there may be replaced."""
+
+    data: str
+    model: str
+    study: str | None = None
+    sets: Sequence[str] = ()
+    trainer_python: str | None = None
+    force: bool = False
+    executor: str = "local"
+
+
+@dataclass(frozen=True)
+class WrittenDraft:
+    """A draft, and the files that hold it; the exit code is that of an interruption, or 0."""
+
+    study: str
+    draft: Draft | None
+    files: tuple[Path, ...]
+    exit_code: int = 0
+
+
+def draft_study(wanted: DraftRequest, view: View = silent) -> WrittenDraft:
+    """Look at data, model and machine, and write a study and its search space into the working folder.
+
+    Raises:
+        UsageError: a file is there already, or data or model cannot be used; nothing is written.
+        JobFailed: the look itself failed.
+    """
+    name = check_study_name(wanted.study if wanted.study is not None else study_name(wanted.data))
+    files = STUDIES / f"{name}.json", SPACES / f"{name}.json"
+    if not wanted.force:
+        _refuse_existing(files)
+    given = {
+        "model_name": wanted.model,
+        "input_data": wanted.data,
+        **known_settings(wanted.sets, set(setting_names()) - {"model_name", "input_data"}),
+    }
+    definition = load_settings(options=given).with_trainer(wanted.trainer_python)
+    with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
+        survey = _survey(definition, folder, wanted.executor, interruption, view)
+        if survey is None:
+            return WrittenDraft(name, None, (), interruption.exit_code)
+    drafted = draft(survey, _as_written(given, definition, wanted.trainer_python))
+    for path, text in zip(files, _texts(drafted, name), strict=True):
+        write_text(path, text)
+    load_definition(name)  # what was written is what is read
+    return WrittenDraft(name, drafted, files)
+
+
+def study_name(data: str) -> str:
+    """A study's name from that of its data: the file's or folder's, with what no name may hold left out."""
+    path = Path(data.removeprefix(PREFIX).removeprefix(HUB).rstrip("/"))
+    stem = path.parent.name if path.name == DATASET and path.parent.name else path.stem  # all conversions have one
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_") or "study"
+
+
+def _refuse_existing(files: Sequence[Path]) -> None:
+    there = [str(path) for path in files if path.exists() or path.is_symlink()]
+    if there:
+        what = f"init writes new files, but {' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already"
+        raise UsageError(what, "name another study with --study, or replace them with --force")
+
+
+def _survey(
+    definition: StudyDefinition, folder: Path, executor: str, interruption: Interruption, view: View
+) -> Survey | None:
+    jobs = job_maker(definition, StudyFolders(folder, "init"), Path.cwd())
+    require_program(jobs)
+    found = look(jobs.survey(folder), SURVEY_FILE, executor, interruption, view)
+    return None if found is None else Survey.from_json(found)
+
+
+def _as_written(given: Mapping[str, Any], definition: StudyDefinition, trainer: str | None) -> dict[str, Any]:
+    """What is given as the study's file has it: paths below the working folder lead from the file."""
+    values = {name: definition.settings.get(name, value) for name, value in given.items()}
+    if trainer is not None:
+        values["trainer_python"] = definition.trainer_python
+    paths = {
+        name: values[name] for name in ("input_data", "image_root", "model_name", "trainer_python") if values.get(name)
+    }
+    return values | {name: _from_file(str(path)) for name, path in paths.items()}
+
+
+def _from_file(path: str) -> str:
+    below = Path(path).is_absolute() and Path(path).is_relative_to(Path.cwd())
+    return os.path.relpath(path, STUDIES.absolute()) if below else path
+
+
+def _texts(drafted: Draft, name: str) -> tuple[str, str]:
+    """The study's file and its search space's."""
+    return _lines(drafted.study(f"../{SPACES}/{name}.json")), _lines(drafted.space())
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    """JSON with a line for each key, as people write it."""
+    rows = (f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+    return "{\n" + ",\n".join(rows) + "\n}\n"

@@ -1,0 +1,135 @@
+"""One fine-tune outside a search: `hpsearch train`, most often with a study's best configuration."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.errors import UsageError
+from hpsearch.execution.events import Note
+from hpsearch.execution.executors import EXECUTORS
+from hpsearch.execution.gpu_slots import without_gpus
+from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE, Job, Outcome, encode_values
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.run_job import failure, run_job
+from hpsearch.execution.signals import Interruption
+from hpsearch.study.events import View, silent
+from hpsearch.study.folders import StudyFolders, write_json
+from hpsearch.study.jobs import closed, job_maker, require_program
+from hpsearch.study.open import require_complete
+from hpsearch.study.preparation import prepare, show_prepared
+from hpsearch.study.results import versions_of_trial
+
+RESUME = "resume_from_checkpoint"
+_MARKER = ".train"  # in a folder that a fine-tune may overwrite
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """How a fine-tune ended: final metrics by name, the untuned model's, and where its files are."""
+
+    exit_code: int
+    metrics: dict[str, float]
+    untuned: dict[str, float]
+    output_dir: Path
+
+
+def train_once(
+    definition: StudyDefinition, output_dir: Path, view: View = silent, executor: str = "local"
+) -> TrainSummary:
+    """Prepare data and model and run one fine-tune with the definition's fixed settings.
+
+    Raises:
+        UsageError: a setting, the data or the model is refused, or something is still searched.
+        JobFailed: preparing or the fine-tune failed; the message says why.
+    """
+    if definition.search_space:
+        searched = ", ".join(definition.search_space)
+        raise UsageError(
+            f"train runs one configuration, but these are searched: {searched}", "fix them, or use `hpsearch run`"
+        )
+    require_complete(definition)
+    output_dir = output_dir.absolute()
+    if _was_broken_off(output_dir) and definition.settings.get(RESUME, "") is None:
+        view(Note(f"goes on with the fine-tune that was broken off in {output_dir}; another --output-dir begins anew"))
+        definition = definition.model_copy(update={"settings": {**definition.settings, RESUME: "latest"}})
+    jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
+    require_program(jobs)
+    _take_folder(output_dir)
+    runner = EXECUTORS[executor](without_gpus(1))
+    try:
+        with Interruption() as interruption:
+            interruption.wake = runner.wake
+            info = None if definition.command else prepare(jobs.prepare(), runner, interruption, view)
+            if info:
+                show_prepared(view, info)
+            if not interruption.requested:
+                if definition.command:  # the built-in training does so itself, once it has refused what it refuses
+                    _clear(output_dir)
+                settings = definition.trial_settings({}, definition.seed)
+                job = jobs.train(output_dir, closed(settings, info["resolved"]) if info else settings)
+                outcome = run_job(job, runner, interruption, view)
+            if interruption.requested:
+                return TrainSummary(interruption.exit_code, {}, {}, output_dir)
+        _refuse_failure(job, outcome)
+        untuned = dict(info["base"]) if info else {}
+        _write_results(output_dir, job.settings, outcome, untuned)
+        return TrainSummary(0, outcome.metrics, untuned, output_dir)
+    finally:
+        runner.close()
+
+
+def _was_broken_off(folder: Path) -> bool:
+    """Whether a fine-tune was begun there, saved a checkpoint, and has no results yet."""
+    return not (folder / TRAIN_RESULTS_FILE).exists() and any(folder.glob(f"{CHECKPOINTS}/checkpoint-*"))
+
+
+def _take_folder(folder: Path) -> None:
+    """Make the folder, or see that an earlier fine-tune made it.
+
+    Raises:
+        UsageError: it holds files of something else, which would be overwritten, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        there = sorted(path.name for path in folder.iterdir())
+        if there and _MARKER not in there:
+            raise UsageError(
+                "train writes into a new or empty folder, or one of an earlier train, "
+                f"but {folder} holds {', '.join(there[:3])}",
+                "choose another --output-dir",
+            )
+        (folder / _MARKER).touch()
+    except OSError as error:
+        remedy = "choose another --output-dir"
+        raise UsageError(f"cannot use the folder {folder}: {error.strerror}", remedy) from error
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an earlier fine-tune left, so that nothing of it stands beside what this one writes."""
+    shutil.rmtree(folder / "adapter", ignore_errors=True)
+    for name in (*RESULT_FILES, "config.json", "versions.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _refuse_failure(job: Job, outcome: Outcome) -> None:
+    values = [value for name, value in outcome.metrics.items() if name.startswith("eval_")]
+    if outcome.cause is not Cause.OK or not all(map(math.isfinite, values)):
+        raise failure(job, outcome)
+
+
+def _write_results(output_dir: Path, settings: Mapping[str, Any], outcome: Outcome, untuned: dict[str, float]) -> None:
+    results = {
+        "cause": outcome.cause.value,
+        "metrics": encode_values(outcome.metrics),
+        "untuned": encode_values(untuned),
+        "settings": dict(settings),
+        "duration_s": round(outcome.duration_s, 3),
+        "versions": versions_of_trial(output_dir),
+    }
+    write_json(output_dir / TRAIN_RESULTS_FILE, results)

@@ -1,0 +1,169 @@
+"""What people get wrong in a search for LoRA settings: each is allowed, and has cost somebody a night."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import sqrt
+from typing import Any
+
+from hpsearch.assets import PREFIX
+from hpsearch.config.conditions import needs
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.fields import REPORTED_METRICS
+from hpsearch.config.problems import show
+from hpsearch.config.setting_rules import defaults
+
+# The scale of the update, lora_alpha / lora_r, that is published: 16 / 64 in QLoRA (arXiv:2305.14314) to 32 / 4 in LoRA
+# (arXiv:2106.09685, table 11); a factor beyond on both sides.
+LEAST_SCALE, MOST_SCALE = 1 / 16, 16
+# QLoRA's learning rate for models up to 13B and its batch. With Adam the best rate goes with the square root of the
+# batch (arXiv:2205.10287).
+USUAL_RATE, USUAL_BATCH = 2e-4, 16
+FAR_BELOW, FAR_ABOVE = 20, 10  # times the usual rate: below it LoRA hardly moves, above it most trainings diverge
+BATCHES_APART = 4  # times: from there on the best learning rates differ by 2
+SELDOM = 4  # trials with a conditional setting, under which nothing is learned of it
+
+# What changes time and memory, but not what is learned.
+IDLE = {
+    "max_seq_length": "it is a limit that is checked, and nothing is ever cut",
+    "eval_batch_size": "it is how many rows are read at once",
+    "cpu_threads": "it changes the time alone",
+    "gradient_checkpointing": "it trades time for memory",
+}
+
+
+def lora_advice(definition: StudyDefinition, target: int | None) -> Iterator[str]:
+    """Warnings about a search of the built-in training that is after ``target`` finished trials, each one sentence."""
+    yield from _scale(definition)
+    yield from _same_thing_twice(definition)
+    yield from _rate(definition)
+    yield from _batches(definition)
+    yield from _optimisers(definition)
+    yield from _idle(definition)
+    yield from _seldom(definition, target)
+
+
+def _scale(definition: StudyDefinition) -> Iterator[str]:
+    """An alpha that does not go with the rank."""
+    if definition.search_space.keys() & {"lora_alpha", "lora_alpha_ratio"}:
+        return  # then the corners of the space are the search's to leave
+    for rank in (min(_values(definition, "lora_r")), max(_values(definition, "lora_r"))):
+        ratio = definition.settings.get("lora_alpha_ratio")
+        alpha = definition.settings["lora_alpha"] if ratio is None else ratio * rank
+        with_root = _values(definition, "use_rslora") == [True]
+        scale = alpha / (sqrt(rank) if with_root else rank)
+        if not LEAST_SCALE <= scale <= MOST_SCALE:
+            by = "the square root of lora_r" if with_root else "lora_r"
+            yield (
+                f"lora_alpha={alpha:g} with lora_r={rank} multiplies the update by {scale:.3g} (lora_alpha / {by}), "
+                "where 0.25 to 8 is usual; "
+                + ("lower lora_alpha" if with_root else "write lora_alpha_ratio, 1 or 2, instead of lora_alpha")
+            )
+            return
+
+
+def _same_thing_twice(definition: StudyDefinition) -> Iterator[str]:
+    """Settings searched beside each other that do nearly the same."""
+    searched = definition.search_space.keys()
+    scale = next((name for name in ("lora_alpha_ratio", "lora_alpha") if name in searched), None)
+    if scale and "learning_rate" in searched and (scale == "lora_alpha_ratio" or "lora_r" not in searched):
+        yield (
+            f"{scale} and learning_rate are both searched, but with Adam they do nearly the same "
+            f"(arXiv:2106.09685, 4.1): fix {scale}, and the trials go to what is left"
+        )
+    if {"per_device_train_batch_size", "gradient_accumulation_steps"} <= searched:
+        yield (
+            "per_device_train_batch_size and gradient_accumulation_steps are both searched, but only their product "
+            "changes what is learned: search effective_batch_size instead"
+        )
+
+
+def _rate(definition: StudyDefinition) -> Iterator[str]:
+    """Learning rates that are far from what LoRA needs at these batches."""
+    smallest, largest = _effective_batches(definition)
+    if str(definition.settings["model_name"]).startswith(PREFIX) or "sgd" in _values(definition, "optim"):
+        return  # a model of a few layers learns at rates that would ruin a large one
+    rates, least, most = _values(definition, "learning_rate"), usual_rate(smallest), usual_rate(largest)
+    at = f"at an effective batch of {smallest}" + (f" to {largest}" if largest > smallest else "")
+    if max(rates) < least / FAR_BELOW:
+        yield (
+            f"every learning_rate is at most {max(rates):g}, as for training all weights: LoRA needs about ten times "
+            f"as much, around {least:.1g} {at}"
+        )
+    if min(rates) > most * FAR_ABOVE:
+        yield (
+            f"every learning_rate is at least {min(rates):g}, where most trainings diverge {at}: "
+            f"around {most:.1g} is usual"
+        )
+
+
+def usual_rate(batch: int) -> float:
+    """The learning rate that is usual for LoRA at an effective batch of so many rows."""
+    return USUAL_RATE * sqrt(batch / USUAL_BATCH)
+
+
+def _batches(definition: StudyDefinition) -> Iterator[str]:
+    """Batches compared at one learning rate, which suits one of them."""
+    smallest, largest = _effective_batches(definition)
+    if largest >= BATCHES_APART * smallest and "learning_rate" not in definition.search_space:
+        yield (
+            f"effective batches of {smallest} to {largest} are compared at one learning_rate, which suits one of them "
+            "(with Adam the best goes with the square root of the batch, arXiv:2205.10287): search learning_rate too"
+        )
+
+
+def _optimisers(definition: StudyDefinition) -> Iterator[str]:
+    optimisers = _values(definition, "optim")
+    if "sgd" in optimisers and len(optimisers) > 1 and "learning_rate" in definition.search_space:
+        yield (
+            "sgd is compared with other optimisers over the same learning rates, but needs far greater ones: "
+            "search it in a study of its own"
+        )
+
+
+def _idle(definition: StudyDefinition) -> Iterator[str]:
+    """Searched settings that change no result, where the result is what is searched for."""
+    if not REPORTED_METRICS.get(definition.objective.metric, ("", False))[1]:
+        return  # time and memory are what is searched for
+    known = dict(IDLE)
+    if _values(definition, "effective_batch_size") != [None]:
+        known["per_device_train_batch_size"] = "with effective_batch_size it is how many rows go through at once"
+    for name in definition.search_space:
+        if name in known:
+            yield f"{show(name)} is searched, but changes no result: {known[name]}; fix it"
+    if "seed" in definition.search_space:
+        yield '"seed" is searched: the best one is the luckiest, and no better on other rows; fix it'
+
+
+def _seldom(definition: StudyDefinition, target: int | None) -> Iterator[str]:
+    """Settings under conditions that so few trials meet that the search learns nothing of them."""
+    for name, allowed in needs(definition.search_space).items():
+        share = 1.0
+        for parent, values in allowed.items():
+            share *= len(values) / len(definition.search_space[parent].grid_values())
+        if allowed and target is not None and definition.search_mode != "grid" and share * target < SELDOM:
+            yield (
+                f"{show(name)} is searched where {_told(allowed)}, which about {share * target:.0f} of {target} trials "
+                "meet by chance: too few to learn from; make its condition wider, or n_trials greater"
+            )
+
+
+def _told(allowed: dict[str, list[Any]]) -> str:
+    return " and ".join(f"{name} is {' or '.join(map(show, values))}" for name, values in allowed.items())
+
+
+def _values(definition: StudyDefinition, name: str) -> list[Any]:
+    """The extremes or choices of a searched setting, or the value of any other."""
+    return definition.searched_values().get(name) or [definition.settings.get(name, defaults()[name])]
+
+
+def _effective_batches(definition: StudyDefinition) -> tuple[int, int]:
+    """The smallest and the largest number of rows in an optimiser step."""
+    found = _values(definition, "effective_batch_size")
+    sizes = [size for size in found if size is not None]
+    if None in found:
+        rows, passes = (
+            _values(definition, name) for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
+        )
+        sizes += [min(rows) * min(passes), max(rows) * max(passes)]
+    return min(sizes), max(sizes)

@@ -1,0 +1,102 @@
+"""Dealing rows out to train, validation and holdout so that nothing is learned that is later judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+
+class SplittableRow(Protocol):
+    """What must be known of a row to deal it out."""
+
+    @property
+    def picture(self) -> str:
+        """A digest of what the picture shows."""
+
+    @property
+    def document(self) -> str | None:
+        """The document it is a part of."""
+
+
+Row = TypeVar("Row", bound=SplittableRow)
+
+
+@dataclass(frozen=True)
+class LeftOutRow(Generic[Row]):
+    """A row that was left out of a side (train, validation), and why."""
+
+    row: Row
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SplitRows(Generic[Row]):
+    """Rows of the three sides. ``parted`` are those that were left out, and ``warnings`` sum them up."""
+
+    train: Sequence[Row]
+    validation: Sequence[Row]
+    holdout: Sequence[Row]
+    warnings: tuple[str, ...] = ()
+    parted: tuple[LeftOutRow[Row], ...] = ()
+
+
+def hold_out(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]]:
+    """Cut rows into (validation, holdout), about ``fraction`` of them in the second and at least one in each where
+    there are two documents or pictures. The cut depends on what the rows are, not on their order or on a seed, and
+    never parts a document."""
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(row.document or row.picture, []).append(index)
+    held: set[int] = set()
+    for key in sorted(groups, key=_lot)[: len(groups) - 1]:
+        if held and len(held) + len(groups[key]) / 2 > fraction * len(rows):
+            break
+        held.update(groups[key])
+    return [row for index, row in enumerate(rows) if index not in held], [rows[index] for index in sorted(held)]
+
+
+def separate(division: SplitRows[Row]) -> SplitRows[Row]:
+    """Leave out of train what is also in validation or holdout, and out of validation what is also in holdout: the
+    same picture, or a part of the same document."""
+    holdout = division.holdout
+    validation, first = _without(division.validation, holdout, "validation", "the holdout set")
+    train, second = _without(division.train, [*validation, *holdout], "train", "validation or the holdout set")
+    parted = (*division.parted, *first, *second)
+    warnings = (*division.warnings, *_summed(first), *_summed(second))
+    return replace(division, train=train, validation=validation, warnings=warnings, parted=parted)
+
+
+def pick(keys: Sequence[str], count: int) -> list[int]:
+    """Positions of at most ``count`` of the keys, in order: always the same ones, drawn by a lot of the keys alone."""
+    drawn = sorted(range(len(keys)), key=lambda index: _lot(keys[index]))
+    return sorted(drawn[:count])
+
+
+def _without(
+    rows: Sequence[Row], other: Sequence[Row], name: str, others: str
+) -> tuple[list[Row], list[LeftOutRow[Row]]]:
+    parted = []
+    for what, key in _KEYS.items():
+        taken = {key(row) for row in other} - {None}
+        parted += [LeftOutRow(row, name, f"{what} is also in {others}") for row in rows if key(row) in taken]
+        rows = [row for row in rows if key(row) not in taken]
+    return list(rows), parted
+
+
+def _summed(parted: Sequence[LeftOutRow[Row]]) -> list[str]:
+    counts = Counter((one.side, one.reason) for one in parted)
+    return [f"{count} rows left out of {side}: {reason}" for (side, reason), count in counts.items()]
+
+
+_KEYS: dict[str, Callable[[SplittableRow], str | None]] = {
+    "their picture": lambda row: row.picture,
+    "their document": lambda row: row.document,
+}
+
+
+def _lot(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,394 @@
+"""From an Optuna study to frozen rows, whoever wrote the study: hpsearch or any other script.
+
+What is not there (a default, held-out scores, a cause) is None; what is not finite is never a value. A trial that was
+run again is several rows with one ``root``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hpsearch.errors import UsageError
+from hpsearch.execution.job import LARGEST
+from hpsearch.execution.outcome import Cause
+from hpsearch.study import attributes as attrs
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+
+# How the endings of trials are told to a person: a word, a group, and what to do about a failure.
+
+
+@dataclass(frozen=True)
+class TrialEnding:
+    """``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy`` is "" where nothing is wrong."""
+
+    word: str
+    group: str
+    remedy: str = ""
+
+
+ENDINGS: dict[str, TrialEnding] = {
+    Cause.OK.value: TrialEnding("completed", "complete"),
+    Cause.PRUNED.value: TrialEnding("pruned", "pruned"),
+    Cause.DIVERGED.value: TrialEnding(
+        "diverged",
+        "failed",
+        "The loss or the metric was not a finite number. Lower the top of the learning_rate range, lengthen the "
+        "warm-up, or lower max_grad_norm.",
+    ),
+    Cause.CUDA_OOM.value: TrialEnding(
+        "out of GPU memory",
+        "failed",
+        "Lower per_device_train_batch_size and raise gradient_accumulation_steps by the same factor, set "
+        "gradient_checkpointing, or lower the top of lora_r.",
+    ),
+    # Told as out of GPU memory, without having been launched
+    "not_tried": TrialEnding(
+        "not tried, for want of GPU memory",
+        "failed",
+        "It was sure to run out of GPU memory, by what earlier trials took of it, and cost no time. Nothing is to be "
+        "done; to try larger ones, use a GPU with more memory, and a smaller range to be asked for fewer of them.",
+    ),
+    Cause.INVALID.value: TrialEnding(
+        "refused settings",
+        "failed",
+        "The program does not accept this combination of settings. Narrow the search space so that none suggests it.",
+    ),
+    Cause.TIMEOUT.value: TrialEnding(
+        "over its time limit",
+        "failed",
+        "Raise trial_timeout_s, or lower the top of num_train_epochs or whatever else makes a trial long.",
+    ),
+    Cause.STALLED.value: TrialEnding(
+        "stopped reporting",
+        "failed",
+        "Nothing was reported for stall_timeout_s. See the end of the trial's log; raise the limit if it was slow.",
+    ),
+    Cause.HOST_OOM.value: TrialEnding(
+        "out of host memory",
+        "failed",
+        "The kernel ended it for memory. Run fewer trials at once, or on a machine with more memory.",
+    ),
+    Cause.CRASH.value: TrialEnding(
+        "crashed", "failed", "The program ended with an error. Its last lines are in the trial's log.txt."
+    ),
+    Cause.SIGNAL.value: TrialEnding(
+        "killed by a signal", "failed", "Someone or something else on the machine ended it; see the machine's own log."
+    ),
+    Cause.PROTOCOL.value: TrialEnding(
+        "did not report the objective",
+        "failed",
+        "The program must report the objective's metric before it ends, with hpsearch.sdk.finish or a final line.",
+    ),
+    Cause.LAUNCH.value: TrialEnding(
+        "could not be started", "failed", "Check that the command exists and may be run, and that the disk is not full."
+    ),
+    Cause.INTERRUPTED.value: TrialEnding("interrupted", "interrupted", "It is run again when the study is resumed."),
+    Cause.LOST.value: TrialEnding(
+        "lost with its runner",
+        "interrupted",
+        "The runner or the machine died; it is run again when the study is resumed.",
+    ),
+    # What a study of another script has, where no cause of ours was written
+    "not_finite": TrialEnding(
+        "value not finite", "failed", "The script told Optuna inf or nan as the value; such a trial never ranks."
+    ),
+    "failed": TrialEnding("failed", "failed", "The script that ran this trial kept no reason; see its own log."),
+    "running": TrialEnding("running", "open"),
+    "waiting": TrialEnding("waiting", "open"),
+}
+
+
+def ending(cause: str) -> TrialEnding:
+    """The ending of that name."""
+    return ENDINGS[cause]
+
+
+T = TypeVar("T")
+
+_TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "Accuracy"}
+
+
+@dataclass(frozen=True)
+class StudyObjective:
+    """What the study looks for. ``metric`` is its name, ``direction`` "minimize" or "maximize"."""
+
+    metric: str
+    direction: str
+
+    @property
+    def title(self) -> str:
+        """The metric as a person writes it."""
+        return _TITLES.get(self.metric.removeprefix("eval_"), self.metric)
+
+    @property
+    def wish(self) -> str:
+        """Which way is good, in words."""
+        return "lower is better" if self.direction == "minimize" else "higher is better"
+
+    @property
+    def holdout_metric(self) -> str:
+        """The same metric on the rows that were never searched on."""
+        return f"holdout_{self.metric.removeprefix('eval_')}"
+
+    def rank(self, value: float) -> float:
+        """A number that is lower for a better ``value``."""
+        return value if self.direction == "minimize" else -value
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A searched parameter. ``scale`` is "log", "linear" or "choice"; ``low`` and ``high`` are None for choices."""
+
+    name: str
+    scale: str
+    low: float | None
+    high: float | None
+    choices: tuple[Any, ...]
+    varies: bool  # more than one value among the finished trials
+
+    @property
+    def span(self) -> str:
+        """The range in words."""
+        if self.scale == "choice":
+            return "{" + ", ".join(str(choice) for choice in self.choices) + "}"
+        return f"{self.low:g} … {self.high:g}" + (" (log)" if self.scale == "log" else "")
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One attempt at one configuration.
+
+    ``value`` is the final, finite value of a completed trial and None otherwise: what a pruned trial reported last
+    comes from the small subset and is not comparable. ``steps`` are the finite reports in order. Durations are in
+    seconds.
+    """
+
+    number: int
+    state: str  # Optuna's: COMPLETE, PRUNED, FAIL, RUNNING, WAITING
+    cause: str  # a key of outcomes.ENDINGS
+    message: str
+    value: float | None
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    holdout_value: float | None = None
+    duration_s: float | None = None
+    gpus: int = 1  # of its slot; 1 for one that names none, and where it is not known
+    start: datetime | None = None
+    end: datetime | None = None
+    seed: int | None = None
+    root: int = 0
+    attempt: int = 1
+    is_default: bool = False
+    first: str = ""  # why it was tried before the sampler was asked, one of attributes.FIRST; else nothing
+    steps: tuple[tuple[int, float], ...] = ()
+    folder: str | None = None  # relative to the study's folder
+
+    @property
+    def ending(self) -> TrialEnding:
+        """How it ended, in words."""
+        return ENDINGS[self.cause]
+
+    @property
+    def counts(self) -> bool:
+        """Whether it counts towards the study's target."""
+        return self.state in ("COMPLETE", "PRUNED") and self.cause != "not_tried"
+
+    @property
+    def label(self) -> str:
+        """The number, and for a retry which trial it repeats."""
+        return str(self.number) if self.attempt == 1 else f"{self.number} (retry of {self.root})"
+
+    @property
+    def tag(self) -> str:
+        """What it is where the sampler did not choose it: the default configuration, or tried first."""
+        return "default" if self.is_default else self.first
+
+
+def objective_of(study: Study) -> StudyObjective:
+    """What ``study`` minimises or maximises.
+
+    Raises:
+        UsageError: the study has several objectives.
+    """
+    if len(study.directions) != 1:
+        raise UsageError(
+            f"analysis reads studies with one objective, but {study.study_name!r} has {len(study.directions)}",
+            "look at it with `hpsearch dashboard`, which draws Pareto fronts",
+        )
+    direction = "maximize" if study.direction.name == "MAXIMIZE" else "minimize"
+    defined = definition_of(study).get("objective")
+    named = defined.get("metric") if isinstance(defined, dict) else defined
+    metric = named if isinstance(named, str) else (study.metric_names or ["value"])[0]
+    return StudyObjective(metric, direction)
+
+
+def definition_of(study: Study) -> dict[str, Any]:
+    """The definition stored with the study; empty where there is none."""
+    return _mapping(study.user_attrs.get(attrs.DEFINITION))
+
+
+def prepared_of(study: Study) -> dict[str, Any]:
+    """What the prepare job found; empty where there is nothing."""
+    return _mapping(study.user_attrs.get(attrs.PREPARED))
+
+
+def read_rows(study: Study, objective: StudyObjective) -> tuple[TrialRow, ...]:
+    """All trials of ``study`` as rows, by number."""
+    return tuple(_row(trial, objective) for trial in study.get_trials(deepcopy=False))
+
+
+def read_parameters(study: Study) -> tuple[Parameter, ...]:
+    """The parameters that any trial suggested, by name."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.distributions]
+    names = sorted({name for trial in trials for name in trial.distributions})
+    return tuple(_parameter(name, [trial for trial in trials if name in trial.distributions]) for name in names)
+
+
+def groups(rows: Sequence[TrialRow]) -> dict[int, tuple[TrialRow, ...]]:
+    """The attempts of each trial, by the number of the first one."""
+    attempts: dict[int, list[TrialRow]] = {}
+    for row in rows:
+        attempts.setdefault(row.root, []).append(row)
+    return {root: tuple(group) for root, group in sorted(attempts.items())}
+
+
+def ranked(rows: Sequence[TrialRow], objective: StudyObjective) -> tuple[TrialRow, ...]:
+    """The completed rows, best first; the earlier one first where two are equal."""
+    complete = [row for row in rows if row.value is not None]
+    return tuple(sorted(complete, key=lambda row: (objective.rank(row.value or 0.0), row.number)))
+
+
+def evenly(rows: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of ``rows``, spread evenly over their order; the first and the last are among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
+
+
+def best_and_evenly(order: Sequence[T], best: int, others: int) -> list[T]:
+    """The first ``best`` of a ranking, and at most so many ``others``, spread evenly over the rest."""
+    return [*order[:best], *evenly(order[best:], others)]
+
+
+def finite(value: object) -> float | None:
+    """``value`` as a float if it is a finite number, or the text of one; else None.
+
+    What is beyond 1e300 is some script's word for infinite (sums of such values overflow), so it is None too.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) <= LARGEST else None
+
+
+def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
+    own, told = trial.user_attrs, finite(trial.values[0]) if trial.values else None
+    metrics = _numbers(own.get(attrs.METRICS))
+    value = told if trial.state.name == "COMPLETE" else None
+    root = _whole(own.get(attrs.ROOT), _whole(trial.system_attrs.get("failed_trial"), trial.number))
+    return TrialRow(
+        number=trial.number,
+        state=trial.state.name,
+        cause=_cause(trial, value),
+        message=_message(trial),
+        value=value,
+        params=trial.params or _mapping(trial.system_attrs.get("fixed_params")),
+        metrics=metrics,
+        holdout_value=metrics.get(objective.holdout_metric) if value is not None else None,
+        duration_s=_duration(trial),
+        gpus=_whole(own.get(attrs.GPUS), 1),
+        start=_moment(trial.datetime_start),
+        end=_moment(trial.datetime_complete),
+        seed=_whole(own.get(attrs.SEED), None),
+        root=root,
+        attempt=_whole(own.get(attrs.ATTEMPT), 1 + len(trial.system_attrs.get("retry_history") or ())),
+        is_default=own.get(attrs.IS_DEFAULT) is True,
+        first=own[attrs.TRY_FIRST] if own.get(attrs.TRY_FIRST) in attrs.FIRST else "",
+        steps=_steps(trial),
+        folder=own[attrs.FOLDER] if isinstance(own.get(attrs.FOLDER), str) else None,
+    )
+
+
+def _cause(trial: FrozenTrial, value: float | None) -> str:
+    told = trial.user_attrs.get(attrs.OUTCOME)
+    if isinstance(told, str) and told in ENDINGS and trial.state.is_finished():
+        return "not_tried" if trial.state.name == "PRUNED" and attrs.NOT_TRIED in trial.user_attrs else told
+    if trial.state.name == "COMPLETE":
+        return "ok" if value is not None else "not_finite"
+    return {"PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}.get(trial.state.name, "waiting")
+
+
+def _message(trial: FrozenTrial) -> str:
+    told = trial.user_attrs.get(attrs.MESSAGE, trial.system_attrs.get("fail_reason", ""))
+    return told if isinstance(told, str) else ""
+
+
+def _duration(trial: FrozenTrial) -> float | None:
+    told = finite(trial.user_attrs.get(attrs.DURATION))
+    if told is not None:
+        return told
+    return trial.duration.total_seconds() if trial.duration is not None else None
+
+
+def _moment(moment: datetime | None) -> datetime | None:
+    """The moment without its time zone, in UTC where it has one, so that all can be compared."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
+
+
+def _steps(trial: FrozenTrial) -> tuple[tuple[int, float], ...]:
+    return tuple(
+        (step, value) for step, value in sorted(trial.intermediate_values.items()) if finite(value) is not None
+    )
+
+
+def _parameter(name: str, trials: Sequence[FrozenTrial]) -> Parameter:
+    distributions = [trial.distributions[name] for trial in trials]
+    values = {repr(trial.params[name]) for trial in trials if trial.state.is_finished()}
+    choices = _choices(distributions, [trial.params[name] for trial in trials])
+    if choices:
+        return Parameter(name, "choice", None, None, choices, len(values) > 1)
+    low = min(float(getattr(distribution, "low", 0.0)) for distribution in distributions)
+    high = max(float(getattr(distribution, "high", 0.0)) for distribution in distributions)
+    log = all(getattr(distribution, "log", False) for distribution in distributions)
+    return Parameter(name, "log" if log else "linear", low, high, (), len(values) > 1)
+
+
+def _choices(distributions: Sequence[BaseDistribution], values: Sequence[Any]) -> tuple[Any, ...]:
+    """All choices, with values that an older range of the parameter allowed; empty where none has choices."""
+    listed = [choice for distribution in distributions for choice in getattr(distribution, "choices", ())]
+    found: dict[str, Any] = {}
+    for choice in [*listed, *values] if listed else ():
+        found.setdefault(f"{type(choice).__name__}:{choice}", choice)
+    numbers = all(isinstance(choice, (int, float)) and not isinstance(choice, bool) for choice in found.values())
+    return tuple(sorted(found.values()) if numbers else found.values())
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    """``value`` as a dict, also where it was stored as JSON text; empty for anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {}
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
+
+
+def _numbers(value: object) -> dict[str, float]:
+    pairs = ((name, finite(item)) for name, item in _mapping(value).items())
+    return {name: number for name, number in pairs if number is not None}
+
+
+def _whole(value: object, otherwise: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise

@@ -1,0 +1,44 @@
+"""Running the prepare job, and what it found."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from hpsearch.execution.events import Note
+from hpsearch.execution.executors import Executor
+from hpsearch.execution.job import Job
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.run_job import failure, run_job
+from hpsearch.execution.signals import Interruption
+from hpsearch.study.events import StudyPrepared, View
+
+
+def prepare(
+    job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
+) -> dict[str, Any] | None:
+    """Run the prepare job.
+
+    Returns:
+        What it found (prepared.json), or None where it was interrupted or the deadline came.
+
+    Raises:
+        UsageError: it refused the data, the model or a setting.
+        JobFailed: it failed for another reason.
+    """
+    outcome = run_job(job, executor, interruption, view, deadline)
+    if interruption.requested or outcome.cause is Cause.INTERRUPTED:
+        return None
+    if outcome.cause is not Cause.OK:
+        raise failure(job, outcome)
+    info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
+    return info
+
+
+def show_prepared(view: View, info: dict[str, Any]) -> None:
+    """Show what the prepare job found, and what it warns of."""
+    view(StudyPrepared(info))
+    for text in info.get("warnings", []):
+        view(Note(text, warning=True))

@@ -1,0 +1,90 @@
+"""From what a run is asked for to the study it means: name, definition and target. Nothing is written here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from optuna import Study
+
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import default_instead, load_definition
+from hpsearch.config.names import check_study_name
+from hpsearch.errors import UsageError
+from hpsearch.study.open import (
+    first_target,
+    load_study,
+    only_unfinished,
+    read_study,
+    readable_definition,
+    refuse_changes,
+    stored_definition,
+    study_names,
+    target_of,
+)
+from hpsearch.study.options import RunOptions
+from hpsearch.study.records import finished
+from hpsearch.study.storage.open import holds_studies, open_storage, storage_errors
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The study that options mean. ``is_stored``: its definition comes from the storage, not from a file. ``note``:
+    what its user may not expect of it, if anything.
+    """
+
+    study: str
+    definition: StudyDefinition
+    is_stored: bool = False
+    note: str = ""
+
+
+def resolve(options: RunOptions) -> Resolved:
+    """The study and its definition: the stored one where an existing study is to go on as it is, else resolved from
+    files and options, over the stored one where the study has no file. Nothing is written."""
+    if options.goes_on:
+        return Resolved(*stored(options), is_stored=True)
+    if options.must_exist and options.study is None:
+        raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
+    name = check_study_name(options.study if options.study is not None else timestamped_name())
+    note = default_instead(name, options.config) if options.study else ""
+    study = existing(options, name) if note else None
+    known = readable_definition(study) if study else None
+    layers = (options.config, options.search_space, options.options, options.sets, known.flat() if known else None)
+    definition = load_definition(name, *layers).with_trainer(options.trainer_python)
+    return Resolved(name, definition, known is not None, "" if known else note)
+
+
+def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
+    """The name and the stored definition of an existing study; without a name, of the only unfinished one."""
+    name = check_study_name(options.study if options.study is not None else only_unfinished(options.url))
+    with storage_errors(options.url):
+        definition = stored_definition(load_study(open_storage(options.url), name, options.url))
+    return name, definition.with_trainer(options.trainer_python)
+
+
+def planned_target(options: RunOptions, name: str, definition: StudyDefinition) -> int:
+    """Finished trials that a run with these options would be after. Nothing is written.
+
+    Raises:
+        DefinitionChanged: the run would be refused for what changed under an existing study.
+    """
+    done, target, study = 0, first_target(definition), existing(options, name)
+    if study is not None:
+        refuse_changes(study, definition)
+        done, target = finished(study.get_trials(deepcopy=False)), target_of(study, definition)
+    return done + options.add_trials if options.add_trials else options.n_trials or target
+
+
+def existing(options: RunOptions, name: str) -> Study | None:
+    """The study of this name in the storage, to be read; None where there is none."""
+    if not holds_studies(options.url):
+        return None
+    with storage_errors(options.url):
+        storage = open_storage(options.url)
+        return read_study(storage, name, options.url) if name in study_names(storage) else None
+
+
+def timestamped_name() -> str:
+    """A study name for those who give none, from the time in UTC."""
+    return datetime.now(UTC).strftime("study-%Y%m%d-%H%M%S")

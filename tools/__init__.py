@@ -1,0 +1,1 @@
+"""Programs for who develops hpsearch; nothing that users run imports them."""
