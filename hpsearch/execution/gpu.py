@@ -21,7 +21,7 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds memory of a GPU, in bytes (None: the driver does not say)."""
+    """A process that holds memory of a GPU, in bytes (None: the driver does not report it)."""
 
     pid: int
     name: str
@@ -147,22 +147,22 @@ def _program_name(pid: int) -> str:
 
 def _version_in(proc: Path) -> str:
     try:
-        found = re.search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)", proc.read_text(encoding="utf-8"))
+        version = re.search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)", proc.read_text(encoding="utf-8"))
     except (OSError, UnicodeError):
         return ""
-    return found[1] if found else ""
+    return version[1] if version else ""
 
 
 def _cards(pci: Path) -> int:
-    """NVIDIA's display controllers on the PCI bus."""
-    found = 0
+    """Count NVIDIA's display controllers on the PCI bus."""
+    cards = 0
     for device in pci.glob("*"):
         try:
             vendor, kind = ((device / name).read_text(encoding="ascii").strip() for name in ("vendor", "class"))
         except (OSError, UnicodeError):
             continue
-        found += vendor == NVIDIA_VENDOR and kind.startswith(DISPLAY_CLASS)
-    return found
+        cards += vendor == NVIDIA_VENDOR and kind.startswith(DISPLAY_CLASS)
+    return cards
 
 
 def _first_line(text: str) -> str:

@@ -226,7 +226,7 @@ class FaultLine:
 
 Line = StepLine | FinalLine | ProgressLine | FaultLine
 
-# Causes that a program may name itself; the others are found out from outside.
+# Causes that a program may name itself; the others are observed from outside.
 _FAULTS_A_PROGRAM_MAY_NAME = {Cause.DIVERGED, Cause.CUDA_OOM, Cause.HOST_OOM, Cause.INVALID, Cause.CRASH, Cause.PRUNED}
 
 

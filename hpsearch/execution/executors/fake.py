@@ -11,7 +11,7 @@ For tests of code that drives an executor, and for trying a study's search with 
 
     executor = FakeExecutor(play, slots=2)
 
-A play yields lines of the report channel, as mappings or as raw bytes, and gets back whether the job was told to stop
+A play yields lines of the report channel, as mappings or as raw bytes, and gets back whether the job was asked to stop
 after the step it has just reported. Returning is exit code 0, ``SystemExit`` another code, any other exception a crash;
 yielding an ``Outcome`` ends the job with exactly that.
 """
@@ -65,7 +65,7 @@ class FakeExecutor:
 
     @property
     def free(self) -> int:
-        """How many jobs can be launched now. See ``Executor``."""
+        """Number of jobs that can be launched now. See ``Executor``."""
         return self.slots - len(self._jobs)
 
     def expect(self, job: Job) -> None:
@@ -94,7 +94,7 @@ class FakeExecutor:
         self._jobs[job.id] = _Playing(job, self._play(job), record)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """The next line of every running job. See ``Executor``."""
+        """Take the next line of every running job. See ``Executor``."""
         events, self._refused = self._refused, []
         for playing in list(self._jobs.values()):
             events += self._advance(playing)
