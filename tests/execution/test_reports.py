@@ -186,7 +186,7 @@ def test_the_hundredth_bad_line_breaks_the_protocol(record: Record) -> None:
     assert record.verdict is not None and record.verdict[0] is Cause.PROTOCOL
 
 
-def test_what_is_said_first_stands(record: Record) -> None:
+def test_the_first_verdict_holds(record: Record) -> None:
     record.take(b'{"fault": "cuda_oom", "message": "first"}')
     record.take(b'{"step": 1, "cer": NaN}')
     record.take(b'{"fault": "crash", "message": "third"}')
