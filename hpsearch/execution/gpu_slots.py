@@ -59,8 +59,9 @@ def memory_in_use() -> dict[int, int]:
 
 
 class Slots:
-    """Hands out slots and takes them back. ``say`` is called, from another thread, when a slot became free or unusable,
-    with a text for the user (empty where all is well)."""
+    """Hands out slots and takes them back. ``usable`` is the number of slots without those whose GPU is left out.
+    ``say`` is called, from another thread, when a slot became free or unusable, with a text for the user (empty where
+    all is well)."""
 
     def __init__(
         self,
@@ -70,16 +71,11 @@ class Slots:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._say, self._memory, self._patience_s = say, memory, patience_s
-        self._usable = len(slots)
+        self.usable = len(slots)
         self._free = sorted(slots, key=lambda slot: slot.number)
         self._baseline: dict[int, int] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-
-    @property
-    def usable(self) -> int:
-        """Number of slots without those whose GPU is left out."""
-        return self._usable
 
     @property
     def free(self) -> int:
@@ -113,7 +109,7 @@ class Slots:
             if not left_out and time.monotonic() - began >= self._patience_s:
                 left_out = True
                 with self._lock:
-                    self._usable -= 1
+                    self.usable -= 1
                 self._say(f"{trouble}, {self._patience_s:g} s after the end of its job: it is left out for now")
             if self._closed.wait(pause):
                 return
@@ -135,7 +131,7 @@ class Slots:
 
     def _set_free(self, slot: Slot, regained: int) -> None:
         with self._lock:
-            self._usable += regained
+            self.usable += regained
             self._free = sorted([*self._free, slot], key=lambda free: free.number)
 
 
