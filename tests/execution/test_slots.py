@@ -18,7 +18,7 @@ FOUR = Driver("580.95.05", gpus=tuple(Gpu("NVIDIA L4", 24 * GIB, 23 * GIB, uuid=
 
 def shared(environ: dict[str, str] | None = None, own_program: bool = False, **request: Any) -> list[tuple[int, ...]]:
     """The GPUs of each slot."""
-    found = share_out(GpuRequest(**request), environ or {}, FOUR, own_program=own_program)
+    found = share_out(GpuRequest(**options), environ or {}, FOUR, own_program=own_program)
     assert [slot.number for slot in found.slots] == list(range(len(found.slots)))
     return [slot.gpus for slot in found.slots]
 
@@ -38,7 +38,7 @@ def test_gpus_are_shared_out_among_slots() -> None:
 
 def test_one_kind_of_gpu_is_known_where_each_slot_has_one_and_all_are_alike() -> None:
     def kind(driver: Driver, **request: Any) -> Gpu | None:
-        return share_out(GpuRequest(**request), {}, driver, own_program=False).gpu
+        return share_out(GpuRequest(**options), {}, driver, own_program=False).gpu
 
     other = Driver("580.95.05", gpus=(*FOUR.gpus[:2], Gpu("NVIDIA L40S", 48 * GIB, 47 * GIB)))
     assert kind(FOUR, gpus="all") == FOUR.gpus[0]
@@ -61,7 +61,7 @@ def test_gpus_that_cuda_visible_devices_leaves_out_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request", "message"),
+    ("options", "message"),
     [
         ({"gpus": "0,7"}, r"there is no '7'; .*there are: GPUs 0, 1, 2, 3"),
         ({"gpus": "0,,1"}, "there is no ''"),
@@ -73,18 +73,18 @@ def test_gpus_that_cuda_visible_devices_leaves_out_are_left_out() -> None:
     ],
     ids=str,
 )
-def test_what_is_not_there_is_refused_with_what_is(request: dict[str, Any], message: str) -> None:
+def test_what_is_not_there_is_refused_with_what_is(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        shared(**request)
+        shared(**options)
 
 
 def test_without_gpus_slots_are_places_on_the_cpu() -> None:
     assert share_out(GpuRequest(slots=3), {}, Driver(), own_program=False).slots == without_gpus(3)
     assert share_out(GpuRequest(), {}, Driver(), own_program=True).slots == (Slot(),)
     assert Slot().environment == {}
-    for wanted in (GpuRequest("0"), GpuRequest(gpus_per_trial=1)):
+    for request in (GpuRequest("0"), GpuRequest(gpus_per_trial=1)):
         with pytest.raises(UsageError, match="needs NVIDIA GPUs, but no NVIDIA driver answers here"):
-            share_out(wanted, {}, Driver(), own_program=False)
+            share_out(request, {}, Driver(), own_program=False)
 
 
 def test_idle_and_busy_gpus_are_noted() -> None:
