@@ -18,7 +18,7 @@ FOUR = Driver("580.95.05", gpus=tuple(Gpu("NVIDIA L4", 24 * GIB, 23 * GIB, uuid=
 
 def shared(environ: dict[str, str] | None = None, own_program: bool = False, **request: Any) -> list[tuple[int, ...]]:
     """The GPUs of each slot."""
-    found = share_out(GpuRequest(**options), environ or {}, FOUR, own_program=own_program)
+    found = share_out(GpuRequest(**request), environ or {}, FOUR, own_program=own_program)
     assert [slot.number for slot in found.slots] == list(range(len(found.slots)))
     return [slot.gpus for slot in found.slots]
 
@@ -38,7 +38,7 @@ def test_gpus_are_shared_out_among_slots() -> None:
 
 def test_one_kind_of_gpu_is_known_where_each_slot_has_one_and_all_are_alike() -> None:
     def kind(driver: Driver, **request: Any) -> Gpu | None:
-        return share_out(GpuRequest(**options), {}, driver, own_program=False).gpu
+        return share_out(GpuRequest(**request), {}, driver, own_program=False).gpu
 
     other = Driver("580.95.05", gpus=(*FOUR.gpus[:2], Gpu("NVIDIA L40S", 48 * GIB, 47 * GIB)))
     assert kind(FOUR, gpus="all") == FOUR.gpus[0]
