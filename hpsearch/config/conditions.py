@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from hpsearch.config.parameters import Parameter, canonical
+from hpsearch.config.json import canonical
+from hpsearch.config.parameters import Parameter
 from hpsearch.config.problems import JsonPath, Problem, nearest_names, show
 
 Space = Mapping[str, Parameter]

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from hpsearch.config.command import fill
 from hpsearch.config.fields import DEFAULT_TRIALS, StudyFields
+from hpsearch.config.json import canonical
 from hpsearch.config.names import resolved
-from hpsearch.config.parameters import Conditional, Parameter, canonical
+from hpsearch.config.parameters import Conditional, Parameter
 from hpsearch.config.parse import parse
 from hpsearch.config.problems import Origin, Origins
 from hpsearch.config.setting_rules import complete, defaults, without_idle

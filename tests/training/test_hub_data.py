@@ -131,7 +131,8 @@ def test_what_is_not_there_is_refused(study: Study) -> None:
     code, torch, said = study.do("prepare", study.settings("hub:tiny/missing"))
     assert (code, torch) == (2, False)
     assert (
-        "but 'tiny/missing' is not on the Hub or is private; correct the name (a path is written ./tiny/missing)" in said
+        "but 'tiny/missing' is not on the Hub or is private; correct the name (a path is written ./tiny/missing)"
+        in said
     )
     said = study.read("hub:tiny/open", dataset_revision="no-such")["refused"]
     assert said == "the dataset tiny/open has no revision 'no-such'; correct dataset_revision"
