@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from hpsearch.execution.survey_result import Sizing
 
@@ -102,14 +103,14 @@ class DataStatistics:
     def from_json(text: str) -> DataStatistics:
         """Read what ``to_json`` wrote."""
         values = json.loads(text)
-        parts = {
-            split: Part(**{name: Spread(**value) if isinstance(value, dict) else value for name, value in part.items()})
+        parts: dict[str, dict[str, Any]] = {
+            split: {name: Spread(**value) if isinstance(value, dict) else value for name, value in part.items()}
             for split, part in values["parts"].items()
         }
         return DataStatistics(
             **{
                 **values,
-                "parts": parts,
+                "parts": {split: Part(**part) for split, part in parts.items()},
                 "scripts": tuple(Script(**script) for script in values["scripts"]),
                 "lengths": tuple((most, counts) for most, counts in values["lengths"]),
                 "sizes": tuple((width, height) for width, height in values["sizes"]),

@@ -38,7 +38,7 @@ def save_dataset(folder: Path, splits: Mapping[str, Path], batch_size: int, ques
         _write_arrow(target / ARROW_FILE, features.arrow_schema, _rows(path, question, digest), batch_size)
         DatasetInfo(features=features).write_to_directory(str(target))
         # The library's own record of a dataset that was never transformed. Its cache goes by the fingerprint.
-        state = {
+        state: dict[str, Any] = {
             "_data_files": [{"filename": ARROW_FILE}],
             "_fingerprint": digest.hexdigest()[:16],
             "_format_columns": None,
