@@ -372,7 +372,7 @@ class TestLayerRefusals:
             (["lora_r=abc"], 'must be a whole number, but is "abc" (--set lora_r=abc); write a whole number'),
             (['search_space.lora_r={"type": "int", "low": 9, "high": 1}'], "high=1 (--set search_space.lora_r="),
             (["search_space.num_train_epochs.low=9"], "low=9, high=5 ("),
-            ([f"lora_r={json.dumps(RANK)}"], 'ranges stand inside "search_space"'),
+            ([f"lora_r={json.dumps(RANK)}"], 'ranges belong inside "search_space"'),
         ],
     )  # fmt: skip
     def test_set(self, sets: list[str], message: str) -> None:
