@@ -1,8 +1,7 @@
 """When a searched setting is searched: conditions on the other settings of the same trial.
 
-A range with ``when`` is searched in those trials alone in which every setting that it names is itself searched or fixed
-there and has one of the values given. In any other trial the setting is inactive: it has its ``otherwise``, and the
-sampler never hears of it.
+A range with ``when`` is searched only in trials in which every setting that it names is active or fixed and has one of
+the values given. In any other trial the setting is inactive: it has its ``otherwise``, and the sampler does not see it.
 """
 
 from __future__ import annotations
@@ -18,10 +17,8 @@ Space = Mapping[str, Parameter]
 
 
 def in_order(space: Space) -> list[str]:
-    """The searched settings, each after those that its condition names; else in the order of the space.
-
-    Names on a cycle, and what hangs on them, are left out.
-    """
+    """Return the searched settings, each after those that its condition names, else in the order of the space; without
+    those on a cycle and their dependents."""
     done: dict[str, None] = {}
     waiting = list(space)
     while waiting:
@@ -36,22 +33,22 @@ def in_order(space: Space) -> list[str]:
 
 
 def parents(space: Space, name: str) -> Collection[str]:
-    """The settings that the condition of a searched one names; none where it has no condition."""
+    """Return the settings that the condition of a searched one names; none where it has no condition."""
     return (space[name].when or {}).keys()
 
 
 def conditions(space: Space) -> dict[str, Mapping[str, Collection[Any]]]:
-    """The conditions of those that have one, in that order."""
+    """Return the conditions of the settings that have one, in the order of ``in_order``."""
     return {name: when for name in in_order(space) if (when := space[name].when)}
 
 
 def is_active(parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
-    """Whether a range is searched beside the values ``chosen`` of the active settings before it."""
+    """Return whether a range is searched beside the values ``chosen`` of the active settings before it."""
     return all(name in chosen and _among(chosen[name], values) for name, values in (parameter.when or {}).items())
 
 
 def active(space: Space, params: Mapping[str, Any]) -> list[str]:
-    """The settings that a configuration with these searched values searches, each after those it depends on."""
+    """Return the settings that are active in a configuration of these values, each after those it depends on."""
     chosen: dict[str, Any] = {}
     names = []
     for name in in_order(space):
@@ -62,25 +59,23 @@ def active(space: Space, params: Mapping[str, Any]) -> list[str]:
 
 
 def needs(space: Space) -> dict[str, dict[str, list[Any]]]:
-    """For each searched setting what must hold for it to be active: the values that each one above it may have then.
-
-    Those on a cycle are left out.
-    """
-    found: dict[str, dict[str, list[Any]]] = {}
+    """Return for each searched setting the values that those above it may have while it is active; without the settings
+    on a cycle."""
+    needed: dict[str, dict[str, list[Any]]] = {}
     for name in in_order(space):
         allowed: dict[str, list[Any]] = {}
         for parent, values in (space[name].when or {}).items():
-            for each, possible in [(parent, list(values)), *found.get(parent, {}).items()]:
-                allowed[each] = [value for value in possible if _among(value, allowed.get(each, possible))]
-        found[name] = allowed
-    return found
+            for above, possible in [(parent, list(values)), *needed.get(parent, {}).items()]:
+                allowed[above] = [value for value in possible if _among(value, allowed.get(above, possible))]
+        needed[name] = allowed
+    return needed
 
 
 def settled(space: Space, fixed: Mapping[str, Any]) -> tuple[dict[str, Parameter], dict[str, Any]]:
-    """The space without conditions on ``fixed`` settings, and without the ranges that those rule out.
+    """Remove the conditions on ``fixed`` settings, and the ranges that those rule out.
 
     Returns:
-        The ranges that are left, and what is fixed by those that are not: their ``otherwise``, where they have one.
+        The ranges that are left, and the ``otherwise`` of those that are not, where they have one.
     """
     kept: dict[str, Parameter] = {}
     gone: dict[str, Any] = {}
@@ -91,16 +86,16 @@ def settled(space: Space, fixed: Mapping[str, Any]) -> tuple[dict[str, Parameter
         if ruled_out or any(parent in gone for parent in open_):
             gone[name] = space[name].otherwise
         else:
-            kept[name] = _with_condition(space[name], open_)
+            kept[name] = space[name].model_copy(update={"when": open_} if open_ else {"when": None, "otherwise": None})
     return {name: kept[name] for name in space if name in kept}, {n: v for n, v in gone.items() if v is not None}
 
 
 def condition_problems(
     space: Space, fixed: Mapping[str, Any] | None, path: JsonPath = ("search_space",)
 ) -> list[Problem]:
-    """What is wrong with conditions: names that are neither searched nor ``fixed`` (None: not known here), values that
-    are not tried, cycles, and conditions that no trial can meet."""
-    found = [
+    """Find the problems of conditions: names that are neither searched nor ``fixed`` (None: not known here), values
+    that are not tried, cycles, and conditions that no trial can meet."""
+    problems = [
         Problem((*path, name, "when", parent), *broken)
         for name, parameter in space.items()
         for parent, values in (parameter.when or {}).items()
@@ -108,12 +103,12 @@ def condition_problems(
     ]
     rule = "a condition leads to what is searched without it, but {} leads back to itself or to such a one"
     on_cycles = [name for name in space if name not in in_order(space)]
-    found += [Problem((*path, name, "when"), rule.format(show(name)), "delete one condition") for name in on_cycles]
-    return found or list(_never(space, path))
+    problems += [Problem((*path, name, "when"), rule.format(show(name)), "delete one condition") for name in on_cycles]
+    return problems or list(_never(space, path))
 
 
 def without_otherwise(space: Space) -> list[Problem]:
-    """Settings of a command for which nothing says what they are where their condition does not hold."""
+    """Find a command's settings without a value for trials in which their condition does not hold."""
     rule = "a command gets a value for each setting, but nothing says what {} is where its condition does not hold"
     return [
         Problem(("search_space", name), rule.format(show(name)), 'add "otherwise"')
@@ -125,7 +120,7 @@ def without_otherwise(space: Space) -> list[Problem]:
 def _broken(
     parent: str, values: Sequence[Any], space: Space, fixed: Mapping[str, Any] | None
 ) -> Iterable[tuple[str, str]]:
-    """The rule that a condition on one setting breaks, and the remedy."""
+    """Return the rules that a condition on one setting breaks, with their remedies."""
     if parent not in space:
         if fixed is not None and parent not in fixed:
             rule = f"a condition names another setting of the trial, but {show(parent)} is neither searched nor fixed"
@@ -142,18 +137,12 @@ def _broken(
 
 
 def _never(space: Space, path: JsonPath) -> Iterable[Problem]:
-    """Settings for which the conditions on the way to them rule each other out."""
+    """Find settings for which the conditions on the way to them exclude each other."""
     for name, allowed in needs(space).items():
         for parent in [parent for parent, values in allowed.items() if not values][:1]:
             rule = f"{show(name)} is never searched: what it depends on asks for different values of {show(parent)}"
             yield Problem((*path, name, "when"), rule, "delete one condition")
 
 
-def _with_condition(parameter: Parameter, when: Mapping[str, Any]) -> Parameter:
-    if when:
-        return parameter.model_copy(update={"when": dict(when)})
-    return parameter.model_copy(update={"when": None, "otherwise": None})
-
-
 def _among(value: Any, values: Iterable[Any]) -> bool:
-    return any(canonical(value) == canonical(each) for each in values)
+    return any(canonical(value) == canonical(other) for other in values)

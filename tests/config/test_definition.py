@@ -308,7 +308,7 @@ class TestRefusals:
                 {"command": ["prog", "{rate}"]},
                 '"{rate}" in the command is neither searched nor fixed (s.json#/command/1); '
                 "known: checkpoint_dir, lr, none, on, output_dir, seed, study, text, trial "
-                '(fixed values stand in "settings"; {{ and }} are braces)',
+                '(fixed values are in "settings"; {{ and }} are braces)',
             ),
             (
                 {"command": ["prog", "{"]},

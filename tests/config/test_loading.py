@@ -56,9 +56,9 @@ class TestStrictJson:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ('{"a": {"b": 1, "b": 2}}', 'but "b" stands twice (f.json#/a/b); delete one of them'),
-            ('{"a/~": 1, "a/~": 1}', 'but "a/~" stands twice (f.json#/a~1~0); delete one of them'),
-            ('[{"a": 1, "a": 2}]', 'a key stands once in an object, but "a" stands twice (f.json#/0/a)'),
+            ('{"a": {"b": 1, "b": 2}}', 'but "b" is given twice (f.json#/a/b); delete one of them'),
+            ('{"a/~": 1, "a/~": 1}', 'but "a/~" is given twice (f.json#/a~1~0); delete one of them'),
+            ('[{"a": 1, "a": 2}]', 'a key is given once in an object, but "a" is given twice (f.json#/0/a)'),
             ('{"a": [1, NaN]}', 'numbers must be finite, but this is "NaN" (f.json#/a/1); write a finite number'),
             ('{"a": -Infinity}', 'numbers must be finite, but this is "-Infinity" (f.json#/a); write a finite number'),
             ('{"a": 1e400}', 'numbers must be finite, but this is "1e400" (f.json#/a); write a finite number'),
