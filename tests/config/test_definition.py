@@ -227,7 +227,7 @@ class TestRefusals:
             ),
             (
                 {"pruner": {"type": "median", "n_warmup_steps": None}},
-                'null leaves the warm-up to the pruner, but one of type "median" is told it '
+                'null leaves the warm-up to the pruner, but one of type "median" needs one '
                 "(s.json#/pruner/n_warmup_steps); write a number of steps, or delete it",
             ),
             (
