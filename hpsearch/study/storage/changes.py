@@ -120,8 +120,9 @@ class Change:
         pairs = zip(KINDS[kind].arguments, arguments, strict=True)
         return Change(kind, number, {argument.key: argument.to_json(value) for argument, value in pairs})
 
-    def call(self, storage: BaseStorage, owner_id: int) -> Any:
-        """Make the call: ``owner_id`` is the trial's id in ``storage``, or the study's. Returns what it returns."""
+    def call(self, storage: Any, owner_id: int) -> Any:
+        """Make the call. ``storage`` is one of Optuna's, or ``super()`` in one; ``owner_id`` the id there of the trial
+        or study. Returns what the call returns."""
         kind = KINDS[self.kind]
         arguments = (argument.from_json(self.values[argument.key]) for argument in kind.arguments)
         return getattr(storage, kind.method)(owner_id, *arguments)
