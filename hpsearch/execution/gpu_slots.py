@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hpsearch.errors import UsageError
 from hpsearch.execution.environment import has_gpu
 from hpsearch.execution.gpu import ANSWER_S, Driver, Gpu, find_driver
+from hpsearch.execution.units import bytes_text
 
 # A process that only queries a GPU holds 300 to 600 MB of it (its CUDA context), so a leftover one is noticed.
 TOLERANCE_BYTES = 256 * 1024**2
@@ -22,7 +23,6 @@ TOLERANCE_BYTES = 256 * 1024**2
 PATIENCE_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _BUSY = 0.1  # of a GPU's memory: beyond that another process is at work on it
-_GB = 1e9
 ALL = "all"
 
 Memory = Callable[[], Mapping[int, int]]
@@ -125,7 +125,7 @@ class Slots:
                 return f"the driver shows no GPU {gpu}"
             held = used[gpu] - self._baseline.setdefault(gpu, used[gpu])
             if held > TOLERANCE_BYTES:
-                return f"GPU {gpu} still holds {held / _GB:.1f} GB more than before its first job"
+                return f"GPU {gpu} still holds {bytes_text(held)} more than before its first job"
             self._baseline[gpu] = min(self._baseline[gpu], used[gpu])
         return ""
 
@@ -256,7 +256,7 @@ def _busy(slots: Sequence[Slot], driver: Driver) -> list[str]:
     for number in (gpu for slot in slots for gpu in slot.gpus):
         gpu = driver.gpus[number]
         if gpu.used > _BUSY * gpu.total:
-            held = f"{gpu.used / _GB:.1f} of {gpu.total / _GB:.1f} GB"
+            held = f"{bytes_text(gpu.used)} of {bytes_text(gpu.total)}"
             by = ", ".join(f"{holder.name} (pid {holder.pid})" for holder in gpu.holders)
             notes.append(f"of GPU {number} {held} are in use already{', by ' + by if by else ''}")
     return notes

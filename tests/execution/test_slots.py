@@ -91,7 +91,7 @@ def test_idle_and_busy_gpus_are_noted() -> None:
     busy = Gpu("NVIDIA L4", 24 * GIB, 10 * GIB, (Holder(4711, "python", None),))
     (idle, used) = share_out(GpuRequest(), {}, Driver(gpus=(busy, *FOUR.gpus[1:])), own_program=False).notes
     assert idle == "trials use GPU 0; GPUs 1, 2, 3 stay idle: --gpus all uses all"
-    assert used == "of GPU 0 15.0 of 25.8 GB are in use already, by python (pid 4711)"
+    assert used == "of GPU 0 15 GB of 25.8 GB are in use already, by python (pid 4711)"
     assert share_out(GpuRequest("1"), {}, FOUR, own_program=False).notes == ()
 
 
@@ -157,7 +157,7 @@ def test_a_gpu_that_stays_full_is_left_out_until_it_is_free_again() -> None:
     bench.slots.give_back(slot)
     bench.until(lambda: bench.slots.usable == 1 and bench.notes)
     (note,) = bench.notes
-    assert note.startswith("GPU 0 still holds 3.2 GB more than before its first job, 0.2 s after the end of its job")
+    assert note.startswith("GPU 0 still holds 3.22 GB more than before its first job, 0.2 s after the end of its job")
     assert bench.taken().number == 1
     bench.used[0] = GIB
     bench.until(lambda: bench.slots.usable == 2)

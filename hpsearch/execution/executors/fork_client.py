@@ -107,7 +107,6 @@ class ForkServerClient:
     once: bool = False
     connection: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
-    inbox: bytes = b""
     unfit: str = ""
     deaths: int = 0
     asked: set[str] = field(default_factory=set)
