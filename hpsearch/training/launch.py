@@ -1,8 +1,8 @@
 """The training program for another Python than the one that runs hpsearch: ``python -P launch.py``.
 
-That Python has the libraries, in versions of its own, but hpsearch itself always comes from where this file stands:
-one source on both sides of the door, so the two can never be of different releases. With ``--check`` it only tells, as
-JSON, which libraries it finds, and imports none.
+That Python has the libraries, in versions of its own, but hpsearch itself always comes from where this file lies: one
+source for both processes, so the two can never be of different releases. With ``--check`` it only prints, as JSON,
+which libraries it finds, and imports none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -22,8 +21,11 @@ NEEDED = (
 
 
 def check() -> str:
-    """Which Python this is, and the versions of what is needed; null for what is missing."""
-    return json.dumps({"python": platform.python_version(), "versions": {name: _version(name) for name in NEEDED}})
+    """Describe this Python as JSON: its version, and those of the needed libraries; null for a missing one."""
+    adopt_hpsearch()
+    from hpsearch.execution.versions import version_of
+
+    return json.dumps({"python": platform.python_version(), "versions": {name: version_of(name) for name in NEEDED}})
 
 
 def adopt_hpsearch() -> None:
@@ -35,13 +37,6 @@ def adopt_hpsearch() -> None:
     module = module_from_spec(spec)
     sys.modules["hpsearch"] = module
     spec.loader.exec_module(module)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def main() -> None:

@@ -10,7 +10,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from importlib.metadata import PackageNotFoundError, version
+
+from hpsearch.execution.versions import versions_of
+
+# Libraries that decide a result.
+LIBRARIES = (
+    *("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "bitsandbytes", "pillow"),
+    *("unsloth", "unsloth_zoo", "triton", "xformers"),
+)
+# Warnings that a library's own code gives; none is about what a user can change.
+_KNOWN_WARNINGS = (
+    (r"`label_smoothing_factor` is deprecated", FutureWarning),  # in trl 2, which the ranges of hpsearch leave out
+    (r"`is_gradient_checkpointing` is deprecated", FutureWarning),  # peft asks transformers by the old name
+    (r"`torch\.jit\.script_method` is deprecated", DeprecationWarning),  # torch's own modules, at import
+    (r"`torch\.jit\.script` is deprecated", DeprecationWarning),
+)
 
 
 @contextmanager
@@ -48,40 +62,15 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-# Versions of what decides a result, read without importing any of it.
-
-LIBRARIES = (
-    *("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "bitsandbytes", "pillow"),
-    *("unsloth", "unsloth_zoo", "triton", "xformers"),
-)
-
-
-def library_versions() -> dict[str, str]:
-    """The installed versions by library, and Python's."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-# Keeping known noise of the libraries out of a trial's log, so that what is left there means something.
-
-# Each with the library whose own code gives it; none is about what a user can change.
-_KNOWN_WARNINGS = (
-    (r"`label_smoothing_factor` is deprecated", FutureWarning),  # in trl 2, which the ranges of hpsearch leave out
-    (r"`is_gradient_checkpointing` is deprecated", FutureWarning),  # peft asks transformers by the old name
-    (r"`torch\.jit\.script_method` is deprecated", DeprecationWarning),  # torch's own modules, at import
-    (r"`torch\.jit\.script` is deprecated", DeprecationWarning),
-)
-
-
 def ignore_known_warnings() -> None:
     """Ignore the libraries' warnings about themselves."""
     for message, category in _KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=category)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the installed versions by library, and Python's, without importing any library."""
+    return {"python": platform.python_version(), **versions_of(LIBRARIES)}
 
 
 def hide_bars() -> None:
