@@ -78,7 +78,7 @@ class Job:
     """One piece of work behind the door.
 
     ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train, ocr, convert, stats,
-    join or merge.
+    join, merge, gguf, publish or doctor.
     ``command`` is the argv of the program, never a shell string. ``output_dir`` is where the program writes; the
     supervisor keeps its own files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are JSON values.
     ``steps`` is the number of the last step that the program will report, None where that is not known. ``environment``

@@ -34,6 +34,7 @@ _JOBS = {
     "merge": "training.export.merge.merge",
     "gguf": "training.export.gguf.convert",
     "publish": "training.export.publish.publish",
+    "doctor": "training.doctor.answer",
 }
 
 

@@ -19,7 +19,8 @@ def set_environment(kind: str) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads do not survive a fork
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same sums every time, says NVIDIA
-    if "LOCAL_RANK" not in os.environ:  # without a launcher a trial has one GPU: the trainer refuses several
+    # Without a launcher a trial has one GPU: the trainer refuses several. The doctor counts them.
+    if "LOCAL_RANK" not in os.environ and kind != "doctor":
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
     if kind not in ONLINE:  # what a trial needs was made ready before

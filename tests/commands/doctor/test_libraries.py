@@ -8,19 +8,15 @@ from pathlib import Path
 import pytest
 
 from hpsearch.commands.doctor import examine
-from hpsearch.commands.doctor.training import CHECKS, ask
+from hpsearch.commands.doctor.training import ask
 from hpsearch.execution.doctor_question import DoctorQuestion, Level
+from hpsearch.execution.trainer_python import Trainer
 from hpsearch.study.options import RunOptions
-from hpsearch.training.doctor import checks
-from hpsearch.training.doctor.libraries import unsloth
+from hpsearch.training.doctor_libraries import unsloth
 from tests.commands.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
 
 H200 = {"name": "NVIDIA H200", "total": 143771, "free": 143354}
-
-
-def test_the_training_side_makes_the_checks_that_it_is_asked_for() -> None:
-    assert tuple(checks.CHECKS) == CHECKS
 
 
 def test_a_torchvision_made_for_another_torch_is_red(doctor: Doctor, plants: Plants) -> None:
@@ -49,7 +45,7 @@ def test_a_torch_that_kills_its_process_is_red(doctor: Doctor, plants: Plants) -
     plants.package("torch", "2.13.0", code="import os; os.abort()")
     found = doctor().of("torch")
     assert found.level is Level.RED
-    assert "was ended by SIGABRT" in found.text
+    assert "SIGABRT" in found.text
 
 
 def test_a_torch_that_cannot_be_imported_is_red(doctor: Doctor, plants: Plants) -> None:
@@ -110,7 +106,7 @@ def test_versions_out_of_their_ranges_are_red(doctor: Doctor, plants: Plants) ->
     plants.package("rapidfuzz", "1.0")
     report = doctor()
     assert "trl 9.9 (<1.17 wanted)" in report.of("training").text
-    assert "rapidfuzz 1.0 (<4,>=3.13 wanted)" in report.of("hpsearch").text
+    assert "rapidfuzz 1.0 (>=3.13 wanted)" in report.of("hpsearch").text
     assert "install" in report.of("training").remedy
     assert report.exit_code == 2
 
@@ -152,15 +148,16 @@ def test_a_missing_training_side_is_red_with_the_command(empty_python: str, tmp_
 
 
 def test_an_interpreter_that_cannot_be_started_is_red(tmp_path: Path) -> None:
-    question = DoctorQuestion(checks=CHECKS)
-    (found,) = ask(question, "/no/such/python", {}).findings
-    assert found.text == "the training interpreter /no/such/python cannot be started: No such file or directory"
+    (found,) = ask(DoctorQuestion(), Trainer("/no/such/python"), {}).findings
+    assert (found.check, found.level) == ("training", Level.RED)
+    assert "/no/such/python" in found.text
+    assert "No such file or directory" in found.text
     old = tmp_path / "python"
     old.write_text("#!/bin/sh\necho 'Unknown option: -P' >&2\nexit 2\n")
     old.chmod(0o755)
-    (found,) = ask(question, str(old), {"PATH": os.environ["PATH"]}).findings
+    (found,) = ask(DoctorQuestion(), Trainer(str(old)), {"PATH": os.environ["PATH"]}).findings
     assert (found.check, found.level) == ("training", Level.RED)
-    assert "ended with exit code 2: Unknown option: -P" in found.text
+    assert "exited with code 2: Unknown option: -P" in found.text
 
 
 # As much of torch as is asked on machines that are not here.

@@ -7,7 +7,6 @@ import shutil
 import socket
 import sqlite3
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,8 +22,9 @@ from hpsearch.commands.doctor.training import ask
 from hpsearch.config.load import load_definition
 from hpsearch.execution.doctor_question import DoctorQuestion, Finding, Level
 from hpsearch.execution.gpu import Driver, read_smi
+from hpsearch.execution.trainer_python import Trainer
 from hpsearch.study.options import RunOptions
-from hpsearch.training.doctor.__main__ import _ask
+from hpsearch.training.doctor import run_check
 from tests.commands.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
 from tests.training.hub import TOKEN, hub_of
@@ -63,9 +63,9 @@ def test_a_model_that_may_be_fetched_is_ok_and_is_not_fetched(doctor: Doctor, pl
 def of_the_hub(plants: Plants, name: str, revision: str | None = None, **environment: str) -> Finding:
     """What the training side finds of a model, in a process of its own."""
     question = DoctorQuestion(checks=("token", "model"), settings={"model_name": name, "model_revision": revision})
-    answer = ask(question, sys.executable, {**plants.environment, **environment})
+    answer = ask(question, Trainer(), {**plants.environment, **environment})
     assert answer.ended == ["token", "model"]
-    (found,) = [each for each in answer.findings if each.check == "model"]
+    (found,) = [finding for finding in answer.findings if finding.check == "model"]
     return found
 
 
@@ -79,7 +79,12 @@ def of_the_hub(plants: Plants, name: str, revision: str | None = None, **environ
             "tiny/gated is gated, and the token gives no access",
             "accept its terms on https://",
         ),
-        ("tiny/missing", "", "tiny/missing is not on the Hub, or is private, and there is no token", "mend model_name"),
+        (
+            "tiny/missing",
+            "",
+            "tiny/missing is not on the Hub, or is private, and there is no token",
+            "correct model_name",
+        ),
         ("not an id", "", "but 'not an id' is none of them", "write the id as owner/name"),
     ],
 )
@@ -137,12 +142,12 @@ def whole_model(folder: Path) -> Path:
 )
 def test_a_folder_that_lacks_something_is_red(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
     folder = whole_model(tmp_path / "model")
-    for each in name.split():
-        (folder / each).unlink(missing_ok=True)
+    for file in name.split():
+        (folder / file).unlink(missing_ok=True)
         if content is not None:
-            (folder / each).write_bytes(content)
-    found, _ = _ask("model", DoctorQuestion(settings={"model_name": str(folder), "family": "auto"}))
-    reds = [each for each in found if isinstance(each, Finding) and each.level is Level.RED]
+            (folder / file).write_bytes(content)
+    found, _ = run_check("model", DoctorQuestion(settings={"model_name": str(folder), "family": "auto"}))
+    reds = [finding for finding in found if isinstance(finding, Finding) and finding.level is Level.RED]
     assert text in reds[0].text
     assert reds[0].remedy
 
@@ -153,7 +158,7 @@ def test_a_broken_folder_is_a_red_line_of_the_command(doctor: Doctor, tmp_path: 
     report = doctor(*DEMO, "--model-name", str(folder))
     assert (report.exit_code, report.reds()) == (2, {"model"})
     settings = {"model_name": str(folder), "model_revision": "main"}
-    (found,), _ = _ask("model", DoctorQuestion(settings=settings))
+    (found,), _ = run_check("model", DoctorQuestion(settings=settings))
     assert isinstance(found, Finding)
     assert "model_revision names a revision of a Hub model" in found.text
 
@@ -182,10 +187,10 @@ def test_the_models_parameters_are_counted_and_do_not_fit(doctor: Doctor, plants
 def test_who_holds_a_gpu_is_named_and_another_one_offered() -> None:
     busy = {"name": "NVIDIA H200", "total": 143771, "free": 10000, "pid": 4711, "program": "/usr/bin/python3"}
     driver = read_smi(smi_answer(busy, busy | {"free": 100000}, {"name": "NVIDIA H200", "total": 143771, "free": 9000}))
-    patient = DoctorContext(
+    context = DoctorContext(
         RunOptions(), driver, definition=load_definition("digits-ocr"), facts={"parameters": 12.2e9}
     )
-    first, second, third = machine.gpus(patient)
+    first, second, third = machine.gpus(context)
     assert "held by pid 4711 python3 (140 GB)" in first.text
     assert (first.level, first.remedy) == (
         Level.RED, "kill 4711, or take another GPU: export CUDA_VISIBLE_DEVICES=1"
