@@ -27,7 +27,7 @@ _JOBS = {
     "prepare": "training.prepare.prepare",
     "trial": "training.trial.run_trial",
     "train": "training.trial.run_trial",
-    "ocr": "training.ocr_job.read_pictures",
+    "ocr": "training.predict.read_pictures",
     "convert": "data.convert.convert",
     "stats": "training.data_stats.stats",
     "join": "data.merge.join",

@@ -38,7 +38,7 @@ def takes() -> Iterator[tuple[Takes, dict[str, str]]]:
         yield takes, {"HF_ENDPOINT": address, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
 
 
-def test_a_merged_model_is_sent_without_merging_anew(
+def test_a_merged_model_is_sent_without_merging_again(
     adapter: Path, takes: tuple[Takes, dict[str, str]], tmp_path: Path, command_line: CommandLine
 ) -> None:
     hub, environment = takes
@@ -105,8 +105,8 @@ def test_what_would_do_nothing_is_refused(adapter: Path, tmp_path: Path, command
             "merged already, in bf16, but --precision is fp32",
         ),
         ((*words, "--precision", "fp32"), "merged already, in bf16, but --precision is fp32"),
-        ((*words, "--check", "gone.png"), "--check compares while it is merged"),
-        (("merge", "--output-dir", "merged", "--force"), "--force merges anew, which needs an adapter"),
+        ((*words, "--check", "gone.png"), "--check compares during a merge"),
+        (("merge", "--output-dir", "merged", "--force"), "--force merges again, which needs an adapter"),
         ((*words, "--llama-cpp", "here"), "--llama-cpp goes with --save-gguf, which is not given"),
         ((*words, "--public"), "--private/--public goes with --push-to-hub, which is not given"),
     ):
