@@ -1,5 +1,7 @@
-"""`hpsearch data merge`: one dataset of several; and how a command's --data names rows: DATA, or DATA?KEY=VALUE&KEY=VALUE
-with settings that say how it is read."""
+"""`hpsearch data merge`: one dataset of several.
+
+Also how --data names rows: DATA, or DATA?KEY=VALUE&KEY=VALUE with settings that say how it is read.
+"""
 
 from __future__ import annotations
 
