@@ -21,7 +21,7 @@ from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import gather
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepare import stamp_of
+from hpsearch.training.prepare import input_digest
 from hpsearch.training.prepared import open_rows
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple
@@ -324,7 +324,7 @@ def test_the_stamp_changes_with_the_files_and_only_then(tmp_path: Path, form: st
     settings = TrainSettings(input_data=str(source))
 
     def stamp() -> str:
-        return stamp_of([settings], find_source(settings))
+        return input_digest([settings], find_source(settings))
 
     first = stamp()
     (source / "studies").mkdir()

@@ -37,7 +37,7 @@ from hpsearch.execution.model_export import (
     refuse_strange,
 )
 from hpsearch.execution.output_folder import filling, finish, place, refuse_file, working
-from hpsearch.training.evaluate.scores import computing
+from hpsearch.training.evaluate.scores import autocast
 from hpsearch.training.export.model_card import write_model_card
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.models.chat import Chat
@@ -189,7 +189,7 @@ def _logits(reader: Reader, picture: Any) -> torch.Tensor:
     inputs = loaded.processor(text=[question], images=[[picture]], return_tensors="pt", add_special_tokens=False).to(
         loaded.device
     )
-    with computing(loaded):
+    with autocast(loaded):
         logits: torch.Tensor = loaded.model(**inputs).logits[0, -1].float().cpu()
     return logits
 

@@ -19,7 +19,7 @@ from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_
 from hpsearch.training.preflight.memory import Footprint, Outline, footprint, gigabytes, outline_of
 from hpsearch.training.preflight.settings import check_settings, without_key
 from hpsearch.training.prepared import SPLITS
-from hpsearch.training.schedule import batching_of, planned, steps_of
+from hpsearch.training.schedule import batching_of, evaluation_plan, steps_of
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
 FEW_ROWS = 20
@@ -37,7 +37,7 @@ class Preflight:
     warnings: Sequence[str]
 
 
-def fly(
+def check_candidates(
     base: BaseCheckpoint,
     data: Data,
     candidates: Sequence[TrainSettings],
@@ -179,7 +179,7 @@ def _range_lines(views: Sequence[_View], train_rows: int) -> Iterator[tuple[str,
 
 def _steps(views: Sequence[_View], train_rows: int) -> dict[str, Any]:
     steps = [steps_of(view.settings, train_rows) for view in views]
-    last = [max(planned(count, view.settings), default=0) for count, view in zip(steps, views, strict=True)]
+    last = [max(evaluation_plan(count, view.settings), default=0) for count, view in zip(steps, views, strict=True)]
     return {"steps": [min(steps), max(steps)], "evaluations": min(last)}
 
 
@@ -199,7 +199,7 @@ def _few(rows: Mapping[str, int]) -> Iterator[str]:
 def _short(views: Sequence[_View], rows: Mapping[str, int]) -> Iterator[str]:
     for view in views:
         effective, steps = batching_of(view.settings).effective, steps_of(view.settings, rows["train"])
-        made = planned(steps, view.settings)
+        made = evaluation_plan(steps, view.settings)
         if effective > rows["train"]:
             yield f"the effective batch is {effective}, but train has only {rows['train']} rows: use a smaller one"
         elif not made:
