@@ -139,11 +139,9 @@ def _convert_all(wanted: ConversionRequest, work: Path, progress: ProgressReport
             "add pages, mend those in left_out.jsonl, or name a smaller --val-ratio",
         )
     progress.phase("write the dataset")
-    save_dataset(
-        work / DATASET,
-        {side: work / METADATA / f"{side}.jsonl" for side in (TRAIN, VALIDATION) if tally.rows[side]},
-        wanted,
-    )
+    metadata = {side: work / METADATA / f"{side}.jsonl" for side in (TRAIN, VALIDATION) if tally.rows[side]}
+    question = wanted.instruction if wanted.output_format == FINEVISION else None
+    save_dataset(work / DATASET, metadata, wanted.batch_size, question)
     return tally
 
 
