@@ -33,7 +33,7 @@ _FREE = frozenset(
     )
 )  # fmt: skip
 
-# Measured again in each folder where the settings leave them open; they matter where an evaluation decides what is kept.
+# Measured again in each folder where the settings leave them open. They matter where an evaluation decides what is kept.
 _MEASURED = frozenset(("eval_stride", "eval_samples"))
 
 

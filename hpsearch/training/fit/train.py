@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hpsearch.training.backends import Training
 from hpsearch.training.evaluate.evaluator import Evaluator
