@@ -22,7 +22,7 @@ from hpsearch.training.export import gguf as gguf_files
 from hpsearch.training.export.gguf import SCRIPT, _refuse_other_model
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.models.serving import llama_options, name_areas
+from hpsearch.training.models.serving import llama_options, write_image_areas
 from tests.training.adapters import random_adapter
 from tests.training.conftest import Door, picture
 from tools import tiny_models as tiny
@@ -166,7 +166,7 @@ def test_what_sees_pictures_in_paddleocr_vl_is_converted_with_its_size(
     config["vision_config"]["architectures"] = ["PaddleOCRVisionModel"]  # as on the Hub
     (folder / "config.json").write_text(json.dumps(config))
     load_processor(FAMILIES["paddleocr_vl"], folder, TrainSettings(longest_edge=100)).save_pretrained(folder)
-    name_areas(folder)
+    write_image_areas(folder)
     wanted = GgufRequest(str(folder), "f16", llama_cpp)
     words = ("--outtype", "f16", "--outfile", str(path), "--mmproj")
     gguf_files._convert(wanted, words, ProgressReporter("convert"))

@@ -41,7 +41,7 @@ from hpsearch.training.evaluate.scores import autocast
 from hpsearch.training.export.model_card import write_model_card
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.models.serving import forget_prediction, keep_video, name_areas
+from hpsearch.training.models.serving import forget_prediction, keep_video, write_image_areas
 from hpsearch.training.predict import Reader, base_of, load_reader, picture_of
 
 # Of the way from the adapter to the base, in logits: rounding to 16 bits is some hundredths of it, and more of a faint
@@ -217,7 +217,7 @@ def _save(reader: Reader, folder: Path, wanted: MergeRequest) -> None:
     reader.loaded.processor.save_pretrained(folder)
     _keep_vocabulary(base, folder)
     keep_video(base, folder)
-    name_areas(folder)
+    write_image_areas(folder)
     _save_card(wanted, folder)
     if not any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
         raise UsageError(

@@ -33,7 +33,8 @@ _FREE = frozenset(
     )
 )  # fmt: skip
 
-# Measured again in each folder where the settings leave them open. They matter where an evaluation decides what is kept.
+# Measured again in each folder where the settings leave them open. They matter where an evaluation decides what is
+# kept.
 _MEASURED = frozenset(("eval_stride", "eval_samples"))
 
 
