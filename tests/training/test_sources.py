@@ -151,8 +151,8 @@ def test_what_data_and_settings_have_and_nothing_uses_is_told(gathering: Gatheri
     source = saved(tmp_path / "data")
     gathering.texts(source, val_ratio=0.5)
     assert gathering.warnings == (
-        'the split test of the data is not used; with "holdout_split": "test" the best trial is judged on it',
-        "val_ratio 0.5 does nothing: trials are judged by the data's validation split",
+        'the split test of the data is not used; with "holdout_split": "test" the best trial is evaluated on it',
+        "val_ratio 0.5 does nothing: trials are evaluated on the data's validation split",
     )
 
 
