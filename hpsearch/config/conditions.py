@@ -8,12 +8,101 @@ sampler never hears of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from hpsearch.config.parameters import Parameter, canonical
-from hpsearch.config.problems import JsonPath, Problem, nearest_names, show
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    field_serializer,
+    model_validator,
+)
+from pydantic.config import JsonDict
 
-Space = Mapping[str, Parameter]
+from hpsearch.config.json import canonical
+from hpsearch.config.problems import BrokenRules, JsonPath, Problem, nearest_names, show
+
+if TYPE_CHECKING:
+    from hpsearch.config.parameters import Parameter
+
+Space = Mapping[str, "Parameter"]
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+
+_EXAMPLE = 'write {"use_dora": true} or {"lora_r": [32, 64]}'
+_SCALAR: JsonDict = {"type": ["boolean", "number", "string"]}
+_VALUES: JsonDict = {"anyOf": [_SCALAR, {"type": "array", "minItems": 1, "items": _SCALAR}]}
+# For editors: in JSON a value alone stands for a list of one.
+_SCHEMA: JsonDict = {
+    "anyOf": [{"type": "object", "minProperties": 1, "additionalProperties": _VALUES}, {"type": "null"}]
+}
+
+
+class Conditional(BaseModel):
+    """The keys that a range of any type may have: when it is searched, what holds otherwise, and why it is so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    when: dict[str, Annotated[tuple[Scalar, ...], Field(strict=False)]] | None = Field(
+        None,
+        description="Search it only in trials in which each of these settings has the value given, or one of a list of "
+        "them; null: in every trial.",
+        json_schema_extra=lambda schema: schema.update(_SCHEMA),
+    )
+    otherwise: Scalar | None = Field(
+        None,
+        description="Its value in trials in which it is not searched; null: the setting's default. A command's setting "
+        "has none, so it is named here.",
+    )
+    why: str | None = Field(
+        None, max_length=1_000, description="A note for people: why this range. It may change under a study."
+    )
+
+    def _rules(self) -> Iterable[Problem]:
+        return ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_condition(cls, data: Any) -> Any:
+        return {**data, "when": _read(data["when"])} if isinstance(data, dict) and "when" in data else data
+
+    @field_serializer("when")
+    def _write_condition(self, when: dict[str, tuple[Any, ...]] | None) -> dict[str, Any] | None:
+        return when and {name: values[0] if len(values) == 1 else values for name, values in when.items()}
+
+    @model_validator(mode="after")
+    def _hold(self) -> Conditional:
+        broken = [*self._rules(), *self._idle_otherwise()]
+        if broken:
+            raise BrokenRules(broken)
+        return self
+
+    def _idle_otherwise(self) -> Iterable[Problem]:
+        if self.when is None and self.otherwise is not None:
+            rule = '"otherwise" of {name} is its value where "when" does not hold, but there is no "when"'
+            yield Problem(("otherwise",), rule, 'delete it, or add "when"')
+
+
+def _read(condition: Any) -> Any:
+    """A condition with each single value as a list of one.
+
+    Raises:
+        BrokenRules: it is no object of values, or of lists of them.
+    """
+    if condition is None:
+        return None
+    if not isinstance(condition, Mapping) or not condition:
+        rule = f'"when" of {{name}} is an object of settings and their values, but is {show(condition)}'
+        raise BrokenRules([Problem(("when",), rule, _EXAMPLE)])
+    read = {name: list(each) if isinstance(each, (list, tuple)) else [each] for name, each in condition.items()}
+    wrong = [name for name, values in read.items() if not values or not all(map(_is_scalar, values))]
+    if wrong:
+        rule = "a condition names a number, a text, true or false, or several of them, but is {}"
+        raise BrokenRules([Problem(("when", name), rule.format(show(condition[name])), _EXAMPLE) for name in wrong])
+    return read
 
 
 def in_order(space: Space) -> list[str]:
@@ -156,3 +245,7 @@ def _with_condition(parameter: Parameter, when: Mapping[str, Any]) -> Parameter:
 
 def _among(value: Any, values: Iterable[Any]) -> bool:
     return any(canonical(value) == canonical(each) for each in values)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, str))

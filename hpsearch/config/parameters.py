@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    field_serializer,
-    model_validator,
-)
-from pydantic.config import JsonDict
+from pydantic import Field, model_validator
 
+from hpsearch.config.conditions import Conditional, Scalar
+from hpsearch.config.json import canonical, is_number
 from hpsearch.config.problems import BrokenRules, Problem, show
 from hpsearch.errors import UsageError
 
@@ -39,102 +30,9 @@ def nearest_of(values: Sequence[Any], wanted: Any, is_log: bool) -> Any:
     return min(values, key=lambda value: abs(value - wanted))
 
 
-def canonical(value: Any) -> Any:
-    """A value in a form in which only equal values are equal: 1.0 as 1, true marked as no number."""
-    if isinstance(value, bool):
-        return ["bool", value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def is_number(value: Any) -> bool:
-    """Whether ``value`` is a number; true and false are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 MAX_GRID_POINTS = 10_000  # of one axis and of the whole grid
 MAX_INTEGER = 2**53  # storages keep numbers as doubles: beyond this, neighbours are the same number
 _SIGNIFICANT_DIGITS = 12  # of computed grid values, so that every machine's pow() gives the same points
-
-
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
-
-_EXAMPLE = 'write {"use_dora": true} or {"lora_r": [32, 64]}'
-_SCALAR: JsonDict = {"type": ["boolean", "number", "string"]}
-_VALUES: JsonDict = {"anyOf": [_SCALAR, {"type": "array", "minItems": 1, "items": _SCALAR}]}
-# For editors: in JSON a value alone stands for a list of one.
-_SCHEMA: JsonDict = {
-    "anyOf": [{"type": "object", "minProperties": 1, "additionalProperties": _VALUES}, {"type": "null"}]
-}
-
-
-class Conditional(BaseModel):
-    """The keys that a range of any type may have: when it is searched, what holds otherwise, and why it is so."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    when: dict[str, Annotated[tuple[Scalar, ...], Field(strict=False)]] | None = Field(
-        None,
-        description="Search it only in trials in which each of these settings has the value given, or one of a list of "
-        "them; null: in every trial.",
-        json_schema_extra=lambda schema: schema.update(_SCHEMA),
-    )
-    otherwise: Scalar | None = Field(
-        None,
-        description="Its value in trials in which it is not searched; null: the setting's default. A command's setting "
-        "has none, so it is named here.",
-    )
-    why: str | None = Field(
-        None, max_length=1_000, description="A note for people: why this range. It may change under a study."
-    )
-
-    def _rules(self) -> Iterable[Problem]:
-        return ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_condition(cls, data: Any) -> Any:
-        return {**data, "when": _read(data["when"])} if isinstance(data, dict) and "when" in data else data
-
-    @field_serializer("when")
-    def _write_condition(self, when: dict[str, tuple[Any, ...]] | None) -> dict[str, Any] | None:
-        return when and {name: values[0] if len(values) == 1 else values for name, values in when.items()}
-
-    @model_validator(mode="after")
-    def _hold(self) -> Conditional:
-        broken = [*self._rules(), *self._idle_otherwise()]
-        if broken:
-            raise BrokenRules(broken)
-        return self
-
-    def _idle_otherwise(self) -> Iterable[Problem]:
-        if self.when is None and self.otherwise is not None:
-            rule = '"otherwise" of {name} is its value where "when" does not hold, but there is no "when"'
-            yield Problem(("otherwise",), rule, 'delete it, or add "when"')
-
-
-def _read(condition: Any) -> Any:
-    """A condition with each single value as a list of one.
-
-    Raises:
-        BrokenRules: it is no object of values, or of lists of them.
-    """
-    if condition is None:
-        return None
-    if not isinstance(condition, Mapping) or not condition:
-        rule = f'"when" of {{name}} is an object of settings and their values, but is {show(condition)}'
-        raise BrokenRules([Problem(("when",), rule, _EXAMPLE)])
-    read = {name: list(each) if isinstance(each, (list, tuple)) else [each] for name, each in condition.items()}
-    wrong = [
-        name
-        for name, values in read.items()
-        if not values or not all(isinstance(value, (bool, int, float, str)) for value in values)
-    ]
-    if wrong:
-        rule = "a condition names a number, a text, true or false, or several of them, but is {}"
-        raise BrokenRules([Problem(("when", name), rule.format(show(condition[name])), _EXAMPLE) for name in wrong])
-    return read
 
 
 class _Continuous(Conditional):

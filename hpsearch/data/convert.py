@@ -139,9 +139,12 @@ def _convert_all(wanted: ConversionRequest, work: Path, progress: ProgressReport
             "add pages, mend those in left_out.jsonl, or name a smaller --val-ratio",
         )
     progress.phase("write the dataset")
-    metadata = {side: work / METADATA / f"{side}.jsonl" for side in (TRAIN, VALIDATION) if tally.rows[side]}
-    question = wanted.instruction if wanted.output_format == FINEVISION else None
-    save_dataset(work / DATASET, metadata, wanted.batch_size, question)
+    save_dataset(
+        work / DATASET,
+        {side: work / METADATA / f"{side}.jsonl" for side in (TRAIN, VALIDATION) if tally.rows[side]},
+        wanted.batch_size,
+        wanted.instruction if wanted.output_format == FINEVISION else None,
+    )
     return tally
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hpsearch.errors import HpsearchError, JobFailed, UsageError
+from hpsearch.errors import HpsearchError, Interrupted, JobFailed, UsageError
 from hpsearch.execution.environment import build_environment
 from hpsearch.execution.events import JobProgress, JobView, Note
 from hpsearch.execution.executors import EXECUTORS, Executor
@@ -36,12 +36,18 @@ def run_job(
     job: Job, executor: Executor, interruption: Interruption, view: JobView, deadline: float = math.inf
 ) -> Outcome:
     """Run one job to its end, showing its progress; a stop signal stops it, and so does ``deadline``, a time of
-    time.monotonic() in seconds."""
+    time.monotonic() in seconds.
+
+    Raises:
+        Interrupted: a stop signal came.
+    """
     executor.launch(job)
     stops = 0
     while True:
         for event in executor.events(TICK_S):
             if isinstance(event, Finished):
+                if interruption.requested:
+                    raise Interrupted(interruption.exit_code)
                 return event.outcome
             if isinstance(event, Progress):
                 view(JobProgress(job.kind, event.values))
@@ -85,10 +91,11 @@ def failure(job: Job, outcome: Outcome) -> HpsearchError:
     return JobFailed(f"{text}  log: {job.output_dir}/{LOG_FILE}\n", remedy)
 
 
-def look(job: Job, file: str, executor: str, interruption: Interruption, view: JobView) -> str | None:
-    """Run a job that only looks; what its ``file`` holds, or None where it was interrupted.
+def look(job: Job, file: str, executor: str, interruption: Interruption, view: JobView) -> str:
+    """Run a job that only looks; returns what its ``file`` holds.
 
     Raises:
+        Interrupted: a stop signal came.
         UsageError: it refused what it saw.
         JobFailed: it failed for another reason.
     """
@@ -98,8 +105,6 @@ def look(job: Job, file: str, executor: str, interruption: Interruption, view: J
         outcome = run_job(job, runner, interruption, view)
     finally:
         runner.close()
-    if interruption.requested:
-        return None
     if outcome.cause is not Cause.OK:
         raise failure(job, outcome)
     return (Path(job.output_dir) / file).read_text(encoding="utf-8")
@@ -116,24 +121,24 @@ def run_errand(
     trainer_python: str | None,
     executor: str = "local",
     work: Path | None = None,
-) -> str | int:
-    """Run such a job, by another Python if one is named. ``work`` is a folder that it fills, which is removed where it
-    was interrupted, and the one around it if that is empty then.
-
-    Returns:
-        What it left in ``file`` of its folder, or the exit code of an interruption.
+) -> str:
+    """Run such a job, by another Python if one is named; returns what it left in ``file`` of its folder. ``work`` is a
+    folder that it fills, which is removed where it was interrupted, and the one around it if that is empty then.
 
     Raises:
+        Interrupted: a stop signal came.
         UsageError: it refused what it was given, or the Python cannot be used.
         JobFailed: it failed for another reason.
     """
     trainer = usable_trainer(trainer_python)
     with passing_folder() as folder, Interruption() as interruption:
-        found = look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
-        if found is None and work is not None:
-            with suppress(UsageError), filling(work.parent):  # unless it is another one's by now
-                shutil.rmtree(work, ignore_errors=True)
-        return interruption.exit_code if found is None else found
+        try:
+            return look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
+        except Interrupted:
+            if work is not None:
+                with suppress(UsageError), filling(work.parent):  # unless it is another one's by now
+                    shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 def usable_trainer(trainer_python: str | None) -> Trainer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import require_space
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
 from hpsearch.training.machine.device import Machine, precision_on
@@ -23,7 +23,6 @@ from hpsearch.training.schedule import batching_of, evaluation_plan, steps_of
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
 FEW_ROWS = 20
-SPARE_BYTES = 1 << 30  # that a download must leave free
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,11 @@ def check_candidates(
     outline = outline_of(base)
     checked = [_Candidate(settings, base, measure.lengths(settings), outline, machine) for settings in candidates]
     warnings = [text for candidate in checked for text in candidate.check()]
-    _check_disk(candidates[0], folder)
+    # The space for adapters and checkpoints is checked by the searching side, which decides how many are kept.
+    to_download, cache = bytes_to_download(candidates[0].model_name, candidates[0].model_revision)
+    if to_download:
+        remedy = "free some space, or set HF_HOME to a folder on a larger disk"
+        require_space(cache, to_download, "the model's files", remedy)
     rows = {split: len(data.rows[split]) for split in SPLITS}
     default, steps = checked[0], _steps(checked, rows["train"])
     warnings = [
@@ -204,19 +207,6 @@ def _differences(base: BaseCheckpoint, settings: TrainSettings) -> Iterator[str]
     if differences:
         name = base.profile.name if base.profile else base.family.name
         yield f"the model is not as {name} should be: {'; '.join(map(str, differences))} (skip_verification hides this)"
-
-
-def _check_disk(settings: TrainSettings, folder: Path) -> None:
-    """Refuse a download that does not fit. The space for adapters and checkpoints is checked in study/, which decides
-    how many are kept."""
-    needed, cache = bytes_to_download(settings.model_name, settings.model_revision)
-    existing = next((path for path in (cache, *cache.parents) if path.is_dir()), folder)
-    free = shutil.disk_usage(existing).free
-    if needed and needed + SPARE_BYTES > free:
-        raise UsageError(
-            f"the model's files need {gigabytes(needed)} in {cache}, but only {gigabytes(free)} are free there",
-            "free some space, or set HF_HOME to a folder on a larger disk",
-        )
 
 
 def _count(number: int) -> str:
