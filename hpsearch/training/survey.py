@@ -16,7 +16,7 @@ from hpsearch.execution.job import SURVEY_FILE, Job
 from hpsearch.execution.survey_result import Survey, TowerSize
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data, gather
-from hpsearch.training.machine.device import Machine, precision_on
+from hpsearch.training.machine import Machine, precision_on
 from hpsearch.training.machine.libraries import importing
 from hpsearch.training.models.base import BaseCheckpoint, find_base
 from hpsearch.training.preflight.lengths import Measure, Shape, largest_edge, sizings

@@ -11,7 +11,7 @@ from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import gather
-from hpsearch.training.machine.device import Machine
+from hpsearch.training.machine import Machine
 from hpsearch.training.models.base import known_base
 from hpsearch.training.preflight.lengths import Lengths, Shape
 from hpsearch.training.preflight.memory import Footprint, Linear, Outline, footprint

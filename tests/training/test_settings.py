@@ -28,7 +28,8 @@ from hpsearch.training.backends.hf import four_bits
 from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.fit.best import BestWeights
 from hpsearch.training.fit.tracking import TRACKERS
-from hpsearch.training.machine.device import Machine, set_threads
+from hpsearch.training.machine import Machine
+from hpsearch.training.machine.device import set_threads
 from hpsearch.training.models.base import find_model, known_base
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES, find_family

@@ -67,7 +67,8 @@ def _machine() -> Any:
     import torch
 
     from hpsearch.training.doctor.installed import is_importable
-    from hpsearch.training.machine.device import Machine, choose_device
+    from hpsearch.training.machine import Machine
+    from hpsearch.training.machine.device import choose_device
 
     device = choose_device()
     bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)

@@ -7,31 +7,12 @@ import importlib.util
 import os
 import resource
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from hpsearch.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The machine of a trial as plain values, so that checks need no torch. ``device`` is "cpu" or "cuda"; ``bf16``: it
-    computes in bf16; ``bitsandbytes``: the 4- and 8-bit library is installed; ``memory_bytes`` are the device's, 0 for
-    a CPU, whose memory is shared with everything else."""
-
-    device: str
-    bf16: bool
-    bitsandbytes: bool
-    memory_bytes: int = 0
-
-
-def precision_on(setting: str, machine: Machine) -> str:
-    """Return the number format for a setting: "auto" is bf16 on a GPU that computes in it, else fp32."""
-    if setting != "auto":
-        return setting
-    return "bf16" if machine.device == "cuda" and machine.bf16 else "fp32"
+from hpsearch.training.machine import Machine, precision_on
 
 
 def choose_device() -> str:

@@ -13,7 +13,7 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.files import require_space
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
-from hpsearch.training.machine.device import Machine, precision_on
+from hpsearch.training.machine import Machine, precision_on
 from hpsearch.training.models.base import BaseCheckpoint, bytes_to_download
 from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable, usual
 from hpsearch.training.preflight.memory import Footprint, Outline, footprint, gigabytes, outline_of

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
-from hpsearch.training.machine.device import Machine
+from hpsearch.training.machine import Machine
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.image_size import check_sizing
 
