@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from hpsearch.commands.openai_client import Endpoint, NoAnswer, ReadRequest, Ser
 from hpsearch.data.metrics import Edits
 from hpsearch.data.rows import Layout, Sample, read_splits
 from hpsearch.errors import HpsearchError, JobFailed, UsageError
+from hpsearch.execution.adapter_card import AdapterCard
 from hpsearch.execution.files import write_json
 from hpsearch.execution.job import ADAPTER_CARD
 from hpsearch.execution.signals import Interruption
@@ -252,15 +252,18 @@ def trained_with(model_name: str, folder: Path | None) -> TrainedWith:
     Raises:
         UsageError: a folder was given, and is none of a model that hpsearch made.
     """
-    card = (Path(model_name) if folder is None else folder).expanduser() / ADAPTER_CARD
+    place = (Path(model_name) if folder is None else folder).expanduser()
+    file = place / ADAPTER_CARD
     try:
-        settings = json.loads(card.read_text(encoding="utf-8"))["settings"]
-        instruction, tokens = settings.get("instruction"), settings.get("max_new_tokens")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        settings = AdapterCard.read(place).settings
+        if not settings:
+            raise ValueError("it has no settings")
+    except (OSError, ValueError) as error:
         if folder is None:
             return TrainedWith()
         raise UsageError(
-            f"--model-dir must be an adapter's folder or a merged model's, but {card} cannot be read: {error}",
+            f"--model-dir must be an adapter's folder or a merged model's, but {file} cannot be read: {error}",
             "name another folder, or give --instruction",
         ) from error
-    return TrainedWith(str(instruction) if instruction else None, int(tokens) if tokens else None, card)
+    instruction, tokens = settings.get("instruction"), settings.get("max_new_tokens")
+    return TrainedWith(str(instruction) if instruction else None, int(tokens) if tokens else None, file)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
-from hpsearch.execution.job import ADAPTER_CARD, TRAIN_RESULTS_FILE
+from hpsearch.execution.adapter_card import AdapterCard
+from hpsearch.execution.job import TRAIN_RESULTS_FILE
 from hpsearch.execution.model_export import AdapterOrigin, public_name, public_settings
 from hpsearch.study.folders import MARKER
 from hpsearch.study.results import BEST_PARAMS
@@ -21,12 +22,12 @@ _Json = Mapping[str, Any]
 def origin_of(adapter: Path) -> AdapterOrigin:
     """Gather what is known of an adapter. What is missing, or is not what hpsearch writes, is left out."""
     adapter = adapter.absolute()
-    card = _read(adapter / ADAPTER_CARD)
-    settings = _dict(card, "settings")
+    card = AdapterCard.find(adapter)
+    settings = card.settings
     loaded = _read(adapter / "adapter_config.json").get("base_model_name_or_path")  # rather than what the card says
-    base = str(loaded or card.get("base") or "")
+    base = str(loaded or card.base)
     on_hub = not (Path(base).expanduser().is_absolute() or Path(base).is_dir() or base.startswith(PREFIX))
-    named = str(settings.get("model_name") or base) if base == card.get("base") else base
+    named = str(settings.get("model_name") or base) if base == card.base else base
     base = public_name(base if on_hub or not named.startswith(PREFIX) else named, on_hub)
     above = list(adapter.parents)[:3]  # best/, or adapter/ of a trial or of its attempt, or of a fine-tune
     study = next((folder for folder in above if (folder / MARKER).is_file()), None)
@@ -45,7 +46,7 @@ def origin_of(adapter: Path) -> AdapterOrigin:
         data=data,
         data_on_hub=data_on_hub,
         settings=public_settings(settings, base, data),
-        versions=_dict(card, "versions"),
+        versions=card.versions,
         untuned=_numbers(_dict(prepared, "base")),
         rows=_dict(prepared, "rows"),
         **history,

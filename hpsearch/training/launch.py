@@ -29,7 +29,7 @@ def check() -> str:
 
 
 def adopt_hpsearch() -> None:
-    """Make ``hpsearch`` the package that this file belongs to, whatever else is installed."""
+    """Make ``hpsearch`` the package of this file, whatever else is installed."""
     package = Path(__file__).resolve().parents[1]
     spec = spec_from_file_location("hpsearch", package / "__init__.py", submodule_search_locations=[str(package)])
     if spec is None or spec.loader is None:

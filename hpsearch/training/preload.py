@@ -1,7 +1,7 @@
-"""What trials of the built-in training have in common before they know their settings: imports, and nothing else.
+"""Imports that all trials of the built-in training need, before they know their settings; imports, and nothing else.
 
-The fork server (hpsearch/execution/fork_server.py) calls these once and forks each trial afterwards; so nothing here
-may compute, start a thread, or touch a GPU.
+The fork server (hpsearch/execution/fork_server.py) calls these functions once and forks each trial afterwards; so
+nothing here may compute, start a thread, or touch a GPU.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ def set_environment(kind: str) -> None:
 
 def libraries(_prepared_dir: str | None) -> None:
     """Import what every trial on the hf backend needs."""
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # whether there is a GPU is found out without touching it
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # torch looks for a GPU without touching it
     set_environment("trial")
     ignore_known_warnings()
     with importing():
-        if _touches_the_gpu():
+        import torch
+
+        # peft and trl would import bitsandbytes, which asks each GPU for its generation, and a process that has done so
+        # cannot be forked any more.
+        if torch.cuda.is_available() and find_spec("bitsandbytes") is not None:
             import datasets  # noqa: F401
-            import torch  # noqa: F401
             import transformers  # noqa: F401
 
             return
@@ -76,11 +79,3 @@ def model(prepared_dir: str | None) -> None:
         family = FAMILIES[PreparedData.read(Path(prepared_dir)).family]
         for name in (family.model_class, family.processor_class):
             getattr(transformers, name)
-
-
-def _touches_the_gpu() -> bool:
-    """Whether bitsandbytes would be imported, by peft and trl: it asks each GPU for its generation, and a process that
-    has done so cannot be forked any more."""
-    import torch
-
-    return torch.cuda.is_available() and find_spec("bitsandbytes") is not None

@@ -167,7 +167,7 @@ def test_an_answer_without_end_is_left() -> None:
 
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_a_refused_picture_is_not_sent_again(code: int, at_once: list[float]) -> None:
-    with pytest.raises(NoAnswer, match=f"the server said {code}: too large") as told:
+    with pytest.raises(NoAnswer, match=f"the server answered {code}: too large") as told:
         ask(lambda request: request.send(b"too  large", code))
     assert told.value.lasting and at_once == []
 

@@ -158,12 +158,12 @@ def test_rows_without_an_answer_are_told_and_asked_for_again(
         done = command_line(*words(server))
         assert done.returncode == 4
         assert "2 rows have no answer; the same command asks for them again" in done.stderr
-        assert "warning: the server said 413: picture too large" in done.stdout
+        assert "warning: the server answered 413: picture too large" in done.stdout
         assert "warning: its picture cannot be opened" in done.stdout
         found = report(tmp_path)
         assert (found["total_samples"], found["failed_samples"], found["overall_cer"]) == (10, 2, 0.0)
         assert [each["error"][:15] for each in found["samples"] if "error" in each] == [
-            "the server said",
+            "the server answered",
             "its picture can",
         ]
         failing[0] = False
@@ -181,7 +181,7 @@ def test_a_server_that_refuses_from_the_first_row_on_ends_it(
     with serving(refuse) as server:
         done = command_line(*words(server, "--workers", "2"))
         assert done.returncode == 2, done.stderr
-        assert "refuses all of the first 6 rows, the last one: the server said 400: Server is pinned" in done.stderr
+        assert "refuses all of the first 6 rows, the last one: the server answered 400: Server is pinned" in done.stderr
         assert "CER -" in done.stderr and "CER 0" not in done.stderr
         assert sum(server.asked.values()) < ROWS
 

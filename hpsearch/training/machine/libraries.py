@@ -1,4 +1,4 @@
-"""Importing the libraries quickly: without what this machine cannot use anyway, and without looking for garbage."""
+"""The libraries: importing them quickly, their versions, and their known noise in a trial's log."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _KNOWN_WARNINGS = (
 
 @contextmanager
 def without(*hidden: str) -> Iterator[None]:
-    """Let installed packages look missing to whatever is imported meanwhile."""
+    """Hide installed packages from all imports inside the context."""
     find = importlib.util.find_spec
 
     def find_others(name: str, package: str | None = None) -> ModuleSpec | None:
-        return None if name.partition(".")[0] in wanted else find(name, package)
+        return None if name.partition(".")[0] in names else find(name, package)
 
-    wanted = [name for name in hidden if name not in sys.modules]  # for the others it is too late, and harmless
-    sys.modules |= dict.fromkeys(wanted)  # type: ignore[arg-type]  # None is what makes an import statement fail
+    names = [name for name in hidden if name not in sys.modules]  # for the others it is too late, and harmless
+    sys.modules |= dict.fromkeys(names)  # type: ignore[arg-type]  # None is what makes an import statement fail
     importlib.util.find_spec = find_others
     try:
         yield
     finally:
         importlib.util.find_spec = find
-        for name in wanted:
+        for name in names:
             del sys.modules[name]
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Look for no garbage meanwhile, and never again among what is there at the end.
+    """Collect no garbage inside the context, and never again among the objects that exist at its end.
 
     Imports leave hundreds of thousands of objects and none to collect: looking among them took a sixth of the imports'
     time, and then a third of a second whenever memory is given back.
