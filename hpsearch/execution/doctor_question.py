@@ -1,4 +1,4 @@
-"""What `hpsearch doctor` asks the training's interpreter, in a job of kind "doctor", and what that job finds.
+"""The question of `hpsearch doctor` for the training's interpreter, in a job of kind "doctor", and its findings.
 
 The question is the job's settings. The findings are JSON lines in a file of its folder, so that those of a job that
 hangs or dies are kept: ``{"checks": [...]}`` first, then ``{"begin": check}`` and ``{"end": check}`` around each check,
@@ -15,7 +15,7 @@ FINDINGS_FILE = "findings.jsonl"
 
 
 class Level(str, Enum):
-    """What a finding means for a search."""
+    """The meaning of a finding for a search."""
 
     OK = "ok"
     WARNING = "warning"  # a search works, but not as well as it could, or not everywhere
@@ -75,7 +75,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class DoctorQuestion:
-    """What the training's interpreter is asked to check.
+    """The question for the training's interpreter.
 
     ``checks`` are names of checks, none: all of them. ``settings`` are those of the default configuration (None: no
     study is asked about), ``searched`` the values that a search may try, by setting, and ``variations`` what differs in

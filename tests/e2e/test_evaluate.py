@@ -52,8 +52,8 @@ def words(server: Server, *more: str) -> tuple[str, ...]:
 
 
 def report(folder: Path, name: str = "evaluation.json") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / name).read_text())
-    return found
+    results: dict[str, Any] = json.loads((folder / name).read_text())
+    return results
 
 
 def test_what_is_written_has_the_keys_that_scripts_know(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
@@ -68,12 +68,12 @@ def test_what_is_written_has_the_keys_that_scripts_know(rows: Path, tmp_path: Pa
     assert f"CER: {14 / characters:.4f} (95 %:" in done.stdout
     assert "rows: 12 answered, 0 failed, 0 open; 10 perfect, 1 empty, 0 cut off" in done.stdout
     assert "evaluate: 12 of 12, CER" in done.stderr
-    found = report(tmp_path, "out/table.json")
-    assert found["overall_cer"] == pytest.approx(14 / characters, abs=1e-6)
-    assert (found["total_samples"], found["model_name"]) == (12, "tiny")
-    assert found["timestamp"].startswith("20")
-    assert [each["label"] for each in found["samples"]] == [f"text number {number}" for number in range(ROWS)]
-    sample = found["samples"][5]
+    results = report(tmp_path, "out/table.json")
+    assert results["overall_cer"] == pytest.approx(14 / characters, abs=1e-6)
+    assert (results["total_samples"], results["model_name"]) == (12, "tiny")
+    assert results["timestamp"].startswith("20")
+    assert [sample["label"] for sample in results["samples"]] == [f"text number {number}" for number in range(ROWS)]
+    sample = results["samples"][5]
     assert (sample["image_path"], sample["prediction"]) == ("../data/5.png", "text nunber 5")
     assert (sample["cer_score"], sample["f1_score"]) == (
         pytest.approx(1 / 13, abs=1e-6),
@@ -160,9 +160,9 @@ def test_rows_without_an_answer_are_told_and_asked_for_again(
         assert "2 rows have no answer; the same command asks for them again" in done.stderr
         assert "warning: the server answered 413: picture too large" in done.stdout
         assert "warning: its picture cannot be opened" in done.stdout
-        found = report(tmp_path)
-        assert (found["total_samples"], found["failed_samples"], found["overall_cer"]) == (10, 2, 0.0)
-        assert [each["error"][:15] for each in found["samples"] if "error" in each] == [
+        results = report(tmp_path)
+        assert (results["total_samples"], results["failed_samples"], results["overall_cer"]) == (10, 2, 0.0)
+        assert [sample["error"][:15] for sample in results["samples"] if "error" in sample] == [
             "the server answered",
             "its picture can",
         ]

@@ -37,8 +37,8 @@ def test_what_it_writes_is_valid_and_runs_as_written(rows: Path, tmp_path: Path,
     written, ranges = json.loads(study.read_text()), json.loads(space.read_text())
     assert (written["input_data"], written["model_name"]) == ("../my digits", "asset:digits/qwen3_vl")
     assert written["holdout_split"] == "holdout" and "pruner" not in written
-    for name, each in ranges.items():
-        assert each["why"] and name in made.stdout
+    for name, parameter in ranges.items():
+        assert parameter["why"] and name in made.stdout
     assert "800 training rows" in ranges["num_train_epochs"]["why"]
     assert ranges["finetune_merger_layers"]["when"] == {"finetune_vision_layers": True}
     assert "max_seq_length: the longest row has" in written["description"]

@@ -22,6 +22,10 @@ from hpsearch.report.text import visible
 from hpsearch.study.options import RunOptions
 from hpsearch.study.resolve import resolve
 
+__all__ = [
+    "DoctorContext", "DoctorQuestion", "ask", "examine", "exit_code", "machine", "render", "study", "to_json",
+]  # fmt: skip
+
 TIMEOUT_S = 60.0  # for one check: torch from a slow network disk takes half a minute to import
 
 Check = Callable[[DoctorContext], Iterable[Finding]]
