@@ -19,6 +19,8 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.execution.trainer_python import Trainer
 from hpsearch.study.events import silent
 
+_INTERPRETER = "name a Python of 3.11 or newer, with torch; and see that the temporary folder can be written"
+
 
 @dataclass
 class DoctorAnswer:
@@ -82,7 +84,7 @@ def ask(
                 if not broken:
                     if outcome.cause is not Cause.OK:
                         text = f"the training interpreter {trainer.python} cannot be asked: {outcome.message}"
-                        answer.findings.append(red("training", text, "name a Python of 3.11 or newer, with torch"))
+                        answer.findings.append(red("training", text, _INTERPRETER))
                     return answer
                 answer.findings.append(_broken_check(broken, outcome, timeout_s, question.pip))
                 answer.ended.append(broken)
