@@ -158,7 +158,7 @@ def measure_points(folder: Path, effort: Effort) -> Found:
 GOALS = [
     Goal(
         "G1",
-        "A runner killed at any named point of its work leaves nothing that one plain run does not put right",
+        "After a runner is killed at any named point of its work, one plain run repairs everything",
         "0 studies with a result lost, a trial left RUNNING or done twice",
         measure_points,
     ),
