@@ -142,7 +142,7 @@ def test_what_was_answered_before_an_interruption_is_kept(
         assert sum(count > 1 for count in server.asked.values()) <= 3, "only what was under way is asked again"
 
 
-def test_rows_without_an_answer_are_told_and_asked_for_again(
+def test_rows_without_an_answer_are_named_and_asked_for_again(
     rows: Path, tmp_path: Path, command_line: CommandLine
 ) -> None:
     failing = [True]
