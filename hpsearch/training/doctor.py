@@ -146,7 +146,7 @@ def _check_folder(folder: Path, name: str, question: DoctorQuestion, verdict: st
 
 
 def _cached(name: str, revision: str | None) -> Path | None:
-    """Return the folder of a model downloaded before, where the newest snapshot that is known is whole."""
+    """Return the folder of a model downloaded before; None unless its newest known snapshot is whole."""
     from huggingface_hub import snapshot_download
 
     from hpsearch.training.models.base import PATTERNS
@@ -215,7 +215,7 @@ def _refusal(name: str, revision: str | None, error: Exception) -> UsageError:
 
 
 def name_findings(names: Collection[str], model: str) -> Iterator[Finding]:
-    """Find what is missing among a model's file names; a chat template may be inside another file, so is not looked
+    """Find the parts missing among a model's file names. A chat template may be inside another file, so is not looked
     for."""
     if not any(name.endswith(".safetensors") for name in names):
         yield red("model", f"{model} has no weights as *.safetensors", "name a model that has them")
@@ -226,7 +226,7 @@ def name_findings(names: Collection[str], model: str) -> Iterator[Finding]:
 
 
 def folder_findings(folder: Path) -> Iterator[Finding]:
-    """Find what is missing or cannot be read in a model's folder, besides its config.json."""
+    """Find the files missing or unreadable in a model's folder, besides its config.json."""
     names = {path.name for path in folder.iterdir()}
     yield from name_findings(names, str(folder))
     missing = sorted(set(_json(folder / INDEX).get("weight_map", {}).values()) - names)

@@ -1,6 +1,6 @@
 """The checks of `hpsearch doctor` that look at the training's libraries: installed, of versions that fit, working.
 
-Nothing is imported before its check begins: an import that fails or hangs is what is looked for. Each check takes a
+Nothing is imported before its check begins: the checks look for imports that fail or hang. Each check takes a
 ``DoctorQuestion`` and yields findings.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hpsearch.commands.scores import Confusion, Group, by_length, by_script, confusions, score
 
 
-def test_confusions_are_what_stands_in_a_characters_place() -> None:
+def test_confusions_pair_a_character_with_the_one_in_its_place() -> None:
     counts = confusions([("hallo", "hello"), ("all", "ell"), ("ab", "b"), ("c", "cd")], "nfc")
     assert counts == [Confusion("a", "e", 2), Confusion("", "d", 1), Confusion("a", "", 1)]
 

@@ -123,7 +123,7 @@ def test_what_may_pass_is_asked_again(how: str, at_once: list[float]) -> None:
 
 
 @pytest.mark.parametrize("how", PASSING)
-def test_what_does_not_pass_is_told(how: str) -> None:
+def test_a_lasting_fault_is_reported(how: str) -> None:
     with pytest.raises(NoAnswer, match=r"\(asked 2 times\)") as error:
         ask(PASSING[how], retries=1)
     assert not error.value.lasting
@@ -181,7 +181,7 @@ def test_what_concerns_all_rows_ends_the_evaluation(code: int, remedy: str, at_o
     assert remedy in error.value.remedy and "secret" not in str(error.value) and at_once == []
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_a_server_that_is_not_there_is_reported() -> None:
     with serving(lambda request: request.reply("x")) as server:
         url = server.url
     with (

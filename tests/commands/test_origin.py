@@ -83,7 +83,7 @@ def test_a_fine_tune_of_its_own_is_known(tmp_path: Path) -> None:
     [("hub:org/pages", None, ("org/pages", True)), ("org/pages", "c0ffee", ("org/pages", True)),
      ("org/pages", None, ("pages", False)), ("asset:digits/data", None, ("asset:digits/data", False))],
 )  # fmt: skip
-def test_data_on_the_hub_are_told_from_a_folder(
+def test_data_on_the_hub_are_distinguished_from_a_folder(
     tmp_path: Path, given: str, revision: str | None, named: tuple[str, bool]
 ) -> None:
     write(tmp_path / "train_results.json", {})

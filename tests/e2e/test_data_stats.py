@@ -104,7 +104,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
     assert page.elements["img"] > 20
 
 
-def test_columns_are_named_and_a_wrong_word_is_told(tmp_path: Path, command_line: CommandLine) -> None:
+def test_columns_are_named_and_a_wrong_word_is_refused(tmp_path: Path, command_line: CommandLine) -> None:
     rows(tmp_path / "scans")
     done = command_line("data", "stats", "--data", "scans/test.json", "--set", "document_column=ocr_text")
     assert done.returncode == 0, done.stderr

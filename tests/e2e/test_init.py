@@ -54,7 +54,7 @@ def test_what_it_writes_is_valid_and_runs_as_written(rows: Path, tmp_path: Path,
     assert Path(best["input_data"]) == rows
 
 
-def test_it_replaces_nothing_unless_it_is_told_to(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
+def test_it_replaces_nothing_without_force(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
     (tmp_path / "search_spaces").mkdir()
     mine = tmp_path / "search_spaces/tens.json"
     mine.write_text("{}")

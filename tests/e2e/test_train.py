@@ -32,7 +32,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("study", "trainer"), KINDS)
-def test_a_fine_tune_goes_on_bit_by_bit_and_reads_as_it_was_judged(
+def test_a_fine_tune_goes_on_bit_by_bit_and_reads_as_it_was_evaluated(
     tmp_path: Path, command_line: CommandLine, study: str, trainer: list[str]
 ) -> None:
     words = ["train", "--study", study, *WORDS, *trainer]

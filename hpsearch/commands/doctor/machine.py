@@ -40,7 +40,7 @@ BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-brows
 
 @dataclass(frozen=True)
 class DoctorContext:
-    """The machine under examination, and the study that is to run on it, if one is named.
+    """The machine under examination, and the study to run on it, if one is named.
 
     ``options`` name storage and folders. ``study`` and ``definition`` are the named study's; ``complaint`` is why it
     could not be resolved. ``facts`` come from the training side. ``timeout_s`` is for one check of another program.
@@ -80,7 +80,7 @@ class DoctorContext:
 
     @property
     def study_bytes(self) -> float:
-        """Bytes that a search keeps on disk: the adapters of the best trials, best/, and one that is being written."""
+        """Bytes that a search keeps on disk: the adapters of the best trials, best/, and one being written."""
         if self.definition is None:
             return 0.0
         rank = max((value for value in self.values("lora_r") if isinstance(value, int)), default=0)
@@ -222,7 +222,7 @@ def shared_memory(context: DoctorContext, shared: Path = SHARED_MEMORY) -> Itera
 
 
 def disk(context: DoctorContext) -> Iterator[Finding]:
-    """Check the disk's space for what the study keeps, and for the model that is still to be downloaded."""
+    """Check the disk's space for what the study keeps, and for a model still to be downloaded."""
     option = "--base-output-dir FOLDER"
     yield _check_space("disk", context.options.base_output_dir, context.study_bytes, "the folder of studies", option)
     if "hub_cache" in context.facts:
