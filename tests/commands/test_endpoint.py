@@ -123,7 +123,7 @@ def test_what_may_pass_is_asked_again(how: str, at_once: list[float]) -> None:
 
 
 @pytest.mark.parametrize("how", PASSING)
-def test_a_lasting_fault_is_reported(how: str) -> None:
+def test_a_fault_that_persists_is_reported(how: str) -> None:
     with pytest.raises(NoAnswer, match=r"\(asked 2 times\)") as error:
         ask(PASSING[how], retries=1)
     assert not error.value.lasting
