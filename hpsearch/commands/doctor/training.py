@@ -12,9 +12,9 @@ from typing import Any
 from hpsearch.execution.doctor_question import FINDINGS_FILE, DoctorQuestion, Finding, red
 from hpsearch.execution.executors import EXECUTORS
 from hpsearch.execution.gpu_slots import without_gpus
-from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.run_job import passing_folder, run_job
+from hpsearch.execution.run_job import errand, passing_folder, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.trainer_python import Trainer
 from hpsearch.study.events import silent
@@ -68,16 +68,8 @@ def ask(
         with passing_folder() as folder, Interruption() as interruption:
             interruption.wake = executor.wake
             while True:
-                job = Job(
-                    id="doctor",
-                    kind="doctor",
-                    study="doctor",
-                    command=trainer.command,
-                    output_dir=str(folder / str(len(answer.begun))),
-                    settings=question.to_settings(),
-                    environment=dict(environment),
-                    stall_s=timeout_s,
-                )
+                job = errand("doctor", question.to_settings(), folder / str(len(answer.begun)), trainer)
+                job = replace(job, environment=dict(environment), stall_s=timeout_s)
                 outcome = run_job(job, executor, interruption, silent)
                 answer.read(Path(job.output_dir) / FINDINGS_FILE)
                 broken = answer.broken
