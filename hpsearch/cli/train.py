@@ -154,7 +154,7 @@ def train(
     from hpsearch.cli.live import watching
     from hpsearch.commands.train import train_once
     from hpsearch.config.load import load_settings
-    from hpsearch.execution.job import LOG_FILE
+    from hpsearch.execution.names import LOG_FILE
 
     if hf_token is not None:
         os.environ["HF_TOKEN"] = hf_token  # the job that downloads gets it, and nothing is written of it

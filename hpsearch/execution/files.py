@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import IO, TYPE_CHECKING, Any
 
-from hpsearch.errors import UsageError
-from hpsearch.execution.job import ANSWER_FILE, RANK0_SUFFIX, REPORT_FIFO
+from hpsearch.execution.names import ANSWER_FILE, RANK0_SUFFIX, REPORT_FIFO
 
+TYPE_CHECKING = False  # typing itself takes 20 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import IO, Any
 
 SPARE_BYTES = 1 << 30  # of the disk that stay free, where others write on it too
 
@@ -140,12 +140,13 @@ def require_space(folder: Path, needed: float, what: str, remedy: str, spare: in
     """
     import shutil
 
+    from hpsearch.errors import UsageError
+    from hpsearch.execution.units import bytes_text
+
     folder = folder.absolute()
     place = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(place).free
     if needed + spare > free:
-        also = f", with {spare / 1e9:.2g} GB to spare" if spare else ""
-        raise UsageError(
-            f"{what} must fit on the disk{also}: {needed / 1e9:.2g} GB needed, {free / 1e9:.2g} GB free in {place}",
-            remedy,
-        )
+        also = f", with {bytes_text(spare)} to spare" if spare else ""
+        have = f"{bytes_text(needed)} needed, {bytes_text(free)} free in {place}"
+        raise UsageError(f"{what} must fit on the disk{also}: {have}", remedy)

@@ -94,7 +94,7 @@ def only_unfinished(url: StorageUrl) -> str:
         return unfinished[0]
     if unfinished:
         raise UsageError(f"several studies are unfinished: {', '.join(unfinished)}", "name one with --study")
-    raise UsageError("no study is unfinished", "name one with --study, and --add-trials N to go on with it")
+    raise UsageError("no study is unfinished", "name one with --study, and --add-trials N to continue it")
 
 
 def stored_definition(study: optuna.Study) -> StudyDefinition:
@@ -113,7 +113,7 @@ def stored_definition(study: optuna.Study) -> StudyDefinition:
 
 
 def readable_definition(study: optuna.Study) -> StudyDefinition | None:
-    """Return the definition stored with a study; None where it has none, or one that cannot be read."""
+    """Return the definition stored with a study; None if it has none, or one that cannot be read."""
     try:
         return stored_definition(study)
     except UsageError:
@@ -151,7 +151,7 @@ def requested_target(study: optuna.Study, definition: StudyDefinition) -> int | 
 
 
 def _target_option(study: optuna.Study, definition: StudyDefinition) -> int | None:
-    """Return the target that an option requested; None too where ``definition`` has changed it since."""
+    """Return the target that an option requested; None too if ``definition`` has changed it since."""
     stored, flat = study.user_attrs.get(attrs.DEFINITION) or {}, definition.flat()
     changed = any(stored.get(key) != flat.get(key) for key in ("n_trials", "search_mode"))
     return None if changed else study.user_attrs.get(attrs.TARGET)
@@ -171,13 +171,13 @@ def settle_target(ledger: Ledger, n_trials: int | None, add_trials: int | None) 
 
 
 def nothing_to_do(ledger: Ledger, target: int, more: str) -> str:
-    """Return why the study has nothing left to do, with the command ``more`` for further trials; "" where it has."""
+    """Return why the study has nothing left to do, with the command ``more`` for further trials; "" if it has."""
     done = finished(ledger.trials())
     if done < target:
         return ""
     if ledger.definition.search_mode == "grid" and not open_points(ledger.trials(), ledger.definition):
         return f"nothing to do: {done} of {done} grid points are done"
-    return f"nothing to do: {done} of {target} trials are finished; go on with `{more}`"
+    return f"nothing to do: {done} of {target} trials are finished; continue with `{more}`"
 
 
 # Opening a study for a run: making it, or refusing what may not change under an existing one.
@@ -234,7 +234,7 @@ def refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
         lines = "".join(f"\n  {line}" for line in differences)
         raise DefinitionChanged(
             f"the definition differs from the one stored with the study {study.study_name!r}:{lines}\n",
-            "go on with the stored one by `hpsearch resume`, or give the new one another --study name",
+            "continue the stored one with `hpsearch resume`, or give the new one another --study name",
         )
 
 
@@ -256,7 +256,7 @@ def keep_prepared(ledger: Ledger, info: dict[str, Any]) -> None:
 
 
 def changed_versions(stored: Mapping[str, Any], info: Mapping[str, Any]) -> str:
-    """Return a warning where a study goes on with other libraries, or another backend, than it began with; else ""."""
+    """Return a warning if a study continues with other libraries, or another backend, than it began with; else ""."""
     before, now = ({"backend": made.get("backend"), **made.get("versions", {})} for made in (stored, info))
     if not stored or before == now:
         return ""

@@ -36,7 +36,7 @@ class RunOptions:
     storage_timeout_s: float = OUTAGE_S
     must_exist: bool = False  # --resume
     warm_start_from: str | None = None  # another study's name
-    warm_start_storage: str | None = None  # URL of its storage, where that is another
+    warm_start_storage: str | None = None  # URL of its storage, if another
     trainer_python: str | None = None
     gpus: str | None = None
     slots: int | None = None
@@ -60,7 +60,7 @@ class RunOptions:
 
     @property
     def goes_on(self) -> bool:
-        """True if an existing study is to go on with the definition stored with it."""
+        """True if an existing study is to continue with the definition stored with it."""
         return self.must_exist and not (self.config or self.search_space or self.options or self.sets)
 
     @property

@@ -39,8 +39,8 @@ class Resolved:
 
 
 def resolve(options: RunOptions) -> Resolved:
-    """Find the study and its definition: the stored one where an existing study is to go on as it is, else one from
-    files and options, over the stored one where the study has no file."""
+    """Find the study and its definition: the stored one if an existing study is to continue as it is, else one from
+    files and options, over the stored one if the study has no file."""
     if options.goes_on:
         return Resolved(*resolve_stored(options), is_stored=True)
     if options.must_exist and options.study is None:
@@ -78,7 +78,7 @@ def planned_target(options: RunOptions, name: str, definition: StudyDefinition) 
 
 
 def existing(options: RunOptions, name: str) -> Study | None:
-    """Read the study of this name in the storage; None where there is none."""
+    """Read the study of this name in the storage; None if there is none."""
     if not options.url.holds_studies():
         return None
     with options.url.opened() as storage:

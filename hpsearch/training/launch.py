@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import platform
+import runpy
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 # Distributions that the training side imports, whatever it is asked to do.
@@ -30,13 +30,7 @@ def check() -> str:
 
 def adopt_hpsearch() -> None:
     """Make ``hpsearch`` the package of this file, whatever else is installed."""
-    package = Path(__file__).resolve().parents[1]
-    spec = spec_from_file_location("hpsearch", package / "__init__.py", submodule_search_locations=[str(package)])
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no package in {package}")
-    module = module_from_spec(spec)
-    sys.modules["hpsearch"] = module
-    spec.loader.exec_module(module)
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "execution" / "bootstrap.py"))["adopt_hpsearch"]()
 
 
 def main() -> None:

@@ -78,11 +78,11 @@ def test_a_restart_in_the_middle_costs_no_trial(
     refused = command_line(*RUN, "--n-trials", "6")
     assert (refused.returncode, f"owned by pid {runner.process.pid} on " in refused.stderr) == (5, True)
     postgres.stop("immediate")
-    runner.wait_for("trials go on, and their results are kept in")
+    runner.wait_for("results are spooled to")
     postgres.start()
     runner.wait_for("the storage answers again and has everything")
     postgres.stop("fast")
-    runner.wait_for("trials go on, and their results are kept in")
+    runner.wait_for("results are spooled to")
     (tmp_path / "hold").unlink()
     runner.wait_for("trial 1 step 2")
     postgres.start()
@@ -106,12 +106,12 @@ def test_past_the_limit_the_results_are_kept_and_taken_in_by_the_next_run(
     runner = start(*RUN, "--n-trials", "50", "--storage-timeout", "5")
     runner.wait_for("trial 0 step 2")
     postgres.stop("immediate")
-    runner.wait_for("trials go on, and their results are kept in")
+    runner.wait_for("results are spooled to")
     (tmp_path / "hold").unlink()
     code, output = runner.end()
     assert code == 3, output
     assert "nothing listens at the storage's address" in output
-    assert "for more than 5 s; what it lacks is kept in" in output
+    assert "for more than 5 s; what it lacks is spooled in" in output
     assert alive(tmp_path) == []
     done = output.count(" ended: ok")
     assert done >= 1, "trials went on meanwhile"
@@ -136,7 +136,7 @@ def test_a_runner_killed_while_the_server_is_away_loses_no_result(
     runner = start(*RUN, "--n-trials", "50")
     runner.wait_for("trial 0 step 2")
     postgres.stop("immediate")
-    runner.wait_for("trials go on, and their results are kept in")
+    runner.wait_for("results are spooled to")
     (tmp_path / "hold").unlink()
     runner.wait_for("trial 2 step 2")
     runner.send(signal.SIGKILL)
@@ -181,7 +181,7 @@ def test_stopped_while_the_server_is_away_it_ends_at_once(
     runner = start(*RUN, "--n-trials", "50")
     runner.wait_for("trial 1 step 2")
     postgres.stop("immediate")
-    runner.wait_for("trials go on, and their results are kept in")
+    runner.wait_for("results are spooled to")
     began = time.monotonic()
     runner.send(signal.SIGINT)
     assert runner.end()[0] == 130
@@ -226,7 +226,7 @@ def test_the_password_comes_from_a_file(
     password = f"{CANARY} /@:%'"
     monkeypatch.setenv("HPSEARCH_STORAGE", postgres.wants_password("ocr", password))
     without = command_line(*RUN)
-    assert (without.returncode, "the storage wants a password" in without.stderr) == (3, True), without.stderr
+    assert (without.returncode, "the storage needs a password" in without.stderr) == (3, True), without.stderr
     monkeypatch.setenv("HPSEARCH_STORAGE_PASSWORD_FILE", "password")
     missing = command_line(*RUN)
     assert (missing.returncode, "password cannot be read: No such file" in missing.stderr) == (2, True), missing.stderr

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hpsearch.errors import UsageError
+from hpsearch.execution.bootstrap import PACKAGE, STUB
 from hpsearch.execution.files import (
     open_new,
     remove_channel,
@@ -18,6 +21,7 @@ from hpsearch.execution.files import (
     write_json,
     write_text,
 )
+from hpsearch.execution.units import bytes_text, duration_text
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -108,5 +112,25 @@ def test_what_the_disk_has_no_space_for_is_refused(tmp_path: Path) -> None:
     ) as refused:
         require_space(missing, 1e18, "a file", "free some space")
     assert f"free in {tmp_path};" in str(refused.value)
-    with pytest.raises(UsageError, match="GB to spare"):
+    with pytest.raises(UsageError, match="to spare"):
         require_space(missing, 1.0, "a file", "free some space", spare=10**18)
+
+
+def test_the_supervisor_loads_no_heavy_module_before_it_starts_the_program() -> None:
+    code = f"{STUB}import hpsearch.execution.supervisor; print(*sys.modules)"
+    started = (sys.executable, "-I", "-S", "-c", code, PACKAGE)
+    loaded = subprocess.run(started, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"dataclasses", "json", "pathlib", "shutil", "subprocess", "typing", "hpsearch.errors"} & set(loaded)
+    assert len(loaded) <= 60  # 49 with Python 3.11
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(12, "12 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (320e6, "320 MB"), (1.5e9, "1.5 GB")]
+)
+def test_bytes_as_text(count: float, text: str) -> None:
+    assert bytes_text(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(41.7, "42s"), (185, "3m05s"), (7800, "2h10m")])
+def test_durations_as_text(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

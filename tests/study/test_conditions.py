@@ -23,7 +23,7 @@ from hpsearch.study.sampling.planner import Planner, open_points, queue
 from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start_source import SourceStudy, take_over
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 SPACE: dict[str, Any] = {
     "kind": {"type": "categorical", "choices": ["flat", "deep", "wide"]},

@@ -34,7 +34,7 @@ from hpsearch.study.open import open_study, target_of
 from hpsearch.study.sampling.planner import Planner, queue
 from hpsearch.study.storage.open import StorageUrl
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 GB = 10**9
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

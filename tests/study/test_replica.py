@@ -32,10 +32,10 @@ SPACE = {
 
 def contents(storage: BaseStorage) -> dict[str, Any]:
     """Everything in the study but times and ids."""
-    (study,) = storage.get_all_studies()
-    trials = storage.get_all_trials(study._study_id)
+    study_id = storage.get_study_id_from_name("a")
+    trials = storage.get_all_trials(study_id)
     return {
-        "study": (study.user_attrs, study.system_attrs),
+        "study": (storage.get_study_user_attrs(study_id), storage.get_study_system_attrs(study_id)),
         "trials": [
             (trial.number, trial.state, trial.values, trial.params, trial.user_attrs, trial.system_attrs, _shown(trial))
             for trial in trials
@@ -80,8 +80,8 @@ def test_the_storage_gets_what_the_replica_has(sqlite: BaseStorage, tmp_path: Pa
     replica = StudyReplica(sqlite, "a", writer.put)
     live(optuna.create_study(study_name="a", storage=replica), random.Random(seed))
     writer.close()
-    assert contents(sqlite)["trials"] == contents(replica._memory)["trials"]
-    assert contents(sqlite) == contents(StudyReplica(sqlite, "a", writer.put)._memory), "what is read again"
+    assert contents(sqlite)["trials"] == contents(replica)["trials"]
+    assert contents(sqlite) == contents(StudyReplica(sqlite, "a", writer.put)), "what is read again"
     assert not (tmp_path / "spool").exists()
 
 
@@ -96,7 +96,7 @@ def test_a_change_made_twice_is_made_once(sqlite: BaseStorage) -> None:
         stored.make(again)
         for repeated in changes[max(0, number - 3) : number + 1]:
             StoredStudy(sqlite, stored.study_id).make(repeated)
-    assert contents(sqlite)["trials"] == contents(replica._memory)["trials"]
+    assert contents(sqlite)["trials"] == contents(replica)["trials"]
 
 
 def test_a_trial_of_another_program_is_refused(sqlite: BaseStorage, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_full_disk_is_named_in_one_line_and_the_spool_has_the_rest(tmp_path: P
     with FileLease(tmp_path / "lock") as lease:
         other = Session(StudyLocation(StorageUrl(url), again, "a", lease, tmp_path / SPOOL_FILE), 0.0)
         assert "while the storage was away" in other.recovered
-        found, expected = (contents(run.storage._memory)["trials"] for run in (other, session))
+        found, expected = (contents(run.storage)["trials"] for run in (other, session))
         # The last trial, and perhaps its making, was refused.
         assert len(expected) - 1 <= len(found) <= len(expected)
         assert found[: len(expected) - 1] == expected[:-1]

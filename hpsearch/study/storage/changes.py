@@ -1,7 +1,7 @@
 """Changes of a study as data: one table of the calls by which Optuna changes it, in a storage, in memory and as JSON.
 
 A connection that breaks leaves open whether the last change was made. So each can be made again without harm: values
-are set, not added to, and a trial is made only where its number is not there yet; a mark tells whether it is this one,
+are set, not added to, and a trial is made only if its number is not there yet; a mark tells whether it is this one,
 or that of a program which does not ask for the study's lease.
 """
 
@@ -120,8 +120,9 @@ class Change:
         pairs = zip(KINDS[kind].arguments, arguments, strict=True)
         return Change(kind, number, {argument.key: argument.to_json(value) for argument, value in pairs})
 
-    def call(self, storage: BaseStorage, owner_id: int) -> Any:
-        """Make the call: ``owner_id`` is the trial's id in ``storage``, or the study's. Returns what it returns."""
+    def call(self, storage: Any, owner_id: int) -> Any:
+        """Make the call. ``storage`` is one of Optuna's, or ``super()`` in one; ``owner_id`` the id there of the trial
+        or study. Returns what the call returns."""
         kind = KINDS[self.kind]
         arguments = (argument.from_json(self.values[argument.key]) for argument in kind.arguments)
         return getattr(storage, kind.method)(owner_id, *arguments)
@@ -173,7 +174,7 @@ class StoredStudy:
 
         Raises:
             StorageError: another program has added a trial to the study.
-            Exception: what the storage raises where it cannot be used.
+            Exception: the storage cannot be used.
         """
         try:
             if change.number is None:
@@ -199,7 +200,7 @@ class StoredStudy:
         self._ids[number] = trial_id
 
     def _trial_id(self, number: int) -> int:
-        """Return the id of the trial with this number. Raises KeyError where there is none."""
+        """Return the id of the trial with this number. Raises KeyError if there is none."""
         if number not in self._ids:
             self._ids[number] = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
         return self._ids[number]

@@ -45,7 +45,7 @@ class Lease(Protocol):
     def __enter__(self) -> Lease: ...
 
     def check(self) -> None:
-        """Make sure that it is still held. Raises StudyOwned where another process has it."""
+        """Make sure that it is still held. Raises StudyOwned if another process has it."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -170,7 +170,7 @@ class AdvisoryLease:
         self._close()
 
     def check(self) -> None:
-        """Make sure that the lease is held, and take it again where its session broke.
+        """Make sure that the lease is held, and take it again if its session broke.
 
         Raises:
             StudyOwned: another process has it by now.
@@ -242,5 +242,5 @@ def _read_owner(path: Path) -> Owner | None:
 
 
 def _refusal(owner: Owner | None, remedy: str) -> StudyOwned:
-    """Return the error for a lease that another process holds; ``owner`` is None where that cannot be read."""
+    """Return the error for a lease that another process holds; ``owner`` is None if that cannot be read."""
     return StudyOwned(f"the study is owned by {owner}" if owner else "another runner holds this study", remedy)

@@ -86,7 +86,7 @@ class Owner:
 
 
 def start_ticks(pid: int) -> int:
-    """Return when process ``pid`` started, in kernel ticks since boot; 0 where that cannot be read.
+    """Return when process ``pid`` started, in kernel ticks since boot; 0 if that cannot be read.
 
     Together with the pid it identifies a process: pids are used again, these pairs are not.
     """

@@ -29,7 +29,7 @@ SQLITE_PREFIX = "sqlite:///"
 STORAGE_VARIABLE = "HPSEARCH_STORAGE"
 # Part of the driver's message -> the rule it broke and the remedy. SQLite's own texts: sqlite.org/rescode.html.
 _SIGNS = [
-    ("database or disk is full", "no space left for the storage", "make room, then run the same command again"),
+    ("database or disk is full", "no space left for the storage", "free some space, then run the same command again"),
     ("readonly", "the storage is read-only", "make it writable, or choose another --storage"),
     ("unable to open", "the storage cannot be opened", "check the path and its permissions"),
     ("not a database", "this file is not a database", "name another file, or restore it from a copy"),
@@ -41,7 +41,7 @@ _SIGNS = [
     ),
     ("locked", "another program holds the storage", "end it, then run the same command again"),
     ("password authentication failed", "the storage refused the password", "check the user and the password"),
-    ("no password supplied", "the storage wants a password", f"name a file that holds it in {postgres.PASSWORD_FILE}"),
+    ("no password supplied", "the storage needs a password", f"name a file that holds it in {postgres.PASSWORD_FILE}"),
     ("could not translate host", "the storage's host is unknown", "check the host's name"),
     ("is the server running", "nothing listens at the storage's address", "start the database server, or fix the URL"),
     ("starting up", "the database server is starting", "run the same command again in a moment"),
@@ -99,7 +99,7 @@ class StorageUrl:
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The SQLite file, or None for another kind of storage. Raises UsageError where the URL names no file."""
+        """The SQLite file, or None for another kind of storage. Raises UsageError if the URL names no file."""
         if not self.full.startswith("sqlite:"):
             return None
         path = self.full.removeprefix(SQLITE_PREFIX).split("?")[0]

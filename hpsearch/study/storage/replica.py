@@ -10,7 +10,7 @@ import gc
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ _NOT_FINITE = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}
 ByTrial = dict[int, dict[Any, Any]]
 
 
-class StudyReplica(BaseStorage):
+class StudyReplica(InMemoryStorage):
     """The study ``name`` of ``backend`` as Optuna reads and changes it; ``make`` is given the changes in their order.
 
     Only what concerns the study as a whole (making it, deleting it, listing all) is done in the backend at once. The
@@ -53,78 +53,50 @@ class StudyReplica(BaseStorage):
     """
 
     def __init__(self, backend: BaseStorage, name: str, make: Callable[[Change], None]) -> None:
+        super().__init__()
         self.backend, self.name = backend, name
         self._make = make
-        self._memory = InMemoryStorage()
         if name not in (study.study_name for study in backend.get_all_studies()):
             return
         theirs = self.study_id
-        ours = self._memory.create_new_study(backend.get_study_directions(theirs), name)
+        ours = super().create_new_study(backend.get_study_directions(theirs), name)
         for key, value in backend.get_study_user_attrs(theirs).items():
-            self._memory.set_study_user_attr(ours, key, value)
+            super().set_study_user_attr(ours, key, value)
         for key, value in backend.get_study_system_attrs(theirs).items():
-            self._memory.set_study_system_attr(ours, key, value)
+            super().set_study_system_attr(ours, key, value)
         with collector_off():
-            adopt_trials(self._memory, ours, read_trials(backend, theirs))
+            adopt_trials(self, ours, read_trials(backend, theirs))
 
     @property
     def study_id(self) -> int:
         """The study's id in the backend."""
         return self.backend.get_study_id_from_name(self.name)
 
-    def _change(self, kind: str, owner_id: int, *arguments: Any) -> Any:
-        """Make a change here, and hand it on, unless the state of a trial could not be set. Returns the answer."""
-        number = None if kind.startswith("study ") else self._memory.get_trial_number_from_id(owner_id)
-        change = Change.of(kind, number, *arguments)
-        answer = change.call(self._memory, owner_id)
-        if answer is not False:
-            self._make(change)
-        return answer
-
-    # The study
-
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         self.backend.create_new_study(directions, study_name)
-        return self._memory.create_new_study(directions, study_name)
+        return super().create_new_study(directions, study_name)
 
     def delete_study(self, study_id: int) -> None:
         self.backend.delete_study(self.study_id)
-        self._memory.delete_study(study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._change("study user attr", study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._change("study system attr", study_id, key, value)
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        return self._memory.get_study_id_from_name(study_name)
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return self._memory.get_study_name_from_id(study_id)
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._memory.get_study_directions(study_id)
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._memory.get_study_user_attrs(study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._memory.get_study_system_attrs(study_id)
+        super().delete_study(study_id)
 
     def get_all_studies(self) -> list[Any]:
         return self.backend.get_all_studies()
-
-    # Its trials
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Make a trial; the backend will give it the same number. It is marked, so that it is known there as made by
         this runner."""
         template = create_trial(state=TrialState.RUNNING) if template_trial is None else copy(template_trial)
         template.system_attrs = {**template.system_attrs, MARK: uuid4().hex}
-        trial_id = self._memory.create_new_trial(study_id, template)
-        self._make(Change.of("trial", self._memory.get_trial_number_from_id(trial_id), template))
+        trial_id = super().create_new_trial(study_id, template)
+        self._make(Change.of("trial", self.get_trial_number_from_id(trial_id), template))
         return trial_id
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._change("study user attr", study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._change("study system attr", study_id, key, value)
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
@@ -143,22 +115,20 @@ class StudyReplica(BaseStorage):
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._change("system attr", trial_id, key, value)
 
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        return self._memory.get_trial_id_from_study_id_trial_number(study_id, trial_number)
-
-    def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._memory.get_trial(trial_id)
-
-    def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
-        return self._memory.get_all_trials(study_id, deepcopy, states)
+    def _change(self, kind: str, owner_id: int, *arguments: Any) -> Any:
+        """Make a change in memory, and hand it on, unless the state of a trial could not be set. Returns the answer."""
+        number = None if kind.startswith("study ") else self.get_trial_number_from_id(owner_id)
+        change = Change.of(kind, number, *arguments)
+        answer = change.call(super(), owner_id)
+        if answer is not False:
+            self._make(change)
+        return answer
 
 
 def adopt_trials(memory: InMemoryStorage, study_id: int, trials: Iterable[FrozenTrial]) -> None:
     """Put trials into a study in memory without a copy of all their parts, which nobody may change from here on."""
     for trial in trials:
-        memory.create_new_trial(study_id, _SharedTrial(trial))
+        InMemoryStorage.create_new_trial(memory, study_id, _SharedTrial(trial))  # a replica would hand them on
 
 
 class _SharedTrial(FrozenTrial):

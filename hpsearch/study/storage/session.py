@@ -67,14 +67,14 @@ class Session:
         self._epoch = self._spool.epoch = epoch  # only now: the writer's thread compares it with what is stored
 
     def _recover(self) -> str:
-        """Make the changes that an earlier run spooled. Returns a message, or nothing where there were none."""
+        """Make the changes that an earlier run spooled. Returns a message, "" if there were none."""
         epoch, changes = self._spool.read()
         if not changes:
             self._spool.remove()
             return ""
         if epoch != self._stored_epoch():
             aside = self._spool.set_aside(time.strftime("%Y%m%d-%H%M%S"))
-            return f"another run went on with the study, so {len(changes)} changes that were spooled are in {aside}"
+            return f"another run continued the study meanwhile, so {len(changes)} spooled changes were moved to {aside}"
         study = StoredStudy(self._backend, self._backend.get_study_id_from_name(self._name))
         for change in changes:
             study.make(change)
@@ -89,12 +89,10 @@ class Session:
             self._backend.remove_session()
             stored = self._stored_epoch()
         if self._epoch is not None and stored != self._epoch:
-            raise StudyOwned(
-                "another runner went on with the study while the storage was away", "see `hpsearch status`"
-            )
+            raise StudyOwned("another runner continued the study while the storage was away", "see `hpsearch status`")
 
     def _stored_epoch(self) -> int | None:
-        """Return the study's epoch, 0 before its first run; None where there is no such study."""
+        """Return the study's epoch, 0 before its first run; None if there is no such study."""
         try:
             study_id = self._backend.get_study_id_from_name(self._name)
         except KeyError:

@@ -141,7 +141,7 @@ def network_warning(path: Path) -> tuple[str, str] | None:
 
 
 def network_file_system(path: Path) -> str:
-    """Return the type of the network file system that ``path`` is on, or would be; "" on a local disk, and where the
+    """Return the type of the network file system that ``path`` is on, or would be; "" on a local disk, and if the
     machine does not say. Read from the kernel's list of mounts: statvfs does not say it."""
     path = path.absolute().resolve()
     try:

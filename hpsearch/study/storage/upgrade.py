@@ -18,7 +18,7 @@ from hpsearch.study.storage.open import StorageUrl
 
 @dataclass(frozen=True)
 class SchemaUpgrade:
-    """The schemas before and after, by Optuna's names for them, and the copy; None where there was nothing to do."""
+    """The schemas before and after, by Optuna's names for them, and the copy; None if there was nothing to do."""
 
     before: str
     after: str

@@ -123,7 +123,7 @@ class StorageWriter:
                     reached("kept-back")
                 except OSError as error:
                     what = f"the storage is away, and {self._spool.path} cannot be written: {error.strerror}"
-                    raise StorageError(what, "make room, then run the same command again") from error
+                    raise StorageError(what, "free some space, then run the same command again") from error
             self._queue.append(change)
             self._changed.notify_all()
 
@@ -158,7 +158,7 @@ class StorageWriter:
             return notices
 
     def close(self, *, hurried: bool = False) -> None:
-        """Make the remaining changes, and end. Where ``hurried``, what a storage that is away lacks is left in the
+        """Make the remaining changes, and end. If ``hurried``, what a storage that is away lacks is left in the
         spool; else it is waited for, and what ended the writing is raised."""
         if hurried:
             self._hurried.set()
@@ -211,7 +211,7 @@ class StorageWriter:
 
     def _next(self, *, fold: bool) -> tuple[Change | None, int]:
         """Wait for the next change, until the storage is to be checked again. Returns it and the number of queue
-        entries it covers: one, where a failure left open what was made, so that nothing may be folded."""
+        entries it covers: one, if a failure left open what was made, so that nothing may be folded."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing, CHECK_S)
             self._began = time.monotonic() if self._queue else None
@@ -249,7 +249,7 @@ class StorageWriter:
                 if self._spool_all():
                     with self._changed:
                         self._notices.append(
-                            f"{away.what}: trials go on, and their results are kept in {self._spool.path}"
+                            f"{away.what}: trials continue, and their results are spooled to {self._spool.path}"
                         )
                 if self._hurried.wait(pause):
                     return False
@@ -259,7 +259,7 @@ class StorageWriter:
                 return False
 
     def _spool_all(self) -> bool:
-        """Spool all open changes, from now on. Returns False where they were spooled already."""
+        """Spool all open changes, from now on. Returns False if they were spooled already."""
         with self._changed:
             if self._away or (not self._queue and self._closing):
                 return False
@@ -273,6 +273,8 @@ class StorageWriter:
         """End the writing; the changes that were not made are in the spool."""
         self._spool_all()
         with self._changed:
-            kept = f"; what it lacks is kept in {self._spool.path}" if self._queue and self._spool.path.exists() else ""
+            kept = (
+                f"; what it lacks is spooled in {self._spool.path}" if self._queue and self._spool.path.exists() else ""
+            )
             self._failure = type(error)(error.what + kept, error.remedy)
             self._changed.notify_all()
