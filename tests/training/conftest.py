@@ -22,6 +22,8 @@ from hpsearch.execution.names import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIA
 from hpsearch.settings import TrainSettings
 from hpsearch.training.machine.libraries import ignore_known_warnings
 
+pytest.register_assert_rewrite("tests.training.settings")
+
 WORDS = {
     "train": ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "elk", "emu", "cow", "pig", "ape"],
     "validation": ["yak", "eel", "rat", "ram", "asp"],
