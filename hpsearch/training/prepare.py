@@ -76,7 +76,9 @@ def prepare(job: Job) -> None:
         earlier = PreparedData.read(folder)
     except UsageError:
         earlier = None
-    if earlier is not None and earlier.stamp == digest and _is_complete(earlier, folder):
+    files = [row_file(folder, split) for split in SPLITS]
+    complete = earlier is not None and Path(earlier.model_path).is_dir() and all(path.is_file() for path in files)
+    if earlier is not None and complete and earlier.stamp == digest:
         prepared = earlier
     else:
         resolved: Mapping[str, Any] = job.resolved
@@ -151,10 +153,6 @@ def _file_state(path: Path) -> str:
     except OSError:
         return f"{path}|missing"
     return f"{path}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def _is_complete(prepared: PreparedData, folder: Path) -> bool:
-    return Path(prepared.model_path).is_dir() and all(row_file(folder, split).is_file() for split in SPLITS)
 
 
 def _make_folder(job: Job) -> Path:

@@ -108,18 +108,19 @@ class Measure:
 def _by_count(processor: Any, sizes: Sequence[Size], chat: Chat) -> dict[Size, int]:
     """Process one size, and let the processor count the others: 10,000 scans may have as many sizes."""
     first = _question_length(processor, sizes[0], chat)
-    counts = _picture_tokens(processor, sizes)
+    turned = [(height, width) for width, height in sizes]
+    if hasattr(processor, "_get_num_multimodal_tokens"):
+        counts = processor._get_num_multimodal_tokens(image_sizes=turned)["num_image_tokens"]
+    else:  # PaddleOCR-VL's processor does not count, but its image processor does
+        images = processor.image_processor
+        counts = [images.get_number_of_image_patches(*size) // images.merge_size**2 for size in turned]
     return {size: first + count - counts[0] for size, count in zip(sizes, counts, strict=True)}
 
 
-def _picture_tokens(processor: Any, sizes: Sequence[Size]) -> Sequence[int]:
-    """Count the tokens of pictures of these sizes, without their marks."""
-    turned = [(height, width) for width, height in sizes]
-    if hasattr(processor, "_get_num_multimodal_tokens"):
-        counts: Sequence[int] = processor._get_num_multimodal_tokens(image_sizes=turned)["num_image_tokens"]
-        return counts
-    images = processor.image_processor  # PaddleOCR-VL's processor does not count, but its image processor does
-    return [images.get_number_of_image_patches(*size) // images.merge_size**2 for size in turned]
+def _question_length(processor: Any, size: Size, chat: Chat) -> int:
+    picture = Image.new("RGB", size)
+    inputs = processor(text=[chat.question], images=[[picture]], return_tensors="pt", add_special_tokens=False)
+    return int(inputs["input_ids"].shape[1])
 
 
 def refuse_too_long(lengths: Lengths, limit: int) -> None:
@@ -176,12 +177,6 @@ def usual(figures: Mapping[str, int]) -> str:
         f"{figures['median']} tokens a row ({figures['median_picture']} of its picture, {figures['median_answer']} "
         f"of its answer), the longest {figures['longest']}"
     )
-
-
-def _question_length(processor: Any, size: Size, chat: Chat) -> int:
-    picture = Image.new("RGB", size)
-    inputs = processor(text=[chat.question], images=[[picture]], return_tensors="pt", add_special_tokens=False)
-    return int(inputs["input_ids"].shape[1])
 
 
 def largest_edge(measure: Measure) -> int:
