@@ -304,22 +304,22 @@ def test_recomputed_activations_come_last_and_then_it_is_out_of_memory(
     assert scarce.said("fault") == ["cuda_oom"]
 
 
-def test_out_of_memory_while_judging_halves_the_batches(
+def test_out_of_memory_while_evaluating_halves_the_batches(
     prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hpsearch.training.evaluate import scores as evaluation
 
-    judge = evaluation._judge_batch
+    score = evaluation._score_batch
 
     def crowded(loaded: Any, batch: Any, settings: Any) -> Any:
         if len(batch.rows) > 2:
             torch.empty(2**50)
-        return judge(loaded, batch, settings)
+        return score(loaded, batch, settings)
 
     door = at(prepared["qwen3_vl"])
     assert train(door, "qwen3_vl", "roomy", eval_batch_size=5) == 0
     expected = figures(door)
-    monkeypatch.setattr(evaluation, "_judge_batch", crowded)
+    monkeypatch.setattr(evaluation, "_score_batch", crowded)
     assert train(door, "qwen3_vl", "narrow", eval_batch_size=5) == 0
     found = figures(door)
     assert "out of memory while evaluating: 2 rows at once from here on" in capsys.readouterr().out
