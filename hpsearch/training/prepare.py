@@ -78,7 +78,7 @@ def prepare(job: Job) -> None:
         earlier = None
     files = [row_file(folder, split) for split in SPLITS]
     complete = earlier is not None and Path(earlier.model_path).is_dir() and all(path.is_file() for path in files)
-    if earlier is not None and complete and earlier.stamp == digest:
+    if earlier is not None and complete and earlier.input_digest == digest:
         prepared = earlier
     else:
         resolved: Mapping[str, Any] = job.resolved
@@ -218,7 +218,7 @@ def _measure(
     # The commit of a model from the Hub, so that no trial and nobody who reads with it gets another one.
     commit = commit_of(base.folder) if settings.model_revision is None else None
     return PreparedData(
-        stamp=task.input_digest,
+        input_digest=task.input_digest,
         fingerprint=fingerprint,
         model_fingerprint=model_fingerprint(base.folder),
         model_path=str(base.folder),

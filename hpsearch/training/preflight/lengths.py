@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod, sqrt
 from statistics import median
@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from hpsearch.data.check_images import CheckedImage
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.survey_result import CROWDED, HOPELESS, Sizing
 from hpsearch.settings import TrainSettings
@@ -76,6 +78,13 @@ class Measure:
         self.shapes = shapes
         self._base, self._progress = base, progress
         self._known: dict[tuple[Any, ...], Lengths] = {}
+
+    @classmethod
+    def of_rows(cls, base: BaseCheckpoint, rows: Iterable[CheckedImage], progress: ProgressReporter) -> Measure:
+        """Return a measure of prepared or scanned rows that shows its progress."""
+        progress.phase("measure lengths", fraction=0.0)
+        shapes = [Shape(row.sample.id, row.sample.text, row.size) for row in rows]
+        return cls(base, shapes, lambda done: progress.show(fraction=done))
 
     def lengths(self, settings: TrainSettings) -> Lengths:
         """Return the lengths of all rows with the settings' sizes of pictures and instruction."""
