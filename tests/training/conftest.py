@@ -158,7 +158,7 @@ class Door:
         return TrainSettings(**{**self.brief(family), **changes}).model_dump()
 
     def brief(self, family: str = "qwen3_vl") -> dict[str, Any]:
-        """What a short fine-tune sets besides the defaults."""
+        """The settings of a short fine-tune that are not defaults."""
         return {
             "model_name": str(self.bases[family]),
             "input_data": str(self.words),
@@ -213,7 +213,7 @@ class Door:
         return self.run(self.job("prepare", settings, variations=variations))
 
     def said(self, key: str) -> list[Any]:
-        """What a key had in each line that has it."""
+        """The values of a key, in each line that has it."""
         return [line[key] for line in self.lines if key in line]
 
     def reports(self) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ class Repository:
 
 @dataclass
 class Takes:
-    """What a hub that takes uploads has, and how it fails. ``owners`` are those that the token may write for. Of a
+    """The state of a hub that takes uploads, and its faults. ``owners`` are those that the token may write for. Of a
     request whose method and path contain a key of ``faults``, the first of its statuses is the answer, which is then
     forgotten; status 0 breaks the connection, and status 1 waits for ``freed`` first, once it is said by ``held``.
     ``large``: files of at least this many bytes are sent by themselves."""

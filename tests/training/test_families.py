@@ -298,8 +298,8 @@ def test_torchvision_that_works_changes_nothing_and_a_broken_one_is_named(
 def test_in_four_bits_the_vision_parts_and_the_head_stay_as_they_are(
     tiny_bases: dict[str, Path], family_name: str
 ) -> None:
-    """What would be quantised of a model without memory for weights: by transformers' rule, and where bitsandbytes is
-    installed also by what is really put in its place."""
+    """The layers to be quantised, of a model without memory for weights: by transformers' rule, and where bitsandbytes
+    is installed also by what is really put in its place."""
     import transformers
     from transformers.quantizers.quantizers_utils import should_convert_module
 

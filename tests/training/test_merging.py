@@ -152,7 +152,7 @@ def test_the_areas_trained_with_have_both_their_names(family: str, tiny_bases: d
 
 
 def films_of(folder: Path) -> dict[str, Any]:
-    """What transformers makes a video processor of."""
+    """The configuration of which transformers makes a video processor."""
     found: dict[str, Any] = BaseVideoProcessor.get_video_processor_dict(folder)[0]
     return found
 

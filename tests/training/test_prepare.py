@@ -40,7 +40,7 @@ def pages(count: int = 20) -> list[dict[str, Any]]:
 
 
 def refusal(door: Door) -> str:
-    """What the last job was refused for."""
+    """The reason why the last job was refused."""
     assert door.said("fault") == ["invalid"]
     return str(door.said("message")[0])
 

@@ -30,7 +30,7 @@ def tuned(prepared: dict[str, Door]) -> tuple[Door, Path]:
 
 
 def predictions(door: Door) -> dict[str, str]:
-    """What was read in training, by word."""
+    """The predictions of the training, by word."""
     lines = (door.folder / "read" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     return {row["reference"]: row["prediction"].strip() for row in map(json.loads, lines)}
 

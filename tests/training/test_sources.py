@@ -117,7 +117,7 @@ def test_each_form_is_read_with_its_splits(gathering: Gathering, tmp_path: Path,
 
 
 def again_without_torch(door: Door, settings: dict[str, Any]) -> bool:
-    """Whether the same prepare job, in a process of its own, is done without torch."""
+    """Run the same prepare job in a process of its own; True if it needs no torch."""
     path = door.folder / "prepare" / "job.json"
     path.write_text(door.job("prepare", settings).to_json())
     environment = {**os.environ, "HPSEARCH_JOB": str(path), "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,1 +1,1 @@
-"""For each setting of a fine-tune, a check of where it shows; tests/training/test_settings.py runs them."""
+"""Checks of where each setting of a fine-tune shows; tests/training/test_settings.py runs them."""

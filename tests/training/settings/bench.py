@@ -1,4 +1,4 @@
-"""The bench on which it is checked where each setting shows."""
+"""The bench for checks of where a setting shows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Bench:
         return backend.trainer(loaded, Training(rows, settings, batching_of(settings), self.folder))
 
     def scaling(self, **changes: Any) -> float:
-        """What the product of the LoRA matrices is multiplied by."""
+        """The factor of the product of the LoRA matrices."""
         model = self.trainer(**changes).model
         scalings = [getattr(module, "scaling", None) for module in model.modules()]
         (found,) = {scaling["default"] for scaling in scalings if isinstance(scaling, dict)}

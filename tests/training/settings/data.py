@@ -21,7 +21,7 @@ DRAWN: dict[str, Any] = {"train_split": None, "val_split": None, "holdout_split"
 
 
 def counts(bench: Bench, **changes: Any) -> dict[str, int]:
-    """How many rows each side gets."""
+    """Count the rows of each split."""
     settings = bench.settings(**changes)
     data = gather(find_source(settings), settings, QWEN, bench.folder, ProgressReporter("test"))
     return {split: len(rows) for split, rows in data.rows.items()}

@@ -28,7 +28,7 @@ def refused(settings: TrainSettings, machine: Machine = CPU) -> str:
 
 
 def picture_tokens(bench: Bench, size: tuple[int, int], family: str = "qwen3_vl", **changes: Any) -> int:
-    """How many tokens a picture of this size adds to a row."""
+    """Count the tokens that a picture of this size adds to a row."""
     base = known_base(bench.door.bases[family], family, None)
     lengths = Measure(base, [Shape("row", "x", size)], lambda _: None).lengths(bench.settings(**changes))
     return lengths.pictures[0]
