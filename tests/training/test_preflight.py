@@ -151,7 +151,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
         0,
         "2 trials of 1,000,000 steps: 23 days at a step a second",
     ),
-    "answers that are cut": (nothing, {"max_new_tokens": 5}, 0, "what is generated for the longest rows will be cut"),
+    "answers that are cut": (nothing, {"max_new_tokens": 5}, 0, "the text generated for the longest rows will be cut"),
     "a disk too small for what is kept": (nothing, {"keep_adapters": 10**9}, 2, "must fit on the disk"),
 }
 

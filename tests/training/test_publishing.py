@@ -202,4 +202,4 @@ def test_a_hub_out_of_reach_is_said(sender: Sender) -> None:
 
 def test_what_arrived_otherwise_is_noticed(sender: Sender) -> None:
     sender.takes.loses = "config.json"
-    assert "must be what is on the Hub, but of me/ocr these differ: config.json" in sender.send()
+    assert "but in me/ocr these differ: config.json" in sender.send()

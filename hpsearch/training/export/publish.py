@@ -108,7 +108,7 @@ def _send(
         there = [file.path for file in api.list_repo_tree(request.repo, recursive=True)]
         others = [path for path in there if path.endswith(WEIGHTS) and path not in sizes]
         commit = _upload(api, request.repo, folder, list(sizes), others)
-    progress.phase("compare what is there")
+    progress.phase("compare the files")
     _compare(api, request.repo, sizes)
     return PublishedModel(repository.url, repository.private, commit, len(sizes), sum(sizes.values()))
 
@@ -141,7 +141,7 @@ def _compare(api: HfApi, repo: str, sizes: dict[str, int]) -> None:
     other = sorted(name for name, size in sizes.items() if sent.get(name) != size)
     if other:
         raise UsageError(
-            f"what was sent must be what is on the Hub, but of {repo} these differ: {', '.join(other[:5])}",
+            f"the files on the Hub must be those that were sent, but in {repo} these differ: {', '.join(other[:5])}",
             "run the same command again: it sends what is missing",
         )
 

@@ -84,7 +84,7 @@ def check_candidates(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One candidate configuration, and what is computed from it."""
+    """One candidate configuration, with its figures."""
 
     settings: TrainSettings
     base: BaseCheckpoint
@@ -112,7 +112,7 @@ class _Candidate:
         if self.settings.compute_cer_wer and limit is not None and limit < longest:
             warnings.append(
                 f"max_new_tokens is {limit}, but the longest answer has {longest} tokens: "
-                "what is generated for the longest rows will be cut, and counted as errors"
+                "the text generated for the longest rows will be cut, and counted as errors"
             )
         return warnings
 
