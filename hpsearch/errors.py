@@ -8,7 +8,8 @@
     ├── StudyOwned           5  another live runner holds the study's lease
     └── DefinitionChanged    6  the definition differs from the one stored with the study
 
-130, 143 and 129 (SIGINT, SIGTERM, SIGHUP) are not errors: they are how a runner that was asked to stop ends.
+130, 143 and 129 (SIGINT, SIGTERM, SIGHUP) are not errors: a command that was asked to stop ends with them, and
+``Interrupted`` carries them there.
 The command line prints one line, ``hpsearch: error[<code>]: <what>; <remedy>``, and a traceback only with ``--debug``.
 """
 
@@ -65,3 +66,11 @@ class DefinitionChanged(HpsearchError):
     """What may not change under an existing study was changed; no trial was made."""
 
     exit_code = 6
+
+
+class Interrupted(Exception):
+    """The work was stopped on request: by a signal (``exit_code`` is 128 + its number), or by a time limit (0)."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code

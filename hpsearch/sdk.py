@@ -31,15 +31,8 @@ from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
 from hpsearch.execution.files import replace_file
-from hpsearch.execution.job import (
-    ANSWER_VARIABLE,
-    JOB_VARIABLE,
-    MAX_LINE_BYTES,
-    RANK0_SUFFIX,
-    REPORT_VARIABLE,
-    Job,
-    encode_values,
-)
+from hpsearch.execution.job import MAX_LINE_BYTES, Job, encode_values
+from hpsearch.execution.names import ANSWER_VARIABLE, JOB_VARIABLE, RANK0_SUFFIX, REPORT_VARIABLE
 
 _POLL_S = 0.002  # at first; doubled up to:
 _LONGEST_POLL_S = 0.05

@@ -14,7 +14,7 @@ import sys
 import time
 
 from hpsearch.execution import files as folder
-from hpsearch.execution.job import (
+from hpsearch.execution.names import (
     ANSWER_FILE,
     ANSWER_VARIABLE,
     JOB_FILE,

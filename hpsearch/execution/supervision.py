@@ -24,8 +24,9 @@ from typing import Any
 
 from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, judge, oom_kills
 from hpsearch.execution.files import remove_channel, replace_file
-from hpsearch.execution.job import ANSWER_FILE, OUTCOME_FILE, Job, Outcome, ProgressLine, StepLine, encode_values
+from hpsearch.execution.job import Job, Outcome, ProgressLine, StepLine, encode_values
 from hpsearch.execution.log import CappedLog
+from hpsearch.execution.names import ANSWER_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.processes import ProcessTree
 from hpsearch.execution.program import Program

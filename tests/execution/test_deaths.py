@@ -133,7 +133,7 @@ def test_a_killed_supervisor_leaves_no_tagged_process(bench: Bench) -> None:
     os.kill(supervisor, signal.SIGKILL)
     outcome = bench.outcome()
     assert [pid for pid in pids_in(pids) if is_alive(pid)] == []
-    how = "is gone" if bench.preload else "was ended by SIGKILL"  # a starter's children are not the runner's to ask
+    how = "is gone" if bench.preload else "was ended by SIGKILL"  # a fork server's children are not the runner's to ask
     assert (outcome.cause, outcome.message) == (Cause.LOST, f"its supervisor died: it {how}")
     assert outcome_in(Path(job.output_dir)) == outcome
     assert not (Path(job.output_dir) / "report.fifo").exists()

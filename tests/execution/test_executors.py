@@ -212,7 +212,7 @@ class TestLocalExecutor(ExecutorContract):
 
 
 class TestForkedByAStarter(TestLocalExecutor):
-    """The contract, with processes that a starter forks."""
+    """The contract, with processes that a fork server forks."""
 
     @pytest.fixture
     def bench(self, executor: Executor, study: str, tmp_path: Path) -> Bench:

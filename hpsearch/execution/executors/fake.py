@@ -27,20 +27,8 @@ from typing import Any
 
 from hpsearch.execution.exit import Exit, JobEnding, Stop, judge
 from hpsearch.execution.files import open_new, replace_file
-from hpsearch.execution.job import (
-    JOB_FILE,
-    LOG_FILE,
-    METRICS_FILE,
-    OUTCOME_FILE,
-    Event,
-    Finished,
-    Job,
-    Outcome,
-    Progress,
-    ProgressLine,
-    Report,
-    StepLine,
-)
+from hpsearch.execution.job import Event, Finished, Job, Outcome, Progress, ProgressLine, Report, StepLine
+from hpsearch.execution.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.reports import Record
 
