@@ -124,7 +124,7 @@ def test_a_strangers_lock_is_waited_for_with_one_notice(
         connection.execute(f"PRAGMA journal_mode={mode}")
     with stranger(database(tmp_path)) as connection:
         run = start(*RUN, "2")
-        run.wait_for("warning: another program holds studies/hpsearch.db: it is waited for, up to 60 s")
+        run.wait_for("warning: another program holds studies/hpsearch.db: waiting for it, up to 60 s")
         connection.execute("ROLLBACK")
         code, said = run.end()
     assert code == 0, said
