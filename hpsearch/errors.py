@@ -1,10 +1,10 @@
 """Every error hpsearch raises on purpose, and the exit code each one ends the command with.
 
-    HpsearchError            1  an internal error, or one nobody foresaw
+    HpsearchError            1  an internal or unforeseen error
     ├── UsageError           2  bad arguments, definition, search space or data; nothing was started
     ├── StorageError         3  the storage cannot be used (missing, full, read-only, corrupt, wrong schema)
     ├── TooManyFailures      4  nothing useful to continue: trials keep failing, or none succeeded
-    ├── JobFailed            4  what is not a trial failed: preparing, a fine-tune of its own, a set-up
+    ├── JobFailed            4  a job that is not a trial failed: preparing, a fine-tune outside a search, a set-up
     ├── StudyOwned           5  another live runner holds the study's lease
     └── DefinitionChanged    6  the definition differs from the one stored with the study
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 
 class HpsearchError(Exception):
-    """Base of the tree. ``what`` states the rule and the values, ``remedy`` what to do about it."""
+    """Base of the tree. ``what`` states the rule and the values, ``remedy`` how to fix it."""
 
     exit_code = 1
 
@@ -63,7 +63,7 @@ class StudyOwned(HpsearchError):
 
 
 class DefinitionChanged(HpsearchError):
-    """What may not change under an existing study was changed; no trial was made."""
+    """The definition was changed where an existing study must keep it; no trial was made."""
 
     exit_code = 6
 

@@ -117,9 +117,9 @@ def descendants(root: int) -> list[int]:
     below = []
     waiting = [root]
     while waiting:
-        found = children.pop(waiting.pop(), [])
-        below += found
-        waiting += found
+        own = children.pop(waiting.pop(), [])
+        below += own
+        waiting += own
     return below
 
 
@@ -221,9 +221,9 @@ def _marked(variable: str) -> dict[int, str]:
 
 def _value(pid: int, variable: str) -> str | None:
     environment = b"\0" + _read(pid, "environ")  # nothing of one that ended, or belongs to another user
-    _, found, rest = environment.partition(f"\0{variable}=".encode())
+    _, mark, rest = environment.partition(f"\0{variable}=".encode())
     # The fork server keeps space for longer tags.
-    return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if found else None
+    return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if mark else None
 
 
 def _lives(pid: int, start: int) -> bool:

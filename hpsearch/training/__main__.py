@@ -30,7 +30,7 @@ _JOBS = {
     "ocr": "training.ocr_job.read_pictures",
     "convert": "data.convert.convert",
     "stats": "training.data_stats.stats",
-    "join": "data.merge.join",
+    "join": "data.merge.merge",
     "merge": "training.export.merge.merge",
     "gguf": "training.export.gguf.convert",
     "publish": "training.export.publish.publish",

@@ -1,4 +1,4 @@
-"""The runner or a supervisor dies without a word; no process of a trial outlives them for long."""
+"""The runner or a supervisor dies suddenly; no process of a trial outlives them for long."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_supervisor_ignores_being_asked_to_end(bench: Bench) -> None:
     assert bench.outcome().cause is Cause.INTERRUPTED
 
 
-def test_a_surprise_in_the_supervisor_leaves_no_process_and_is_told(bench: Bench) -> None:
+def test_an_unforeseen_error_in_the_supervisor_leaves_no_process_and_is_reported(bench: Bench) -> None:
     pids = bench.folder / "pids"
     bench.launch(program("tree.py", str(pids), "hang"))
     bench.report(1)

@@ -162,7 +162,7 @@ def test_chance_is_not_shared(trials: Trials) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "reason"),
     [
         (THREAD, "mine"),
         ("import no_such_module", "importing shared fails: ModuleNotFoundError: No module named 'no_such_module'"),
@@ -171,13 +171,15 @@ def test_chance_is_not_shared(trials: Trials) -> None:
     ],
     ids=["thread", "error", "exit", "gpu"],
 )
-def test_what_cannot_be_forked_is_started_alone_and_the_reason_told_once(trials: Trials, code: str, said: str) -> None:
+def test_what_cannot_be_forked_is_started_alone_and_the_reason_given_once(
+    trials: Trials, code: str, reason: str
+) -> None:
     trials.module(code)
     for number in range(3):
         outcome = trials.script("print('done')", id=f"trial_{number}")
         assert (outcome.cause, outcome.log_tail.strip()) == (Cause.OK, "done")
     (notice,) = trials.notices()
-    assert notice.startswith("each trial is started by itself: ") and said in notice
+    assert notice.startswith("each trial is started by itself: ") and reason in notice
 
 
 def test_a_fork_that_has_lost_its_gpu_becomes_a_start_by_itself(trials: Trials) -> None:

@@ -246,14 +246,11 @@ class ForkServers:
         if not there and server.once:
             server.let_go()
         elif not there:
-            self._bury(server)
+            server.deaths += 1
+            server.close()
+            if server.deaths == _MOST_DEATHS:
+                self._say("each trial is started by itself: the process that should fork them ended three times")
         return there
-
-    def _bury(self, server: ForkServerClient) -> None:
-        server.deaths += 1
-        server.close()
-        if server.deaths == _MOST_DEATHS:
-            self._say("each trial is started by itself: the process that should fork them ended three times")
 
     def sockets(self) -> list[socket.socket]:
         """List the sockets of those that run."""

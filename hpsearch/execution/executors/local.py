@@ -23,6 +23,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -84,20 +85,22 @@ class LocalExecutor:
         os.set_blocking(self._waker, False)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._closed = False
-        _close_in_forks(self)
+        if not _executors:
+            os.register_at_fork(after_in_child=_close_in_fork)
+        _executors.add(self)
 
     @property
     def slots(self) -> int:
-        """How many jobs may run at once. See ``Executor``."""
+        """Number of jobs that may run at once. See ``Executor``."""
         return self._slots.usable
 
     @property
     def free(self) -> int:
-        """How many jobs can be launched now. See ``Executor``."""
+        """Number of jobs that can be launched now. See ``Executor``."""
         return self._slots.free
 
     def expect(self, job: Job) -> None:
-        """Get ready for jobs like this one. See ``Executor``."""
+        """Do the imports that jobs like this one share, ahead of them. See ``Executor``."""
         with self._lock:
             self._fork_servers.expect(job)
 
@@ -122,7 +125,7 @@ class LocalExecutor:
         self.wake()
 
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """What happened since the last call. See ``Executor``. Returns early, maybe with nothing, after ``wake``."""
+        """Return the events since the last call. See ``Executor``."""
         deadline = time.monotonic() + timeout_s
         while True:
             ready = self._selector.select(0 if self._events else max(0.0, deadline - time.monotonic()))
@@ -147,7 +150,7 @@ class LocalExecutor:
                     supervisor.process.kill()
 
     def sweep(self, study: str) -> int:
-        """End what earlier runners of the study left behind. See ``Executor``."""
+        """End the processes that earlier runners of the study left behind. See ``Executor``."""
         return sweep(study)
 
     def wake(self) -> None:
@@ -160,7 +163,7 @@ class LocalExecutor:
             return  # it is awake already
 
     def close(self) -> None:
-        """End everything that still runs and give back what the executor holds. See ``Executor``."""
+        """End all jobs and release the resources. See ``Executor``."""
         if self._closed:
             return
         for job_id in list(self._supervisors):
@@ -171,7 +174,13 @@ class LocalExecutor:
         for supervisor in list(self._supervisors.values()):
             supervisor.process.kill()
             self._part(supervisor)
-        self._give_back()
+        with self._lock:
+            self._closed = True
+        self._slots.close()
+        self._fork_servers.close()
+        self._selector.close()
+        os.close(self._woken)
+        os.close(self._waker)
 
     # Starting
 
@@ -227,7 +236,9 @@ class LocalExecutor:
             os.read(self._woken, 4096)
             return True
         if isinstance(key.data, ForkServerClient):
-            self._serve_fork_server(key.data)
+            connection = key.data.connection
+            if connection is not None and not self._fork_servers.serve(key.data):
+                self._selector.unregister(connection)
             return False
         supervisor: _Supervisor = key.data
         if self._supervisors.get(supervisor.job.id) is supervisor:
@@ -236,11 +247,6 @@ class LocalExecutor:
             if mask & selectors.EVENT_READ:
                 self._receive(supervisor)
         return False
-
-    def _serve_fork_server(self, server: ForkServerClient) -> None:
-        connection = server.connection
-        if connection is not None and not self._fork_servers.serve(server):
-            self._selector.unregister(connection)
 
     def _receive(self, supervisor: _Supervisor) -> None:
         try:
@@ -277,7 +283,11 @@ class LocalExecutor:
         del self._supervisors[supervisor.job.id]
         if supervisor.is_awaited and not supervisor.stopped:
             supervisor.process.wait(_GOODBYE_S)
-            self._start_alone(supervisor)
+            try:  # its fork server died before it forked it
+                self._start(supervisor.job, supervisor.slot, alone=True)
+            except (OSError, ValueError) as error:
+                self._slots.give_back(supervisor.slot)
+                self._refuse(supervisor.job, f"cannot start a supervisor: {error}")
             return
         try:
             supervisor.process.wait(_GOODBYE_S)
@@ -291,35 +301,12 @@ class LocalExecutor:
         self._slots.give_back(supervisor.slot)
         self._events.append(Finished(supervisor.job.id, outcome))
 
-    def _start_alone(self, supervisor: _Supervisor) -> None:
-        """Start a job whose fork server died before it forked it."""
-        try:
-            self._start(supervisor.job, supervisor.slot, alone=True)
-        except (OSError, ValueError) as error:
-            self._slots.give_back(supervisor.slot)
-            self._refuse(supervisor.job, f"cannot start a supervisor: {error}")
-
     def _notify(self, text: str) -> None:
         """Report news of a slot; called by the thread that waits for it."""
         with self._lock:
             if text:
                 self._events.append(Notice(text))
             self.wake()
-
-    def _give_back(self) -> None:
-        with self._lock:
-            self._closed = True
-        self._slots.close()
-        self._fork_servers.close()
-        self._selector.close()
-        os.close(self._woken)
-        os.close(self._waker)
-
-    def _close_in_fork(self) -> None:
-        for supervisor in self._supervisors.values():
-            supervisor.control.close()
-        for connection in self._fork_servers.sockets():
-            connection.close()
 
 
 def _start_supervisor(job: Job, tag: str, slot: Slot, control: socket.socket) -> subprocess.Popen[bytes]:
@@ -340,11 +327,14 @@ def _lost(supervisor: _Supervisor) -> Outcome:
     end_tagged(supervisor.tag)
     folder = Path(supervisor.job.output_dir)
     remove_channel(str(folder))
-    try:
+    with suppress(OSError, ValueError):
         return Outcome.from_json((folder / OUTCOME_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        pass
-    how = supervisor.error or f"it {_how(supervisor.process.returncode)}"
+    code = supervisor.process.returncode
+    if code is None:
+        how = "it is gone"
+    else:
+        how = f"it exited with code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
+    how = supervisor.error or how
     outcome = Outcome(Cause.LOST, message=f"its supervisor died: {how}", duration_s=time.monotonic() - supervisor.began)
     try:
         replace_file(str(folder / OUTCOME_FILE), outcome.to_json().encode(), durable=True)
@@ -353,18 +343,10 @@ def _lost(supervisor: _Supervisor) -> Outcome:
     return outcome
 
 
-def _how(code: int | None) -> str:
-    if code is None:
-        return "is gone"
-    return f"exited with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
-
-
-def _close_in_forks(executor: LocalExecutor) -> None:
-    if not _executors:
-        os.register_at_fork(after_in_child=_close_all_in_fork)
-    _executors.add(executor)
-
-
-def _close_all_in_fork() -> None:
+def _close_in_fork() -> None:
+    """Close the sockets that this process, a fork of the runner, has inherited."""
     for executor in list(_executors):
-        executor._close_in_fork()
+        for supervisor in executor._supervisors.values():
+            supervisor.control.close()
+        for connection in executor._fork_servers.sockets():
+            connection.close()
