@@ -196,7 +196,7 @@ class StudyFields(_Fields):
     trial_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may take; null: no limit.")
     stall_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may report nothing; null: no limit.")
     keep_adapters: int = Field(
-        3, ge=0, description="Adapters kept: those of the best so many trials. best/ is always kept."
+        3, ge=0, description="Number of best trials whose adapters are kept. best/ is always kept."
     )
     description: str = Field("", max_length=10_000, description="A note for people.")
 

@@ -37,8 +37,7 @@ def lora_advice(definition: StudyDefinition, target: int | None) -> Iterator[str
     yield from _scale(definition)
     yield from _same_thing_twice(definition)
     yield from _rate(definition)
-    yield from _batches(definition)
-    yield from _optimisers(definition)
+    yield from _compared_at_one_rate(definition)
     yield from _idle(definition)
     yield from _seldom(definition, target)
 
@@ -102,17 +101,14 @@ def usual_rate(batch: int) -> float:
     return USUAL_RATE * sqrt(batch / USUAL_BATCH)
 
 
-def _batches(definition: StudyDefinition) -> Iterator[str]:
-    """Warn of batches compared at one learning rate, which suits one of them."""
+def _compared_at_one_rate(definition: StudyDefinition) -> Iterator[str]:
+    """Warn of batches or optimisers compared at learning rates that suit one of them."""
     smallest, largest = _effective_batches(definition)
     if largest >= BATCHES_APART * smallest and "learning_rate" not in definition.search_space:
         yield (
             f"effective batches of {smallest} to {largest} are compared at one learning_rate, which suits one of them "
             "(with Adam the best goes with the square root of the batch, arXiv:2205.10287): search learning_rate too"
         )
-
-
-def _optimisers(definition: StudyDefinition) -> Iterator[str]:
     optimisers = _values(definition, "optim")
     if "sgd" in optimisers and len(optimisers) > 1 and "learning_rate" in definition.search_space:
         yield (
