@@ -120,7 +120,7 @@ class _Continuous(Conditional):
 
     @property
     def is_log(self) -> bool:
-        """Whether ratios matter rather than differences."""
+        """True if ratios matter rather than differences."""
         return False
 
     def distribution(self) -> FloatDistribution:
@@ -212,7 +212,7 @@ class IntRange(Conditional):
 
     @property
     def is_log(self) -> bool:
-        """Whether ratios matter rather than differences."""
+        """True if ratios matter rather than differences."""
         return self.log
 
     def distribution(self) -> IntDistribution:
@@ -266,7 +266,7 @@ class Categorical(Conditional):
 
     @property
     def is_log(self) -> bool:
-        """Whether ratios matter: for choices that are all positive numbers."""
+        """True if ratios matter: for choices that are all positive numbers."""
         return all(not isinstance(choice, (bool, str)) and choice > 0 for choice in self.choices)
 
     @model_validator(mode="before")

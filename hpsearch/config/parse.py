@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from hpsearch.config.command import command_problems, memory_problems, name_problems
 from hpsearch.config.conditions import condition_problems, settled, without_otherwise
-from hpsearch.config.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, impossible_metric, unknown_metric
+from hpsearch.config.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, metric_problem
 from hpsearch.config.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
 from hpsearch.config.problems import InvalidDefinition, JsonPath, Origins, Problem, from_pydantic, nearest_names, show
 from hpsearch.config.setting_rules import (
@@ -104,8 +104,7 @@ def _read_fields(values: Mapping[str, Any], parsed: Parsed) -> None:
     except ValidationError as error:
         parsed.problems += from_pydantic(error, known=lambda place: inner.get(place, StudyFields).model_fields)
         return
-    metric = parsed.fields.objective.metric
-    problem = unknown_metric(metric) if parsed.fields.command is None else impossible_metric(metric)
+    problem = metric_problem(parsed.fields)
     parsed.problems += [problem] if problem else []
 
 

@@ -44,14 +44,14 @@ def load(
 
 
 def refusal(*args: Any, **kwargs: Any) -> str:
-    """What is said about layers that are refused."""
+    """Return the messages about refused layers."""
     with pytest.raises(UsageError) as error:
         load(*args, **kwargs)
     return str(error.value)
 
 
 class TestStrictJson:
-    """What a lenient reader would change or drop silently is refused."""
+    """Values that a lenient reader would change or drop silently are refused."""
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -164,7 +164,7 @@ class TestStrictJson:
 
 
 class TestLookup:
-    """Which file a study's definition is."""
+    """The file of a study's definition."""
 
     def test_config_then_working_folder_then_shipped_then_default(self) -> None:
         assert load().settings["lora_r"] == 16
@@ -350,7 +350,7 @@ class TestLayers:
 
 
 class TestLayerRefusals:
-    """What is in doubt within one layer, and what is not written as it should be."""
+    """Doubtful values within one layer, and values in a wrong form."""
 
     @pytest.mark.parametrize(
         ("sets", "message"),

@@ -1,4 +1,4 @@
-"""What the values of a row mean: pictures, and answers."""
+"""The values of a row: pictures, and answers."""
 
 from __future__ import annotations
 

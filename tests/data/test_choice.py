@@ -1,4 +1,4 @@
-"""Which rows each side gets: by a slice, or by what there is."""
+"""The rows of each side: by a slice, or by the splits of the data."""
 
 from __future__ import annotations
 

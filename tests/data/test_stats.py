@@ -1,4 +1,4 @@
-"""What texts are like."""
+"""Statistics of texts."""
 
 from __future__ import annotations
 
