@@ -58,7 +58,7 @@ class TestActive:
         """b is 2 otherwise, which is what c asks for."""
         assert "c" not in active(space_of(**CHAIN), {"a": "y", "b": 2})
 
-    def test_one_and_true_are_message_apart(self) -> None:
+    def test_one_and_true_are_distinguished(self) -> None:
         space = space_of(
             n={"type": "int", "low": 0, "high": 1}, m={"type": "int", "low": 1, "high": 3, "when": {"n": 1}}
         )
@@ -345,7 +345,7 @@ class TestVariations:
             tried = [point[name] for point in points if name in active(space, point)]
             assert set(parameter.extremes()) <= {*tried, default_point(space, {}).get(name)}
 
-    def test_what_differs_is_what_is_message(self) -> None:
+    def test_differences_are_listed(self) -> None:
         definition = StudyDefinition.from_flat({"search_space": DORA})
         assert {"use_dora": True, "lora_dropout": 0.2} in definition.variations()
         assert {"lora_r": 64} in definition.variations()
