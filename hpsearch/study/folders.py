@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -16,9 +15,8 @@ from typing import Any
 from hpsearch.config.advice import too_long_warmup
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.names import is_study_name
-from hpsearch.crash_points import reached
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.execution.files import make_folder, sync
+from hpsearch.execution.files import make_folder, require_space, sync
 from hpsearch.execution.job import CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
@@ -147,26 +145,6 @@ def folder_name(study: str) -> str:
     return f"{plain}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON to ``path`` as ``write_text`` does."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``path`` in one step: a reader finds the old file or the new one, also after a power loss."""
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    with temporary.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    reached("file-written")
-    temporary.replace(path)
-    reached("file-renamed")
-    sync(str(path.parent))
-
-
 def publish_folder(staged: Path, link: Path) -> None:
     """Make ``link`` show ``staged``, in one step, and take ``staged`` over.
 
@@ -188,7 +166,6 @@ def publish_folder(staged: Path, link: Path) -> None:
 
 # A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
 RESERVE_BYTES = 64 * 2**20
-SPARE_BYTES = 1 << 30  # a study leaves so much of the disk free
 CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
 
 
@@ -213,21 +190,14 @@ def room_for(definition: StudyDefinition, figures: Mapping[str, Any], folder: Pa
     Raises:
         UsageError: what they leave does not fit on the disk of ``folder``.
     """
-    _check_disk(definition, int(figures["bytes"]["adapter"]), rows, folder)
+    checkpoints = 0 if definition.settings.get("save_steps") == 0 else definition.settings.get("save_total_limit", 0)
+    adapters = definition.keep_adapters + 2 + CHECKPOINT * checkpoints  # best/ and the trial that runs
+    require_space(
+        folder,
+        rows + int(figures["bytes"]["adapter"]) * adapters,
+        "a study's rows, adapters and checkpoints",
+        "free some space, name another --base-output-dir, or lower keep_adapters or save_total_limit",
+    )
     known = definition.steps
     evaluations = int(figures["evaluations"])
     return too_long_warmup(definition, evaluations) if known is None or evaluations < known else []
-
-
-def _check_disk(definition: StudyDefinition, adapter: int, rows: int, folder: Path) -> None:
-    checkpoints = 0 if definition.settings.get("save_steps") == 0 else definition.settings.get("save_total_limit", 0)
-    kept = adapter * (definition.keep_adapters + 2 + CHECKPOINT * checkpoints)  # best/ and the trial that runs
-    wanted = rows + kept
-    there = next(one for one in (folder, *folder.parents) if one.is_dir())
-    free = shutil.disk_usage(there).free
-    if wanted + SPARE_BYTES > free:
-        raise UsageError(
-            f"a study's rows, adapters and checkpoints must fit on the disk, but need {wanted / 1e9:.2g} GB, and of "
-            f"{there} {free / 1e9:.2g} GB are free",
-            "free some space, name another --base-output-dir, or lower keep_adapters or save_total_limit",
-        )

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from hpsearch.errors import Interrupted
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Job
@@ -18,19 +19,17 @@ from hpsearch.study.events import StudyPrepared, View
 
 def prepare(
     job: Job, executor: Executor, interruption: Interruption, view: View, deadline: float = math.inf
-) -> dict[str, Any] | None:
-    """Run the prepare job.
-
-    Returns:
-        What it found (prepared.json), or None where it was interrupted or the deadline came.
+) -> dict[str, Any]:
+    """Run the prepare job; returns what it found (prepared.json).
 
     Raises:
+        Interrupted: a stop signal or the deadline came.
         UsageError: it refused the data, the model or a setting.
         JobFailed: it failed for another reason.
     """
     outcome = run_job(job, executor, interruption, view, deadline)
-    if interruption.requested or outcome.cause is Cause.INTERRUPTED:
-        return None
+    if outcome.cause is Cause.INTERRUPTED:
+        raise Interrupted(0)
     if outcome.cause is not Cause.OK:
         raise failure(job, outcome)
     info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))

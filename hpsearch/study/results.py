@@ -16,10 +16,10 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.crash_points import reached
-from hpsearch.execution.files import make_folder
+from hpsearch.execution.files import make_folder, write_json
 from hpsearch.execution.job import Job, Outcome, encode_values
 from hpsearch.study import attributes as attrs
-from hpsearch.study.folders import StudyFolders, publish_folder, write_json
+from hpsearch.study.folders import StudyFolders, publish_folder
 from hpsearch.study.jobs import closed
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.records import attempt_of, is_finite, metrics_of, root_of

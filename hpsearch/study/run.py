@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.crash_points import reached
-from hpsearch.errors import TooManyFailures, UsageError
+from hpsearch.errors import Interrupted, TooManyFailures, UsageError
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.gpu_slots import SlotAllocation, look_for_gpus, share_out
@@ -224,8 +224,9 @@ class _Run:
             return self._summary(target, 0 if succeeded else TooManyFailures.exit_code, done)
         if budget.is_spent(self.ledger.trials()):
             return self._summary(target, 0, end.nothing_left(budget))
-        prepared = self._prepare(deadline)
-        if prepared is None:
+        try:
+            prepared = self._prepare(deadline)
+        except Interrupted:
             return self._summary(target, *end.stopped_preparing())
         self._take_over(prepared)
         begin(self.ledger)
@@ -304,19 +305,18 @@ class _Run:
         if withheld:
             self.view(Note(f"not passed to trials: {', '.join(withheld)} (name them in env_pass to pass them)"))
 
-    def _prepare(self, deadline: float) -> dict[str, Any] | None:
-        """Make data and model ready, unless the study's trials are programs that bring their own; None if stopped."""
+    def _prepare(self, deadline: float) -> dict[str, Any]:
+        """Make data and model ready, unless the study's trials are programs that bring their own."""
         if self.ledger.definition.command is not None:
             return {}
         info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
-        if info is not None:
-            changed = changed_versions(prepared_info(self.ledger), info) if self.ledger.trials() else ""
-            keep_prepared(self.ledger, info)
-            show_prepared(self.view, info)
-            if changed:
-                self.view(Note(changed, warning=True))
-            for text in room_for(self.ledger.definition, info["figures"], self.folders.root):
-                self.view(Note(text, warning=True))
+        changed = changed_versions(prepared_info(self.ledger), info) if self.ledger.trials() else ""
+        keep_prepared(self.ledger, info)
+        show_prepared(self.view, info)
+        if changed:
+            self.view(Note(changed, warning=True))
+        for text in room_for(self.ledger.definition, info["figures"], self.folders.root):
+            self.view(Note(text, warning=True))
         return info
 
     def _summary(self, target: int, code: int, text: str) -> RunSummary:

@@ -41,7 +41,7 @@ class Scene:
             "objective": {"metric": "score", "direction": "minimize"},
             "pruner": {"type": "median", "n_startup_trials": 1, "n_warmup_steps": 0},
             "env_pass": ["PYTHONPATH"],
-            "preload": ["decimal"],  # trials are forked by a starter, as the built-in training's are
+            "preload": ["decimal"],  # trials are forked by a fork server, as the built-in training's are
         }
         (self.folder / "study.json").write_text(json.dumps(fields))
         if self.server:
