@@ -101,7 +101,7 @@ def condition_problems(
         for parent, values in (parameter.when or {}).items()
         for broken in _broken(parent, values, space, fixed)
     ]
-    rule = "a condition leads to what is searched without it, but {} leads back to itself or to such a one"
+    rule = "conditions form no cycle, but that of {} leads back to itself or to a cycle"
     on_cycles = [name for name in space if name not in in_order(space)]
     problems += [Problem((*path, name, "when"), rule.format(show(name)), "delete one condition") for name in on_cycles]
     return problems or list(_never(space, path))
@@ -140,7 +140,7 @@ def _never(space: Space, path: JsonPath) -> Iterable[Problem]:
     """Find settings for which the conditions on the way to them exclude each other."""
     for name, allowed in needs(space).items():
         for parent in [parent for parent, values in allowed.items() if not values][:1]:
-            rule = f"{show(name)} is never searched: what it depends on asks for different values of {show(parent)}"
+            rule = f"{show(name)} is never searched: its conditions ask for different values of {show(parent)}"
             yield Problem((*path, name, "when"), rule, "delete one condition")
 
 

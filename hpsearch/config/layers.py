@@ -208,7 +208,7 @@ def _read_assignment(text: str, earlier: Mapping[str, Any]) -> _Assignment:
         raise UsageError(f"--set takes KEY=VALUE, but is {show(text)}", "write for example --set lora_r=32")
     if len(path) > (3 if path[0] == "search_space" else 2 if path[0] in OBJECT_KEYS else 1):
         raise UsageError(
-            f"--set {show(text)}: nothing lies that deep", "write for example --set search_space.lora_r.low=8"
+            f"--set {show(text)}: there is no entry that deep", "write for example --set search_space.lora_r.low=8"
         )
     if earlier.get("command") is not None and path[0] not in OBJECT_KEYS | STUDY_KEYS:
         _refuse_mistyped(path[0], earlier)

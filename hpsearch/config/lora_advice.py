@@ -68,12 +68,12 @@ def _same_thing_twice(definition: StudyDefinition) -> Iterator[str]:
     if scale and "learning_rate" in searched and (scale == "lora_alpha_ratio" or "lora_r" not in searched):
         yield (
             f"{scale} and learning_rate are both searched, but with Adam they do nearly the same "
-            f"(arXiv:2106.09685, 4.1): fix {scale}, and the trials go to what is left"
+            f"(arXiv:2106.09685, 4.1): fix {scale}, and the trials go to the other settings"
         )
     if {"per_device_train_batch_size", "gradient_accumulation_steps"} <= searched:
         yield (
             "per_device_train_batch_size and gradient_accumulation_steps are both searched, but only their product "
-            "changes what is learned: search effective_batch_size instead"
+            "changes the result: search effective_batch_size instead"
         )
 
 

@@ -81,9 +81,9 @@ def examine(values: Mapping[str, Any], *, searching: bool = True) -> Parsed:
         _read_command_settings(values, parsed)
     if searching and not parsed.search_space and not parsed.problems:
         rule = "a study searches at least one setting, but this one has none in search_space"
-        remedy = "give the range of one, or run what is fixed once with `hpsearch train`"
+        remedy = "give the range of one, or run the fixed settings once with `hpsearch train`"
         if values.get("search_space"):
-            rule = "a study searches at least one setting, but what is fixed rules out every range of search_space"
+            rule = "a study searches at least one setting, but the fixed settings rule out every range of search_space"
             remedy = 'correct their "when", or what they depend on'
         parsed.problems.append(Problem(("search_space",), rule, remedy))
     if parsed.fields is not None:

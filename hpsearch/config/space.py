@@ -120,7 +120,7 @@ def _leaves(space: Mapping[str, Parameter], stem: Mapping[str, Any]) -> list[str
 
 
 def point_key(params: Mapping[str, Any]) -> str:
-    """Return a key that is equal for equal parameters: 1 and 1.0 are one number, true and texts are none."""
+    """Return a key that is equal for equal parameters: 1 and 1.0 are one number, true and texts are no numbers."""
     text = json.dumps({name: canonical(value) for name, value in params.items()}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 

@@ -78,7 +78,7 @@ def gather(
     division = _dealt(checked, settings)
     rows = {split: getattr(division, split) for split in SPLITS}
     _refuse_empty(rows, settings)
-    left_out = (*opener.left_out(), *map(_told, division.parted))
+    left_out = (*opener.left_out(), *map(_told, division.left_out))
     write_left_out(folder, left_out)
     warnings = (
         *opener.warnings(),

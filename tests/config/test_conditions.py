@@ -236,7 +236,7 @@ class TestRefusals:
             "weight_decay": RATE | {"when": {"lora_dropout": 0.1, "use_dora": False}},
         }
         assert refusals({"search_space": space}) == [
-            '"weight_decay" is never searched: what it depends on asks for different values of "use_dora" '
+            '"weight_decay" is never searched: its conditions ask for different values of "use_dora" '
             "(s.json#/search_space/weight_decay/when); delete one condition"
         ]
 
@@ -292,7 +292,7 @@ class TestFixed:
     def test_nothing_left_to_search_is_refused(self) -> None:
         (message,) = refusals({"search_space": {"lora_dropout": DORA["lora_dropout"]}})
         assert message == (
-            "a study searches at least one setting, but what is fixed rules out every range of search_space "
+            "a study searches at least one setting, but the fixed settings rule out every range of search_space "
             '(s.json#/search_space); correct their "when", or what they depend on'
         )
 

@@ -207,7 +207,7 @@ class TestRefusals:
             (
                 {"search_space": {}},
                 "a study searches at least one setting, but this one has none in search_space (s.json#/search_space); "
-                "give the range of one, or run what is fixed once with `hpsearch train`",
+                "give the range of one, or run the fixed settings once with `hpsearch train`",
             ),
             (
                 {"search_space": [1]},

@@ -364,7 +364,7 @@ class TestLayerRefusals:
             (["lora_r"], '--set takes KEY=VALUE, but is "lora_r"; write for example --set lora_r=32'),
             (["=3"], '--set takes KEY=VALUE, but is "=3"'),
             (["search_space.=3"], "--set takes KEY=VALUE"),
-            (["lora_r.x=3"], '--set "lora_r.x=3": nothing lies that deep'),
+            (["lora_r.x=3"], '--set "lora_r.x=3": there is no entry that deep'),
             (["search_space.lora_r.low=3"], 'is not searched; give its range: --set search_space.lora_r={...}'),
             (["lerning_rate=3"], '--set: "lerning_rate" is not a known key; did you mean "learning_rate"?'),
             (["learning_rate=NaN"], 'numbers must be finite, but this is "NaN" (--set learning_rate=NaN)'),

@@ -36,7 +36,7 @@ def warnings_of(**keys: Any) -> list[str]:
         ),
         (
             {"search_space": {"learning_rate": RATE, "lora_r": RANKS, "lora_alpha_ratio": RANKS}},
-            "fix lora_alpha_ratio, and the trials go to what is left",
+            "fix lora_alpha_ratio, and the trials go to the other settings",
         ),
         (
             {
@@ -46,7 +46,7 @@ def warnings_of(**keys: Any) -> list[str]:
                     "gradient_accumulation_steps": RANKS,
                 }
             },
-            "only their product changes what is learned: search effective_batch_size instead",
+            "only their product changes the result: search effective_batch_size instead",
         ),
         ({"learning_rate": 2e-6}, "every learning_rate is at most 2e-06, as for training all weights"),
         (
