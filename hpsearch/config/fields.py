@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hpsearch.config.names import is_variable_name
+from hpsearch.config.names import VARIABLE_NAME
 from hpsearch.config.problems import BrokenRules, Problem, nearest_names, show
 from hpsearch.execution.job import CHANNEL_KEYS, MAX_NAME_CHARACTERS
 from hpsearch.execution.python_program import parse
@@ -251,7 +251,7 @@ class StudyFields(_Fields):
 
     def _variable_rules(self) -> Iterable[Problem]:
         for index, name in enumerate(self.env_pass):
-            if not is_variable_name(name):
+            if not VARIABLE_NAME.fullmatch(name):
                 rule = f"env_pass holds names of environment variables, but {show(name)} is none"
                 yield Problem(("env_pass", index), rule, "write the name alone, without a value")
             elif name.startswith("HPSEARCH_"):

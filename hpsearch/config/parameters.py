@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -118,10 +118,7 @@ class _Continuous(Conditional):
         description="Number of values that a grid tries, evenly spaced, both ends included.",
     )
 
-    @property
-    def is_log(self) -> bool:
-        """True if ratios matter rather than differences."""
-        return False
+    is_log: ClassVar[bool] = False  # whether ratios matter rather than differences
 
     def distribution(self) -> FloatDistribution:
         """Return the range as Optuna's distribution."""
@@ -185,11 +182,7 @@ class LogUniform(_Continuous):
     """Real numbers over orders of magnitude: learning rates, weight decay."""
 
     type: Literal["loguniform"]
-
-    @property
-    def is_log(self) -> bool:
-        """Ratios matter."""
-        return True
+    is_log: ClassVar[bool] = True
 
 
 class Uniform(_Continuous):
