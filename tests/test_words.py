@@ -21,6 +21,13 @@ RULED_OUT = re.compile(r"\b(anew|mend|mends|mended|mending|whoever|so\s+many)\b"
 REWORDED: list[str] = [
     "config",
     "data",
+    "execution",
+    "sdk.py",
+    "settings.py",
+    "errors.py",
+    "crash_points.py",
+    "__init__.py",
+    "__main__.py",
 ]
 
 
