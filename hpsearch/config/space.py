@@ -135,7 +135,7 @@ def every_default(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -
     """Return each parameter's default as in ``default_point``, whether it is active or not."""
     points: dict[str, Any] = {}
     for name, parameter in space.items():
-        wanted = defaults.get(name) if parameter.default is None else parameter.default
+        wanted: Any = defaults.get(name) if parameter.default is None else parameter.default
         comparable = is_number(wanted)
         if isinstance(parameter, Categorical):
             comparable = parameter.contains(wanted) or (comparable and all(map(is_number, parameter.choices)))
