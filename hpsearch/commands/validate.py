@@ -1,4 +1,4 @@
-"""Checking a study before it costs anything: what its trials would be, and every reason not to begin."""
+"""`hpsearch validate --study`: a study checked before it costs anything, with every reason not to begin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from hpsearch.config.advice import advice
 from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
-from hpsearch.execution.run_job import look, passing_folder
+from hpsearch.execution.run_job import run_and_read, temporary_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
 from hpsearch.study.folders import room_for, study_folders
@@ -24,7 +24,7 @@ LONG_S = 7 * 86_400  # a week
 
 @dataclass(frozen=True)
 class StudyCheck:
-    """What a preflight found: facts as (what, text), and warnings."""
+    """The result of a preflight: facts as (name, text), and warnings."""
 
     study: str
     lines: list[tuple[str, str]]
@@ -32,7 +32,7 @@ class StudyCheck:
 
 
 def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
-    """Check a study as ``run`` would begin it, without writing anything or loading a weight.
+    """Check a study as ``run`` would begin it, without writing a file or loading a weight.
 
     Raises:
         UsageError: it cannot begin; the message has the rule, the values and the remedy.
@@ -48,17 +48,19 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     warnings = [*([resolved.note] if resolved.note else []), *advice(definition, target)]
     if definition.command is not None:
         return StudyCheck(resolved.study, [("program", definition.command[0])], warnings)
-    with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
-        found = json.loads(look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view))
-    figures = found["figures"]
-    warnings += [*found["warnings"], *room_for(definition, figures, folders.root, int(figures["bytes"]["rows"]))]
+    with temporary_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
+        preflight = json.loads(
+            run_and_read(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view)
+        )
+    figures = preflight["figures"]
+    warnings += [*preflight["warnings"], *room_for(definition, figures, folders.root, int(figures["bytes"]["rows"]))]
     warnings += dear(target, figures)
-    lines = [*((what, text) for what, text in found["lines"]), ("search", _length(target, figures))]
+    lines = [*((name, text) for name, text in preflight["lines"]), ("search", _length(target, figures))]
     return StudyCheck(resolved.study, lines, warnings)
 
 
 def dear(target: int, figures: Mapping[str, Any]) -> list[str]:
-    """The warning that a search after ``target`` trials will take weeks; empty where it will not."""
+    """Return the warning that a search of ``target`` trials will take weeks; empty where it will not."""
     seconds = target * int(figures["steps"][1])
     if seconds < LONG_S:
         return []
@@ -69,14 +71,10 @@ def dear(target: int, figures: Mapping[str, Any]) -> list[str]:
 
 
 def _length(target: int, figures: Mapping[str, Any]) -> str:
-    """How long a search is. What a step takes is measured when it begins: until then it is told for a second."""
+    """Describe how long a search is. The time of a step is measured when it begins; until then a second is assumed."""
     least, most = (int(steps) for steps in figures["steps"])
     steps = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-    return f"{target:,} trials of {steps} steps: {_time(target * most)} at a step a second"
-
-
-def _time(seconds: int) -> str:
-    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds} seconds"
+    seconds = target * most
+    units = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
+    time = next((f"{seconds / size:.2g} {unit}" for size, unit in units if seconds >= 2 * size), f"{seconds} seconds")
+    return f"{target:,} trials of {steps} steps: {time} at a step a second"
