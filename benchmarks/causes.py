@@ -25,7 +25,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 from surrogates import SURROGATES, Surrogate
 
-from hpsearch.study.sampling import derive_seed
+from hpsearch.study.sampling.planner import derive_seed
 
 SAMPLED: dict[str, Callable[[int], BaseSampler]] = {
     "random": lambda seed: RandomSampler(seed=seed),

@@ -21,8 +21,8 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 import hpsearch
-from hpsearch.definitions.library import shipped_folder
-from hpsearch.ocr.metrics import character_edits, total
+from hpsearch.config.load import shipped_folder
+from hpsearch.data.metrics import character_edits, total
 
 OPEN = ("eval_stride", "eval_samples", "final_samples")  # what the demo fixes, and is measured here
 

@@ -1,7 +1,7 @@
 """What looking at a trial's memory before it is launched saves: ``python benchmarks/gate.py``, about five minutes.
 
 Whole searches by hpsearch's own runner over simulated fine-tunes that run out of memory (surrogates.py), with the gate
-of hpsearch/study/memory.py and without it: the share of trials that ran out, the best value found, how many
+of hpsearch/study/memory_gate.py and without it: the share of trials that ran out, the best value found, how many
 configurations were not tried, and how many of these would have fitted after all. Means over seeds with their 95 %
 intervals. At last goal G11 of the same runner: how many trials diverge.
 """
@@ -24,18 +24,18 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from surrogates import FAR, LINE, NEAR, RATES, TOY, Surrogate
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job
+from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
+from hpsearch.study.events import silent
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.memory import AVAILABLE, NEEDED, Device, Gate
-from hpsearch.study.opening import open_study
-from hpsearch.study.runner import Runner
-from hpsearch.study.view import silent
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job
+from hpsearch.study.loop import Runner
+from hpsearch.study.memory_gate import AVAILABLE, NEEDED, Device, Gate
+from hpsearch.study.open import open_study
 
 MEMORY = Path("/dev/shm")  # where the trials' files cost no time
 JITTER = 0.01  # fraction by which two trials of one configuration may differ in memory

@@ -26,9 +26,9 @@ from gpu.sections import SECTIONS, Plan, Section
 from gpu.table import Row, markdown_page, text_table
 from pydantic import ValidationError
 
+from hpsearch.execution.gpu import find_driver
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS
-from hpsearch.trials.driver import find_driver
-from hpsearch.trials.settings import TrainSettings
 
 KNOWN_BACKENDS = ("hf", "unsloth")
 # What the jobs' interpreter has; asked there, as it need not be this one.

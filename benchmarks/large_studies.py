@@ -30,7 +30,7 @@ from pathlib import Path
 import psutil
 from grown_studies import STEPS, definition_of, make_study, search
 
-from hpsearch.study.view import Happening, TrialEnded
+from hpsearch.study.events import RunEvent, TrialEnded
 
 NAME, MORE = "large", 6  # trials played to tell what one costs: the first is left out
 PLAIN = Path(__file__).with_name("plain_optuna.py")
@@ -161,7 +161,7 @@ def inside(base: Path, url: str, more: int) -> Cost:
     """Go on with the study in this process, its trials played: the cost of each after the first."""
     marks: list[tuple[float, float]] = []
 
-    def view(happening: Happening) -> None:
+    def view(happening: RunEvent) -> None:
         if isinstance(happening, TrialEnded):
             marks.append((time.process_time(), time.monotonic()))
 

@@ -15,7 +15,7 @@ import statistics
 import optuna
 from optuna.samplers import RandomSampler, TPESampler
 
-from hpsearch.definitions.fields import PrunerSettings
+from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.pruning import make_pruner
 
 TRIALS, SEEDS, EVALUATIONS = 20, 30, 20

@@ -33,11 +33,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from hpsearch.definitions.fields import PrunerSettings
-from hpsearch.study.known_good import KNOWN_GOOD
+from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.pruning import make_pruner
-from hpsearch.study.samplers import SAMPLERS, Wanted
-from hpsearch.study.sampling import derive_seed
+from hpsearch.study.sampling import SAMPLERS, SampleRequest
+from hpsearch.study.sampling.planner import KNOWN_GOOD, derive_seed
 
 TRIALS, BUDGET, SEEDS = 20, 300, 30
 FIRST_SEED = 1000  # those below were looked at to choose the strategy
@@ -88,7 +87,7 @@ class OptunaSearch:
     def ask(self) -> Params:
         if self.kept is None:
             seed = derive_seed(self.seed, "sampler", self._asked)
-            self._study.sampler = SAMPLERS[self.sampler](Wanted(self.space, seed, self.seed, self._asked))
+            self._study.sampler = SAMPLERS[self.sampler](SampleRequest(self.space, seed, self.seed, self._asked))
         self._asked += 1
         self._trial = self._study.ask(dict(self.space))
         return self._trial.params

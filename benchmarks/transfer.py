@@ -23,10 +23,10 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from surrogates import FAR, Surrogate
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.study.sampling import Planner, queue_default
-from hpsearch.study.transfer import Source, take_over
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.study.sampling.planner import Planner, queue_default
 from hpsearch.study.warm_start import WarmStart
+from hpsearch.study.warm_start_source import SourceStudy, take_over
 
 TARGET = replace(FAR, limit=math.inf)
 SOURCE_TRIALS, TRIALS, SHOWN = 30, 40, (5, 10, 20, 40)
@@ -101,7 +101,7 @@ def warm(source: Surrogate, seed: int, *, believed: bool) -> Search:
     """A search after one over ``source``."""
     before = search(source, 1000 + seed, SOURCE_TRIALS)
     ranked = sorted(before.trials, key=lambda trial: trial.value or 0.0)
-    found = Source("source", "id", _definition(1000 + seed), DATA, ranked)
+    found = SourceStudy("source", "id", _definition(1000 + seed), DATA, ranked)
     return search(TARGET, seed, TRIALS, take_over(found, _definition(seed), DATA if believed else {})[0])
 
 

@@ -14,12 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.loading import load_definition
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.environment import build_environment
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job, Outcome, Report
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import load_definition
+from hpsearch.execution.environment import build_environment
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.job import Finished, Job, Outcome, Report
+from hpsearch.execution.outcome import Cause
 
 STUDIES = ("digits-ocr", "digits-ocr-gemma")
 HEADINGS = ("study", "total s", "first step s", "train s", "judge s", "judging", "it/s", "tokens/s", "peak MB", "CER")

@@ -98,7 +98,7 @@ def unchanged_environment() -> Iterator[None]:
 def run_command(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the real command line in a folder; its five minutes only guard against hanging.
 
-    It finds no browser: drawing PNGs takes one some seconds, which tests/analysis/test_report.py spends.
+    It finds no browser: drawing PNGs takes one some seconds, which tests/report/test_report.py spends.
     """
     environment = {"COLUMNS": "200", "BROWSER_PATH": "/no/browser", **environment}
     if not any(name.startswith("PYTHON") for name in environment):

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hpsearch.assets import asset_path
-from hpsearch.ocr.samples import Sample, read_splits
+from hpsearch.data.rows import Sample, read_splits
 
 PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/"
 PAGE_VERSIONS = ("2009-03-16", "2010-03-19", "2013-07-15", "2016-07-15", "2017-07-15", "2018-07-15", "2019-07-15")

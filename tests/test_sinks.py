@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 import hpsearch
-from hpsearch.study.samplers import SAMPLERS, Wanted
+from hpsearch.study.sampling import SAMPLERS, SampleRequest
 
 PACKAGE = Path(hpsearch.__file__).parent
 # Calls that run what they are given, by the last words of their names.
@@ -25,7 +25,7 @@ CALLS = {
 MODULES = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "cmaes", "yaml"}
 HARMLESS = {"UnpicklingError"}  # what pickle is imported for
 # Where a job's command, a Python program, is run as the interpreter would: what is run is the command itself.
-OF_THE_JOBS_OWN_COMMAND = {"trials/python_program.py": ["runpy.run_path", "exec"]}
+OF_THE_JOBS_OWN_COMMAND = {"execution/python_program.py": ["runpy.run_path", "exec"]}
 # Arguments that make a call one of these.
 ARGUMENTS = {"shell": True, "allow_pickle": True, "trust_remote_code": True, "weights_only": False}
 
@@ -103,7 +103,7 @@ def test_nothing_in_the_house_runs_what_it_reads() -> None:
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_no_sampler_to_choose_unpickles_what_is_in_the_storage(name: str) -> None:
     """Optuna's CMA-ES sampler does: whoever can write to a shared database would run code in every runner."""
-    for kind in type(SAMPLERS[name](Wanted({}, seed=1))).__mro__:
+    for kind in type(SAMPLERS[name](SampleRequest({}, seed=1))).__mro__:
         module = sys.modules[kind.__module__]
         assert module is not optuna.samplers._cmaes
         if module.__name__ != "builtins":

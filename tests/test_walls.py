@@ -18,7 +18,6 @@ PACKAGE = Path(hpsearch.__file__).parent
 ROOT = PACKAGE.parent
 TRAINING_PACKAGES = {"torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes"}
 SEARCHING_PACKAGES = {"optuna", "optuna_dashboard", "sqlalchemy", "click", "plotly"}
-MAKER = "hpsearch.assets.digits.make"
 
 LIST_WHAT_IS_LOADED = """
 import importlib, json, sys
@@ -46,15 +45,27 @@ def modules_of(*rooms: str) -> list[str]:
     """Every module of these rooms of the package, but programs (``__main__``)."""
     paths = [path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py"]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
-    return sorted(name for name in names if name.count(".") and name.split(".")[1] in rooms and name != MAKER)
+    return sorted(name for name in names if name.count(".") and name.split(".")[1] in rooms)
 
 
 @pytest.mark.parametrize(
-    "module", ["hpsearch.sdk", "hpsearch.trials.job", "hpsearch.trials.causes", "hpsearch.trials.diagnosis"]
+    "module",
+    ["hpsearch.sdk", "hpsearch.execution.job", "hpsearch.execution.outcome", "hpsearch.execution.doctor_question"],
 )
 def test_the_door_and_the_sdk_load_the_standard_library_alone(module: str) -> None:
     foreign = packages(loaded_by(module)) - sys.stdlib_module_names - {"hpsearch"}
     assert not foreign
+
+
+def test_the_package_lists_its_functions_without_loading_torch_and_its_run_names_its_arguments() -> None:
+    code = (
+        "import inspect, sys, hpsearch; print(*dir(hpsearch)); print(*inspect.signature(hpsearch.run).parameters); "
+        "assert not {'torch', 'optuna', 'click'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    names, arguments = (set(line.split()) for line in done.stdout.splitlines())
+    assert {"load_model", "run_ocr", "verify_config", "run", "resume"} <= names
+    assert {"study", "n_trials", "search_space", "timeout", "gpus", "slots", "settings"} <= arguments
 
 
 def test_the_command_line_starts_without_torch_and_without_optuna() -> None:
@@ -63,10 +74,7 @@ def test_the_command_line_starts_without_torch_and_without_optuna() -> None:
 
 
 def test_no_module_of_the_searching_side_loads_the_training_side() -> None:
-    rooms = (
-        *("cli", "doctor", "evaluation", "data", "analysis", "errands", "study", "definitions", "trials"),
-        *("ocr", "sdk", "errors", "assets"),
-    )
+    rooms = ("cli", "commands", "report", "study", "config", "data", "sdk", "execution", "settings", "errors", "assets")
     loaded = loaded_by(*modules_of(*rooms))
     assert "hpsearch.study" in loaded
     assert not packages(loaded) & TRAINING_PACKAGES
@@ -74,14 +82,14 @@ def test_no_module_of_the_searching_side_loads_the_training_side() -> None:
 
 
 def test_pages_and_text_load_neither_torch_nor_optuna() -> None:
-    assert not packages(loaded_by(*modules_of("ocr"))) & (TRAINING_PACKAGES | SEARCHING_PACKAGES)
+    assert not packages(loaded_by(*modules_of("data"))) & (TRAINING_PACKAGES | SEARCHING_PACKAGES)
 
 
 def test_no_module_of_the_training_side_loads_the_searching_side() -> None:
     loaded = loaded_by(*modules_of("training"))
     assert "torch" in loaded
     assert not packages(loaded) & SEARCHING_PACKAGES
-    above = ("cli", "doctor", "evaluation", "data", "analysis", "errands", "study", "definitions")
+    above = ("cli", "commands", "report", "study", "config")
     rooms = tuple(f"hpsearch.{room}" for room in above)
     assert not [name for name in loaded if name.startswith(rooms)]
 
@@ -99,25 +107,23 @@ BREACHES = {
     "study-torch": ("study/attributes.py", "import torch", "The searching side"),
     "study-training-late": ("study/attributes.py", "def f(): import hpsearch.training", "The searching side"),
     "cli-training": ("cli/__init__.py", "from hpsearch import training", "The searching side"),
-    "ocr-transformers": ("ocr/__init__.py", "import transformers", "The searching side"),
-    "ocr-optuna": ("ocr/__init__.py", "import optuna", "The training side"),
+    "data-transformers": ("data/__init__.py", "import transformers", "The searching side"),
+    "data-optuna": ("data/__init__.py", "import optuna", "The training side"),
     "training-optuna": ("training/__init__.py", "from optuna import trial", "The training side"),
     "training-study": ("training/__init__.py", "import hpsearch.study.attributes", "The training side"),
-    "trials-study": ("trials/job.py", "import hpsearch.study.attributes", "One direction"),
-    "definitions-study": ("definitions/names.py", "import hpsearch.study.attributes", "One direction"),
-    "training-definitions": ("training/__init__.py", "import hpsearch.definitions.names", "The training side"),
-    "study-analysis": ("study/attributes.py", "import hpsearch.analysis", "One direction"),
-    "errors-trials": ("errors.py", "import hpsearch.trials.job", "One direction"),
-    "doctor-torch": ("doctor/machine.py", "import torch", "The searching side"),
-    "judging-learning": (
-        "training/judging/circles.py",
-        "import hpsearch.training.learning.best",
-        "In the training side",
-    ),
-    "models-data": ("training/models/chat.py", "import hpsearch.training.data.rows", "In the training side"),
+    "execution-study": ("execution/job.py", "import hpsearch.study.attributes", "One direction"),
+    "execution-data": ("execution/job.py", "import hpsearch.data.metrics", "One direction"),
+    "config-study": ("config/names.py", "import hpsearch.study.attributes", "One direction"),
+    "training-config": ("training/__init__.py", "import hpsearch.config.names", "The training side"),
+    "study-report": ("study/attributes.py", "import hpsearch.report", "One direction"),
+    "study-commands": ("study/attributes.py", "import hpsearch.commands.plan", "One direction"),
+    "errors-execution": ("errors.py", "import hpsearch.execution.job", "One direction"),
+    "commands-torch": ("commands/convert.py", "import torch", "The searching side"),
+    "evaluate-fit": ("training/evaluate/scores.py", "import hpsearch.training.fit.best", "In the training side"),
+    "models-rows": ("training/models/chat.py", "import hpsearch.training.prepared", "In the training side"),
     "unlisted": ("helpers.py", "", "One direction"),
     "unlisted-training": ("training/helpers.py", "", "In the training side"),
-    "maker": ("study/attributes.py", f"import {MAKER}", "Nothing imports the program"),
+    "study-tools": ("study/attributes.py", "import tools", "The searching side"),
 }
 
 

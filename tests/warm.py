@@ -17,7 +17,7 @@ from pathlib import Path
 SERVER = """
 import atexit, gc, json, os, pkgutil, importlib, runpy, sqlite3, sys, threading, traceback
 import hpsearch
-rooms = ("cli", "study", "definitions", "analysis", "trials", "ocr")
+rooms = ("cli", "commands", "report", "study", "config", "data", "execution")
 for module in pkgutil.walk_packages(hpsearch.__path__, "hpsearch."):
     if module.name.split(".")[1] in rooms:
         importlib.import_module(module.name)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpsearch.study.trainer import Trainer
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.driver import find_driver
-from hpsearch.trials.environment import build_environment
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Event, Finished, Job, Outcome, Progress, Report
-from hpsearch.trials.names import JOB_VARIABLE, TAG_VARIABLE
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.execution.environment import build_environment
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu import find_driver
+from hpsearch.execution.job import Event, Finished, Job, Outcome, Progress, Report
+from hpsearch.execution.names import JOB_VARIABLE, TAG_VARIABLE
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.trainer_python import Trainer
+from hpsearch.settings import TrainSettings
 
 STUDY = "gpu-check"
 GRACE_S = 20.0  # between the polite and the other stop of a job that is out of time

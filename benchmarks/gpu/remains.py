@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from gpu.jobs import Bench, OutOfTime, Timeline, kill_program, left_over, memory_in_use
 from gpu.table import Row
 from gpu.work import TINY, Plan, Ready, make_ready, trial
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Event, Finished, Progress, Report
-from hpsearch.trials.slots import without_gpus
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
+from hpsearch.execution.job import Event, Finished, Progress, Report
 
 GIB, MIB = 1024**3, 1024**2
 BACK_S = 15.0  # for a GPU's memory to come back after a process has ended

@@ -13,12 +13,11 @@ from gpu.remains import GIB, look_again, memory_back
 from gpu.shapes import SHAPES
 from gpu.table import Row
 from gpu.work import ANSWER_TOKENS, FULL, LARGE_BATCH, NARROW, TINY, Load, Plan, Ready, build, make_ready, trial
-from hpsearch.training.plan.budget import Pace, afford
-from hpsearch.training.plan.schedule import steps_of
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Event, Outcome
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.job import Event, Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.settings import TrainSettings
+from hpsearch.training.schedule import Pace, afford, steps_of
 
 # The study for which the share of judging is reckoned.
 TYPICAL, TYPICAL_EPOCHS = {"train": 1000, "validation": 100, "holdout": 40}, 3

@@ -116,7 +116,7 @@ def main() -> None:
 
 def write_model(name: str, folder: Path, shape: Mapping[str, Any] | None = None) -> None:
     """Write the model of a shape into ``folder``: the family's tiny one, or one of ``shape``'s dimensions."""
-    from hpsearch.training.models.tiny import build_tiny
+    from tools.tiny_models import build_tiny
 
     family, known = SHAPES[name]
     shape = shape or known

@@ -10,9 +10,10 @@ import time
 from collections import Counter
 from typing import Any
 
+from hpsearch.execution.events import JobProgress
+from hpsearch.study.events import TrialEnded, TrialProgress, TrialStarted
 from hpsearch.study.options import RunOptions
-from hpsearch.study.service import run_study
-from hpsearch.study.view import JobProgress, TrialEnded, TrialProgress, TrialStarted
+from hpsearch.study.run import run_study
 
 began = float(os.environ["BEGAN"])
 spent: Counter[str] = Counter()

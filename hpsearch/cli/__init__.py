@@ -13,29 +13,29 @@ from typing import TextIO
 import click
 
 from hpsearch.cli.options import SETTINGS, LazyGroup
-from hpsearch.errors import HpsearchError, UsageError
+from hpsearch.errors import HpsearchError, Interrupted, UsageError
 
 COMMANDS = {
-    "init": "hpsearch.cli.init:init",
+    "init": "hpsearch.cli.check:init",
     "run": "hpsearch.cli.run:run",
     "resume": "hpsearch.cli.run:resume",
     "plan": "hpsearch.cli.plan:plan",
-    "status": "hpsearch.cli.watch:status",
-    "logs": "hpsearch.cli.watch:logs",
-    "stop": "hpsearch.cli.watch:stop",
-    "analyze": "hpsearch.cli.results:analyze",
-    "export": "hpsearch.cli.results:export",
+    "status": "hpsearch.cli.status:status",
+    "logs": "hpsearch.cli.status:logs",
+    "stop": "hpsearch.cli.status:stop",
+    "analyze": "hpsearch.cli.analyze:analyze",
+    "export": "hpsearch.cli.analyze:export",
     "storage": "hpsearch.cli.storage:storage",
-    "dashboard": "hpsearch.cli.results:dashboard",
-    "validate": "hpsearch.cli.validate:validate",
+    "dashboard": "hpsearch.cli.analyze:dashboard",
+    "validate": "hpsearch.cli.check:validate",
     "data": "hpsearch.cli.data:data",
     "train": "hpsearch.cli.train:train",
-    "ocr": "hpsearch.cli.ocr:ocr",
+    "ocr": "hpsearch.cli.evaluate:ocr",
     "merge": "hpsearch.cli.merge:merge",
     "evaluate": "hpsearch.cli.evaluate:evaluate",
-    "score": "hpsearch.cli.score:score",
-    "setup-trainer": "hpsearch.cli.setup_trainer:setup_trainer",
-    "doctor": "hpsearch.cli.doctor:doctor",
+    "score": "hpsearch.cli.evaluate:score",
+    "setup-trainer": "hpsearch.cli.train:setup_trainer",
+    "doctor": "hpsearch.cli.check:doctor",
 }
 
 EPILOG = """\b
@@ -95,6 +95,8 @@ def _run(words: list[str], debug: bool) -> int:
         return _fail(UsageError(error.format_message().rstrip("."), _help_hint(error)), debug)
     except HpsearchError as error:
         return _fail(error, debug)
+    except Interrupted as stop:
+        return stop.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -127,7 +129,7 @@ def _help_hint(error: click.ClickException) -> str:
 def _fail(error: HpsearchError, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    from hpsearch.analysis.escaping import visible
+    from hpsearch.report.text import visible
 
     shown = visible(error, keep="\n")  # names of others may hold anything
     click.echo(f"hpsearch: error[{error.exit_code}]: {shown}", err=True)

@@ -1,1 +1,1 @@
-"""What is done with data before a search: `hpsearch data`."""
+"""Pages, text and their errors: reading rows, splitting them, CER and WER. Knows neither torch nor optuna."""

@@ -1,161 +1,121 @@
-"""What data is like, as a page to look at: `hpsearch data stats`."""
+"""The statistics of data that `hpsearch data stats` shows, as the job writes them and the command reads them: JSON."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from itertools import groupby
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from hpsearch.analysis.escaping import plot_label
-from hpsearch.analysis.figures.look import SERIES, Figure, Trace, axis, fade
-from hpsearch.analysis.page import render_page
-from hpsearch.data.sources import READING, data_settings
-from hpsearch.definitions.assignments import known_settings
-from hpsearch.errands.errand import run_errand
-from hpsearch.errors import UsageError
-from hpsearch.study.folders import write_json, write_text
-from hpsearch.study.view import View, silent
-from hpsearch.trials.stats import FINDINGS, SUMMARY, Statistics
-from hpsearch.trials.survey import CROWDED
+from hpsearch.execution.survey_result import Sizing
 
-PAGE = "stats.html"
-# Settings of a model that decide how many tokens its rows have.
-SHOWING = frozenset(
-    {"model_revision", "family", "profile", "instruction", "longest_edge", "max_pixels", "pan_and_scan"}
-)
-MOST_SPLITS = 6  # that are told apart in a figure
+SUMMARY, FINDINGS = "stats.json", "findings.jsonl"
 
 
-def inspect_data(
-    data: str,
-    model: str | None,
-    sets: Sequence[str],
-    target: Path,
-    view: View = silent,
-    trainer_python: str | None = None,
-) -> Statistics | int:
-    """Look at data, with a model at its tokens too, and write stats.json, stats.html and findings.jsonl into a folder,
-    in the place of earlier ones. ``sets`` are texts of --set.
+@dataclass(frozen=True)
+class Spread:
+    """The spread of values: the least, the percentiles 5, 50 and 95, the greatest, and the sum."""
 
-    Returns:
-        What was found, or the exit code of an interruption.
-
-    Raises:
-        UsageError: the data or the model cannot be read, no row can be used, or the folder cannot be written.
-        JobFailed: it failed for another reason.
-    """
-    allowed = READING | SHOWING if model else READING
-    more = known_settings(sets, allowed) | ({"model_name": model} if model else {})
-    settings = data_settings(data, more, allowed)
-    _refuse_data_folder(target, Path(str(settings["input_data"])))
-    with _writing(target):
-        target.mkdir(parents=True, exist_ok=True)
-        tried = target / f".{FINDINGS}"
-        tried.touch()
-        tried.unlink()
-    try:
-        text = run_errand("stats", settings, SUMMARY, view, trainer_python)
-    finally:
-        with suppress(OSError):  # it holds something
-            target.rmdir()
-    if isinstance(text, int):
-        return text
-    target.mkdir(exist_ok=True)
-    found = Statistics.from_json(text)
-    with _writing(target):
-        write_text(target / FINDINGS, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in found.findings))
-        write_json(target / SUMMARY, found.figures())
-        write_text(target / PAGE, page_of(found))
-    return found
+    least: float = 0
+    low: float = 0
+    middle: float = 0
+    high: float = 0
+    most: float = 0
+    total: float = 0
 
 
-def _refuse_data_folder(target: Path, data: Path) -> None:
-    """What is written there would be taken for rows the next time."""
-    if target.resolve() in (data.resolve(), data.resolve().parent if data.is_file() else None):
-        raise UsageError(
-            f"--output-dir must be another folder than the data's, but {target} holds the rows", "name another folder"
-        )
+@dataclass(frozen=True)
+class Part:
+    """One split: its rows that can be used and those that cannot, its documents (0: rows name none), and the spread of
+    the characters and words of a text, the sides of a picture in pixels, and the bytes of its file."""
+
+    rows: int
+    unusable: int
+    documents: int
+    characters: Spread
+    words: Spread
+    widths: Spread
+    heights: Spread
+    bytes: Spread
 
 
-@contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Say in our words why a folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(
-            f"--output-dir must be a folder that can be written, but {target} is none: {error.strerror}",
-            "choose another --output-dir, or free some space",
-        ) from error
+@dataclass(frozen=True)
+class Script:
+    """The number of characters of a script in all texts, and of rows that have one."""
+
+    name: str
+    characters: int
+    rows: int
 
 
-def page_of(found: Statistics) -> str:
-    """One HTML file that works offline."""
-    examples = {why: list(some) for why, some in groupby(found.examples, key=lambda each: each.why)}
-    pairs = {why: some for why, some in examples.items() if why in found.duplicates}
-    values = {"found": found, "examples": {why: examples[why] for why in examples if why not in pairs}, "pairs": pairs}
-    return render_page("stats.html.j2", (_lengths(found), _sizes(found)), {**values, "crowded": CROWDED})
+@dataclass(frozen=True)
+class Example:
+    """A row to look at: why it is shown, its place, its text, the size of its picture in pixels, and a small copy of
+    that as a data URL. ``beside`` is the row that it repeats."""
+
+    why: str
+    row: str
+    split: str
+    text: str
+    size: tuple[int, int]
+    picture: str
+    beside: str = ""
 
 
-def _lengths(found: Statistics) -> Figure:
-    """How many texts are how long, a colour for each split."""
-    labels = [f"{least} to {most}" if least < most else str(most) for least, most in _ranges(found)]
-    groups: dict[str, tuple[str, ...]] = {split: (split,) for split in found.parts}
-    if len(groups) > MOST_SPLITS:
-        groups = {"all splits": tuple(groups)}
-    traces = tuple(
-        {
-            "type": "bar",
-            "name": plot_label(name),
-            "x": labels,
-            "y": [sum(counts.get(split, 0) for split in splits) for _, counts in found.lengths],
-            "marker": {"color": f"@series{number % SERIES}"},
-            "hovertemplate": "%{y} texts of %{x} characters<extra></extra>",
+@dataclass(frozen=True)
+class DataStatistics:
+    """The statistics of all splits. ``lengths`` and ``sizes`` are for drawing: texts by length (the longest of each
+    group, and the texts in it by split), and up to a thousand pictures' sides in pixels. ``unusable`` counts rows by
+    reason, ``duplicates`` by kind, ``crossing`` those of them whose first is in another split. ``rare`` characters are
+    seen once or twice, and ``shown_rare`` are some of them; ``not_composed`` texts are not in Unicode's composed form
+    (NFC). With a ``model``, ``text_tokens`` are those of the usual text, and ``sizings`` the rows' tokens at some sizes
+    of pictures. ``findings`` name each row that cannot be used or is a duplicate."""
+
+    data: str
+    revision: str | None
+    parts: Mapping[str, Part]
+    unusable: Mapping[str, int]
+    duplicates: Mapping[str, int]
+    crossing: Mapping[str, int]
+    shared_documents: int
+    scripts: tuple[Script, ...]
+    alphabet: int
+    rare: int
+    shown_rare: Mapping[str, int]
+    not_composed: int
+    lengths: tuple[tuple[int, Mapping[str, int]], ...]
+    sizes: tuple[tuple[int, int], ...]
+    model: str
+    text_tokens: int
+    sizings: tuple[Sizing, ...]
+    examples: tuple[Example, ...]
+    findings: tuple[Mapping[str, str], ...] = ()
+
+    def to_json(self) -> str:
+        """Return one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def figures(self) -> dict[str, object]:
+        """Return the figures alone, for people and programs."""
+        return {name: value for name, value in asdict(self).items() if name not in ("examples", "findings")}
+
+    @staticmethod
+    def from_json(text: str) -> DataStatistics:
+        """Read what ``to_json`` wrote."""
+        values = json.loads(text)
+        parts: dict[str, dict[str, Any]] = {
+            split: {name: Spread(**value) if isinstance(value, dict) else value for name, value in part.items()}
+            for split, part in values["parts"].items()
         }
-        for number, (name, splits) in enumerate(groups.items())
-    )
-    layout = {
-        "barmode": "stack",
-        "xaxis": axis("characters of the text", type="category"),
-        "yaxis": axis("rows"),
-        "showlegend": len(traces) > 1,
-    }
-    return Figure("lengths", "Lengths of texts", "", traces, layout, 320)
-
-
-def _ranges(found: Statistics) -> list[tuple[int, int]]:
-    ends = [most for most, _ in found.lengths]
-    return [(last + 1, most) for last, most in zip([0, *ends], ends, strict=False)]
-
-
-def _sizes(found: Statistics) -> Figure:
-    """Pictures by width and height."""
-    counts: dict[tuple[int, int], int] = defaultdict(int)
-    for size in found.sizes:
-        counts[size] += 1
-    trace: Trace = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "pictures",
-        "x": [width for width, _ in counts],
-        "y": [height for _, height in counts],
-        "text": [f"{count} of {width} x {height}" for (width, height), count in counts.items()],
-        "hoverinfo": "text",
-        "marker": {"color": "@series0", "size": _dots(list(counts.values())), "opacity": fade(len(counts))},
-    }
-    total = sum(part.rows for part in found.parts.values())
-    caption = f"{len(found.sizes)} of {total} pictures. " if total > len(found.sizes) else ""
-    layout = {
-        "xaxis": axis("width in pixels", rangemode="tozero"),
-        "yaxis": axis("height in pixels", rangemode="tozero"),
-        "showlegend": False,
-    }
-    return Figure("sizes", "Sizes of pictures", f"{caption}A larger dot is more pictures.", (trace,), layout, 360)
-
-
-def _dots(counts: Sequence[int]) -> list[float]:
-    """Diameters in pixels whose areas grow with the counts."""
-    return [round(6 + 18 * (count / max(counts)) ** 0.5, 1) if max(counts) > 1 else 7 for count in counts]
+        return DataStatistics(
+            **{
+                **values,
+                "parts": {split: Part(**part) for split, part in parts.items()},
+                "scripts": tuple(Script(**script) for script in values["scripts"]),
+                "lengths": tuple((most, counts) for most, counts in values["lengths"]),
+                "sizes": tuple((width, height) for width, height in values["sizes"]),
+                "sizings": tuple(Sizing(**sizing) for sizing in values["sizings"]),
+                "findings": tuple(values["findings"]),
+                "examples": tuple(Example(**{**row, "size": tuple(row["size"])}) for row in values["examples"]),
+            }
+        )

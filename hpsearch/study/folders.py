@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpsearch.crash_points import reached
-from hpsearch.definitions.names import is_study_name
-from hpsearch.errors import UsageError
-from hpsearch.study.private import make_folder
-from hpsearch.trials.folder import sync
-from hpsearch.trials.names import CHECKPOINTS
+from hpsearch.config.advice import too_long_warmup
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.names import is_study_name
+from hpsearch.errors import StorageError, UsageError
+from hpsearch.execution.files import make_folder, require_space, sync
+from hpsearch.execution.job import CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
-_HALF_WRITTEN = re.compile(r"\..*\.json\..*\.tmp")  # what write_json writes before it renames
-_OF_A_TRIAL = re.compile(r"trial_\d+|attempt-\d+")  # folders with such files
+_HALF_WRITTEN = re.compile(r"\..+\.\d+\.tmp")  # what execution/files.py writes before it renames
+_WITH_FILES = re.compile(r"trial_\d+|attempt-\d+|prepared|report")  # folders with such files
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ class StudyFolders:
         return self.trial(root) / CHECKPOINTS
 
     def drop_half_written(self) -> None:
-        """Take away what a dead runner was about to give a name (``write_json``)."""
+        """Remove files that a dead process had written and not yet given their name (``replace_file``)."""
         folders = [str(self.root)]
         while folders:
             folder = folders.pop()
             for name in _names(folder):
                 if _HALF_WRITTEN.fullmatch(name):
                     Path(folder, name).unlink(missing_ok=True)
-                elif _OF_A_TRIAL.fullmatch(name):
+                elif _WITH_FILES.fullmatch(name):
                     folders.append(f"{folder}/{name}")
 
     def claim(self, study_id: str) -> None:
@@ -145,26 +145,6 @@ def folder_name(study: str) -> str:
     return f"{plain}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON to ``path`` as ``write_text`` does."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``path`` in one step: a reader finds the old file or the new one, also after a power loss."""
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    with temporary.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    reached("file-written")
-    temporary.replace(path)
-    reached("file-renamed")
-    sync(str(path.parent))
-
-
 def publish_folder(staged: Path, link: Path) -> None:
     """Make ``link`` show ``staged``, in one step, and take ``staged`` over.
 
@@ -180,3 +160,44 @@ def publish_folder(staged: Path, link: Path) -> None:
     for old in link.parent.glob(f".{link.name}-*"):
         if old != hidden:
             shutil.rmtree(old, ignore_errors=True)
+
+
+# Room on the disk: for all that a study leaves, and for one trial more.
+
+# A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
+RESERVE_BYTES = 64 * 2**20
+CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
+
+
+def full_place(places: Sequence[Path]) -> Path | None:
+    """The first of these folders whose disk has less than the reserve left; None where all have it."""
+    return next((place for place in places if shutil.disk_usage(place).free < RESERVE_BYTES), None)
+
+
+def no_room(places: Sequence[Path]) -> StorageError:
+    """What a run ends with that cannot launch another trial; the places are looked at again."""
+    place = full_place(places) or places[0]
+    free, reserve = (size // 2**20 for size in (shutil.disk_usage(place).free, RESERVE_BYTES))
+    return StorageError(
+        f"no space left on the disk of {place}: a trial is launched with {reserve} MB free, but there are {free} MB",
+        "make room, then run the same command again",
+    )
+
+
+def room_for(definition: StudyDefinition, figures: Mapping[str, Any], folder: Path, rows: int = 0) -> list[str]:
+    """What a study's trials are too short for; warnings. ``rows`` are the bytes of rows that are still to be copied.
+
+    Raises:
+        UsageError: what they leave does not fit on the disk of ``folder``.
+    """
+    checkpoints = 0 if definition.settings.get("save_steps") == 0 else definition.settings.get("save_total_limit", 0)
+    adapters = definition.keep_adapters + 2 + CHECKPOINT * checkpoints  # best/ and the trial that runs
+    require_space(
+        folder,
+        rows + int(figures["bytes"]["adapter"]) * adapters,
+        "a study's rows, adapters and checkpoints",
+        "free some space, name another --base-output-dir, or lower keep_adapters or save_total_limit",
+    )
+    known = definition.steps
+    evaluations = int(figures["evaluations"])
+    return too_long_warmup(definition, evaluations) if known is None or evaluations < known else []

@@ -9,17 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.execution.environment import build_environment, has_gpu
+from hpsearch.execution.job import CHECKPOINTS, Job
+from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.folders import StudyFolders
-from hpsearch.study.trainer import Trainer, named_python
-from hpsearch.trials.environment import build_environment, has_gpu
-from hpsearch.trials.job import Job
-from hpsearch.trials.names import CHECKPOINTS
 
 # What trials of the built-in training import: in all of them the same, and then the model's own.
-BUILT_IN_PRELOAD = ("hpsearch.training.ready:libraries", "hpsearch.training.ready:model")
-UNSLOTH_PRELOAD = ("hpsearch.training.ready:before_unsloth",)
+BUILT_IN_PRELOAD = ("hpsearch.training.preload:libraries", "hpsearch.training.preload:model")
+UNSLOTH_PRELOAD = ("hpsearch.training.preload:before_unsloth",)
 _SHARED_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}  # numpy would start threads while it is imported
 _TRACKER_VARIABLES = ("WANDB_*", "WANDB_API_KEY")  # a secret is passed by its full name only
 

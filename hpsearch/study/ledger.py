@@ -1,6 +1,6 @@
 """The study in its storage: the one place that writes there.
 
-Ends are told as the table in trials/causes.py says. Attributes are written before the state, because a finished trial
+Ends are recorded as the table in execution/outcome.py says. Attributes are written before the state: a finished trial
 can no longer be changed; whatever is half written when the runner dies is completed by the next one (recovery.py).
 """
 
@@ -16,15 +16,14 @@ from optuna import Study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.conditions import active
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.conditions import active
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.execution.job import Outcome, encode_values
+from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.records import attempt_of, root_of
-from hpsearch.study.sampling import params_of, queue
-from hpsearch.study.tally import Tally
-from hpsearch.study.writer import Writer
-from hpsearch.trials.causes import VERDICTS, Again, Cause
-from hpsearch.trials.job import Outcome, encode_values
+from hpsearch.study.records import TrialCounts, attempt_of, root_of
+from hpsearch.study.sampling.planner import params_of, queue
+from hpsearch.study.storage.writer import StorageWriter
 
 # Attributes that a trial's retry has too: why its configuration is tried.
 _INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)
@@ -38,14 +37,14 @@ class Ledger:
     study: Study
     storage: BaseStorage
     definition: StudyDefinition
-    writer: Writer | None = None
-    _tally: Tally = field(init=False, repr=False, compare=False)
+    writer: StorageWriter | None = None
+    _tally: TrialCounts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tally", Tally(self.definition.objective.direction))
+        object.__setattr__(self, "_tally", TrialCounts(self.definition.objective.direction))
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> TrialCounts:
         """Counts over the study's trials as they are now."""
         return self._tally.take(self.trials())
 

@@ -15,8 +15,8 @@ from optuna.pruners import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.fields import PrunerSettings
-from hpsearch.study.curves import Curves
+from hpsearch.config.fields import PrunerSettings
+from hpsearch.study.learning_curves import Curves
 from hpsearch.study.records import is_finite
 
 if TYPE_CHECKING:

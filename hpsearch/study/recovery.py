@@ -14,19 +14,19 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.crash_points import reached
+from hpsearch.execution.executors import Executor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.ledger import Ledger, settled
 from hpsearch.study.records import attempt_of, cause_of, root_of
 from hpsearch.study.results import write_trial_results
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors import Executor
-from hpsearch.trials.job import Job, Outcome
-from hpsearch.trials.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
 
 
 @dataclass
-class Repairs:
+class RecoveryResult:
     """What recovery did: numbers of the trials told from their folders, and of those queued again; processes ended."""
 
     told: list[int] = field(default_factory=list)
@@ -44,10 +44,10 @@ class Repairs:
         return "repaired after an interrupted run: " + "; ".join(parts) if parts else ""
 
 
-def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Repairs:
+def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> RecoveryResult:
     """Leave no process and no RUNNING trial of a dead runner, and lose no result."""
     reached("sweep-begun")
-    repairs = Repairs(swept=executor.sweep(ledger.study.study_name))
+    repairs = RecoveryResult(swept=executor.sweep(ledger.study.study_name))
     reached("sweep-done")
     folders.drop_half_written()
     for trial in ledger.trials(TrialState.RUNNING):

@@ -22,7 +22,7 @@ from hpsearch.study.records import is_finite
 if TYPE_CHECKING:
     from optuna import Study
 
-    from hpsearch.definitions.definition import StudyDefinition
+    from hpsearch.config.definition import StudyDefinition
 
 # So many carried points and as many trials of the study's own are compared.
 COMPARED = 3
@@ -32,7 +32,7 @@ NEEDED_PAIRS = 7
 
 
 @dataclass(frozen=True)
-class Carried:
+class TransferredPoint:
     """A trial of another study: its number there, its point in this study's space, and its value there."""
 
     trial: int
@@ -47,8 +47,8 @@ class WarmStart:
 
     source: str
     source_id: str
-    points: tuple[Carried, ...]
-    prior: tuple[Carried, ...] = ()
+    points: tuple[TransferredPoint, ...]
+    prior: tuple[TransferredPoint, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """It as JSON values."""
@@ -57,10 +57,10 @@ class WarmStart:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> WarmStart:
         """Read back what ``to_json`` wrote."""
-        points, prior = (tuple(Carried(**each) for each in values[name]) for name in ("points", "prior"))
+        points, prior = (tuple(TransferredPoint(**each) for each in values[name]) for name in ("points", "prior"))
         return WarmStart(values["source"], values["source_id"], points, prior)
 
-    def next_point(self, trials: Sequence[FrozenTrial], direction: str) -> Carried | None:
+    def next_point(self, trials: Sequence[FrozenTrial], direction: str) -> TransferredPoint | None:
         """The point that is to be tried next; None where the study's own turn is, or no point is left."""
         first = [trial for trial in trials if attrs.RETRY_OF not in trial.user_attrs]
         begun = sum(attrs.CARRIED in trial.user_attrs for trial in first)

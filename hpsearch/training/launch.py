@@ -1,20 +1,19 @@
 """The training program for another Python than the one that runs hpsearch: ``python -P launch.py``.
 
-That Python has the libraries, in versions of its own, but hpsearch itself always comes from where this file stands:
-one source on both sides of the door, so the two can never be of different releases. With ``--check`` it only tells, as
-JSON, which libraries it finds, and imports none.
+That Python has the libraries, in versions of its own, but hpsearch itself always comes from where this file lies: one
+source for both processes, so the two can never be of different releases. With ``--check`` it only prints, as JSON,
+which libraries it finds, and imports none.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import runpy
 import sys
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-# Distributions that the training side imports, whatever it is asked to do.
+# Distributions that the training side imports for every job.
 NEEDED = (
     *("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow", "pyarrow", "huggingface_hub"),
     *("tokenizers", "tqdm", "pydantic", "rapidfuzz", "packaging"),
@@ -22,34 +21,18 @@ NEEDED = (
 
 
 def check() -> str:
-    """Which Python this is, and the versions of what is needed; null for what is missing."""
-    return json.dumps({"python": platform.python_version(), "versions": {name: _version(name) for name in NEEDED}})
+    """Describe this Python as JSON: its version, and those of the needed libraries; null for a missing one."""
+    from hpsearch.execution.versions import version_of
 
-
-def adopt_hpsearch() -> None:
-    """Make ``hpsearch`` the package that this file belongs to, whatever else is installed."""
-    package = Path(__file__).resolve().parents[1]
-    spec = spec_from_file_location("hpsearch", package / "__init__.py", submodule_search_locations=[str(package)])
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no package in {package}")
-    module = module_from_spec(spec)
-    sys.modules["hpsearch"] = module
-    spec.loader.exec_module(module)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return json.dumps({"python": platform.python_version(), "versions": {name: version_of(name) for name in NEEDED}})
 
 
 def main() -> None:
     """Check, or run the training program, which ends the process."""
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "execution" / "bootstrap.py"))["adopt_hpsearch"]()
     if "--check" in sys.argv:
         print(check())
         return
-    adopt_hpsearch()
     from hpsearch.training.__main__ import end
 
     end()

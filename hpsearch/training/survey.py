@@ -1,5 +1,5 @@
-"""The survey job: what data, model and machine are like, for drafting a study. No weight is loaded, nothing refused
-that a setting could mend."""
+"""The survey job: measures of data, model and machine, for drafting a study. No weight is loaded, and nothing is
+refused that a setting could fix."""
 
 from __future__ import annotations
 
@@ -9,51 +9,46 @@ from statistics import median
 from typing import Any
 
 from hpsearch import sdk
+from hpsearch.data.progress import ProgressReporter
+from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
-from hpsearch.training.checks.footprint import weights_bytes
-from hpsearch.training.checks.lengths import Measure, Shape
-from hpsearch.training.checks.outline import Outline, outline_of
-from hpsearch.training.checks.sizings import largest_edge, sizings
-from hpsearch.training.data.dealing import Data, gather
-from hpsearch.training.data.prepared import SPLITS
-from hpsearch.training.data.sources import find_source
-from hpsearch.training.machine.imports import importing
-from hpsearch.training.machine.kind import Machine, precision_on
-from hpsearch.training.models.base_model import BaseModel, find_base
-from hpsearch.training.progress import Progress
-from hpsearch.trials.job import Job
-from hpsearch.trials.names import SURVEY_FILE
-from hpsearch.trials.settings import TrainSettings
-from hpsearch.trials.survey import Survey, Tower
+from hpsearch.execution.job import SURVEY_FILE, Job
+from hpsearch.execution.survey_result import Survey, TowerSize
+from hpsearch.settings import TrainSettings
+from hpsearch.training.assign_rows import Data, gather
+from hpsearch.training.machine import Machine, precision_on
+from hpsearch.training.machine.libraries import importing
+from hpsearch.training.models.base import BaseCheckpoint, find_base
+from hpsearch.training.preflight.lengths import Measure, largest_edge, sizings
+from hpsearch.training.preflight.memory import Outline, outline_of, weights_bytes
+from hpsearch.training.prepared import SPLITS
 
 PARTS = ("language", "vision", "merger")
 
 
 def survey(job: Job) -> None:
-    """Look at the job's data and model, and write what was found to survey.json.
+    """Measure the job's data and model, and write the result to survey.json.
 
     Raises:
         UsageError: the data or the model cannot be used at all.
     """
-    progress, folder = Progress("check"), Path(job.output_dir)
+    progress, folder = ProgressReporter("check"), Path(job.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     settings = TrainSettings.model_validate(job.settings)
     base = find_base(settings, progress, weights=False)
     data = gather(find_source(settings), settings, base.family, folder, progress)
     progress.phase("load the libraries")
     with importing():
-        from hpsearch.training.machine.devices import gpu_name, this_machine
-    found = _found(base, data, settings, this_machine(), gpu_name(), progress)
-    (folder / SURVEY_FILE).write_text(found.to_json(), encoding="utf-8")
-    sdk.finish(rows=sum(found.rows.values()))
+        from hpsearch.training.machine.device import gpu_name, this_machine
+    result = _measure(base, data, settings, this_machine(), gpu_name(), progress)
+    (folder / SURVEY_FILE).write_text(result.to_json(), encoding="utf-8")
+    sdk.finish(rows=sum(result.rows.values()))
 
 
-def _found(
-    base: BaseModel, data: Data, settings: TrainSettings, machine: Machine, gpu: str, progress: Progress
+def _measure(
+    base: BaseCheckpoint, data: Data, settings: TrainSettings, machine: Machine, gpu: str, progress: ProgressReporter
 ) -> Survey:
-    progress.phase("measure lengths", fraction=0.0)
-    shapes = [Shape(row.sample.id, row.sample.text, row.size) for split in SPLITS for row in data.rows[split]]
-    measure = Measure(base, shapes, lambda done: progress.show(fraction=done))
+    measure = Measure.of_rows(base, (row for split in SPLITS for row in data.rows[split]), progress)
     lengths = measure.lengths(settings)
     progress.phase("check the model")
     outline = outline_of(base)
@@ -80,22 +75,22 @@ def _found(
     )
 
 
-def _towers(base: BaseModel, outline: Outline, settings: TrainSettings) -> Iterator[tuple[str, Tower]]:
-    """The model's parts; one in which nothing matches trains nothing, which is told by its 0."""
+def _towers(base: BaseCheckpoint, outline: Outline, settings: TrainSettings) -> Iterator[tuple[str, TowerSize]]:
+    """Yield the model's parts by name; one in which nothing matches has 0 trainable parameters."""
     config = base.config()
     for name in PARTS:
-        wanted = {f"finetune_{part}_layers": part == name for part in PARTS} | {"lora_r": 1, "use_dora": False}
+        only = {f"finetune_{part}_layers": part == name for part in PARTS} | {"lora_r": 1, "use_dora": False}
         try:
-            (adapted,) = outline.adapted(settings.model_copy(update=wanted), base.family).values()
+            (adapted,) = outline.adapted(settings.model_copy(update=only), base.family).values()
         except UsageError:
             adapted = {"trainable": 0}
         part: dict[str, Any] = config.get("vision_config" if name == "vision" else "text_config") or {}
         layers = int(part.get("num_hidden_layers") or part.get("depth") or 0)
-        yield name, Tower(layers, int(part.get("hidden_size") or 0), adapted["trainable"])
+        yield name, TowerSize(layers, int(part.get("hidden_size") or 0), adapted["trainable"])
 
 
 def _patches(config: Any) -> int:
-    """Positions in the vision tower for each token that the language model sees of a picture."""
+    """Return the positions in the vision tower for each token that the language model sees of a picture."""
     vision = config.get("vision_config") or {}
     if "spatial_merge_size" in vision:
         return int(vision["spatial_merge_size"]) ** 2

@@ -13,8 +13,8 @@ from PIL import ImageChops
 
 import hpsearch
 from hpsearch.assets import asset_path, known_assets
+from hpsearch.data.images import open_image
 from hpsearch.errors import UsageError
-from hpsearch.ocr.pictures import open_image
 
 PACKAGE = Path(hpsearch.__file__).parent
 BASES = ("gemma3", "qwen3_vl")
@@ -80,7 +80,7 @@ def test_a_line_reads_what_its_sources_are() -> None:
 
 
 def test_the_data_are_made_again_just_so(tmp_path: Path) -> None:
-    from hpsearch.assets.digits.make import main
+    from tools.make_demo import main
 
     main(["data", "--folder", str(tmp_path)])
     for split in SPLITS:
@@ -93,7 +93,7 @@ def test_the_data_are_made_again_just_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", BASES)
 def test_a_base_can_be_made_again(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from hpsearch.assets.digits.make import main
+    from tools.make_demo import main
 
     main([name, "--short", "--folder", str(tmp_path)])
     assert f"{name}: CER" in capsys.readouterr().out
@@ -104,7 +104,7 @@ def test_a_base_can_be_made_again(tmp_path: Path, name: str, capsys: pytest.Capt
 
 
 def test_a_short_run_never_replaces_what_ships() -> None:
-    from hpsearch.assets.digits.make import main
+    from tools.make_demo import main
 
     with pytest.raises(UsageError, match="--short would overwrite"):
         main(["bases", "--short"])

@@ -97,7 +97,7 @@ def test_a_section_that_fails_is_a_row(part: Any) -> None:
 def test_the_shapes_have_the_published_numbers_of_parameters(part: Any, name: str, billions: float) -> None:
     import torch
 
-    from hpsearch.training.models.tiny import build_tiny
+    from tools.tiny_models import build_tiny
 
     shapes = part("gpu.shapes")
     family, shape = shapes.SHAPES[name]
@@ -120,10 +120,10 @@ def test_a_written_model_is_read_by_the_backend_with_its_pages(
     from PIL import Image
     from safetensors.torch import load_file
 
+    from hpsearch.settings import TrainSettings
     from hpsearch.training.backends.hf import HfBackend
     from hpsearch.training.models.chat import Chat
     from hpsearch.training.models.families import FAMILIES
-    from hpsearch.trials.settings import TrainSettings
 
     shapes = part("gpu.shapes")
     monkeypatch.setattr(shapes, "SHARD_BYTES", 20_000_000)

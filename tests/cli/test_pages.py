@@ -10,8 +10,8 @@ import click
 import pytest
 
 from hpsearch.cli import app
-from hpsearch.definitions.setting_rules import DECIDED_BY
-from hpsearch.trials.settings import UNSEARCHABLE
+from hpsearch.config.setting_rules import DECIDED_BY
+from hpsearch.settings import UNSEARCHABLE
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

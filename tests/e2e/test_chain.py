@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hpsearch.errands.origin import origin_of
+from hpsearch.commands.origin import origin_of
 from tests.conftest import CommandLine
 from tests.made_pages import write_digits
 

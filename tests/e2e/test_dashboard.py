@@ -19,10 +19,10 @@ import optuna
 import optuna_dashboard
 import pytest
 
-from hpsearch.study.storage import open_storage
-from tests.analysis.pages import read_page, rendered
+from hpsearch.study.storage.open import StorageUrl
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner
+from tests.report.pages import read_page, rendered
 
 TOKEN = "cAn4ry-of-the-tOken"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -103,7 +103,7 @@ def guarded(folder: Path) -> Iterator[Dashboard]:
 
 def routes(folder: Path) -> dict[str, set[str]]:
     """A path of each of optuna-dashboard's routes, with the methods that it has an answer to."""
-    application = optuna_dashboard.wsgi(open_storage(f"sqlite:///{folder / 'studies/hpsearch.db'}"))
+    application = optuna_dashboard.wsgi(StorageUrl(f"sqlite:///{folder / 'studies/hpsearch.db'}").open())
     found: dict[str, set[str]] = {}
     for route in application.routes:
         path = re.sub(r"<(\w*)(:[^>]*)?>", lambda part: PARTS[part[1]], route.rule)
@@ -150,7 +150,7 @@ def shows_without_changing(dashboard: Dashboard, paths: dict[str, set[str]], **h
         for method in METHODS:
             answer, text = dashboard.ask(method, path, **headers)
             if method not in READING:
-                assert (answer.status, text) == (405, "This dashboard only shows studies.\n"), (method, path)
+                assert (answer.status, text) == (405, "This dashboard is read-only.\n"), (method, path)
             elif "GET" in methods:
                 assert answer.status in (200, 302, 400, 404), (method, path, answer.status)
     assert dashboard.names(**headers) == {"one", "two"}
@@ -230,7 +230,7 @@ def test_answers_keep_a_browser_from_guessing_framing_telling_and_keeping(local:
         (("--token-file", "none"), None, "none cannot be read: No such file"),
         ((), "cAn4ry of the tOken", "the one in HPSEARCH_DASHBOARD_TOKEN does not (19 characters)"),
         ((), "", "the one in HPSEARCH_DASHBOARD_TOKEN does not (0 characters)"),
-        (("--host", "no-such-name.invalid"), TOKEN, "is no address and no known name"),
+        (("--host", "no-such-name.invalid"), TOKEN, "is neither an address nor a known name"),
         (("--host", "192.0.2.200"), TOKEN, "cannot listen on 192.0.2.200"),
     ],
 )
@@ -250,7 +250,7 @@ def test_what_is_refused_before_it_listens(
 def test_a_browser_shows_the_list_and_a_study(guarded: Dashboard, chromium: str, tmp_path: Path) -> None:
     profile = tmp_path / "profile"
     address = f"http://127.0.0.1:{guarded.port}"
-    assert "This dashboard is shown to those who have its token" in rendered(chromium, f"{address}/", profile)
+    assert "This dashboard needs its token" in rendered(chromium, f"{address}/", profile)
     studies = read_page(rendered(chromium, f"{address}/?token={TOKEN}", profile))
     assert "1. one" in studies.text
     assert "2. two" in studies.text

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import CommandLine
+from tests.data.test_duplicates import PAGE, stored
 from tests.e2e.conftest import Runner
 from tests.e2e.test_data_stats import save
-from tests.ocr.test_duplicates import PAGE, stored
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
@@ -61,7 +61,7 @@ def test_every_picture_is_there_once_where_it_is_judged_by(tmp_path: Path, comma
         "train: 2 rows of train",
         "train: left out 1 x the same picture and text",
         "train: left out 1 x the same picture with another text",
-        "warning: rows that look like an earlier one and read the same: 1",
+        "warning: rows that look like an earlier one and have the same text: 1",
         "written: all (1 rows of test, 4 rows of train;",
     ):
         assert told in done.stdout, f"{told}\n{done.stdout}"
@@ -108,7 +108,7 @@ def test_large_pictures_are_written_a_few_at_a_time_and_files_are_cut(
 ) -> None:
     from pyarrow.parquet import ParquetFile
 
-    from hpsearch.training.data import saving
+    from hpsearch.data import write_dataset as saving
 
     monkeypatch.setattr(saving, "GROUP_BYTES", 2_000)
     monkeypatch.setattr(saving, "FILE_BYTES", 5_000)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.analysis.pages import read_page, rendered
 from tests.conftest import CommandLine
-from tests.ocr.test_duplicates import OTHER, PAGE, stored
+from tests.data.test_duplicates import OTHER, PAGE, stored
+from tests.report.pages import read_page, rendered
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
@@ -96,7 +96,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
     shown = rendered(chromium, (tmp_path / "out/found/stats.html").as_uri(), tmp_path / "profile")
     assert "data-active" not in shown and shown.count("main-svg") >= 2
     for text in (
-        "there twice, 2 of them in two splits",
+        "duplicates, 2 of them in two splits",
         "train.json#14 · train · 1200 x 900 · repeats train.json#1",
         "Bengali",
     ):
@@ -104,7 +104,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
     assert page.elements["img"] > 20
 
 
-def test_columns_are_named_and_a_wrong_word_is_told(tmp_path: Path, command_line: CommandLine) -> None:
+def test_columns_are_named_and_a_wrong_word_is_refused(tmp_path: Path, command_line: CommandLine) -> None:
     rows(tmp_path / "scans")
     done = command_line("data", "stats", "--data", "scans/test.json", "--set", "document_column=ocr_text")
     assert done.returncode == 0, done.stderr
@@ -115,7 +115,7 @@ def test_columns_are_named_and_a_wrong_word_is_told(tmp_path: Path, command_line
         (("--data", "scans", "--set", "lora_r=8"), 'but not "lora_r"; leave it out'),
         (("--data", "scans", "--set", "train_split=train[:5]"), 'but not "train_split"'),
         (("--data", "scans?longest_edge=512"), 'but not "longest_edge"'),
-        (("--data", "scans?text_column"), "stand settings as KEY=VALUE, but 'text_column' is none"),
+        (("--data", "scans?text_column"), "as KEY=VALUE, but 'text_column' is none"),
         (("--data", ""), "--data must name rows, but is empty"),
         (("--data", "scans", "--output-dir", "scans"), "--output-dir must be another folder than the data's"),
         (("--data", "scans/test.json", "--output-dir", "scans"), "--output-dir must be another folder than the data's"),

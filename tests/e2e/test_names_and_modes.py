@@ -15,7 +15,7 @@ import pytest
 import hpsearch
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
-from hpsearch.study.mounts import network_file_system
+from hpsearch.study.storage.sqlite import network_file_system
 from tests.conftest import CommandLine
 from tests.e2e.conftest import definition
 from tests.warm import warm

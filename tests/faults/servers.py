@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpsearch.study.postgres import driver_url
+from hpsearch.study.storage.postgres import driver_url
 from tests.e2e.conftest import Runner
 from tests.faults import plain
 from tests.faults.crashes import RUN, Scene, found, tried
@@ -78,7 +78,7 @@ def measure_servers(folder: Path, effort: Effort) -> Found:
 GOALS = [
     Goal(
         "G9",
-        "PostgreSQL may restart, end sessions or stay away for a while: the run goes on",
+        "PostgreSQL may restart, end sessions or be unreachable for a while: the run continues",
         "0 runs die, 0 trials lost or run again",
         measure_servers,
     )

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.job import Finished, Job
 from tests.faults.goals import Effort, Found, Goal
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def measure_channel(folder: Path, effort: Effort) -> Found:
 GOALS = [
     Goal(
         "G12",
-        "Garbage on the report channel and floods of output harm nobody",
+        "Garbage on the report channel and floods of output do no harm",
         "0 crashes, 0 values believed, < 50 MB more memory",
         measure_channel,
     ),
@@ -78,13 +78,13 @@ GOALS = [
         "0 hits",
         by_tests(
             "tests/e2e/test_postgres.py::test_the_password_is_nowhere",
-            "tests/trials/test_environment.py",
+            "tests/execution/test_environment.py",
             "tests/study/test_storage.py::test_a_password_is_never_shown",
         ),
     ),
     Goal(
         "G15",
-        "What is planted in a storage, a checkpoint or a model's files is never run",
+        "Code planted in a storage, a checkpoint or a model's files is never run",
         "0 executed",
         by_tests("tests/e2e/test_planted_pickles.py", "tests/training/test_planted_code.py", "tests/test_sinks.py"),
     ),
@@ -92,6 +92,6 @@ GOALS = [
         "G16",
         "Texts and names of others never become markup, a formula or an escape sequence",
         "0 active elements",
-        by_tests("tests/analysis/test_injection.py", "tests/cli/test_board.py"),
+        by_tests("tests/report/test_injection.py", "tests/cli/test_board.py"),
     ),
 ]

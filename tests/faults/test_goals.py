@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch.crash_points import POINTS
-from hpsearch.study.changes import KINDS, Change
+from hpsearch.study.storage.changes import KINDS, Change
 from tests.faults.all_goals import GOALS
 from tests.faults.crashes import TARGET, Scene
 from tests.faults.goals import Effort

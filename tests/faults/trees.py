@@ -13,14 +13,14 @@ from pathlib import Path
 
 import psutil
 
-from hpsearch.study.runner import STOP_GRACE_S
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job, Report
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.job import Finished, Job, Report
+from hpsearch.execution.run_job import STOP_GRACE_S
 from tests.e2e.conftest import Runner, alive, trials
 from tests.faults import plain
 from tests.faults.goals import Effort, Found, Goal
 
-TREE = Path(__file__).parents[1] / "trials" / "programs" / "tree.py"
+TREE = Path(__file__).parents[1] / "execution" / "programs" / "tree.py"
 PROCESSES = 6  # of the tree: five that try to get away, and its root
 LATER_S = 5.0
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -162,10 +162,10 @@ def measure_signals(folder: Path, effort: Effort) -> Found:
 
 GOALS = [
     Goal("G3", "A runner killed by SIGKILL leaves no process of its trials", "0 left", measure_killed_runners),
-    Goal("G4", "When a trial's end is told, none of its processes is left", "0 left", measure_ended_trials),
+    Goal("G4", "When a trial's end is reported, none of its processes is left", "0 left", measure_ended_trials),
     Goal(
         "G13",
-        "Ctrl-C and SIGTERM end a run whose trial ignores them, in order",
+        "Ctrl-C and SIGTERM end a run in order, even if its trial ignores them",
         f"within {STOP_GRACE_S:g} + 5 s, codes 130 and 143, trial queued again, no process left",
         measure_signals,
     ),

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, limit_of, settle_budget, spent_hours
+from hpsearch.study.events import silent
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.opening import open_study
-from hpsearch.study.runner import Ending, Runner
-from hpsearch.study.storage import open_storage
-from hpsearch.study.view import silent
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job, Outcome
+from hpsearch.study.loop import LoopEnding, Runner
+from hpsearch.study.open import open_study
+from hpsearch.study.storage.open import StorageUrl
 
 STUDY = {
     "command": ["program"],
@@ -35,11 +35,11 @@ HOUR = 3600.0
 
 
 def opened(folder: Path) -> Ledger:
-    storage = open_storage(f"sqlite:///{folder / 'x.db'}", create=True)
+    storage = StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True)
     return open_study(storage, "a", StudyDefinition.from_flat(STUDY))
 
 
-def run(folder: Path, outcomes: list[Outcome], budget: Budget, slots: int = 1) -> tuple[Ending, Ledger]:
+def run(folder: Path, outcomes: list[Outcome], budget: Budget, slots: int = 1) -> tuple[LoopEnding, Ledger]:
     """Run trials that end as ``outcomes`` say, up to ten finished ones."""
 
     def play(job: Job) -> Generator[dict[str, Any] | bytes | Outcome, bool, None]:
@@ -59,25 +59,28 @@ def took(hours: float, cause: Cause = Cause.OK) -> Outcome:
 
 def test_no_trial_is_started_that_would_not_fit_into_what_is_left(tmp_path: Path) -> None:
     ending, ledger = run(tmp_path, [took(1.0)], Budget(3.5))
-    assert ending is Ending.SCARCE
+    assert ending is LoopEnding.SCARCE
     assert len(ledger.trials()) == 3
     assert spent_hours(ledger.trials()) == pytest.approx(3.0)
 
 
 def test_the_first_trial_is_started_whatever_it_may_take_and_no_other_one_once_all_is_spent(tmp_path: Path) -> None:
     ending, ledger = run(tmp_path, [took(4.0)], Budget(0.5))
-    assert (ending, len(ledger.trials())) == (Ending.SPENT, 1)
+    assert (ending, len(ledger.trials())) == (LoopEnding.SPENT, 1)
 
 
 def test_trials_of_several_gpus_spend_them_all(tmp_path: Path) -> None:
     ending, ledger = run(tmp_path, [took(1.0)], Budget(8.0, gpus=4))
-    assert (ending, len(ledger.trials())) == (Ending.SPENT, 2)
+    assert (ending, len(ledger.trials())) == (LoopEnding.SPENT, 2)
     assert {trial.user_attrs[attrs.GPUS] for trial in ledger.trials()} == {4}
 
 
 def test_trials_that_run_side_by_side_are_each_given_what_is_usual(tmp_path: Path) -> None:
     ending, ledger = run(tmp_path, [took(1.0)], Budget(5.0), slots=3)
-    assert (ending, len(ledger.trials())) == (Ending.SPENT, 5)  # not 6: when the fourth and fifth run, nothing is left
+    assert (ending, len(ledger.trials())) == (
+        LoopEnding.SPENT,
+        5,
+    )  # not 6: when the fourth and fifth run, nothing is left
 
 
 def test_failed_and_repeated_attempts_are_spent_too(tmp_path: Path) -> None:
@@ -85,12 +88,12 @@ def test_failed_and_repeated_attempts_are_spent_too(tmp_path: Path) -> None:
     states = [trial.state for trial in ledger.trials()]
     assert states == [TrialState.FAIL, *[TrialState.COMPLETE] * 3]
     assert spent_hours(ledger.trials()) == pytest.approx(4.0)
-    assert ending is Ending.SCARCE
+    assert ending is LoopEnding.SCARCE
 
 
 def test_without_a_budget_the_target_ends_the_run(tmp_path: Path) -> None:
     ending, ledger = run(tmp_path, [took(1e6)], Budget())
-    assert (ending, len(ledger.trials())) == (Ending.TARGET, 10)
+    assert (ending, len(ledger.trials())) == (LoopEnding.TARGET, 10)
 
 
 def test_a_budget_stays_with_the_study_until_another_one_is_given_or_it_is_lifted(tmp_path: Path) -> None:

@@ -10,20 +10,20 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.definitions.conditions import active
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.space import point_key
+from hpsearch.config.conditions import active
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.space import point_key
+from hpsearch.execution.job import Outcome
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.memory import NEEDED, Device, Gate
-from hpsearch.study.opening import open_study
-from hpsearch.study.sampling import Planner, open_points, queue
-from hpsearch.study.storage import open_storage
-from hpsearch.study.transfer import Source, take_over
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Outcome
+from hpsearch.study.memory_gate import NEEDED, Device, Gate
+from hpsearch.study.open import open_study
+from hpsearch.study.sampling.planner import Planner, open_points, queue
+from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.warm_start_source import SourceStudy, take_over
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 SPACE: dict[str, Any] = {
     "kind": {"type": "categorical", "choices": ["flat", "deep", "wide"]},
@@ -99,9 +99,9 @@ def test_what_a_configuration_does_not_have_makes_no_other_one_of_it() -> None:
 def test_an_interrupted_search_goes_on_as_an_undisturbed_one(tmp_path: Path) -> None:
     whole = [trial.params for trial in search(study(), 24)]
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    parts = open_study(open_storage(url, create=True), "a", StudyDefinition.from_flat(FLAT))
+    parts = open_study(StorageUrl(url).open(create=True), "a", StudyDefinition.from_flat(FLAT))
     search(parts, 13)
-    again = open_study(open_storage(url), "a", StudyDefinition.from_flat(FLAT))
+    again = open_study(StorageUrl(url).open(), "a", StudyDefinition.from_flat(FLAT))
     assert [trial.params for trial in search(again, 11)] == whole
 
 
@@ -138,7 +138,7 @@ def test_another_study_hands_over_points_with_their_active_settings_alone() -> N
     theirs = study()
     trials = sorted(search(theirs, 30), key=lambda trial: trial.value or 0.0)
     ours = study(seed=8)
-    carried, _ = take_over(Source("theirs", "1", theirs.definition, {}, trials), ours.definition, {})
+    carried, _ = take_over(SourceStudy("theirs", "1", theirs.definition, {}, trials), ours.definition, {})
     space = ours.definition.search_space
     for each in (*carried.points, *carried.prior):
         assert set(each.params) == set(active(space, each.params))

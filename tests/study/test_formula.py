@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hpsearch.study.formula import rules_out
+from hpsearch.study.memory_bound import rules_out
 
 Formula = Callable[[float, float], float]
 

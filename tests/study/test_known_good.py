@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.loading import load_definition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import load_definition
+from hpsearch.execution.job import Outcome
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.known_good import first_configurations
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.opening import begin, open_study
-from hpsearch.study.sampling import Planner
-from hpsearch.study.storage import open_storage
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.job import Outcome
+from hpsearch.study.open import begin, open_study
+from hpsearch.study.sampling.planner import Planner, first_configurations
+from hpsearch.study.storage.open import StorageUrl
 
 RATE = {"type": "loguniform", "low": 1e-5, "high": 1e-3}
 RANKS = {"type": "categorical", "choices": [8, 16, 32, 64]}
@@ -35,7 +34,7 @@ def first(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def opened(folder: Path, values: dict[str, Any]) -> Ledger:
     ledger = open_study(
-        open_storage(f"sqlite:///{folder / 'x.db'}", create=True), "a", StudyDefinition.from_flat(values)
+        StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True), "a", StudyDefinition.from_flat(values)
     )
     begin(ledger)
     return ledger

@@ -15,7 +15,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import Engine, event
 
-from hpsearch.study.view import Happening, TrialEnded
+from hpsearch.study.events import RunEvent, TrialEnded
 from tests.conftest import run_command
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -104,7 +104,7 @@ def test_a_grown_study_is_one_that_a_run_goes_on_with(grown: Any, studies: Calla
     assert told["best"] == min(trial.value for trial in trials if trial.state is TrialState.COMPLETE)
 
 
-def note(happening: Happening, ended: list[int]) -> None:
+def note(happening: RunEvent, ended: list[int]) -> None:
     """Keep the numbers of trials that ended."""
     if isinstance(happening, TrialEnded):
         ended.append(happening.number)

@@ -1,4 +1,4 @@
-"""Telling, queueing again and repairing: every row of the table in trials/causes.py, on a real storage."""
+"""Telling, queueing again and repairing: every row of the table in execution/outcome.py, on a real storage."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Outcome
+from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
 from hpsearch.study.ledger import Ledger, settled
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.recovery import recover
-from hpsearch.study.sampling import Planner
-from hpsearch.study.storage import open_storage
-from hpsearch.trials.causes import VERDICTS, Again, Cause
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Outcome
+from hpsearch.study.sampling.planner import Planner
+from hpsearch.study.storage.open import StorageUrl
 
 FLAT = {
     "command": ["program", "{x}"],
@@ -30,7 +30,7 @@ FLAT = {
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    storage = open_storage(f"sqlite:///{tmp_path / 'x.db'}", create=True)
+    storage = StorageUrl(f"sqlite:///{tmp_path / 'x.db'}").open(create=True)
     return open_study(storage, "a", StudyDefinition.from_flat(FLAT, source="test"))
 
 

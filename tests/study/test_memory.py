@@ -13,28 +13,28 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from rich.text import Text
 
-from hpsearch.analysis.summary import summarize
 from hpsearch.cli.tables import status_table
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.commands.status import study_statuses
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
+from hpsearch.execution.events import Note
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.signals import Interruption
+from hpsearch.report.summary import summarize
+from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
+from hpsearch.study.events import RunEvent
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
-from hpsearch.study.lookup import target_of
-from hpsearch.study.memory import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
-from hpsearch.study.opening import open_study
-from hpsearch.study.runner import Ending, Runner
-from hpsearch.study.sampling import Planner, queue
-from hpsearch.study.status import study_statuses
-from hpsearch.study.storage import open_storage
-from hpsearch.study.view import Happening, Note
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job, Outcome
-from hpsearch.trials.settings import UNSEARCHABLE, setting_names
+from hpsearch.study.loop import LoopEnding, Runner
+from hpsearch.study.memory_gate import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
+from hpsearch.study.open import open_study, target_of
+from hpsearch.study.sampling.planner import Planner, queue
+from hpsearch.study.storage.open import StorageUrl
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 GB = 10**9
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -72,7 +72,7 @@ class Study:
         storage = said.get("storage") or InMemoryStorage()
         self.ledger = open_study(storage, "a", StudyDefinition.from_flat(dict(flat)))
         self.folder, self.gigabytes, self.said = folder, gigabytes, said
-        self.seen: list[Happening] = []
+        self.seen: list[RunEvent] = []
         self.device: Device | None = DEVICE
 
     def play(self, job: Job) -> Generator[dict[str, Any], bool, None]:
@@ -122,7 +122,7 @@ def test_what_needs_as_much_as_a_trial_that_ran_out_is_not_tried(tmp_path: Path)
 
 def test_what_was_not_tried_does_not_count_and_is_told_apart(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    study = Study(tmp_path, PROGRAM, of_program, storage=open_storage(url, create=True))
+    study = Study(tmp_path, PROGRAM, of_program, storage=StorageUrl(url).open(create=True))
     study.run(2, {"batch": 40, "rank": 20}, {"batch": 41, "rank": 20}, {"batch": 1, "rank": 1})
     summary = summarize(study.ledger.study)
     assert (summary.finished, dict(summary.counts)) == (2, {"cuda_oom": 1, "not_tried": 1, "ok": 1})
@@ -204,7 +204,7 @@ def test_a_grid_point_that_is_not_tried_is_done(tmp_path: Path) -> None:
     study = Study(tmp_path, PROGRAM | {"search_space": grid, "search_mode": "grid"}, of_program)
     endings = study.run(target_of(study.ledger.study, study.ledger.definition))
     assert endings == ["ok", "ok", "cuda_oom", "not tried", "not tried", "not tried"]
-    assert study.ending is Ending.EXHAUSTED
+    assert study.ending is LoopEnding.EXHAUSTED
     assert target_of(study.ledger.study, study.ledger.definition) == 3
 
 
@@ -222,7 +222,7 @@ def test_a_trial_to_be_run_again_may_be_refused(tmp_path: Path) -> None:
 
 
 def test_a_search_comes_to_its_end_where_little_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpsearch.study.memory.MOST_IN_A_ROW", 2)
+    monkeypatch.setattr("hpsearch.study.memory_gate.MOST_IN_A_ROW", 2)
     study = Study(tmp_path, PROGRAM, lambda settings: settings["batch"])
     ran_out = {"batch": 64, "rank": 1}
     asked = [{"batch": 1, "rank": 1}, ran_out, ran_out, ran_out, ran_out]

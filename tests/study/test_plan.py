@@ -13,24 +13,24 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.space import space_size
+from hpsearch.commands.plan import Devices, Outlook, Plan, foresee, makespan
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.space import space_size
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.signals import Interruption
 from hpsearch.study.budget import spent_hours, whole_s
-from hpsearch.study.durations import Forecast
+from hpsearch.study.events import silent
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
+from hpsearch.study.forecast import Forecast
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.mirror import MirroredStorage
-from hpsearch.study.opening import open_study
-from hpsearch.study.plan import Devices, Outlook, Plan, foresee, makespan
-from hpsearch.study.runner import Ending, Runner
-from hpsearch.study.sampling import queue_default
-from hpsearch.study.storage import open_storage
-from hpsearch.study.view import silent
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job, Outcome
+from hpsearch.study.loop import LoopEnding, Runner
+from hpsearch.study.open import open_study
+from hpsearch.study.sampling.planner import queue_default
+from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.replica import StudyReplica
 
 STUDY = {
     "input_data": "/rows.json",
@@ -53,8 +53,8 @@ class Simulated:
         definition = StudyDefinition.from_flat(STUDY | {"seed": seed} | keys)
         self._folder = folder / str(seed)
         self._folder.mkdir()
-        storage = open_storage(f"sqlite:///{self._folder / 'x.db'}", create=True)
-        self.ledger: Ledger = open_study(MirroredStorage(storage, "a", lambda _: None), "a", definition)
+        storage = StorageUrl(f"sqlite:///{self._folder / 'x.db'}").open(create=True)
+        self.ledger: Ledger = open_study(StudyReplica(storage, "a", lambda _: None), "a", definition)
         queue_default(self.ledger.study, definition)
 
     @property
@@ -66,7 +66,7 @@ class Simulated:
         maker = JobMaker(self.ledger.definition, study_folders(self._folder, "a"), {})
         executor = FakeExecutor(self._play)
         runner = Runner(self.ledger, maker.folders, maker, executor, silent, Interruption(), target=total)
-        assert runner.run() is Ending.TARGET
+        assert runner.run() is LoopEnding.TARGET
 
     def foresee(self, total: int) -> Outlook:
         """What is expected of so many finished trials."""

@@ -11,8 +11,8 @@ import pytest
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 
-from hpsearch.definitions.fields import PrunerSettings
-from hpsearch.study.curves import Curves
+from hpsearch.config.fields import PrunerSettings
+from hpsearch.study.learning_curves import Curves
 from hpsearch.study.pruning import make_pruner
 
 STEPS = 20

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.study.records import best_trial, finished
-from hpsearch.trials.causes import VERDICTS, Cause
 
 DOCS = Path(__file__).parents[2] / "docs" / "trials.md"
 

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.execution.executors.fake import FakeExecutor
+from hpsearch.execution.job import Job
+from hpsearch.execution.signals import Interruption
+from hpsearch.study.events import silent
 from hpsearch.study.folders import study_folders
-from hpsearch.study.interruption import Interruption
 from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.opening import open_study
-from hpsearch.study.runner import Ending, Runner
-from hpsearch.study.storage import open_storage
-from hpsearch.study.view import silent
-from hpsearch.trials.executors.fake import FakeExecutor
-from hpsearch.trials.job import Job
+from hpsearch.study.loop import LoopEnding, Runner
+from hpsearch.study.open import open_study
+from hpsearch.study.storage.open import StorageUrl
 
 STUDY = {
     "input_data": "/rows.json",
@@ -39,11 +39,11 @@ def run(folder: Path, curves: list[list[float]], **keys: Any) -> Ledger:
         yield {"eval_cer": curves[job.number or 0][-1]}
 
     definition = StudyDefinition.from_flat(STUDY | keys)
-    storage = open_storage(f"sqlite:///{folder / 'x.db'}", create=True)
+    storage = StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True)
     ledger, folders = open_study(storage, "a", definition), study_folders(folder, "a")
     maker, executor = JobMaker(definition, folders, {}), FakeExecutor(play)
     runner = Runner(ledger, folders, maker, executor, silent, Interruption(), target=len(curves))
-    assert runner.run() is Ending.TARGET
+    assert runner.run() is LoopEnding.TARGET
     return ledger
 
 

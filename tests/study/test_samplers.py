@@ -14,12 +14,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 
-from hpsearch.study.samplers import SAMPLERS, Wanted
-from hpsearch.study.samplers.axes import Cube
-from hpsearch.study.samplers.bayesian import MOST_POINTS, BayesianSampler
-from hpsearch.study.samplers.evolution import Strategy
-from hpsearch.study.samplers.gaussian import _densities, fit
-from hpsearch.study.sampling import derive_seed
+from hpsearch.study.sampling import SAMPLERS, SampleRequest
+from hpsearch.study.sampling.cmaes import Strategy
+from hpsearch.study.sampling.gp import _densities, fit
+from hpsearch.study.sampling.gp_sampler import MOST_POINTS, BayesianSampler
+from hpsearch.study.sampling.planner import derive_seed
+from hpsearch.study.sampling.unit_cube import Cube
 
 LINE: Mapping[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 EVERYTHING: Mapping[str, BaseDistribution] = {
@@ -42,7 +42,7 @@ def study_of(direction: str = "minimize") -> Study:
 
 def ask(study: Study, space: Mapping[str, BaseDistribution], seed: int = 1, sampler: str = "gp") -> dict[str, Any]:
     """The parameters of a new trial, which then runs."""
-    study.sampler = SAMPLERS[sampler](Wanted(space, seed, index=len(study.trials)))
+    study.sampler = SAMPLERS[sampler](SampleRequest(space, seed, index=len(study.trials)))
     return study.ask(dict(space)).params
 
 
@@ -66,7 +66,7 @@ def falling(final: float, steps: int = 10) -> list[float]:
 def search(sampler: str, space: Mapping[str, BaseDistribution], value: Callable[[Any], float], trials: int) -> Study:
     study = study_of()
     for number in range(trials):
-        study.sampler = SAMPLERS[sampler](Wanted(space, derive_seed(1, number), 1, number))
+        study.sampler = SAMPLERS[sampler](SampleRequest(space, derive_seed(1, number), 1, number))
         trial = study.ask(dict(space))
         study.tell(trial, value(trial.params))
     return study
@@ -133,7 +133,7 @@ class TestGaussianSampler:
     def test_beside_a_cliff_it_finds_the_edge_and_wastes_few_trials(self) -> None:
         study = study_of()
         for number in range(24):
-            study.sampler = SAMPLERS["gp"](Wanted(LINE, derive_seed(1, number), 1, number))
+            study.sampler = SAMPLERS["gp"](SampleRequest(LINE, derive_seed(1, number), 1, number))
             trial = study.ask(dict(LINE))
             if trial.params["x"] < 0.7:
                 study.tell(trial, 1.0 - trial.params["x"])
@@ -250,11 +250,11 @@ class TestHalton:
         pairs = [tuple(trial.params.values()) for trial in study.trials]
         assert {pairs.count(pair) for pair in set(pairs)} == {3}
         assert len(set(pairs)) == 12
-        other = SAMPLERS["qmc"](Wanted(EVERYTHING, 1, study_seed=2, index=5))
-        same = SAMPLERS["qmc"](Wanted(EVERYTHING, 9, study_seed=1, index=5))
+        other = SAMPLERS["qmc"](SampleRequest(EVERYTHING, 1, study_seed=2, index=5))
+        same = SAMPLERS["qmc"](SampleRequest(EVERYTHING, 9, study_seed=1, index=5))
         study = study_of()
         asked = []
-        for study.sampler in (other, same, SAMPLERS["qmc"](Wanted(EVERYTHING, 3, study_seed=1, index=5))):
+        for study.sampler in (other, same, SAMPLERS["qmc"](SampleRequest(EVERYTHING, 3, study_seed=1, index=5))):
             asked.append(study.ask(dict(EVERYTHING)).params)
         assert asked[0] != asked[1] == asked[2]
 

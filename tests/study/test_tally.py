@@ -9,10 +9,9 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.records import best_trial, cause_of, finished, root_of
-from hpsearch.study.tally import Tally
-from hpsearch.trials.causes import VERDICTS, Again, Cause
+from hpsearch.study.records import TrialCounts, best_trial, cause_of, finished, root_of
 
 CAUSES = [Cause.OK, Cause.PRUNED, Cause.CRASH, Cause.LOST, Cause.INTERRUPTED, Cause.DIVERGED, Cause.CUDA_OOM]
 
@@ -54,7 +53,7 @@ def step(study: optuna.Study, choose: random.Random) -> None:
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 @pytest.mark.parametrize("seed", range(3))
 def test_they_are_those_of_all_trials(direction: str, seed: int) -> None:
-    choose, study, tally = random.Random(seed), optuna.create_study(direction=direction), Tally(direction)
+    choose, study, tally = random.Random(seed), optuna.create_study(direction=direction), TrialCounts(direction)
     for number in range(200):
         step(study, choose)
         if number % 3:
@@ -84,7 +83,7 @@ def test_a_trial_more_costs_no_look_at_those_that_are_finished(count: int) -> No
     for number, trial in enumerate(trials):
         trial.number = number
     trials[7].state = TrialState.RUNNING
-    tally = Tally("minimize").take(trials)
+    tally = TrialCounts("minimize").take(trials)
     trials.looks = 0
     trials.append(create_trial(value=-1.0))
     list.__getitem__(trials, count).number = count

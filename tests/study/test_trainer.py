@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from hpsearch.definitions.definition import StudyDefinition
-from hpsearch.definitions.loading import load_definition
+from hpsearch.commands.trainer_env import LOCKS, MARKER, TrainerEnvRequest, default_folder, lock_names, set_up
+from hpsearch.config.definition import StudyDefinition
+from hpsearch.config.load import load_definition
 from hpsearch.errors import UsageError
+from hpsearch.execution.trainer_python import TRAINER_VARIABLE, Trainer
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import job_maker
-from hpsearch.study.opening import changed_versions
-from hpsearch.study.trainer import TRAINER_VARIABLE, Trainer
-from hpsearch.study.trainer_setup import LOCKS, MARKER, Setup, default_folder, lock_names, set_up
+from hpsearch.study.open import changed_versions
 
 
 def program(folder: Path, text: str, name: str = "python") -> str:
@@ -161,21 +161,21 @@ def test_the_gpu_extra_never_goes_back_to_an_unsloth_without_ranges() -> None:
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="is there and holds something else; name another one with --dir"):
-        set_up(Setup("newest", tmp_path), lambda line: None)
+        set_up(TrainerEnvRequest("newest", tmp_path), lambda line: None)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_a_complete_environment_is_used_again_and_no_other(tmp_path: Path) -> None:
-    setup = Setup("newest", tmp_path, gpu=False)
+    setup = TrainerEnvRequest("newest", tmp_path, gpu=False)
     (tmp_path / MARKER).write_text(f'{{"complete": "{setup.stamp}"}}')
     program(tmp_path, "exit 1", "bin/python")
     said: list[str] = []
     assert set_up(setup, said.append) == tmp_path / "bin" / "python"
     assert said == [f"{tmp_path} is complete already"]
     others = (
-        Setup("unsloth", tmp_path, gpu=False),
-        Setup("newest", tmp_path, gpu=True),
-        Setup("newest", tmp_path, "x"),
+        TrainerEnvRequest("unsloth", tmp_path, gpu=False),
+        TrainerEnvRequest("newest", tmp_path, gpu=True),
+        TrainerEnvRequest("newest", tmp_path, "x"),
     )
     assert len({setup.stamp, *(other.stamp for other in others)}) == 4
 
@@ -187,7 +187,7 @@ def test_what_an_interrupted_set_up_left_is_made_again(tmp_path: Path) -> None:
     (folder / MARKER).write_text('{"complete": ""}')
     said: list[str] = []
     with pytest.raises(Exception, match="setup-trainer could not install an environment in"):
-        set_up(Setup("newest", folder, program(tmp_path, "exit 1"), gpu=False), said.append)
+        set_up(TrainerEnvRequest("newest", folder, program(tmp_path, "exit 1"), gpu=False), said.append)
     assert said[0] == f"{folder} is unfinished or of another lock file: it is made again"
     assert not (folder / "bin").exists()
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpsearch.study.lease import lease_for
+from hpsearch.study.storage.lease import lease_for
+from hpsearch.study.storage.open import StorageUrl
 from tests.conftest import CommandLine
 from tests.e2e.conftest import definition
 
@@ -27,11 +28,12 @@ def old(folder: Path, version: str) -> Path:
     return path
 
 
-def told(path: Path) -> list[tuple[object, ...]]:
-    """What is in a study."""
+def trials_of(path: Path) -> list[tuple[object, ...]]:
+    """The parts of the old study's trials."""
     study = optuna.load_study(study_name="old", storage=f"sqlite:///{path}")
     return [
-        (t.state, t.value, t.params, t.intermediate_values, t.user_attrs, t.datetime_complete) for t in study.trials
+        (trial.state, trial.value, trial.params, trial.intermediate_values, trial.user_attrs, trial.datetime_complete)
+        for trial in study.trials
     ]
 
 
@@ -68,7 +70,7 @@ def test_an_upgrade_keeps_every_trial_and_a_copy(tmp_path: Path, command_line: C
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT value FROM trial_values ORDER BY trial_id").fetchall() == rows
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert [(value,) for _, value, *_ in told(path)] == rows
+    assert [(value,) for _, value, *_ in trials_of(path)] == rows
     again = command_line("storage", "upgrade", "--storage", "sqlite:///old.db")
     assert again.returncode == 0
     assert "nothing to do" in again.stdout
@@ -110,7 +112,7 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(tmp_path: Path, command
 
 def test_nobody_may_run_a_study_meanwhile(tmp_path: Path, command_line: CommandLine) -> None:
     path = old(tmp_path, "optuna-3.1.0")
-    with lease_for(f"sqlite:///{path}", "old"):
+    with lease_for(StorageUrl(f"sqlite:///{path}"), "old"):
         refused = command_line("storage", "upgrade", "--storage", "sqlite:///old.db")
     assert refused.returncode == 5, refused.stderr
     assert not list(tmp_path.glob("old.db.before-upgrade-*"))

@@ -13,18 +13,17 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from hpsearch.definitions.definition import StudyDefinition
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.informed import InformedSampler
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.opening import open_study
+from hpsearch.study.open import open_study
 from hpsearch.study.options import RunOptions
-from hpsearch.study.sampling import Planner, queue_default
-from hpsearch.study.storage import open_storage
-from hpsearch.study.transfer import Source, find_source, refuse_late, take_over
+from hpsearch.study.sampling.planner import Planner, WarmStartedSampler, queue_default
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start import WarmStart, stored_warm_start
-from hpsearch.trials.causes import Cause
+from hpsearch.study.warm_start_source import SourceStudy, find_source, refuse_late, take_over
 
 SPACE = {
     "rate": {"type": "loguniform", "low": 1e-5, "high": 1e-3},
@@ -47,7 +46,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def storage(url: str) -> BaseStorage:
-    return open_storage(url, create=True)
+    return StorageUrl(url).open(create=True)
 
 
 def run(ledger: Ledger, count: int, value: Value, warm_start: WarmStart | None = None) -> list[dict[str, Any]]:
@@ -72,7 +71,7 @@ def source_study(storage: BaseStorage, count: int = 12, **keys: Any) -> Ledger:
     return ledger
 
 
-def found(url: str, definition: StudyDefinition, **options: Any) -> Source:
+def found(url: str, definition: StudyDefinition, **options: Any) -> SourceStudy:
     asked = RunOptions(storage=url, warm_start_from="old", **options)
     source = find_source(asked, "new", definition)
     assert source is not None
@@ -261,7 +260,7 @@ def test_a_sampler_that_is_shown_trials_answers_as_in_a_study_that_has_them(make
     shown, own = trials([0.05 * place for place in range(20)]), trials([0.9, 0.8])
     whole = optuna.create_study(sampler=make())
     whole.add_trials([*shown, *own])
-    informed = optuna.create_study(sampler=InformedSampler(make(), shown))
+    informed = optuna.create_study(sampler=WarmStartedSampler(make(), shown))
     informed.add_trials(own)
     assert informed.ask(ranges).params == whole.ask(ranges).params
     assert len(informed.trials) == 3

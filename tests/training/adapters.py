@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends.hf import HfBackend
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.trials.settings import TrainSettings
 
 
 def random_adapter(base: Path, family: str, folder: Path, size: float = 0.3, **changes: Any) -> Path:

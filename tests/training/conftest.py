@@ -17,9 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.training.quiet import ignore_known_warnings
-from hpsearch.trials.job import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE, Job
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE
+from hpsearch.settings import TrainSettings
+from hpsearch.training.machine.libraries import ignore_known_warnings
+
+pytest.register_assert_rewrite("tests.training.settings")
 
 WORDS = {
     "train": ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "elk", "emu", "cow", "pig", "ape"],
@@ -102,7 +105,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of a tiny model with random weights, for each family."""
-    from hpsearch.training.models.tiny import build_tiny
+    from tools.tiny_models import build_tiny
 
     def saved(name: str) -> Path:
         skip_without_classes(name)
@@ -155,7 +158,7 @@ class Door:
         return TrainSettings(**{**self.brief(family), **changes}).model_dump()
 
     def brief(self, family: str = "qwen3_vl") -> dict[str, Any]:
-        """What a short fine-tune sets besides the defaults."""
+        """The settings of a short fine-tune that are not defaults."""
         return {
             "model_name": str(self.bases[family]),
             "input_data": str(self.words),
@@ -210,7 +213,7 @@ class Door:
         return self.run(self.job("prepare", settings, variations=variations))
 
     def said(self, key: str) -> list[Any]:
-        """What a key had in each line that has it."""
+        """The values of a key, in each line that has it."""
         return [line[key] for line in self.lines if key in line]
 
     def reports(self) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""Which backend is chosen and why, what unsloth is given before it is imported, and what it is never asked for."""
+"""The choice of the backend with its reason, the environment of unsloth before its import, and what it is never
+asked."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.training.backends.choice import check_backend, choose_backend, conflicts, unsloth_obstacle
-from hpsearch.training.backends.starting import keep_caches, use_caches
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
+from hpsearch.training.backends.choose import check_backend, choose_backend, conflicts, unsloth_obstacle
+from hpsearch.training.backends.startup import keep_caches, use_caches
 
 ROOT = Path(__file__).parents[2]
 CAPS = ("torch<2.15.0", "transformers!=5.1.0,<=5.17.0", "trl<=1.15.0", "datasets<5.0.0", "peft>=99; extra == 'old'")
@@ -21,7 +22,8 @@ CAPS = ("torch<2.15.0", "transformers!=5.1.0,<=5.17.0", "trl<=1.15.0", "datasets
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pip leaves of an unsloth whose ranges end before the newest releases: names, versions, ranges."""
+    """The metadata that pip leaves of an unsloth whose ranges end before the newest releases: names, versions,
+    ranges."""
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("unsloth", "unsloth_zoo"):
         write_metadata(tmp_path, name, "2026.10.7", CAPS)
@@ -89,10 +91,10 @@ def test_what_unsloth_does_not_honour_goes_to_hf_or_is_refused(asked: dict[str, 
 
 
 def test_nothing_that_unsloth_patches_is_imported_before_it() -> None:
-    modules = "hpsearch.training.__main__, hpsearch.training.prepare, hpsearch.training.backends.starting"
+    modules = "hpsearch.training.__main__, hpsearch.training.prepare, hpsearch.training.backends.startup"
     code = (
         f"import sys, {modules}\n"
-        "from hpsearch.training.backends.choice import unsloth_obstacle; unsloth_obstacle()\n"
+        "from hpsearch.training.backends.choose import unsloth_obstacle; unsloth_obstacle()\n"
         "print({'transformers', 'trl', 'peft', 'accelerate'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -102,7 +104,7 @@ def test_nothing_that_unsloth_patches_is_imported_before_it() -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from hpsearch.training.backends.starting import use_caches
+from hpsearch.training.backends.startup import use_caches
 print(use_caches(Path(sys.argv[1])).name, flush=True)
 sys.stdin.read()
 """

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.plan.budget import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
+from hpsearch.training.schedule import EVAL_ROWS, FINAL_ROWS, MOST, Pace, afford, pace_of, share_warning
 
 THERE = {"validation": 500, "holdout": 200}
 PACE = Pace(step_s=1.0, batch_s=0.5, row_s=0.02, batch_size=8)
@@ -31,7 +31,7 @@ def test_judging_stays_within_its_share_where_that_can_be(steps: int, row_s: flo
 
 def test_a_longer_training_affords_more_rows_and_then_more_evaluations() -> None:
     found = [afford(settings(), PACE, steps, THERE) for steps in (100, 300, 1000, 10_000)]
-    assert [one.stride for one in found] == sorted((one.stride for one in found), reverse=True)
+    assert [plan.stride for plan in found] == sorted((plan.stride for plan in found), reverse=True)
     assert found[0].stride > 1
     assert found[-1].stride == 1
     assert found[-1].rows == EVAL_ROWS[1]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.models.chat import AT_ONCE, Chat, answer_at_once, prompt
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.trials.settings import TrainSettings
 
 # By the beginning of a template's name: a family that has its special tokens.
 FAMILY_OF = {name: name for name in FAMILIES} | dict.fromkeys(("qwen3_6", "qwen3_8"), "qwen3_5")

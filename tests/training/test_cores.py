@@ -1,4 +1,4 @@
-"""How many processes prepare batches beside the training."""
+"""The number of processes that prepare batches beside the training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hpsearch.training.machine.cores import MAX_WORKERS, cores, data_workers
+from hpsearch.execution.cores import MAX_WORKERS, cores, data_workers
 
 Memory = Callable[[int], None]
 
@@ -17,7 +17,7 @@ Memory = Callable[[int], None]
 @pytest.fixture
 def shared_memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     """Sets what is free of the shared memory, and that there are 16 cores."""
-    monkeypatch.setattr("hpsearch.training.machine.cores.cores", lambda: 16)
+    monkeypatch.setattr("hpsearch.execution.cores.cores", lambda: 16)
 
     def free(count: int) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=count))
@@ -47,7 +47,7 @@ def test_a_single_core_is_left_to_the_training(
     shared_memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared_memory(10**10)
-    monkeypatch.setattr("hpsearch.training.machine.cores.cores", lambda: 1)
+    monkeypatch.setattr("hpsearch.execution.cores.cores", lambda: 1)
     assert data_workers(None, "cuda", tmp_path) == 0
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.training.data.prepared import Prepared
-from hpsearch.trials.job import JOB_VARIABLE
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.execution.names import JOB_VARIABLE
+from hpsearch.settings import TrainSettings
+from hpsearch.training.prepared import PreparedData
 from tests.training.conftest import Door, at
 from tests.training.hub import COMMIT, TOKEN, hub_of
 
@@ -22,8 +22,8 @@ FETCH = """
 import json, sys
 from hpsearch.errors import UsageError
 from hpsearch.training.machine.faults import Fault
-from hpsearch.training.models.files import find_model, model_fingerprint
-from hpsearch.training.progress import Progress
+from hpsearch.training.models.base import find_model, model_fingerprint
+from hpsearch.data.progress import Progress
 try:
     folder = find_model(sys.argv[1], sys.argv[2] or None, Progress("test"))
     print(json.dumps({"folder": str(folder), "fingerprint": model_fingerprint(folder)}))
@@ -90,7 +90,7 @@ def test_all_trials_of_a_study_get_the_same_commit(
         (path.parent / "prepared.json").unlink(missing_ok=True)
         environment = fetcher.environment | {JOB_VARIABLE: str(path)}
         subprocess.run([sys.executable, "-m", "hpsearch.training"], env=environment, check=True, timeout=120)
-        found = Prepared.read(path.parent)
+        found = PreparedData.read(path.parent)
         assert found.resolved["model_revision"] == COMMIT
         assert any("/revision/main" in address for address, _ in requests) == (not resolved)
         found.check(found.resolved_in(TrainSettings(**settings)))
@@ -113,9 +113,10 @@ def test_the_token_comes_from_the_environment(served: tuple[Fetcher, list[tuple[
             "tiny/missing",
             "",
             "UsageError",
-            "'tiny/missing' is not on the Hub or is private; mend the name (a path is written ./tiny/missing), or set",
+            "'tiny/missing' is not on the Hub or is private; correct the name (a path is written ./tiny/missing), "
+            "or set",
         ),
-        ("tiny/open", "no-such", "UsageError", "the model tiny/open has no revision 'no-such'; mend model_revision"),
+        ("tiny/open", "no-such", "UsageError", "the model tiny/open has no revision 'no-such'; correct model_revision"),
         ("not an id", "", "UsageError", "must be a Hub id, a folder or asset:NAME, but 'not an id' is none of them"),
     ],
 )

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
-from hpsearch.training.data.rows import Row, table_of, training_rows
-from hpsearch.training.judging.evaluation import evaluate
-from hpsearch.training.judging.examination import Examination
+from hpsearch.training.evaluate.batches import EvaluationBatches
+from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.plan.batches import Batching
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.prepared import PreparedRow, table_of, training_rows
+from hpsearch.training.schedule import Batching
 from tests.training.conftest import picture
 
 END_MARKS = {
@@ -38,7 +38,7 @@ OWN_INPUTS = {
     "qwen3_5": {"image_grid_thw", "mm_token_type_ids"},
     "qwen3_vl": {"image_grid_thw", "mm_token_type_ids"},
 }
-ROWS = [Row(str(number), picture(text, size), text) for number, (text, size) in enumerate([
+ROWS = [PreparedRow(str(number), picture(text, size), text) for number, (text, size) in enumerate([
     ("cat", (48, 16)), ("a", (32, 16)), ("gnu gnu", (80, 16)), ("ox", (48, 16)), ("zebra", (64, 32)),
 ])]  # fmt: skip
 
@@ -56,7 +56,7 @@ def settings(**changes: Any) -> TrainSettings:
     return TrainSettings(**{"instruction": "Read.", "max_new_tokens": 4, **changes})
 
 
-def collated(loaded: Loaded, rows: list[Row], folder: Path) -> Any:
+def collated(loaded: Loaded, rows: list[PreparedRow], folder: Path) -> Any:
     """A batch as the trainer makes it."""
     dataset = training_rows(table_of(rows), Chat(loaded.processor, "Read."))
     trainer = BACKENDS["hf"]().trainer(loaded, Training(dataset, settings(), Batching(1, 1), folder))
@@ -87,15 +87,15 @@ def test_the_loss_is_that_of_training(loaded: Loaded, tmp_path: Path) -> None:
 
 
 def test_all_that_the_processor_gives_reaches_the_trainer(loaded: Loaded, family_name: str, tmp_path: Path) -> None:
-    (batch,) = Examination(loaded.processor, ROWS, settings())
+    (batch,) = EvaluationBatches(loaded.processor, ROWS, settings())
     assert set(batch.inputs) - set(collated(loaded, ROWS, tmp_path)) == set()
     assert set(batch.inputs) == {"input_ids", "attention_mask", "pixel_values", *OWN_INPUTS[family_name]}
 
 
 def test_the_picture_is_seen_where_the_question_ends(loaded: Loaded) -> None:
-    pair = [Row("one", picture("cat"), "x"), Row("other", picture("owl"), "x")]
+    pair = [PreparedRow("one", picture("cat"), "x"), PreparedRow("other", picture("owl"), "x")]
     alike = [pair[0], replace(pair[0], id="again")]
-    losses = [[row.loss for row in evaluate(loaded, rows, settings()).judged] for rows in (pair, alike)]
+    losses = [[row.loss for row in evaluate(loaded, rows, settings()).rows] for rows in (pair, alike)]
     assert abs(losses[0][0] - losses[0][1]) > 1e-3, "the answer's probability does not depend on the picture"
     assert losses[1][0] == pytest.approx(losses[1][1], abs=1e-6)
 
@@ -106,9 +106,9 @@ def test_neither_batches_nor_padding_change_a_score(loaded: Loaded, size: int) -
         evaluate(loaded, ROWS, settings(eval_batch_size=5)),
         evaluate(loaded, ROWS, settings(eval_batch_size=size)),
     )
-    assert [one.prediction for one in together.judged] == [one.prediction for one in apart.judged]
+    assert [row.prediction for row in together.rows] == [row.prediction for row in apart.rows]
     assert together.loss == pytest.approx(apart.loss, rel=1e-4)
-    assert [one.reference for one in apart.judged] == [row.text for row in ROWS]
+    assert [row.reference for row in apart.rows] == [row.text for row in ROWS]
 
 
 def test_the_larger_gemma_4s_attend_both_ways_within_a_picture(tiny_bases: dict[str, Path], tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_larger_gemma_4s_attend_both_ways_within_a_picture(tiny_bases: dict[
         backend.load(FAMILIES["gemma4"], folder, settings()) for folder in (tiny_bases["gemma4"], tmp_path / "model")
     )
     together, apart = (evaluate(both_ways, ROWS, settings(eval_batch_size=size)) for size in (5, 1))
-    assert [one.prediction for one in together.judged] == [one.prediction for one in apart.judged]
+    assert [row.prediction for row in together.rows] == [row.prediction for row in apart.rows]
     assert together.loss == pytest.approx(apart.loss, rel=1e-4)
     with torch.no_grad():
         theirs = both_ways.model.eval()(**collated(both_ways, ROWS, tmp_path)).loss
@@ -137,10 +137,10 @@ def test_generation_is_greedy_and_bounded_whatever_the_model_asks_for(loaded: Lo
     own.do_sample, own.temperature, own.top_p, own.max_length = True, 5.0, 0.5, 7
     state = torch.get_rng_state()
     after = evaluate(loaded, ROWS, settings())
-    assert [one.prediction for one in after.judged] == [one.prediction for one in before.judged]
+    assert [row.prediction for row in after.rows] == [row.prediction for row in before.rows]
     assert torch.equal(torch.get_rng_state(), state)
     tokenizer = loaded.processor.tokenizer
-    assert all(len(tokenizer(one.prediction)["input_ids"]) <= 4 for one in after.judged)
+    assert all(len(tokenizer(row.prediction)["input_ids"]) <= 4 for row in after.rows)
 
 
 def test_someone_may_look_on(loaded: Loaded) -> None:
@@ -152,8 +152,8 @@ def test_someone_may_look_on(loaded: Loaded) -> None:
 def test_texts_are_normalized_before_they_are_compared(loaded: Loaded) -> None:
     rows = [replace(row, text=row.text + "  ") for row in ROWS]
     raw, folded = (evaluate(loaded, rows, settings(text_normalization=name)) for name in ("nfc", "whitespace"))
-    assert raw.judged[0].characters.length == 5
-    assert folded.judged[0].characters.length == 3
+    assert raw.rows[0].characters.length == 5
+    assert folded.rows[0].characters.length == 3
 
 
 def test_a_template_that_thinks_before_it_answers_is_refused(loaded: Loaded) -> None:

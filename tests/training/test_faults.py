@@ -8,8 +8,8 @@ import signal
 import pytest
 import torch
 
+from hpsearch.execution.outcome import Cause
 from hpsearch.training.machine.faults import Fault, available_bytes, classify
-from hpsearch.trials.causes import Cause
 
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 23.65 GiB"),

@@ -1,4 +1,4 @@
-"""What a trial takes at least, by arithmetic over shapes."""
+"""The least memory of a trial, computed from shapes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 
+from hpsearch.data.progress import ProgressReporter
+from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
-from hpsearch.training.checks.footprint import Footprint, footprint
-from hpsearch.training.checks.lengths import Lengths, Shape
-from hpsearch.training.checks.outline import Linear, Outline
-from hpsearch.training.checks.preflight import fly
-from hpsearch.training.data.dealing import gather
-from hpsearch.training.data.sources import find_source
-from hpsearch.training.machine.kind import Machine
-from hpsearch.training.models.base_model import known_base
-from hpsearch.training.progress import Progress
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.settings import TrainSettings
+from hpsearch.training.assign_rows import gather
+from hpsearch.training.machine import Machine
+from hpsearch.training.models.base import known_base
+from hpsearch.training.preflight.lengths import Lengths, Shape
+from hpsearch.training.preflight.memory import Footprint, Linear, Outline, footprint
+from hpsearch.training.preflight.preflight import check_candidates
 from tests.training.conftest import Door
 
 SHAPES = [Shape("short", "a", (8, 8)), Shape("long", "b" * 9, (8, 8))]
@@ -54,12 +53,12 @@ def test_the_least_is_reckoned_with_one_row_as_batches_are_halved(smoothing: flo
 def test_what_the_device_cannot_hold_is_refused_before_a_weight_is_loaded(door: Door) -> None:
     settings = TrainSettings(**door.settings())
     base = known_base(door.bases["qwen3_vl"], "qwen3_vl", None)
-    data = gather(find_source(settings), settings, base.family, door.folder, Progress("test"))
+    data = gather(find_source(settings), settings, base.family, door.folder, ProgressReporter("test"))
     for memory, fits in ((10**9, True), (10**6, False)):
         machine = Machine("cuda", bf16=True, bitsandbytes=True, memory_bytes=memory)
         if fits:
-            lines = dict(fly(base, data, [settings], machine, door.folder, Progress("test")).lines)
+            lines = dict(check_candidates(base, data, [settings], machine, door.folder, ProgressReporter("test")).lines)
             assert lines["memory"].endswith("the device has 1 GB")
         else:
             with pytest.raises(UsageError, match="the logits of one row must fit in the device's 1 MB, but take 2"):
-                fly(base, data, [settings], machine, door.folder, Progress("test"))
+                check_candidates(base, data, [settings], machine, door.folder, ProgressReporter("test"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.data.prepared import Prepared, open_rows
+from hpsearch.training.prepared import PreparedData, open_rows
 from tests.training.conftest import WORDS, Door
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, repository
 from tests.training.hub import COMMIT, TOKEN, Requests, hub_of
@@ -28,9 +28,9 @@ READ = """
 import json, os, sys
 from pathlib import Path
 from hpsearch.errors import UsageError
-from hpsearch.training.progress import Progress
-from hpsearch.training.data.sources import find_source
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.data.progress import Progress
+from hpsearch.data.sources import find_source
+from hpsearch.settings import TrainSettings
 try:
     rows = find_source(TrainSettings(**json.loads(sys.argv[1]))).read(Path("scratch"), Progress("test"))
     texts = {split: [row.text for row in samples if row.read()] for split, samples in rows.splits.items()}
@@ -61,7 +61,7 @@ class Study:
         return self.door.settings(input_data=name, **(splits | changes))
 
     def read(self, name: str, *, env: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
-        """What is read, or why it is refused."""
+        """Return the rows that are read, or the reason of the refusal."""
         self.requests.clear()
         done = subprocess.run(
             [sys.executable, "-c", READ, json.dumps({"input_data": name, **changes})], cwd=self.door.folder,
@@ -98,7 +98,7 @@ def test_it_is_fetched_once(study: Study) -> None:
     assert code == 0, said
     folder = study.door.folder / "prepare"
     assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
-    assert Prepared.read(folder).data_revision == COMMIT
+    assert PreparedData.read(folder).data_revision == COMMIT
     assert any("train-00000-of-00001.parquet" in path for path, _ in study.requests)
     assert study.do("prepare", settings)[:2] == (0, False)
     assert study.requests == []
@@ -131,10 +131,11 @@ def test_what_is_not_there_is_refused(study: Study) -> None:
     code, torch, said = study.do("prepare", study.settings("hub:tiny/missing"))
     assert (code, torch) == (2, False)
     assert (
-        "but 'tiny/missing' is not on the Hub or is private; mend the name (a path is written ./tiny/missing)" in said
+        "but 'tiny/missing' is not on the Hub or is private; correct the name (a path is written ./tiny/missing)"
+        in said
     )
     said = study.read("hub:tiny/open", dataset_revision="no-such")["refused"]
-    assert said == "the dataset tiny/open has no revision 'no-such'; mend dataset_revision"
+    assert said == "the dataset tiny/open has no revision 'no-such'; correct dataset_revision"
     said = study.read("hub:tiny/open", text_column="words")["refused"]
     assert "'words', and the split train of tiny/open has image, text" in said
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(study.door.folder / "empty")}

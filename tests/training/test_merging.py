@@ -13,13 +13,13 @@ from huggingface_hub import ModelCard
 from peft import PeftModel
 from transformers.video_processing_utils import BaseVideoProcessor
 
-from hpsearch.training import merging
+from hpsearch.execution.model_export import SUMMARY, AdapterOrigin, MergedModel, MergeRequest, adapter_digest
+from hpsearch.settings import TrainSettings
+from hpsearch.training.export import merge as merging
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import has_torchvision, load_processor
-from hpsearch.training.models.serving import VIDEO, keep_video, name_areas
-from hpsearch.training.reading import load_reader, picture_of
-from hpsearch.trials.merge import SUMMARY, Merge, Merged, Origin, adapter_digest
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.models.serving import VIDEO, keep_video, write_image_areas
+from hpsearch.training.predict import load_reader, picture_of
 from tests.training.adapters import random_adapter
 from tests.training.conftest import FAMILY_NAMES, TYPICAL_FAMILIES, Door, picture, skip_without_classes
 
@@ -51,7 +51,7 @@ def pictures(tmp_path: Path) -> tuple[str, ...]:
 
 def merged(door: Door, folder: Path, lora: Path, pictures: tuple[str, ...], **wanted: Any) -> int:
     """The exit code of a merge of ``lora`` into ``folder``."""
-    settings = vars(Merge(str(lora), str(folder), pictures=pictures, **wanted))
+    settings = vars(MergeRequest(str(lora), str(folder), pictures=pictures, **wanted))
     (door.folder / "merge").mkdir(exist_ok=True)
     return door.run(door.job("merge", {**settings, "pictures": list(pictures)}))
 
@@ -84,11 +84,11 @@ def test_a_merged_model_reads_as_the_adapter_did(
     towers = {"finetune_vision_layers": True, "finetune_merger_layers": FAMILIES[family_name].merger is not None}
     lora, target = adapter(family_name, **(towers if precision == "fp32" else {})), tmp_path / "merged"
     assert merged(door, target, lora, pictures, precision=precision) == 0, door.lines
-    found = Merged.from_json((target / SUMMARY).read_text())
-    assert found == Merged.from_json((door.folder / "merge" / SUMMARY).read_text())
+    found = MergedModel.from_json((target / SUMMARY).read_text())
+    assert found == MergedModel.from_json((door.folder / "merge" / SUMMARY).read_text())
     assert found.apart < (0.2 if precision == "bf16" else 1e-3)
     assert (found.family, found.tokens) == (FAMILIES[family_name].name, 99)
-    assert [each.picture for each in found.readings] == list(pictures)
+    assert [reading.picture for reading in found.readings] == list(pictures)
     assert not list(target.glob(".*")) and not (target / "adapter_config.json").exists()
     config = json.loads((target / "config.json").read_text())
     assert config["dtype"] == {"bf16": "bfloat16", "fp32": "float32"}[precision]
@@ -113,13 +113,13 @@ def test_a_merged_model_has_a_card_and_its_bases_vocabulary(
     (base / "tokenizer.model").write_bytes(b"pieces")
     lora = adapter("gemma3")
     name_base(lora, base)
-    origin = Origin(base="org/base", on_hub=True, settings={"lora_r": 4}, metrics={"holdout_cer": 0.125})
+    origin = AdapterOrigin(base="org/base", on_hub=True, settings={"lora_r": 4}, metrics={"holdout_cer": 0.125})
     assert merged(door, target, lora, pictures, origin=origin) == 0, door.lines
     card = ModelCard.load(target / "README.md")
     assert (card.data.base_model, card.data.eval_results[0].metric_value) == ("org/base", 0.125)
     assert "# merged" in card.text and "merged in bf16" in card.text
     assert (target / "tokenizer.model").read_bytes() == b"pieces", "which llama.cpp's converter needs"
-    found = Merged.from_json((target / SUMMARY).read_text())
+    found = MergedModel.from_json((target / SUMMARY).read_text())
     assert {"README.md", "tokenizer.model"} <= set(found.files)
     assert (found.origin, found.adapter) == (origin, adapter_digest(lora))
     assert json.loads((target / "hpsearch.json").read_text())["base"] == "org/base"
@@ -133,7 +133,7 @@ def test_other_kinds_of_lora_are_merged_too(
     (base / VIDEO).write_text(json.dumps(FILMS))
     name_base(lora, base)
     assert merged(door, tmp_path / "merged", lora, pictures, precision="fp32") == 0, door.lines
-    assert Merged.from_json((tmp_path / "merged" / SUMMARY).read_text()).apart < 1e-3
+    assert MergedModel.from_json((tmp_path / "merged" / SUMMARY).read_text()).apart < 1e-3
     assert has_torchvision() or films_of(tmp_path / "merged") == FILMS, "which a server's processor wants"
 
 
@@ -142,7 +142,7 @@ def test_the_areas_trained_with_have_both_their_names(family: str, tiny_bases: d
     settings, saved = TrainSettings(longest_edge=100), tmp_path / "processor_config.json"
     load_processor(FAMILIES[family], tiny_bases[family], settings).save_pretrained(tmp_path)
     shutil.copyfile(tiny_bases[family] / "config.json", tmp_path / "config.json")
-    name_areas(tmp_path)
+    write_image_areas(tmp_path)
     alone = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert (alone["min_pixels"], alone["max_pixels"]) == (256, 10_000)
     whole = json.loads(saved.read_text())
@@ -152,7 +152,7 @@ def test_the_areas_trained_with_have_both_their_names(family: str, tiny_bases: d
 
 
 def films_of(folder: Path) -> dict[str, Any]:
-    """What transformers makes a video processor of."""
+    """The configuration of which transformers makes a video processor."""
     found: dict[str, Any] = BaseVideoProcessor.get_video_processor_dict(folder)[0]
     return found
 
@@ -245,8 +245,8 @@ def test_a_merge_that_was_broken_off_in_its_last_moment_is_there_the_next_time(
         (target / name).rename(target / ".whole" / name)
     (target / ".whole/.obsolete").write_text("[]")
     assert merged(door, target, lora, pictures, precision="fp32") == 0
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == before, "not merged anew"
-    assert Merged.from_json((door.folder / "merge" / SUMMARY).read_text()).adapter
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before, "not merged again"
+    assert MergedModel.from_json((door.folder / "merge" / SUMMARY).read_text()).adapter
 
 
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
@@ -296,7 +296,7 @@ def test_what_cannot_be_merged_is_refused(
     assert merged(door, target, broken, pictures) == 2
     assert "weights must be whole" in said(door)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(merging.shutil, "disk_usage", lambda _: usage._replace(free=10**9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
     assert merged(door, target, lora, pictures) == 2
     assert "a merged model must fit on the disk" in said(door)
     assert not target.exists()

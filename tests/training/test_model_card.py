@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from hpsearch.training.model_card import renew_model_card, write_model_card
-from hpsearch.trials.merge import Gguf, GgufFile, Merged, Origin
+from hpsearch.execution.model_export import AdapterOrigin, Gguf, GgufFile, MergedModel
+from hpsearch.training.export.model_card import renew_model_card, write_model_card
 
-KNOWN = Origin(
+KNOWN = AdapterOrigin(
     base="google/gemma-3-4b-it",
     on_hub=True,
     data="org/pages",
@@ -30,9 +30,9 @@ KNOWN = Origin(
 )  # fmt: skip
 
 
-def written(folder: Path, origin: Origin, **changes: Any) -> Any:
+def written(folder: Path, origin: AdapterOrigin, **changes: Any) -> Any:
     """The card that a merged model gets."""
-    merged = Merged("/home/anna/base", "gemma3", "bf16", 0.01, 5, 8192, (), origin=origin, **changes)
+    merged = MergedModel("/home/anna/base", "gemma3", "bf16", 0.01, 5, 8192, (), origin=origin, **changes)
     write_model_card(folder, merged, "gemma-ocr")
     return ModelCard.load(folder / "README.md")
 
@@ -76,7 +76,7 @@ def test_llama_servers_options_are_in_the_card(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("base", ["", "my-folder"])
 def test_what_is_not_known_is_not_said(tmp_path: Path, base: str) -> None:
-    card = written(tmp_path, Origin(base=base))
+    card = written(tmp_path, AdapterOrigin(base=base))
     data = card.data.to_dict()
     assert set(data) == {"library_name", "pipeline_tag", "tags"}, "no base, no score, no data"
     headings = [line for line in card.text.splitlines() if line.startswith("#")]
@@ -85,13 +85,13 @@ def test_what_is_not_known_is_not_said(tmp_path: Path, base: str) -> None:
 
 
 def test_data_of_ones_own_are_called_private(tmp_path: Path) -> None:
-    data = written(tmp_path, Origin(data="pages.json", metrics={"holdout_cer": 0.5})).data
+    data = written(tmp_path, AdapterOrigin(data="pages.json", metrics={"holdout_cer": 0.5})).data
     (result,) = data.eval_results
     assert (result.dataset_type, result.dataset_name, data.datasets) == ("private", "pages.json", None)
 
 
 def test_a_card_that_somebody_changed_is_left_as_it_is(tmp_path: Path) -> None:
-    before = Merged("/home/anna/base", "gemma3", "bf16", 0.01, 5, 8192, (), origin=KNOWN)
+    before = MergedModel("/home/anna/base", "gemma3", "bf16", 0.01, 5, 8192, (), origin=KNOWN)
     after = replace(before, precision="fp32")
     write_model_card(tmp_path, before, "gemma-ocr")
     renew_model_card(tmp_path, before, after, "gemma-ocr")

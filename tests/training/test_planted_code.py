@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
-from hpsearch.training.reading import load_model, run_ocr
+from hpsearch.training.predict import load_model, run_ocr
 from tests.training.conftest import TYPICAL_FAMILIES, Door, at, picture
 
 CONFIGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from hpsearch.training.data.prepared import Prepared, open_rows
-from hpsearch.training.stamp import gpus
+from hpsearch.training.prepare import gpus
+from hpsearch.training.prepared import PreparedData, open_rows
 from tests.training.conftest import LINEARS, WORDS, Door, picture, write_words
 
 LISTS_TORCH = """
@@ -40,14 +40,14 @@ def pages(count: int = 20) -> list[dict[str, Any]]:
 
 
 def refusal(door: Door) -> str:
-    """What the last job was refused for."""
+    """The reason why the last job was refused."""
     assert door.said("fault") == ["invalid"]
     return str(door.said("message")[0])
 
 
 def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, Door], family_name: str) -> None:
     folder = prepared[family_name].folder / "prepare"
-    found = Prepared.read(folder)
+    found = PreparedData.read(folder)
     assert found.family == family_name
     assert found.rows == {split: len(words) for split, words in WORDS.items()}
     assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
@@ -63,7 +63,7 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     assert found.device in ("cpu", "cuda")
     cut = (
         "max_new_tokens is 4, but the longest answer has 5 tokens: "
-        "what is generated for the longest rows will be cut, and counted as errors"
+        "the text generated for the longest rows will be cut, and counted as errors"
     )
     assert found.warnings == [
         *([cut] if tokens["longest_answer"] == 5 else []),  # one family's end mark is a single token
@@ -93,8 +93,8 @@ def test_what_is_measured_leaves_nothing_else(door: Door, prepared: dict[str, Do
     open_ones = {"eval_samples": None, "eval_stride": None, "final_samples": None}
     settings = door.settings(typical_family, **open_ones, learning_rate=1.0, finetune_vision_layers=True)
     assert door.prepare(settings) == 0
-    found = Prepared.read(door.folder / "prepare")
-    untuned = Prepared.read(prepared[typical_family].folder / "prepare").base
+    found = PreparedData.read(door.folder / "prepare")
+    untuned = PreparedData.read(prepared[typical_family].folder / "prepare").base
     assert found.base == {name: pytest.approx(value) for name, value in untuned.items()}, "what measuring learned shows"
     assert found.resolved.keys() == {"eval_samples", "eval_stride", "final_samples"}
     assert [path for path in (door.folder / "prepare").iterdir() if path.is_dir()] == []
@@ -108,9 +108,9 @@ def test_measured_sizes_stay_for_a_fine_tune_that_goes_on(door: Door) -> None:
     odd = {"eval_samples": 2, "eval_stride": 1, "final_samples": 37}
     path.write_text(json.dumps(found | {"resolved": odd}))
     assert door.prepare(door.settings(**open_ones, resume_from_checkpoint="latest", learning_rate=0.5)) == 0
-    assert Prepared.read(path.parent).resolved == odd
+    assert PreparedData.read(path.parent).resolved == odd
     assert door.prepare(door.settings(**open_ones, learning_rate=0.25)) == 0
-    assert Prepared.read(path.parent).resolved["final_samples"] != 37
+    assert PreparedData.read(path.parent).resolved["final_samples"] != 37
 
 
 def test_a_disk_too_small_for_the_rows_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,10 +138,10 @@ def test_it_is_repeated_when_the_data_change(door: Door, tmp_path: Path) -> None
     own = write_words(tmp_path / "own")
     settings = door.settings(input_data=str(own))
     assert door.prepare(settings) == 0
-    before = Prepared.read(tmp_path / "prepare")
+    before = PreparedData.read(tmp_path / "prepare")
     write_words(own, {**WORDS, "train": ["new", *WORDS["train"]]})
     assert door.prepare(settings) == 0
-    after = Prepared.read(tmp_path / "prepare")
+    after = PreparedData.read(tmp_path / "prepare")
     assert after.fingerprint != before.fingerprint
     assert after.model_fingerprint == before.model_fingerprint
     assert after.rows["train"] == 13
@@ -173,7 +173,7 @@ def test_slices_and_a_holdout_from_the_validation_rows(door: Door, tmp_path: Pat
 def test_a_picture_on_two_sides_is_taken_out_of_train(door: Door, tmp_path: Path) -> None:
     own = write_words(tmp_path / "own", {**WORDS, "train": [*WORDS["train"], "yak", "bat"]})
     assert door.prepare(door.settings(input_data=str(own))) == 0
-    found = Prepared.read(tmp_path / "prepare")
+    found = PreparedData.read(tmp_path / "prepare")
     assert found.rows["train"] == 12
     assert "2 rows left out of train: their picture is also in validation or the holdout set" in found.warnings
 
@@ -183,7 +183,7 @@ def test_a_document_is_never_on_two_sides(door: Door, tmp_path: Path) -> None:
     path = write_pages(tmp_path / "pages", rows)
     settings = door.settings(input_data=str(path), train_split="train[:12]", val_split="train[12:]", holdout_split=None)
     assert door.prepare(settings) == 0
-    found = Prepared.read(tmp_path / "prepare")
+    found = PreparedData.read(tmp_path / "prepare")
     assert found.rows == {"train": 10, "validation": 3, "holdout": 5}
     assert any("their document is also in" in warning for warning in found.warnings)
 
@@ -194,7 +194,7 @@ def test_shared_pieces_are_pointed_out(door: Door, tmp_path: Path) -> None:
     write_words(own, {"holdout": WORDS["holdout"]})
     assert door.prepare(door.settings(input_data=str(own))) == 0
     assert any(
-        "1 rows of train are made of pieces" in warning for warning in Prepared.read(tmp_path / "prepare").warnings
+        "1 rows of train are made of pieces" in warning for warning in PreparedData.read(tmp_path / "prepare").warnings
     )
 
 
@@ -205,7 +205,7 @@ def test_a_few_unusable_rows_are_left_out_by_name(door: Door, tmp_path: Path) ->
         input_data=str(path), train_split="train[:50%]", val_split="train[50%:]", holdout_split=None
     )
     assert door.prepare(settings) == 0
-    warning, listed = [text for text in Prepared.read(tmp_path / "prepare").warnings if "left out" in text]
+    warning, listed = [text for text in PreparedData.read(tmp_path / "prepare").warnings if "left out" in text]
     assert listed == f"all 2 rows left out are listed in {tmp_path}/prepare/left_out.jsonl"
     assert warning.startswith("2 rows left out: rows.json#20 (")
     assert "gone.png" in warning

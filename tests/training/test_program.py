@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job, Outcome, Progress, Report
-from hpsearch.trials.slots import without_gpus
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.gpu_slots import without_gpus
+from hpsearch.execution.job import Finished, Job, Outcome, Progress, Report
+from hpsearch.execution.outcome import Cause
 from tests.training.conftest import Door, at
 
 # The program, and then which libraries it imported that a CPU has no use for.
@@ -74,7 +74,7 @@ def test_a_pruned_trial_ends_well(runner: Runner, prepared: dict[str, Door]) -> 
 def test_a_refusal_is_exit_code_2_with_its_reason(runner: Runner, door: Door) -> None:
     outcome = runner.run(door.job("prepare", door.settings(input_data="/nowhere")))
     assert (outcome.cause, outcome.exit_code) == (Cause.INVALID, 2)
-    assert "/nowhere does not exist; mend its path" in outcome.message
+    assert "/nowhere does not exist; correct its path" in outcome.message
 
 
 def test_without_a_job_the_program_says_what_it_is() -> None:

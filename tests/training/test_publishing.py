@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from hpsearch.trials.job import JOB_VARIABLE, Job
-from hpsearch.trials.merge import PUBLISHED, SUMMARY, Merged
+from hpsearch.execution.job import Job
+from hpsearch.execution.model_export import PUBLISHED, SUMMARY, MergedModel
+from hpsearch.execution.names import JOB_VARIABLE
 from tests.training.hub import COMMIT, TOKEN, Repository, Takes, hub_that_takes
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,8 @@ class Sender:
         self, repo: str = "me/ocr", *, private: bool = True, only_ask: bool = False, killed: bool = False,
         **environment: str,
     ) -> str:  # fmt: skip
-        """Send the folder; "" where it came to a result, which is then ``found``, else what was said. ``killed``: once
-        the hub holds a request."""
+        """Send the folder; Returns "" and sets ``found`` to the result, or returns the error. ``killed``:
+        once the hub holds a request."""
         output = self.folder.parent / "job"
         output.mkdir(exist_ok=True)
         (output / PUBLISHED).unlink(missing_ok=True)
@@ -77,7 +78,7 @@ def sender(tmp_path: Path) -> Iterator[Sender]:
                 "model-1.safetensors": os.urandom(40_000), "model-2.safetensors": os.urandom(50_000)}  # fmt: skip
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    summary = Merged("base", "gemma3", "bf16", 0.0, 0, 0, (), files=tuple(contents))
+    summary = MergedModel("base", "gemma3", "bf16", 0.0, 0, 0, (), files=tuple(contents))
     (folder / SUMMARY).write_text(summary.to_json())
     (folder / "mine.txt").write_text("of nobody else")
     takes = Takes()
@@ -201,4 +202,4 @@ def test_a_hub_out_of_reach_is_said(sender: Sender) -> None:
 
 def test_what_arrived_otherwise_is_noticed(sender: Sender) -> None:
     sender.takes.loses = "config.json"
-    assert "must be what is on the Hub, but of me/ocr these differ: config.json" in sender.send()
+    assert "but in me/ocr these differ: config.json" in sender.send()

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.study.trainer import Trainer
-from hpsearch.training.plan.batches import Batching, batching_of
-from hpsearch.trials.causes import Cause
-from hpsearch.trials.executors.local import LocalExecutor
-from hpsearch.trials.job import Finished, Job, Outcome, Report
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.job import Finished, Job, Outcome, Report
+from hpsearch.execution.outcome import Cause
+from hpsearch.execution.trainer_python import Trainer
+from hpsearch.settings import TrainSettings
+from hpsearch.training.schedule import Batching, batching_of
 from tests.training.conftest import Door, at
 
 ROOT = Path(__file__).parents[2]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from hpsearch.errors import UsageError
-from hpsearch.training.checks.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable
-from hpsearch.training.models.base_model import known_base
+from hpsearch.settings import TrainSettings
+from hpsearch.training.models.base import known_base
 from hpsearch.training.models.families import FAMILIES
+from hpsearch.training.models.image_size import budget_areas, check_sizing
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.models.sizing import budget_areas, check_sizing
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable
 from tests.training.conftest import OfFamilies
 
 PAGE = (2048, 2896)

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hpsearch.data.progress import ProgressReporter
+from hpsearch.data.sources import SourceKind, find_source
 from hpsearch.errors import UsageError
-from hpsearch.training.data.dealing import gather
-from hpsearch.training.data.prepared import open_rows
-from hpsearch.training.data.sources import Kind, find_source
+from hpsearch.settings import TrainSettings
+from hpsearch.training.assign_rows import gather
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.progress import Progress
-from hpsearch.training.stamp import stamp_of
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.prepare import input_digest
+from hpsearch.training.prepared import open_rows
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple
 from tests.training.test_prepare import LISTS_TORCH
@@ -67,15 +67,15 @@ def older_clone(folder: Path) -> Path:
     return folder
 
 
-FORMS: dict[str, tuple[Callable[[Path], Path], Kind]] = {
-    "FineVision rows of paths": (finevision_of_paths, Kind.FILES),
-    "FineVision rows in parquet": (finevision_files, Kind.FILES),
-    "a saved dataset": (saved, Kind.SAVED),
-    "FineVision rows, saved": (lambda folder: saved(folder, columns=finevision), Kind.SAVED),
-    "a clone": (repository, Kind.CLONE),
-    "FineVision rows in a clone": (lambda folder: repository(folder, columns=finevision), Kind.CLONE),
-    "an older clone": (older_clone, Kind.CLONE),
-    "a folder of pictures": (picture_folder, Kind.CLONE),
+FORMS: dict[str, tuple[Callable[[Path], Path], SourceKind]] = {
+    "FineVision rows of paths": (finevision_of_paths, SourceKind.FILES),
+    "FineVision rows in parquet": (finevision_files, SourceKind.FILES),
+    "a saved dataset": (saved, SourceKind.SAVED),
+    "FineVision rows, saved": (lambda folder: saved(folder, columns=finevision), SourceKind.SAVED),
+    "a clone": (repository, SourceKind.CLONE),
+    "FineVision rows in a clone": (lambda folder: repository(folder, columns=finevision), SourceKind.CLONE),
+    "an older clone": (older_clone, SourceKind.CLONE),
+    "a folder of pictures": (picture_folder, SourceKind.CLONE),
 }
 
 
@@ -89,7 +89,7 @@ class Gathering:
     def texts(self, source: Path, **changes: Any) -> dict[str, list[str]]:
         """Each side's texts."""
         settings = TrainSettings(input_data=str(source), **changes)
-        data = gather(find_source(settings), settings, FAMILIES["qwen3_vl"], self.folder, Progress("test"))
+        data = gather(find_source(settings), settings, FAMILIES["qwen3_vl"], self.folder, ProgressReporter("test"))
         self.warnings = data.warnings
         return {side: [row.sample.text for row in rows] for side, rows in data.rows.items()}
 
@@ -117,7 +117,7 @@ def test_each_form_is_read_with_its_splits(gathering: Gathering, tmp_path: Path,
 
 
 def again_without_torch(door: Door, settings: dict[str, Any]) -> bool:
-    """Whether the same prepare job, in a process of its own, is done without torch."""
+    """Run the same prepare job in a process of its own; True if it needs no torch."""
     path = door.folder / "prepare" / "job.json"
     path.write_text(door.job("prepare", settings).to_json())
     environment = {**os.environ, "HPSEARCH_JOB": str(path), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -151,8 +151,8 @@ def test_what_data_and_settings_have_and_nothing_uses_is_told(gathering: Gatheri
     source = saved(tmp_path / "data")
     gathering.texts(source, val_ratio=0.5)
     assert gathering.warnings == (
-        'the split test of the data is not used; with "holdout_split": "test" the best trial is judged on it',
-        "val_ratio 0.5 does nothing: trials are judged by the data's validation split",
+        'the split test of the data is not used; with "holdout_split": "test" the best trial is evaluated on it',
+        "val_ratio 0.5 does nothing: trials are evaluated on the data's validation split",
     )
 
 
@@ -319,23 +319,23 @@ def test_a_subset_is_chosen_by_name(gathering: Gathering, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("form", ["a saved dataset", "a clone", "a folder of pictures"])
-def test_the_stamp_changes_with_the_files_and_only_then(tmp_path: Path, form: str) -> None:
+def test_the_input_digest_changes_with_the_files_and_only_then(tmp_path: Path, form: str) -> None:
     source = FORMS[form][0](tmp_path / "data")
     settings = TrainSettings(input_data=str(source))
 
-    def stamp() -> str:
-        return stamp_of([settings], find_source(settings))
+    def digest() -> str:
+        return input_digest([settings], find_source(settings))
 
-    first = stamp()
+    first = digest()
     (source / "studies").mkdir()
     (source / "studies" / "hpsearch.db").write_text("written by a run in this folder")
-    assert stamp() == first
+    assert digest() == first
     data = next(path for path in sorted(source.rglob("*")) if path.suffix in (".arrow", ".parquet", ".png"))
     data.write_bytes(data.read_bytes() + b"x")
-    assert stamp() != first
+    assert digest() != first
 
 
-def test_a_changed_clone_is_read_anew(gathering: Gathering, tmp_path: Path) -> None:
+def test_a_changed_clone_is_read_again(gathering: Gathering, tmp_path: Path) -> None:
     source = repository(tmp_path / "data", card=SUBSETS)
     gathering.texts(source, dataset_subset="many")
     repository(source, {"train": ["new", *WORDS["train"]]}, card=SUBSETS)
@@ -364,6 +364,6 @@ def test_a_broken_saved_dataset_and_folders_without_data_are_refused(gathering: 
 def test_pictures_of_datasets_are_read_one_at_a_time(tmp_path: Path) -> None:
     source = saved(tmp_path / "data")
     settings = TrainSettings(input_data=str(source))
-    rows = find_source(settings).read(tmp_path, Progress("test")).splits["train"]
+    rows = find_source(settings).read(tmp_path, ProgressReporter("test")).splits["train"]
     assert not any(isinstance(row.image, bytes) for row in rows)
     assert [row.read() for row in rows] == [picture(word) for word in WORDS["train"]]

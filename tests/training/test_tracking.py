@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.checks.trackers import without_key
+from hpsearch.training.preflight.settings import without_key
 from tests.training.conftest import Door, at
 
 

@@ -12,15 +12,14 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
+from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
-from hpsearch.training.data.prepared import Prepared, open_rows
-from hpsearch.training.data.rows import training_rows
-from hpsearch.training.judging.evaluation import evaluate
+from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.plan.batches import batching_of
-from hpsearch.training.recipe import evaluation_subset, load_adapted
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.prepared import PreparedData, open_rows, training_rows
+from hpsearch.training.schedule import batching_of
+from hpsearch.training.trial import evaluation_subset, load_adapted
 from tests.training.conftest import LINEARS, MERGER_LINEARS, WORDS, Door, at
 
 STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}
@@ -108,7 +107,7 @@ def test_only_lora_learns_and_in_every_wanted_tower(
     settings = TrainSettings(**door.settings(family_name, **towers, gradient_checkpointing=True))
     folder = door.folder / "prepare"
     backend = BACKENDS["hf"]()
-    loaded = load_adapted(backend, Prepared.read(folder), settings)
+    loaded = load_adapted(backend, PreparedData.read(folder), settings)
     before = {name: parameter.clone() for name, parameter in loaded.model.named_parameters()}
     rows = training_rows(open_rows(folder, "train").table, Chat(loaded.processor, settings.instruction))
     backend.trainer(loaded, Training(rows, settings, batching_of(settings), tmp_path)).train()
@@ -127,7 +126,7 @@ def test_a_trainer_leaves_the_adapter_in_32_bits(
     door = at(prepared[typical_family])
     settings = TrainSettings(**door.settings(typical_family, precision="bf16", use_dora=True))
     backend = BACKENDS["hf"]()
-    loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
+    loaded = load_adapted(backend, PreparedData.read(door.folder / "prepare"), settings)
     base = loaded.model.get_base_model()
     base.is_loaded_in_4bit = True
     rows = training_rows(
@@ -144,7 +143,7 @@ def test_judging_goes_past_what_a_trainer_wraps_around_the_model(prepared: dict[
     door = at(prepared["gemma3"])
     settings = TrainSettings(**door.settings("gemma3", precision="bf16", max_steps=1))
     backend = BACKENDS["hf"]()
-    loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
+    loaded = load_adapted(backend, PreparedData.read(door.folder / "prepare"), settings)
     table = open_rows(door.folder / "prepare", "train").table
     rows = training_rows(table, Chat(loaded.processor, settings.instruction))
     backend.trainer(loaded, Training(rows, settings, batching_of(settings), tmp_path)).train()
@@ -165,7 +164,7 @@ def test_tokens_weigh_the_same_however_a_batch_is_divided_and_recomputed(
             **door.settings(family_name, max_steps=1, per_device_train_batch_size=rows_in_a_pass, max_grad_norm=1e9),
         ).model_copy(update={"gradient_accumulation_steps": 4 // rows_in_a_pass, "gradient_checkpointing": recomputed})
         backend = BACKENDS["hf"]()
-        loaded = load_adapted(backend, Prepared.read(door.folder / "prepare"), settings)
+        loaded = load_adapted(backend, PreparedData.read(door.folder / "prepare"), settings)
         table = open_rows(door.folder / "prepare", "train").table
         uneven = [text * (1 + 5 * (number % 2)) for number, text in enumerate(table.column("text").to_pylist())]
         table = table.set_column(table.schema.get_field_index("text"), "text", [uneven])
@@ -254,7 +253,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial_at_once(prepared: dict[str, Do
     door = at(prepared["qwen3_vl"])
     broken = tmp_path / "base"
     broken.mkdir()
-    found = Prepared.read(door.folder / "prepare")
+    found = PreparedData.read(door.folder / "prepare")
     for path in Path(found.model_path).iterdir():
         (broken / path.name).write_bytes(path.read_bytes())
     weights = load_file(broken / "model.safetensors")
@@ -292,7 +291,7 @@ def test_settings_that_the_folder_was_not_prepared_for_are_refused(prepared: dic
 
 
 def test_rows_that_do_not_fit_are_refused_where_the_prompt_was_left_open_too(prepared: dict[str, Door]) -> None:
-    found = Prepared.read(prepared["qwen3_vl"].folder / "prepare")
+    found = PreparedData.read(prepared["qwen3_vl"].folder / "prepare")
     left_open = replace(found, settings={**found.settings, "instruction": None}, resolved={"instruction": "Read."})
     short = TrainSettings.model_validate({**left_open.settings, "max_seq_length": 20})
     with pytest.raises(UsageError, match="every row must fit in max_seq_length=20"):

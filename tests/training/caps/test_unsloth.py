@@ -22,16 +22,16 @@ import pytest
 import torch
 
 from hpsearch.errors import UsageError
-from hpsearch.training.backends.choice import conflicts, unsloth_obstacle
+from hpsearch.settings import TrainSettings
+from hpsearch.training.backends.choose import conflicts, unsloth_obstacle
 from hpsearch.training.backends.unsloth import adapting_options, collating_options, loading_options
-from hpsearch.training.data.rows import Row, table_of, training_rows
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.models.tiny import build_tiny
-from hpsearch.trials.settings import TrainSettings
+from hpsearch.training.prepared import PreparedRow, table_of, training_rows
 from tests.training.conftest import Door, picture
 from tests.training.test_families import LINEARS, trainable_modules
+from tools.tiny_models import build_tiny
 
 A4 = (720, 1024)  # pixels, 16 x 16 to a token
 STAND_IN = Path(__file__).parent / "stand_in"
@@ -49,7 +49,9 @@ def method(file: str, cls: str, name: str) -> tuple[set[str], str]:
     classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name == cls]
     found = [node for node in classes[0].body if isinstance(node, ast.FunctionDef) and node.name == name]
     arguments = found[0].args
-    return {each.arg for each in (*arguments.args, *arguments.kwonlyargs)}, ast.get_source_segment(text, found[0]) or ""
+    return {argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)}, ast.get_source_segment(
+        text, found[0]
+    ) or ""
 
 
 def test_the_model_class_is_there() -> None:
@@ -89,7 +91,7 @@ def test_the_collator_knows_every_argument() -> None:
 
 
 def rows(processor: Any, texts: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
-    table = table_of(Row(text, picture(text, size), text) for text, size in texts.items())
+    table = table_of(PreparedRow(text, picture(text, size), text) for text, size in texts.items())
     dataset = training_rows(table, Chat(processor, "Read."))
     return [dataset[index] for index in range(len(texts))]
 
@@ -115,7 +117,7 @@ def test_batches_are_those_of_the_other_backend(family_name: str, tiny_bases: di
     unsloths, processor = collator(family_name, tiny_bases[family_name])
     examples = rows(processor, {"cat": (48, 16), "an owl": (96, 32)})
     trls = DataCollatorForVisionLanguageModeling(processor, max_length=None, completion_only_loss=True)
-    ours, theirs = unsloths([dict(each) for each in examples]), trls([dict(each) for each in examples])
+    ours, theirs = unsloths([dict(example) for example in examples]), trls([dict(example) for example in examples])
     assert trained(ours) == trained(theirs)
     assert torch.equal(ours["pixel_values"].float(), theirs["pixel_values"].float())
     assert ours.keys() == theirs.keys()
@@ -171,7 +173,7 @@ def test_the_lock_is_inside_its_ranges() -> None:
 def test_without_a_gpu_it_says_so_before_the_first_trial(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from hpsearch.errors import UsageError\n"
-        "from hpsearch.training.backends.starting import start_backend\n"
+        "from hpsearch.training.backends.startup import start_backend\n"
         "try: start_backend('unsloth', Path(sys.argv[1]))\n"
         "except UsageError as error: print(error)\n"
     )
@@ -214,7 +216,7 @@ def test_a_trial_goes_through_the_backend(prepared: dict[str, Door], tmp_path: P
 
 
 def test_what_it_leaves_out_is_refused() -> None:
-    from hpsearch.training.backends.choice import check_backend
+    from hpsearch.training.backends.choose import check_backend
 
     for settings in (TrainSettings(use_dora=True), TrainSettings(precision="fp32")):
         with pytest.raises(UsageError, match=r'backend unsloth does not honour .*; set "backend" to "hf"'):

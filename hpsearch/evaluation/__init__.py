@@ -1,1 +1,0 @@
-"""Evaluating a served model: `hpsearch evaluate`, and what its answers are worth."""

@@ -1,0 +1,258 @@
+"""The process tree below a supervisor, and processes that a dead supervisor left behind.
+
+Nothing gets away from the tree, and all of it can be ended. On Linux the supervisor is a subreaper: a process that
+loses its parent becomes the supervisor's child, so that daemons and new sessions stay in the tree, and the tree is
+empty exactly when the supervisor has no child left. Elsewhere only the program's process group is ended: a grandchild
+that moved to another group or session survives.
+
+Leftovers are found by the tag in their environment. A tag is ``study/job/launch``; ``launch`` names the runner's
+process and counts its launches. A process is left over when it carries a tag of the study and no living supervisor
+looks after that tag: a supervisor that lives ends its tree by itself, also for a study of the same name in another
+storage. No process is signalled unless its environment carries the tag at that moment. A process that emptied its
+environment is not found. Needs /proc; elsewhere nothing is found.
+
+Only light imports here: the supervisor loads this module before it has started the job's program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import os
+import signal
+import sys
+import time
+
+from hpsearch.execution.names import SUPERVISES_VARIABLE, TAG_VARIABLE
+
+TYPE_CHECKING = False  # typing itself takes 20 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_LONGEST_PAUSE_S = 0.05
+_ORPHANED_SUPERVISOR_S = 5.0  # for a supervisor whose runner died to end its tree; 0.1 s is usual
+_SWEEP_S = 10.0  # for killed processes to vanish
+_PAUSE_S = 0.005
+_launches = itertools.count(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own (Linux; elsewhere nothing happens).
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")
+
+
+class ProcessTree:
+    """Every child of this process, adopted ones too; one of them is the job's program.
+
+    ``status`` is the program's wait status once it has ended.
+    """
+
+    def __init__(self, program: int) -> None:
+        self.program = program
+        self.status: int | None = None
+
+    def reap(self) -> bool:
+        """Collect the dead; True while any child is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.program:
+                self.status = status
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the program's process group."""
+        if self.status is None:  # not reaped yet, so its number cannot belong to another process
+            self._signal_group(signal.SIGTERM)
+
+    def end(self, patience_s: float) -> int:
+        """Kill until no descendant is left; returns how many are still there after ``patience_s`` seconds.
+
+        Killing is repeated because a process may fork between the listing and its death. What survives for long
+        belongs to another user or hangs inside the kernel.
+        """
+        give_up = time.monotonic() + patience_s
+        pause = 0.001
+        while self.reap():
+            below = descendants(os.getpid())
+            for pid in below:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            if not below:
+                self._signal_group(signal.SIGKILL)
+            if time.monotonic() > give_up:
+                return len(below)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+        if sys.platform != "linux":
+            self._signal_group(signal.SIGKILL)
+        return 0
+
+    def _signal_group(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self.program, number)
+
+
+def descendants(root: int) -> list[int]:
+    """List the pids of the living processes below ``root``, by what /proc says now; none where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for pid in _pids():
+        fields = _stat(pid)
+        if fields and fields[0] not in (b"Z", b"X"):
+            children.setdefault(int(fields[1]), []).append(pid)
+    below = []
+    waiting = [root]
+    while waiting:
+        own = children.pop(waiting.pop(), [])
+        below += own
+        waiting += own
+    return below
+
+
+def make_tag(study: str, job_id: str) -> str:
+    """Make a new tag for a launch of a job by this process."""
+    pid = os.getpid()
+    return f"{_escape(study)}/{_escape(job_id)}/{pid}.{_start_time(pid)}.{next(_launches)}"
+
+
+def end_tagged(tag: str) -> int:
+    """End every process that carries this tag; returns how many."""
+    return _end_all(lambda: {pid: other for pid, other in _marked(TAG_VARIABLE).items() if other == tag})
+
+
+def sweep(study: str) -> int:
+    """End every process of the study that no living supervisor looks after; returns how many.
+
+    Supervisors whose runner died get 5 s to end their trees and to write their outcomes.
+    """
+    prefix = f"{_escape(study)}/"
+
+    def left_over() -> dict[int, str]:
+        tagged = {pid: tag for pid, tag in _marked(TAG_VARIABLE).items() if tag.startswith(prefix)}
+        # Second, because a program is never there before its supervisor.
+        guarded = set(_marked(SUPERVISES_VARIABLE).values()) if tagged else set()
+        return {pid: tag for pid, tag in tagged.items() if tag not in guarded}
+
+    _wait_for_orphans(prefix)
+    return _end_all(left_over)
+
+
+def _wait_for_orphans(prefix: str) -> None:
+    """Wait until no supervisor without its runner is left: one that was killed still looks after its tree until it is
+    gone."""
+
+    def orphans() -> dict[int, str]:
+        left = {}
+        for pid, tag in _marked(SUPERVISES_VARIABLE).items():
+            if tag.startswith(prefix):
+                runner, start, _ = tag.rpartition("/")[2].split(".")
+                if _start_time(int(runner)) != int(start):
+                    left[pid] = tag
+        return left
+
+    patience = time.monotonic() + _ORPHANED_SUPERVISOR_S
+    while (left := orphans()) and time.monotonic() < patience + _SWEEP_S:
+        if time.monotonic() > patience:
+            for pid, tag in left.items():
+                _kill(pid, SUPERVISES_VARIABLE, tag)
+        time.sleep(_PAUSE_S)
+
+
+def _end_all(find: Callable[[], dict[int, str]]) -> int:
+    deadline = time.monotonic() + _SWEEP_S
+    ended: dict[int, int] = {}  # start times by pid
+    while time.monotonic() < deadline:
+        left = find()
+        for pid, tag in left.items():
+            start = _start_time(pid)
+            if _kill(pid, TAG_VARIABLE, tag):
+                ended[pid] = start
+        if not left:  # one that is ending has no environment any more, and may still hold a GPU
+            states = ((start, _stat(pid)) for pid, start in ended.items())
+            if not any(stat and int(stat[19]) == start and stat[0] not in (b"Z", b"X") for start, stat in states):
+                break
+        time.sleep(_PAUSE_S)
+    return len(ended)
+
+
+def _kill(pid: int, variable: str, tag: str) -> bool:
+    """Kill the process if it carries the tag; a pidfd keeps its number from being given to another in between."""
+    if sys.platform != "linux":
+        return False
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    except OSError:  # a kernel before 5.3, or a container that forbids it
+        pidfd = -1
+    try:
+        if _value(pid, variable) != tag:
+            return False
+        if pidfd >= 0:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+        return True
+    except OSError:
+        return False
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
+
+
+def _marked(variable: str) -> dict[int, str]:
+    """Map the living processes with this variable in their environment to its value."""
+    values = ((pid, _value(pid, variable)) for pid in _pids())
+    return {pid: value for pid, value in values if value is not None}
+
+
+def _value(pid: int, variable: str) -> str | None:
+    environment = b"\0" + _read(pid, "environ")  # nothing of one that ended, or belongs to another user
+    _, mark, rest = environment.partition(f"\0{variable}=".encode())
+    # The fork server keeps space for longer tags.
+    return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if mark else None
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process started, in the kernel's ticks since boot; 0 if there is no such process."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0  # field 22, man 5 proc
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the kernel's record of a process, from its state (field 3) on; nothing if there is none."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()  # "pid (any bytes) state parent ..."
+    return fields if len(fields) > 19 else []
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - pathlib takes 30 ms to import
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _pids() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - ten times faster
+    except OSError:
+        return []
+
+
+def _escape(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")

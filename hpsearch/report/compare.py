@@ -1,0 +1,183 @@
+"""Several studies side by side: the contents of a comparison's page and files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from hpsearch.report.figures.history import best_so_far
+from hpsearch.report.figures.style import Figure
+from hpsearch.report.files import json_text, summary_record
+from hpsearch.report.html import render_page
+from hpsearch.report.rows import StudyObjective
+from hpsearch.report.summary import StudySummary, gain
+from hpsearch.report.text import csv_cell, duration_text, number_text, value_text
+
+COLUMNS = (
+    "study",
+    "metric",
+    "best",
+    "held out",
+    "default",
+    "base",
+    "best trial",
+    "finished",
+    "pruned",
+    "failed",
+    "time in trials",
+)
+_NUMERIC = COLUMNS[2:]
+SECTIONS = (("studies", "Studies"), ("race", "Best so far"), ("spaces", "Search spaces"), ("statistics", "Statistics"))
+
+
+def comparison_html(summaries: Sequence[StudySummary], figures: Sequence[Figure], notes: Sequence[str]) -> str:
+    """Return the comparison as one HTML text."""
+    best = best_places(summaries)
+    return render_page(
+        "compare.html.j2",
+        figures,
+        {
+            "summaries": summaries,
+            "sections": SECTIONS,
+            "verdict": [*verdict(summaries), *notes],
+            "columns": COLUMNS,
+            "numeric": _NUMERIC,
+            "rows": [(place in best, cells(summary)) for place, summary in enumerate(summaries)],
+            "spaces": spaces(summaries),
+        },
+    )
+
+
+def comparison_csv(summaries: Sequence[StudySummary]) -> str:
+    """Return the table with numbers in full; times in seconds."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([f"{name}_s" if name == "time in trials" else name for name in COLUMNS])
+    for summary in summaries:
+        best = summary.best
+        row = [
+            summary.name,
+            summary.objective.metric,
+            best.value if best else None,
+            best.holdout if best else None,
+            summary.default.value if summary.default else None,
+            summary.base.value if summary.base else None,
+            best.trial.number if best and best.trial else None,
+            summary.finished,
+            _count(summary, "pruned"),
+            _count(summary, "failed"),
+            summary.time_total_s,
+        ]
+        writer.writerow([csv_cell(cell) for cell in row])
+    return out.getvalue()
+
+
+def comparison_json(summaries: Sequence[StudySummary]) -> str:
+    """Return the summaries as strict JSON, in the given order."""
+    return json_text({"studies": [summary_record(summary) for summary in summaries]})
+
+
+def comparison_figures(summaries: Sequence[StudySummary]) -> tuple[Figure, ...]:
+    """Draw the best so far of the studies, one figure for each objective."""
+    groups = by_objective(summaries)
+    return tuple(
+        best_so_far([summaries[place] for place in places], "race" if number == 0 else f"race-{number + 1}")
+        for number, places in enumerate(groups.values())
+    )
+
+
+def by_objective(summaries: Sequence[StudySummary]) -> dict[StudyObjective, list[int]]:
+    """Group the places of the studies by objective."""
+    groups: dict[StudyObjective, list[int]] = {}
+    for place, summary in enumerate(summaries):
+        groups.setdefault(summary.objective, []).append(place)
+    return groups
+
+
+def best_places(summaries: Sequence[StudySummary]) -> set[int]:
+    """Return the places of the studies with the best value of their objective, if the values can be compared."""
+    winners = set()
+    for objective, places in by_objective(summaries).items():
+        if not _same_data([summaries[place] for place in places]):
+            continue
+        values = {
+            place: score.value for place in places if (score := summaries[place].best) and score.value is not None
+        }
+        if values:
+            winners.add(min(values, key=lambda place: (objective.rank(values[place]), place)))
+    return winners
+
+
+def verdict(summaries: Sequence[StudySummary]) -> list[str]:
+    """Say which study found the best value, for each objective, and what makes the comparison doubtful."""
+    groups = by_objective(summaries)
+    sentences = [_winner(objective, [summaries[place] for place in places]) for objective, places in groups.items()]
+    if len(groups) > 1:
+        sentences.append("The studies have different objectives; only values of the same one can be compared.")
+    return sentences
+
+
+def cells(summary: StudySummary) -> list[str]:
+    """Return one study's row of the table, as text."""
+    best = summary.best
+    target = f" of {summary.target}" if summary.target else ""
+    return [
+        summary.name,
+        summary.objective.title,
+        number_text(best.value if best else None),
+        number_text(best.holdout if best else None),
+        number_text(summary.default.value if summary.default else None),
+        number_text(summary.base.value if summary.base else None),
+        best.trial.label if best and best.trial else "—",
+        f"{summary.finished}{target}",
+        str(_count(summary, "pruned")),
+        str(_count(summary, "failed")),
+        duration_text(summary.time_total_s),
+    ]
+
+
+def spaces(summaries: Sequence[StudySummary]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each study's range and best value, for each parameter that any study searched."""
+    by_name = [{parameter.name: parameter.span for parameter in summary.parameters} for summary in summaries]
+    names = sorted({name for spans in by_name for name in spans})
+    bests = [summary.best.trial.params if summary.best and summary.best.trial else {} for summary in summaries]
+    return [
+        (
+            name,
+            [
+                (spans.get(name, "not searched"), value_text(best[name]) if name in best else "")
+                for spans, best in zip(by_name, bests, strict=True)
+            ],
+        )
+        for name in names
+    ]
+
+
+def _count(summary: StudySummary, group: str) -> int:
+    return sum(row.ending.group == group for row in summary.trials)
+
+
+def _same_data(group: Sequence[StudySummary]) -> bool:
+    prints = {summary.prepared["fingerprint"] for summary in group if summary.prepared.get("fingerprint")}
+    return len(prints) < 2
+
+
+def _winner(objective: StudyObjective, group: Sequence[StudySummary]) -> str:
+    if not _same_data(group):
+        return (
+            f"The scores in {objective.title} cannot be compared: "
+            "the studies were measured on different data (their fingerprints differ)."
+        )
+    found = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
+    if not found:
+        return f"No trial for {objective.title} has completed."
+    order = sorted(found, key=lambda item: objective.rank(item[0]))
+    first = f"{order[0][1]} has the best {objective.title}, {number_text(order[0][0])}"
+    if len(order) == 1:
+        return f"{first}."
+    compared = gain(objective, order[1][0], order[0][0])
+    if compared is None or compared[0] == 0:
+        return f"{first}, as {order[1][1]} has."
+    share = number_text(compared[0]) if compared[1] is None else f"{compared[1]:.0%}"
+    return f"{first}, {share} better than {order[1][1]} ({number_text(order[1][0])})."

@@ -1,0 +1,333 @@
+"""The report of one study: the contents of its page, section by section, and its best configuration to copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpsearch.config.command import fill
+from hpsearch.report.figures.style import Figure
+from hpsearch.report.html import render_page
+from hpsearch.report.rows import ENDINGS, TrialRow
+from hpsearch.report.samples import read_samples, trial_folder
+from hpsearch.report.summary import HeadlineScore, StudySummary, gain
+from hpsearch.report.text import duration_text, number_text
+from hpsearch.settings import setting_names
+
+SECTIONS = (
+    ("scores", "Base, default and best"),
+    ("configuration", "Best configuration"),
+    ("top", "Best trials"),
+    ("figures", "Figures"),
+    ("statistics", "Statistics"),
+    ("failures", "Failures"),
+    ("samples", "Sample predictions"),
+    ("versions", "Versions"),
+    ("reproduce", "How to reproduce"),
+)
+_NAMES = {"base": "the untuned base", "default": "the default configuration"}
+_SETUP = ("family", "backend", "device")
+_MESSAGES = 5  # of one cause; the rest are in trials.csv
+_NUMBERS = 12  # trials named beside a message
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The best trial's configuration: flat JSON, and the command that repeats the trial.
+
+    ``settings`` are complete if hpsearch made the study, only the parameters if another script did. ``path`` is the
+    file that holds them, None if there is none yet. ``command`` repeats the trial; "" if only the script that made the
+    study can.
+    """
+
+    trial: TrialRow
+    settings: Mapping[str, Any]
+    path: Path | None
+    command: str
+
+    @property
+    def json(self) -> str:
+        """The settings as JSON text."""
+        return json.dumps(self.settings, indent=2, ensure_ascii=False, default=str)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One of the three scores as the page shows it."""
+
+    name: str
+    title: str
+    who: str
+    value: float | None
+    holdout: float | None
+    gains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The trials of one cause, and their messages with the numbers of the trials."""
+
+    word: str
+    remedy: str
+    count: int
+    messages: tuple[tuple[str, str], ...]
+    more: int  # messages left out
+
+
+def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Path | None) -> str:
+    """Return the report as one HTML text."""
+    best = summary.best.trial if summary.best else None
+    configuration = best_configuration(summary, study_dir)
+    is_unsaved = configuration is not None and configuration.path is None and not summary.definition.get("command")
+    return render_page(
+        "report.html.j2",
+        figures,
+        {
+            "summary": summary,
+            "sections": SECTIONS,
+            "endings": ENDINGS,
+            "verdict": verdict(summary),
+            "scores": cards(summary),
+            "any_held_out": any(card.holdout is not None for card in cards(summary)),
+            "facts": facts(summary),
+            "configuration": configuration,
+            "conditions": conditions(summary),
+            "save_first": is_unsaved,
+            "held_out": any(row.holdout_value is not None for row in summary.top),
+            "retries": len(summary.rows) - len(summary.trials),
+            "failures": failures(summary),
+            "samples": read_samples(trial_folder(best, study_dir)) if best else None,
+            "no_samples": _no_samples(best, study_dir),
+            "versions": versions(summary),
+            "commands": commands(summary, configuration),
+            "definition": json.dumps(summary.definition, indent=2, ensure_ascii=False),
+        },
+    )
+
+
+def verdict(summary: StudySummary) -> list[str]:
+    """Return the result in one or two sentences."""
+    best, objective = summary.best, summary.objective
+    if best is None or best.trial is None or best.value is None:
+        failed = sum(len(rows) for rows in summary.failures.values())
+        return [
+            "No trial has completed with a finite value yet." + (f" {failed} failed; see Failures." if failed else "")
+        ]
+    compared = [
+        f"{_better(gain(objective, score.value, best.value))} {_NAMES[score.name]} ({number_text(score.value)})"
+        for score in (summary.base, summary.default)
+        if score and score.value is not None and score.trial is not best.trial
+    ]
+    first = f"The best {objective.title} is {number_text(best.value)}, in trial {best.trial.label}"
+    own = " It is the default configuration itself." if best.trial.is_default else ""
+    sentences = [f"{first}: {' and '.join(compared)}.{own}" if compared else f"{first}.{own}"]
+    base = summary.base.value if summary.base else None
+    if base is not None and objective.rank(best.value) >= objective.rank(base):
+        sentences.append("No trial is better than the untuned base: train longer, or search higher learning rates.")
+    return [*sentences, *_held_out(summary, best)]
+
+
+def _held_out(summary: StudySummary, best: HeadlineScore) -> list[str]:
+    if best.holdout is None:
+        return []
+    scores = (summary.default, summary.base)
+    before = next((score for score in scores if score and score.holdout is not None and score is not best), None)
+    first = f"On held-out rows, which the search never used, it is {number_text(best.holdout)}"
+    compared = (
+        gain(summary.objective, before.holdout, best.holdout) if before and before.trial is not best.trial else None
+    )
+    if before is None or compared is None:
+        return [f"{first}."]
+    other = f"{_NAMES[before.name]} ({number_text(before.holdout)})"
+    if compared[0] <= 0:
+        return [f"{first}, no better than {other}: the gain may be noise."]
+    return [f"{first}, {_better(compared)} {other}."]
+
+
+def _better(compared: tuple[float, float | None] | None) -> str:
+    if compared is None:
+        return "compared with"
+    difference, share = compared
+    amount = number_text(abs(difference)) if share is None else f"{abs(share):.0%}"
+    return f"{amount} {'better than' if difference > 0 else 'worse than'}" if difference else "equal to"
+
+
+def cards(summary: StudySummary) -> list[Card]:
+    """Return base, default and best, as far as they are known."""
+    base, default, best = summary.base, summary.default, summary.best
+    shown = []
+    if base:
+        shown.append(Card("base", "Base", "the model before tuning", base.value, base.holdout))
+    if default and default.trial:
+        who = f"trial {default.trial.label}" + ("" if default.value is not None else f", {default.trial.ending.word}")
+        gains = _gains(summary, default, base)
+        shown.append(Card("default", "Default", who, default.value, default.holdout, gains))
+    if best and best.trial:
+        who = f"trial {best.trial.label} of {len(summary.trials)}"
+        shown.append(Card("best", "Best", who, best.value, best.holdout, _gains(summary, best, default or base)))
+    return shown
+
+
+def _gains(summary: StudySummary, score: HeadlineScore, before: HeadlineScore | None) -> tuple[str, ...]:
+    if before is None or before.trial is score.trial:
+        return ()
+    pairs = (("searched", before.value, score.value), ("held out", before.holdout, score.holdout))
+    compared = [(word, gain(summary.objective, old, new)) for word, old, new in pairs]
+    return tuple(f"{word}: {_better(change)} {before.name}" for word, change in compared if change is not None)
+
+
+def facts(summary: StudySummary) -> list[tuple[str, str]]:
+    """Return the line of numbers under the scores."""
+    of = f" of {summary.target}" if summary.target else ""
+    named = [("finished", f"{summary.finished}{of}")]
+    groups = [row.ending.group for row in summary.trials]
+    for group in ("complete", "pruned", "failed", "interrupted", "open"):
+        word = {"complete": "completed", "open": "running or waiting"}.get(group, group)
+        if group in groups:
+            named.append((word, str(groups.count(group))))
+    named.append(("time in trials", duration_text(summary.time_total_s)))
+    if summary.gpu_hours is not None:
+        named.append(("GPU-hours", f"{summary.gpu_hours:.3g}"))
+    if summary.time_saved_s is not None:
+        named.append(("saved by pruning, about", duration_text(summary.time_saved_s)))
+    return named
+
+
+def failures(summary: StudySummary) -> list[Failure]:
+    """Group failed and interrupted attempts by cause, with their messages, the most frequent first."""
+    groups = []
+    for cause, rows in summary.failures.items():
+        by_message: dict[str, list[TrialRow]] = {}
+        for row in rows:
+            by_message.setdefault(row.message, []).append(row)
+        order = sorted(by_message.items(), key=lambda item: (-len(item[1]), item[1][0].number))
+        messages = tuple((message, _numbers(same)) for message, same in order[:_MESSAGES])
+        ending = ENDINGS[cause]
+        word = ending.word[:1].upper() + ending.word[1:]
+        groups.append(Failure(word, ending.remedy, len(rows), messages, max(len(order) - _MESSAGES, 0)))
+    return groups
+
+
+def _numbers(rows: Sequence[TrialRow]) -> str:
+    shown = ", ".join(str(row.number) for row in rows[:_NUMBERS])
+    return shown if len(rows) <= _NUMBERS else f"{shown} and {len(rows) - _NUMBERS} more"
+
+
+def _no_samples(best: TrialRow | None, study_dir: Path | None) -> str:
+    if best is None:
+        return "There are none until a trial has completed."
+    if study_dir is None:
+        return "The study's folder was not given, so there are no predictions to read."
+    return "The best trial's folder has no predictions.jsonl, so there are none to show."
+
+
+def versions(summary: StudySummary) -> list[tuple[str, str]]:
+    """Return the inputs of the results: fingerprints, model, rows, device, versions."""
+    prepared, definition = summary.prepared, summary.definition
+    rows = dict(_pairs(prepared.get("rows")))
+    splits = [f"{rows[split]} {split}" for split in ("train", "validation", "holdout") if split in rows]
+    inputs = [
+        ("data fingerprint", prepared.get("fingerprint")),
+        ("model fingerprint", prepared.get("model_fingerprint")),
+        ("model", definition.get("model_name") or prepared.get("model_path")),
+        ("data", definition.get("input_data")),
+        ("data revision", prepared.get("data_revision")),
+        ("rows", ", ".join(splits)),
+        ("family, backend, device", ", ".join(str(prepared[name]) for name in _SETUP if prepared.get(name))),
+        ("versions", ", ".join(f"{name} {version}" for name, version in _pairs(prepared.get("versions")))),
+    ]
+    return [(name, str(value)) for name, value in inputs if value]
+
+
+def _pairs(value: object) -> list[tuple[str, object]]:
+    return sorted((str(name), item) for name, item in value.items()) if isinstance(value, dict) else []
+
+
+def commands(summary: StudySummary, configuration: Configuration | None) -> list[tuple[str, str]]:
+    """Return commands that repeat or continue, each with a heading."""
+    if not summary.definition:
+        text = (
+            f"import optuna\n\nstudy = optuna.load_study(study_name={summary.name!r}, storage=...)\nstudy.best_params"
+        )
+        return [("Another script made this study. Its trials, from Python:", text)]
+    repeat = [("Repeat the best trial:", configuration.command)] if configuration and configuration.command else []
+    more = shlex.join(("hpsearch", "run", "--study", summary.name, "--add-trials", "20"))
+    return [*repeat, ("Continue the search with 20 more trials:", more)]
+
+
+def best_configuration(summary: StudySummary, study_dir: Path | None) -> Configuration | None:
+    """Return the configuration of the best trial, None if no trial completed."""
+    row = summary.best.trial if summary.best else None
+    if row is None:
+        return None
+    path = study_dir / f"{summary.name}_best_config.json" if study_dir else None
+    written = _read(path, row)
+    program = summary.definition.get("command")
+    # Settings that the trial did not search, because their condition did not hold, have the value named for that.
+    otherwise = {
+        name: parameter["otherwise"]
+        for name, parameter in _ranges(summary).items()
+        if name not in row.params and "otherwise" in parameter
+    }
+    if isinstance(program, list) and all(isinstance(part, str) for part in program):
+        settings = _mapping(summary.definition.get("settings")) | otherwise | dict(row.params)
+        return Configuration(row, settings, path if written else None, _filled(program, settings, row))
+    if not summary.definition:
+        return Configuration(row, dict(row.params), None, "")
+    if written is None:
+        names = setting_names() - {"seed"}
+        fixed = {name: value for name, value in summary.definition.items() if name in names}
+        seed = {} if row.seed is None else {"seed": row.seed}
+        written, path = dict(sorted((fixed | otherwise | dict(row.params) | seed).items())), None
+    config = str(path or f"{summary.name}_best_config.json")
+    argv = ("hpsearch", "train", "--config", config, "--output-dir", f"{summary.name}-again")
+    return Configuration(row, written, path, shlex.join(argv))
+
+
+def _read(path: Path | None, row: TrialRow) -> dict[str, Any] | None:
+    """Return the file's settings if it is there and holds those of this trial."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(settings, dict):
+        return None
+    values = _mapping(settings.get("settings")) or settings  # a study with its own command stores them apart
+    return settings if all(values.get(name) == value for name, value in row.params.items()) else None
+
+
+def _filled(program: list[str], settings: Mapping[str, Any], row: TrialRow) -> str:
+    """Fill the trial's values into the study's own command; "" if it names an unknown value."""
+    reserved = {"seed": row.seed, "output_dir": f"trial_{row.root}-again", "trial": row.root, "study": ""}
+    try:
+        return shlex.join(fill(program, {**settings, **reserved}))
+    except KeyError:
+        return ""
+
+
+def conditions(summary: StudySummary) -> dict[str, str]:
+    """Describe the conditions under which conditional settings are searched."""
+
+    def text(name: str, values: Any) -> str:
+        choices = values if isinstance(values, list) else [values]
+        listed = (json.dumps(choice, ensure_ascii=False, default=str) for choice in choices)
+        return f"{name} is {' or '.join(listed)}"
+
+    wanted = {name: _mapping(parameter.get("when")) for name, parameter in _ranges(summary).items()}
+    return {
+        name: f"if {' and '.join(text(*condition) for condition in when.items())}"
+        for name, when in wanted.items()
+        if when
+    }
+
+
+def _ranges(summary: StudySummary) -> dict[str, dict[str, Any]]:
+    return {name: _mapping(value) for name, value in _mapping(summary.definition.get("search_space")).items()}
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return {str(name): item for name, item in value.items()} if isinstance(value, dict) else {}

@@ -1,0 +1,111 @@
+"""A summary for the terminal: rich tables in which no text of the study is markup or an escape sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hpsearch.report.rows import ENDINGS
+from hpsearch.report.summary import StudySummary, gain
+from hpsearch.report.text import duration_text, number_text, value_text, visible
+
+# As many as fit 80 columns; the page has the rest.
+_COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")
+_PARAMETERS = 4
+
+
+def summary_tables(summary: StudySummary) -> tuple[RenderableType, ...]:
+    """Make tables of base, default and best, and of the best trials; then counts and statistics."""
+    return tuple(part for part in (_scores(summary), _top(summary), _facts(summary)) if part is not None)
+
+
+def comparison_tables(summaries: Sequence[StudySummary]) -> tuple[RenderableType, ...]:
+    """Make a table of the studies side by side, and say which is best."""
+    from hpsearch.report.compare import COLUMNS, cells, verdict
+
+    places = [COLUMNS.index(name) for name in _COMPARED]
+    rows = [[cells(summary)[place] for place in places] for summary in summaries]
+    grid = table("Studies compared", _COMPARED, rows)
+    return grid, Text(visible("\n".join(verdict(summaries)), keep="\n"))
+
+
+def render(parts: Sequence[RenderableType], width: int = 100) -> list[str]:
+    """Return ``parts`` as plain lines of at most ``width`` characters."""
+    console = Console(width=width, color_system=None, force_terminal=False, highlight=False, legacy_windows=False)
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Make a table of plain text; numbers to the right."""
+    grid = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
+    for name in columns:
+        numeric = all(_is_numeric(row[columns.index(name)]) for row in rows)
+        grid.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(visible(cell)) for cell in row))
+    return grid
+
+
+def _scores(summary: StudySummary) -> Table | Text:
+    scores = [score for score in (summary.base, summary.default, summary.best) if score]
+    metric = summary.objective.title
+    title = f"{summary.name}: {metric} ({summary.objective.wish})"
+    if not scores:
+        return Text(visible(title), style="bold")
+    first, rows = scores[0], []
+    for score in scores:
+        better = gain(summary.objective, first.value, score.value)
+        percent = "—" if better is None or better[1] is None else f"{better[1]:+.0%}"
+        trial = score.trial.label if score.trial else "—"
+        values = (number_text(score.value), number_text(score.holdout))
+        rows.append([score.name, trial, *values, "" if score is first else percent])
+    return table(title, ["", "trial", f"searched {metric}", f"held-out {metric}", f"better than {first.name}"], rows)
+
+
+def _top(summary: StudySummary) -> Table | None:
+    if not summary.top:
+        return None
+    names = [parameter.name for parameter in summary.parameters if parameter.varies][:_PARAMETERS]
+    rows = [
+        [
+            str(place),
+            f"{row.label}, {row.first}" if row.first else row.label,
+            number_text(row.value),
+            number_text(row.holdout_value),
+            *(value_text(row.params.get(name, "—")) for name in names),
+            duration_text(row.duration_s),
+        ]
+        for place, row in enumerate(summary.top, 1)
+    ]
+    head = ["", "trial", summary.objective.title, "held out", *names, "time"]
+    return table(f"Best {len(rows)} of {len(summary.completed)} completed trials", head, rows)
+
+
+def _facts(summary: StudySummary) -> Text:
+    counts = ", ".join(f"{count} {ENDINGS[cause].word}" for cause, count in summary.counts.items()) or "no trials yet"
+    lines = [f"Trials: {counts}. Time in trials: {duration_text(summary.time_total_s)}."]
+    if summary.gpu_hours is not None:
+        lines[0] += f" GPU-hours: {summary.gpu_hours:.3g}."
+    if summary.time_saved_s is not None:
+        lines.append(f"Pruning saved about {duration_text(summary.time_saved_s)}.")
+    if summary.statistics:
+        numbers = summary.statistics
+        lines.append(
+            f"{summary.objective.title}: median {number_text(numbers.median)}, middle half "
+            f"{number_text(numbers.lower_quartile)} to {number_text(numbers.upper_quartile)}."
+        )
+    return Text(visible("\n".join(lines), keep="\n"))
+
+
+def _is_numeric(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell in ("", "—")
+    return True

@@ -1,0 +1,97 @@
+"""Text for a person to read: text of others made safe to show, and numbers, times and sizes as text.
+
+Study names, parameters, log lines and predicted text are never markup. HTML itself is escaped by the templates; this
+module escapes for the rest: invisible characters, plotly's own markup, spreadsheet formulas, and JSON inside a script
+element.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+# Bidirectional controls (UAX #9) and the other characters that change a line without being seen. The joiners
+# U+200C and U+200D are not among them: Persian, Odia and other scripts need them to be written correctly.
+_INVISIBLE = frozenset(
+    "\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+_PLOT_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+# OWASP's list for "CSV injection": a spreadsheet takes a cell that starts with one of these as a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def visible(text: object, *, keep: str = "") -> str:
+    """Write control, bidirectional and unpaired surrogate characters as ⟨U+202E⟩, except for those of ``keep``."""
+    shown = str(text)
+    if shown.isprintable():  # nearly all texts are, and of thousands of trials each character counts
+        return shown
+
+    def sign(character: str) -> str:
+        hidden = character in _INVISIBLE or unicodedata.category(character) in ("Cc", "Cs")
+        return f"⟨U+{ord(character):04X}⟩" if hidden and character not in keep else character
+
+    return "".join(map(sign, shown))
+
+
+def visible_lines(text: object) -> str:
+    """Do as ``visible``, for text with lines and tabs of its own."""
+    return visible(str(text).replace("\r\n", "\n"), keep="\n\t")
+
+
+def plot_label(text: object, limit: int = 60) -> str:
+    """Return ``text`` as a label of a figure: one line, at most ``limit`` characters, none of plotly's own markup."""
+    shown = visible(text)
+    if len(shown) > limit:
+        shown = f"{shown[: limit - 1]}…"
+    return shown.translate(_PLOT_ENTITIES)
+
+
+def csv_cell(value: object) -> object:
+    """Return ``value`` for a spreadsheet: numbers as they are, text visible and never a formula, None as ""."""
+    if value is None:
+        return ""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    text = visible(value)
+    return f"'{text}" if str(value).startswith(_FORMULA_STARTS) else text
+
+
+def script_json(value: Any) -> str:
+    """Return ``value`` as JSON for a script element: it can neither end the element nor open a comment."""
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def number_text(value: float | None) -> str:
+    """Return a score with four significant figures, all of them shown so that columns line up; — for None."""
+    if value is None:
+        return "—"
+    return f"{value:#.4g}".rstrip(".") if value else "0"
+
+
+def duration_text(seconds: float | None, *, short: bool = False) -> str:
+    """Return seconds as 12 s, 3 min 20 s or 2 h 05 min; ``short``, for a narrow column, as 12s, 3m20s or 2h05m."""
+    if seconds is None:
+        return "—"
+    whole = round(seconds)
+    if whole < 60:
+        text = f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    elif whole < 3600:
+        text = f"{whole // 60} min {whole % 60:02d} s"
+    else:
+        text = f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+    return text.replace("min", "m").replace(" ", "") if short else text
+
+
+def bytes_text(count: float) -> str:
+    """Return a byte count with three significant figures: 1.53 GB, 320 MB, 4.5 kB."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def value_text(value: object) -> str:
+    """Return a parameter's value; four significant figures of a float."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

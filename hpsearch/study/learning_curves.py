@@ -1,0 +1,120 @@
+"""What a learning curve says of its end, learned from the study's own trials.
+
+A trial that was stopped has no final value, but its curve says nearly as much. How much a curve still falls after some
+step is read from the trials that were completed: their own course up to that step beside their final values, which are
+measured on other rows and differ from the last report by as much as they do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from hpsearch.study.records import is_finite, root_of
+
+# How far a curve still falls, as a share of what it fell since its middle: a guess that the first trials correct.
+USUAL_GAIN, GAIN_SPREAD = 0.4, 0.4
+# How far off a guess is, as a share of the same, where no completed trial says so.
+USUAL_ERROR = 0.3
+# Share of a curve's reports, at its end and at its middle, that are averaged against noise.
+WINDOW = 0.2
+MOST_CURVES = 200  # that are learned from: of more the guess is no better
+
+
+@dataclass(frozen=True)
+class CurveFeatures:
+    """A curve up to some step: its ``level`` there, and its ``gain``, how much it fell since its middle."""
+
+    level: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Final:
+    """What a trial would have come to: a guess, less being better, and its standard deviation."""
+
+    value: float
+    error: float
+
+
+class Curves:
+    """The completed curves of a study, the last so many; and all its final values, ``finals``. With less being better
+    whichever way its objective goes."""
+
+    def __init__(self, trials: Iterable[FrozenTrial], direction: StudyDirection) -> None:
+        self.sign = -1.0 if direction is StudyDirection.MAXIMIZE else 1.0
+        complete = [trial for trial in trials if trial.state is TrialState.COMPLETE and is_finite(trial.value)]
+        self.finals = [self.sign * float(trial.value or 0.0) for trial in complete]
+        # A retry stands where its first attempt would have.
+        reporting = sorted((trial for trial in complete[-MOST_CURVES:] if trial.intermediate_values), key=root_of)
+        self._ended = [(self.reports(trial), self.sign * float(trial.value or 0.0)) for trial in reporting]
+
+        self._known: dict[int, list[tuple[CurveFeatures, float]]] = {}
+
+    def __len__(self) -> int:
+        """How many curves there are to learn from."""
+        return len(self._ended)
+
+    def reports(self, trial: FrozenTrial) -> dict[int, float]:
+        """What a trial reported, in order; without what is not finite."""
+        reported = sorted(trial.intermediate_values.items())
+        return {step: self.sign * value for step, value in reported if is_finite(value)}
+
+    def final(self, reports: Mapping[int, float]) -> Final | None:
+        """What a curve comes to; None where it has no report."""
+        course = course_at(reports, max(reports)) if reports else None
+        if course is None:
+            return None
+        return _guess(course, self._changes(max(reports)))
+
+    def _changes(self, step: int) -> list[tuple[CurveFeatures, float]]:
+        """The courses of completed trials up to a step, and how much each changed afterwards."""
+        if step not in self._known:
+            known = [(course_at(curve, step), final) for curve, final in self._ended]
+            self._known[step] = [(other, final - other.level) for other, final in known if other is not None]
+        return self._known[step]
+
+
+def final_of(trial: FrozenTrial, curves: Curves) -> Final | None:
+    """What a trial came to, or would have; None where it was wasted."""
+    if trial.state is TrialState.COMPLETE:
+        value = trial.value
+        return Final(curves.sign * value, 0.0) if value is not None and math.isfinite(value) else None
+    last = trial.last_step
+    if last is None or not math.isfinite(trial.intermediate_values[last]):
+        return None
+    return curves.final(curves.reports(trial))
+
+
+def course_at(reports: Mapping[int, float], step: int) -> CurveFeatures | None:
+    """A curve up to a step; None where it has no report by then."""
+    values = [value for at, value in reports.items() if at <= step]
+    if not values:
+        return None
+    width, middle = max(1, math.ceil(WINDOW * len(values))), (len(values) - 1) // 2
+    late, early = values[-width:], values[max(0, middle - width // 2) : middle + (width + 1) // 2]
+    level = sum(late) / len(late)
+    return CurveFeatures(level, sum(early) / len(early) - level if len(values) > 1 else 0.0)
+
+
+def _guess(course: CurveFeatures, pairs: list[tuple[CurveFeatures, float]]) -> Final:
+    """A linear guess of how much a curve changes after its course, from those of others: their mean change and share of
+    their gain, drawn to the usual."""
+    scale = (sum(abs(other.gain) for other, _ in pairs) / len(pairs) if pairs else abs(course.gain)) or 1e-12
+    rows = np.array([[1.0, other.gain / scale] for other, _ in pairs]).reshape(-1, 2)
+    changes = np.array([change / scale for _, change in pairs])
+    usual, precision = np.array([0.0, -USUAL_GAIN]), np.diag([1.0 / USUAL_ERROR**2, 1.0 / GAIN_SPREAD**2])
+    noise = USUAL_ERROR**2
+    for _ in range(2):  # the second time with the spread that the first has found
+        covariance = np.linalg.inv(precision + rows.T @ rows / noise)
+        factors = covariance @ (precision @ usual + rows.T @ changes / noise)
+        rest = changes - rows @ factors
+        noise = (2.0 * USUAL_ERROR**2 * 0.5 + float(rest @ rest)) / (2.0 * 0.5 + max(0.0, len(pairs) - 1.0))
+    own = np.array([1.0, course.gain / scale])
+    error = math.sqrt(max(1e-24, noise + float(own @ covariance @ own)))
+    return Final(course.level + scale * float(own @ factors), scale * error)

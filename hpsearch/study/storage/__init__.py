@@ -1,0 +1,1 @@
+"""Where studies are stored: opening, changing and copying what a storage holds."""

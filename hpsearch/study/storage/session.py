@@ -1,0 +1,121 @@
+"""Writing to a study's storage during one run of it, which holds the lease.
+
+What an earlier run could not write comes first. An epoch, raised by each run in the study itself, tells whether another
+one had the lease in between: then the spooled changes belong to trials whose end was recorded otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+
+from hpsearch.crash_points import reached
+from hpsearch.errors import StudyOwned
+from hpsearch.study import attributes as attrs
+from hpsearch.study.storage.changes import StoredStudy
+from hpsearch.study.storage.lease import Lease
+from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.replica import StudyReplica
+from hpsearch.study.storage.writer import Spool, StorageWriter
+
+SPOOL_FILE = "kept_back.jsonl"
+
+
+@dataclass(frozen=True)
+class StudyLocation:
+    """The place a study is written to: ``storage`` is the one at ``url``, ``spool`` the file for what it lacks."""
+
+    url: StorageUrl
+    storage: BaseStorage
+    study: str
+    lease: Lease
+    spool: Path
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a database server may stay away; ``stopped`` returns True once the user waits for the run to end."""
+
+    seconds: float
+    stopped: Callable[[], bool] = lambda: False
+
+
+class Session:
+    """One run's writing: ``storage`` is the study as the run sees it, ``writer`` makes its changes. ``recovered`` says
+    what became of changes that an earlier run could not write."""
+
+    def __init__(self, location: StudyLocation, outage_s: float) -> None:
+        self._location = location
+        self._backend, self._name = location.storage, location.study
+        self._spool = Spool(location.spool)
+        self._epoch: int | None = None
+        self.recovered = self._recover()
+        self.writer = StorageWriter(self._backend, self._name, self._spool, self._reach, location.url.explain, outage_s)
+        self.storage = StudyReplica(self._backend, self._name, self.writer.put)
+
+    def begin(self) -> None:
+        """Raise the epoch of the study, which exists by now."""
+        self.writer.settle()
+        epoch = (self._stored_epoch() or 0) + 1
+        study_id = self._backend.get_study_id_from_name(self._name)
+        self._backend.set_study_user_attr(study_id, attrs.EPOCH, epoch)
+        self._epoch = self._spool.epoch = epoch  # only now: the writer's thread compares it with what is stored
+
+    def _recover(self) -> str:
+        """Make the changes that an earlier run spooled. Returns a message, "" if there were none."""
+        epoch, changes = self._spool.read()
+        if not changes:
+            self._spool.remove()
+            return ""
+        if epoch != self._stored_epoch():
+            aside = self._spool.set_aside(time.strftime("%Y%m%d-%H%M%S"))
+            return f"another run continued the study meanwhile, so {len(changes)} spooled changes were moved to {aside}"
+        study = StoredStudy(self._backend, self._backend.get_study_id_from_name(self._name))
+        for change in changes:
+            study.make(change)
+            reached("kept-back-made")
+        self._spool.remove()
+        return f"wrote {len(changes)} changes that were spooled while the storage was away"
+
+    def _reach(self) -> None:
+        """See ``StorageWriter``."""
+        with self._location.url.errors():
+            self._location.lease.check()
+            self._backend.remove_session()
+            stored = self._stored_epoch()
+        if self._epoch is not None and stored != self._epoch:
+            raise StudyOwned("another runner continued the study while the storage was away", "see `hpsearch status`")
+
+    def _stored_epoch(self) -> int | None:
+        """Return the study's epoch, 0 before its first run; None if there is no such study."""
+        try:
+            study_id = self._backend.get_study_id_from_name(self._name)
+        except KeyError:
+            return None
+        return int(self._backend.get_study_user_attrs(study_id).get(attrs.EPOCH, 0))
+
+
+@contextmanager
+def writing(location: StudyLocation, patience: Patience, say: Callable[[str], None]) -> Iterator[Session]:
+    """Open a session, which ends when all of its changes are made; ``say`` gets its messages.
+
+    Raises:
+        StorageError: the storage cannot be used, or stayed away too long; what it lacks is spooled.
+        StudyOwned: the lease was lost.
+    """
+    session = Session(location, patience.seconds if location.url.is_postgres else 0.0)
+    if session.recovered:
+        say(session.recovered)
+    try:
+        yield session
+    except BaseException:
+        session.writer.close(hurried=True)
+        raise
+    session.writer.close(hurried=patience.stopped())
+    for text in session.writer.notices():
+        say(text)

@@ -1,0 +1,160 @@
+"""A storage that is a SQLite file: how it is opened, the checks before a run writes to it, and network file systems."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from hpsearch.errors import StorageError
+
+# Another program's lock is waited for this long, in seconds; shorter waits killed writers when it was measured. After
+# the first few the user is told.
+BUSY_TIMEOUT_S, QUIET_S = 60.0, 2.0
+# Larger files are not checked at the start. quick_check took 0.1 s for 10,000 trials of 40 reports (48 MB) and 0.3 s
+# for three times as much, 1.9 s where nothing of that was in memory yet.
+MOST_CHECKED_BYTES = 256 * 2**20
+DAMAGE_REMEDY = "restore a copy of it, or take out what is whole: sqlite3 FILE .recover | sqlite3 NEW.db"
+
+MOUNTS = Path("/proc/self/mountinfo")  # its fields: man 5 proc_pid_mountinfo
+# File systems, by their names in this list, whose files another host may have open at the same time.
+_SHARED = {
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "orangefs",
+    "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs",
+}  # fmt: skip
+# FUSE is mostly of that kind (sshfs, s3fs, glusterfs), and does not say so; but for what containers lie on.
+_FUSE, _LOCAL_FUSE = "fuse.", {"fuse.fuse-overlayfs"}
+
+Result = TypeVar("Result")
+
+
+def connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
+    """Return a function that opens the file: each commit is on the disk when it returns. With ``wal`` the file is put
+    into that mode, which it keeps."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+        connection.execute("PRAGMA synchronous=FULL")
+        if wal:
+            connection.execute("PRAGMA journal_mode=WAL")
+        return connection
+
+    return connect
+
+
+def make_file(path: Path) -> None:
+    """Make the file, if it is missing, readable by its owner alone; SQLite gives those beside it the same mode.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def require_sound(path: Path, say: Callable[[str], None] = lambda text: None, *, any_size: bool = False) -> None:
+    """Check the file, without changing it; ``say`` reports waiting for another program's lock. A file over 256 MiB is
+    checked only with ``any_size``.
+
+    Raises:
+        StorageError: it is damaged; the message has the first thing that SQLite found.
+        sqlite3.Error: it cannot be read.
+    """
+    if not path.exists() or (path.stat().st_size > MOST_CHECKED_BYTES and not any_size):
+        return
+
+    def check(seconds: float) -> str:
+        # What a rollback journal holds must first be put back, as by all who open the file.
+        mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(uri, timeout=seconds, uri=True)) as connection:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            return " ".join(str(answer).split())
+
+    answer = _wait_for_lock(path, check, say)
+    if answer != "ok":
+        what = f"the storage is damaged: {path} ({answer})"
+        raise StorageError(what, DAMAGE_REMEDY.replace("FILE", str(path)))
+
+
+def wait_for_others(path: Path, say: Callable[[str], None]) -> None:
+    """Wait until no other program writes to the file, or keeps it locked; ``say`` reports the waiting.
+
+    Raises:
+        sqlite3.OperationalError: it is still locked after a minute.
+    """
+
+    def begin(seconds: float) -> None:
+        with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+
+    _wait_for_lock(path, begin, say)
+
+
+def _wait_for_lock(path: Path, act: Callable[[float], Result], say: Callable[[str], None]) -> Result:
+    """Call ``act`` with the seconds to wait for a lock: first a few, then, after a message, the rest of a minute."""
+    try:
+        return act(QUIET_S)
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+    say(f"another program holds {path}: waiting for it, up to {BUSY_TIMEOUT_S:g} s")
+    return act(BUSY_TIMEOUT_S - QUIET_S)
+
+
+def leave_wal(path: Path) -> None:
+    """Put the file out of WAL mode, whose memory beside it is shared on one host only (sqlite.org/wal.html).
+
+    Raises:
+        StorageError: another program has it open.
+    """
+    # By the file's header: asking SQLite would already use the shared memory (sqlite.org/fileformat2.html).
+    with path.open("rb") as file:
+        if file.read(20)[18:] != b"\x02\x02":
+            return
+    with closing(sqlite3.connect(path, timeout=QUIET_S)) as connection:
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # so that not even this needs the shared memory
+            connection.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            raise StorageError(
+                f"a storage on a network file system cannot be in WAL mode, but {path} is, and is open elsewhere",
+                "end the programs that read it, then run the same command again",
+            ) from error
+
+
+def network_warning(path: Path) -> tuple[str, str] | None:
+    """Return a warning of a file on a network file system, and its remedy; None on a local disk."""
+    kind = network_file_system(path)
+    if not kind:
+        return None
+    what = f"{path} is on a network file system ({kind}), on whose locks SQLite cannot always rely"
+    return what, "name a file on a local disk, or PostgreSQL, with --storage; else run all its studies on one machine"
+
+
+def network_file_system(path: Path) -> str:
+    """Return the type of the network file system that ``path`` is on, or would be; "" on a local disk, and if the
+    machine does not say. Read from the kernel's list of mounts: statvfs does not say it."""
+    path = path.absolute().resolve()
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return ""
+    kind, most = "", -1
+    for line in lines:
+        mounted, _, source = line.partition(" - ")
+        # Blanks and the like are written as octal numbers.
+        point = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), mounted.split(" ")[4]))
+        # The deepest counts; of several at one point the last, which lies over the others.
+        if path.is_relative_to(point) and len(point.parts) >= most:
+            kind, most = source.partition(" ")[0], len(point.parts)
+    is_fuse = (kind == "fuse" or kind.startswith(_FUSE)) and kind not in _LOCAL_FUSE
+    return kind if kind in _SHARED or is_fuse else ""

@@ -1,0 +1,1 @@
+"""Exports of an adapter: a merged model, its card, GGUF files, the Hub."""

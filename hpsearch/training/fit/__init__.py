@@ -1,0 +1,1 @@
+"""Training: retries where memory runs out, callbacks, checkpoints, best weights, tracking."""

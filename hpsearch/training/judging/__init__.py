@@ -1,1 +1,0 @@
-"""Reading with a model and scoring what it read."""

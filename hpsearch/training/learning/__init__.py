@@ -1,1 +1,0 @@
-"""One fine-tune: its attempts, checkpoints, callbacks and best weights."""

@@ -1,0 +1,1 @@
+"""Checks before any weight is loaded: settings, lengths of rows, memory."""

@@ -1,0 +1,1 @@
+"""Programs for developers of hpsearch; nothing that users run imports them."""
