@@ -105,11 +105,12 @@ def test_a_stored_search_with_a_custom_program_continues(stored: Callable[[str],
     studies.run("train", "--config", "exported/own_best_config.json", "--output-dir", "again")
     assert studies.read("again/train_results.json")["metrics"] == best["metrics"]
 
-    studies.run("run", "--study", "own", "--config", "own.json", "--n-trials", "17")
+    same = ("run", "--study", "own", "--config", "own.json", "--warm-start-from", "source")
+    studies.run(*same, "--n-trials", "17")
     _assert_kept(after, studies.trials("own"))
     status = studies.status("own")
     assert (status["finished"], status["target"], status["gpu_hours_limit"]) == (17, 17, 5)
-    studies.run("run", "--study", "own", "--config", "own.json", "--set", "seed=8", code=6)
+    studies.run(*same, "--set", "seed=8", code=6)
 
 
 @needs_training
@@ -129,8 +130,9 @@ def test_a_stored_search_with_the_built_in_training_continues(stored: Callable[[
 def _assert_training_continues(studies: Stored) -> None:
     before = studies.trials("digits")
     assert studies.status("digits")["states"] == {"COMPLETE": 2, "FAIL": 1, "WAITING": 1}
-    config = studies.read("studies/digits/digits_best_config.json")
-    _assert_exported(studies, "digits", before)
+    config, best = (studies.read(f"studies/digits/digits_best_{name}.json") for name in ("config", "params"))
+    exported = _assert_exported(studies, "digits", before)
+    assert exported == best | {name: exported[name] for name in ("time", "versions")}
     assert studies.read("exported/digits_best_config.json") == config
 
     studies.run("resume", "--study", "digits")
