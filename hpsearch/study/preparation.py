@@ -12,7 +12,7 @@ from hpsearch.execution.events import Note
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Job
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.run_job import failure, run_job
+from hpsearch.execution.run_job import job_error, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import StudyPrepared, View
 
@@ -31,7 +31,7 @@ def prepare(
     if outcome.cause is Cause.INTERRUPTED:
         raise Interrupted(0)
     if outcome.cause is not Cause.OK:
-        raise failure(job, outcome)
+        raise job_error(job, outcome)
     info: dict[str, Any] = json.loads((Path(job.output_dir) / "prepared.json").read_text(encoding="utf-8"))
     return info
 
