@@ -74,7 +74,7 @@ class Board:
                 self.best = NewBest(*happening.best)
         elif isinstance(happening, StudyPrepared):
             self.phase = {}
-            self.base = happening.info.get("base", {}).get(self.run.metric) if self.run else None
+            self.base = happening.info.base.get(self.run.metric) if self.run else None
         elif isinstance(happening, Note):
             if not happening.warning:  # warnings stand above the board
                 self.notes = [*self.notes, happening.text][-3:]
@@ -347,13 +347,13 @@ class Lines:
         )
 
     def _prepared(self, happening: StudyPrepared) -> str:
-        rows = happening.info.get("rows", {})
-        counts = ", ".join(f"{count} {split}" for split, count in rows.items())
+        info = happening.info
+        counts = ", ".join(f"{count} {split}" for split, count in info.rows.items())
         parts = [f"data and model are ready: {counts} rows"]
         if self._board.run and self._board.base:
             parts.append(f"untuned {self._board.run.metric} {shown(self._board.base)}")
-        if "backend" in happening.info:
-            parts.append("backend {backend} ({backend_reason}) on {device} in {precision}".format(**happening.info))
+        if info.backend:
+            parts.append(f"backend {info.backend} ({info.backend_reason}) on {info.device} in {info.precision}")
         return "\n".join(["; ".join(parts), *_facts(happening)])
 
     def _job(self, happening: JobProgress) -> str:
@@ -366,7 +366,7 @@ class Lines:
 
 def _facts(prepared: StudyPrepared) -> list[str]:
     """What the preflight found, a line for each fact."""
-    return [f"  {line}" for line in facts([(what, text) for what, text in prepared.info.get("lines", [])])]
+    return [f"  {line}" for line in facts([(what, text) for what, text in prepared.info.lines])]
 
 
 def _started(run: RunStarted) -> str:

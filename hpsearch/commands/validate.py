@@ -13,10 +13,11 @@ from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
 from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import room_for, study_folders
+from hpsearch.study.folders import require_room, study_folders
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.open import require_complete
 from hpsearch.study.options import RunOptions
+from hpsearch.study.pruning import warmup_warnings
 from hpsearch.study.resolve import planned_target, resolve
 
 LONG_S = 7 * 86_400  # a week
@@ -53,8 +54,9 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
         found = None if left is None else json.loads(left)
         if found is None:
             return StudyCheck(resolved.study, [], [], interruption.exit_code)
-    figures = found["figures"]
-    warnings += [*found["warnings"], *room_for(definition, figures, folders.root, int(figures["bytes"]["rows"]))]
+    figures, sizes = found["figures"], found["figures"]["bytes"]
+    require_room(definition, int(sizes["adapter"]), folders.root, int(sizes["rows"]))
+    warnings += [*found["warnings"], *warmup_warnings(definition, int(figures["evaluations"]))]
     warnings += dear(target, figures)
     lines = [*((what, text) for what, text in found["lines"]), ("search", _length(target, figures))]
     return StudyCheck(resolved.study, lines, warnings)

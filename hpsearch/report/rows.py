@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import LARGEST
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
+from hpsearch.study.records import is_counted, is_finite, rank, value_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -141,7 +141,7 @@ class StudyObjective:
 
     def rank(self, value: float) -> float:
         """A number that is lower for a better ``value``."""
-        return value if self.direction == "minimize" else -value
+        return rank(value, self.direction)
 
 
 @dataclass(frozen=True)
@@ -191,16 +191,12 @@ class TrialRow:
     first: str = ""  # why it was tried before the sampler was asked, one of attributes.FIRST; else nothing
     steps: tuple[tuple[int, float], ...] = ()
     folder: str | None = None  # relative to the study's folder
+    counts: bool = False  # towards the study's target
 
     @property
     def ending(self) -> TrialEnding:
         """How it ended, in words."""
         return ENDINGS[self.cause]
-
-    @property
-    def counts(self) -> bool:
-        """Whether it counts towards the study's target."""
-        return self.state in ("COMPLETE", "PRUNED") and self.cause != "not_tried"
 
     @property
     def label(self) -> str:
@@ -290,13 +286,12 @@ def finite(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if abs(number) <= LARGEST else None
+    return number if is_finite(number) else None
 
 
 def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
-    own, told = trial.user_attrs, finite(trial.values[0]) if trial.values else None
+    own, value = trial.user_attrs, value_of(trial)
     metrics = _numbers(own.get(attrs.METRICS))
-    value = told if trial.state.name == "COMPLETE" else None
     root = _whole(own.get(attrs.ROOT), _whole(trial.system_attrs.get("failed_trial"), trial.number))
     return TrialRow(
         number=trial.number,
@@ -318,6 +313,7 @@ def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
         first=own[attrs.TRY_FIRST] if own.get(attrs.TRY_FIRST) in attrs.FIRST else "",
         steps=_steps(trial),
         folder=own[attrs.FOLDER] if isinstance(own.get(attrs.FOLDER), str) else None,
+        counts=is_counted(trial),
     )
 
 

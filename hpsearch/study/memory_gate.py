@@ -27,6 +27,7 @@ from hpsearch.execution.gpu import Gpu
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.memory_bound import rules_out
+from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.records import cause_of, metrics_of
 
 # Settings of the built-in training of which a greater value, or "true", never takes less memory.
@@ -91,11 +92,11 @@ class Device:
     memory_bytes: int
 
 
-def device_of(gpu: Gpu | None, prepared: Mapping[str, Any]) -> Device | None:
-    """The device of a run's trials, for the built-in training with the backend and the torch that prepare found."""
+def device_of(gpu: Gpu | None, prepared: PreparedInfo) -> Device | None:
+    """Return the device of a run's trials; with the built-in training, its backend and torch are part of the kind."""
     if gpu is None or gpu.total <= 0:
         return None
-    software = [str(each) for each in (prepared.get("backend"), prepared.get("versions", {}).get("torch")) if each]
+    software = [name for name in (prepared.backend, prepared.versions.get("torch")) if name]
     return Device(", ".join([gpu.name, f"{gpu.total} bytes", *software]), gpu.total)
 
 

@@ -59,7 +59,7 @@ def test_they_are_those_of_all_trials(direction: str, seed: int) -> None:
         if number % 3:
             continue
         trials = study.get_trials(deepcopy=False)
-        tally.take(trials)
+        tally.update(trials)
         assert tally.finished == finished(trials)
         best = best_trial(trials, direction)
         assert (tally.best and tally.best.number) == (best and best.number)
@@ -70,7 +70,7 @@ def test_they_are_those_of_all_trials(direction: str, seed: int) -> None:
         ]
         assert tally.configurations() == sum(first)
         again = {trial.user_attrs.get(attrs.RETRY_OF) for trial in trials}
-        assert all(tally.is_repeated(trial.number) == (trial.number in again) for trial in trials)
+        assert all(tally.is_retried(trial.number) == (trial.number in again) for trial in trials)
         for root in map(root_of, trials):
             causes = [cause_of(trial) for trial in trials if root_of(trial) == root]
             spent = [cause for cause in causes if cause and VERDICTS[cause].again is Again.LIMITED]
@@ -83,9 +83,9 @@ def test_a_trial_more_costs_no_look_at_those_that_are_finished(count: int) -> No
     for number, trial in enumerate(trials):
         trial.number = number
     trials[7].state = TrialState.RUNNING
-    tally = TrialCounts("minimize").take(trials)
+    tally = TrialCounts("minimize").update(trials)
     trials.looks = 0
     trials.append(create_trial(value=-1.0))
     list.__getitem__(trials, count).number = count
-    assert tally.take(trials).best is list.__getitem__(trials, count)
+    assert tally.update(trials).best is list.__getitem__(trials, count)
     assert trials.looks <= 4
