@@ -17,9 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli.tables import facts
+from hpsearch.cli.tables import facts, printable, shown
 from hpsearch.execution.events import JobProgress, Note
-from hpsearch.report.text import visible
 from hpsearch.study.events import (
     NewBest,
     RunEvent,
@@ -198,19 +197,6 @@ class Board:
             lines.append(Text(f"trial {row.number}: {_live_words(row.live) or 'starting'}", "cyan"))
             samples = _sample_lines(row.live) or samples
         return lines + samples  # of the latest trial that has any: with eight at once they would fill the screen
-
-
-def shown(value: Any) -> str:
-    """A value as the tables show it: four significant digits, no control characters, at most 40 characters."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return printable(str(value), 40)
-
-
-def printable(text: str, limit: int = 60) -> str:
-    """``text`` on one line without control characters, shortened to ``limit`` characters."""
-    clean = visible(text.replace("\n", "\N{SYMBOL FOR NEWLINE}"))
-    return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def duration(seconds: float) -> str:

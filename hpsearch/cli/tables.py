@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.cli.live import printable, shown
 from hpsearch.commands.status import StudyStatus
 from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.report.text import visible
@@ -79,3 +79,16 @@ def facts(lines: Sequence[tuple[str, str]]) -> list[str]:
     """Facts as lines with their names in a column."""
     width = max((len(what) for what, _ in lines), default=0)
     return [f"{what:<{width}}  {visible(text)}" for what, text in lines]
+
+
+def shown(value: Any) -> str:
+    """A value as the tables show it: four significant digits, no control characters, at most 40 characters."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return printable(str(value), 40)
+
+
+def printable(text: str, limit: int = 60) -> str:
+    """``text`` on one line without control characters, shortened to ``limit`` characters."""
+    clean = visible(text.replace("\n", "\N{SYMBOL FOR NEWLINE}"))
+    return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"

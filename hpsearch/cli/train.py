@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
 
-from hpsearch.cli.live import Board, shown
+from hpsearch.cli.live import Board
 from hpsearch.cli.options import command, trainer_option
+from hpsearch.cli.tables import shown
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings

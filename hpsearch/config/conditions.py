@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from hpsearch.config.parameters import canonical
+from hpsearch.config.json import canonical
 from hpsearch.config.problems import BrokenRules, JsonPath, Problem, nearest_names, show
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from pydantic import Field
 from hpsearch.config.command import fill
 from hpsearch.config.conditions import Conditional
 from hpsearch.config.fields import DEFAULT_TRIALS, StudyFields
+from hpsearch.config.json import canonical
 from hpsearch.config.names import resolved
-from hpsearch.config.parameters import Parameter, canonical
+from hpsearch.config.parameters import Parameter
 from hpsearch.config.parse import parse
 from hpsearch.config.problems import Origin, Origins
 from hpsearch.config.setting_rules import complete, defaults, without_idle

@@ -155,3 +155,17 @@ _KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "true or false",
 
 def _kind(value: Any) -> str:
     return _KINDS.get(type(value), "null")
+
+
+def canonical(value: Any) -> Any:
+    """A value in a form in which only equal values are equal: 1.0 as 1, true marked as no number."""
+    if isinstance(value, bool):
+        return ["bool", value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a number; true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

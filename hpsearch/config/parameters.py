@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hpsearch.config.conditions import Conditional, Scalar
+from hpsearch.config.json import canonical, is_number
 from hpsearch.config.problems import BrokenRules, Problem, show
 from hpsearch.errors import UsageError
 
@@ -27,20 +28,6 @@ def nearest_of(values: Sequence[Any], wanted: Any, is_log: bool) -> Any:
     if is_log and wanted > 0:
         return min(values, key=lambda value: abs(math.log(value) - math.log(wanted)))
     return min(values, key=lambda value: abs(value - wanted))
-
-
-def canonical(value: Any) -> Any:
-    """A value in a form in which only equal values are equal: 1.0 as 1, true marked as no number."""
-    if isinstance(value, bool):
-        return ["bool", value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def is_number(value: Any) -> bool:
-    """Whether ``value`` is a number; true and false are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 MAX_GRID_POINTS = 10_000  # of one axis and of the whole grid

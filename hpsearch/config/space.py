@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpsearch.config.conditions import active, in_order, is_active, needs, parents
+from hpsearch.config.json import canonical, is_number
 from hpsearch.config.parameters import (
     MAX_GRID_POINTS,
     Categorical,
@@ -17,8 +18,6 @@ from hpsearch.config.parameters import (
     LogUniform,
     Parameter,
     Uniform,
-    canonical,
-    is_number,
     nearest_of,
 )
 from hpsearch.config.problems import show

@@ -142,7 +142,8 @@ def _convert_all(wanted: ConversionRequest, work: Path, progress: ProgressReport
     save_dataset(
         work / DATASET,
         {side: work / METADATA / f"{side}.jsonl" for side in (TRAIN, VALIDATION) if tally.rows[side]},
-        wanted,
+        wanted.batch_size,
+        wanted.instruction if wanted.output_format == FINEVISION else None,
     )
     return tally
 

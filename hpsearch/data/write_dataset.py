@@ -13,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hpsearch.data.convert import FINEVISION, ConversionRequest
-
 MORE = ("document", "kind", "id", "copy")  # columns beside picture and text
 ROWS = "data-00000-of-00001.arrow"
 # Of a parquet file, what is written, and read, together: rows, and bytes of their pictures.
@@ -22,17 +20,20 @@ GROUP, GROUP_BYTES = 100, 16_000_000
 FILE_BYTES = 500_000_000  # of pictures in a parquet file: what the Hub cuts datasets into
 
 
-def save_dataset(folder: Path, splits: Mapping[str, Path], wanted: ConversionRequest) -> None:
-    """Save the rows that files of metadata name, by split: so many of them in memory as ``wanted`` has in a batch.
-    Picture files go into the dataset, which needs nothing beside it."""
+def save_dataset(folder: Path, splits: Mapping[str, Path], batch_size: int, instruction: str | None) -> None:
+    """Save the rows that files of metadata name, by split, ``batch_size`` of them in memory at once.
+
+    With an ``instruction`` each row is a turn of FineVision's form, else an image and a text. Picture files go into the
+    dataset, which needs nothing beside it.
+    """
     from datasets import DatasetInfo
 
-    features = _features(wanted)
+    features = _features(instruction)
     for split, path in splits.items():
         place = folder / split
         place.mkdir(parents=True)
         digest = hashlib.sha256()
-        _write_rows(place / ROWS, features.arrow_schema, _rows(path, wanted, digest), wanted.batch_size)
+        _write_rows(place / ROWS, features.arrow_schema, _rows(path, instruction, digest), batch_size)
         DatasetInfo(features=features).write_to_directory(str(place))
         (place / "state.json").write_text(
             json.dumps(_state(split, digest.hexdigest()[:16]), indent=2), encoding="utf-8"
@@ -100,7 +101,7 @@ def _state(split: str, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _rows(path: Path, wanted: ConversionRequest, digest: hashlib._Hash) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, instruction: str | None, digest: hashlib._Hash) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
@@ -108,18 +109,18 @@ def _rows(path: Path, wanted: ConversionRequest, digest: hashlib._Hash) -> Itera
             picture = {"bytes": file.read_bytes(), "path": file.name}
             digest.update(line.encode() + picture["bytes"])
             more = {name: row[name] for name in MORE}
-            if wanted.output_format == FINEVISION:
-                turn = {"user": wanted.instruction, "assistant": row["ocr_text"]}
+            if instruction is not None:
+                turn = {"user": instruction, "assistant": row["ocr_text"]}
                 yield {"images": [picture], "texts": [turn], **more}
             else:
                 yield {"image": picture, "text": row["ocr_text"], **more}
 
 
-def _features(wanted: ConversionRequest) -> Any:
+def _features(instruction: str | None) -> Any:
     from datasets import Features, Image, List, Value
 
     text = Value("string")
     more = {name: Value("int32") if name == "copy" else text for name in MORE}
-    if wanted.output_format == FINEVISION:
+    if instruction is not None:
         return Features({"images": List(Image()), "texts": List({"user": text, "assistant": text}), **more})
     return Features({"image": Image(), "text": text, **more})

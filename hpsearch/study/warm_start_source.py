@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial
 
 from hpsearch.config.conditions import active
 from hpsearch.config.definition import StudyDefinition, diff_identity
-from hpsearch.config.parameters import Categorical, Parameter, is_number
+from hpsearch.config.json import is_number
+from hpsearch.config.parameters import Categorical, Parameter
 from hpsearch.config.problems import show
 from hpsearch.config.space import point_key
 from hpsearch.errors import DefinitionChanged, UsageError

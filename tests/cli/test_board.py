@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from hpsearch.cli.live import Board, duration, printable
+from hpsearch.cli.live import Board, duration
+from hpsearch.cli.tables import printable
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.study.events import NewBest, RunStarted, TrialEnded, TrialProgress, TrialReported, TrialStarted

@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpsearch.config.conditions import active, conditions, in_order, is_active
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.parameters import Categorical, IntRange, Parameter, is_number
+from hpsearch.config.json import is_number
+from hpsearch.config.parameters import Categorical, IntRange, Parameter
 from hpsearch.config.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
 from hpsearch.study.sampling import AUTO, SAMPLERS, SampleRequest
