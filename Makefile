@@ -18,9 +18,16 @@ BIN := $(VENV)/bin
 CAPS := $(VENV)-caps
 # The converter of llama.cpp, for its tests.
 CONVERTER := $(VENV)/llama.cpp
+EXTRAS := train,png,tracking,gguf
 CAPS_LOCK := hpsearch/assets/trainers/unsloth.txt
 # Touched when the installation is complete, so what Ctrl-C left half made is made again, not used.
 READY := $(VENV)/.complete
+# The output of pip and of set-ups. It is shown only when one of them fails: its end, and where the rest is.
+LOG = $(VENV)/install.log
+# $(call quietly,COMMAND): run COMMAND, without commas, with its output in $(LOG).
+quietly = { $(1); } >> $(LOG) 2>&1 || { status=$$?; tail -n 40 $(LOG) >&2; \
+  echo "make: this failed with exit code $$status; above is the end of its output, all of it is in $(abspath $(LOG))" >&2; \
+  exit $$status; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test bench faults check caps fix bases golden clean
@@ -34,33 +41,38 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "hpsearch needs Python 3.11 or newer, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1);" \
 	    "name another one, as in: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12" >&2; exit 2; }
-	@echo "Installing hpsearch, its training side and its tests into $(VENV); some minutes the first time"
+	@echo "Installing hpsearch, its training side and its tests into $(VENV): some minutes the first time (log: $(LOG))"
 	@if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear $(VENV); fi
-	$(BIN)/python -m pip install --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -c constraints.txt -e ".[train,png,tracking,gguf]" --group dev
-	$(BIN)/python -m pip install -c constraints.txt --no-deps --upgrade --target $(VENV)/schemas ocrd htrflow # tests read XML schemas in them
+	@: > $(LOG)
+	@$(call quietly,$(BIN)/python -m pip install --upgrade "pip>=25.1")
+	@$(call quietly,$(BIN)/python -m pip install -c constraints.txt -e ".[$(EXTRAS)]" --group dev)
+	@# Tests read the XML schemas in these packages.
+	@$(call quietly,$(BIN)/python -m pip install -c constraints.txt --no-deps --upgrade --target $(VENV)/schemas ocrd htrflow)
 	@touch $@
 
 install: $(READY) ## Make the environment, for a GPU machine too, and say how to use it
-	@echo "installed: $(BIN)/hpsearch (or, after '. $(BIN)/activate', hpsearch alone)"
+	@echo "Installed: $(BIN)/hpsearch (after '. $(BIN)/activate' just hpsearch). Next: make demo, or $(BIN)/hpsearch doctor"
 
 demo: $(READY) ## Search LoRA fine-tunes of a tiny model on handwritten digits: real trials, minutes, no GPU
+	@echo "Searching learning rate and LoRA rank of a tiny Qwen3-VL that learns handwritten digits: $(N_TRIALS) trials"
 	$(BIN)/hpsearch run --study digits-ocr --n-trials $(N_TRIALS)
 
 test: check $(CAPS)/.complete $(CONVERTER)/.complete ## Run the checks and every test
-	HPSEARCH_TEST_TRAINER=$(abspath $(CAPS)/bin/python) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@echo "== tests: pytest, $(WORKERS) at a time $(PYTEST_ARGS)"
+	@HPSEARCH_TEST_TRAINER=$(abspath $(CAPS)/bin/python) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 $(CAPS)/.complete: $(READY) $(CAPS_LOCK) hpsearch/commands/trainer_env.py
-	$(BIN)/hpsearch setup-trainer --name unsloth --dir $(CAPS) --cpu
-	$(CAPS)/bin/python -m pip install -c constraints.txt pytest pytest-timeout
+	@echo "Installing the training side in the versions that unsloth takes into $(CAPS): some minutes the first time (log: $(LOG))"
+	@$(call quietly,$(BIN)/hpsearch setup-trainer --name unsloth --dir $(CAPS) --cpu)
+	@$(call quietly,$(CAPS)/bin/python -m pip install -c constraints.txt pytest pytest-timeout)
 	@touch $@
 
 # llama.cpp's converter, which tests run and no package has by itself: out of the sources of one that bundles it.
 $(CONVERTER)/.complete: $(READY) tests/training/llama_cpp.txt
-	@echo "Fetching llama.cpp's converter for the tests: 77 MB, of which 3 stay"
-	rm -rf $(CONVERTER) && mkdir -p $(CONVERTER)
-	$(BIN)/python -m pip download --no-deps --no-binary llama-cpp-python --require-hashes -r tests/training/llama_cpp.txt -d $(CONVERTER)
-	cd $(CONVERTER) && tar -xzf llama_cpp_python-*.tar.gz --strip-components=3 --wildcards '*/vendor/llama.cpp/convert_hf_to_gguf.py' \
+	@echo "Fetching llama.cpp's converter for the tests: 77 MB, of which 3 are kept (log: $(LOG))"
+	@rm -rf $(CONVERTER) && mkdir -p $(CONVERTER)
+	@$(call quietly,$(BIN)/python -m pip download --no-deps --no-binary llama-cpp-python --require-hashes -r tests/training/llama_cpp.txt -d $(CONVERTER))
+	@cd $(CONVERTER) && tar -xzf llama_cpp_python-*.tar.gz --strip-components=3 --wildcards '*/vendor/llama.cpp/convert_hf_to_gguf.py' \
 	  '*/vendor/llama.cpp/conversion/*' '*/vendor/llama.cpp/gguf-py/gguf/*' '*/vendor/llama.cpp/LICENSE' && rm llama_cpp_python-*.tar.gz
 	@touch $@
 

@@ -7,7 +7,7 @@ run, one after the other; nothing else should run on the machine.
     first      seconds from the command to the first step of the first trial
     overhead   seconds between the end of a trial and the end of the next, less the half that its steps take; median
     CPU        seconds of all processes, for each trial
-    memory     most at once of the trial's processes, a starter and supervisors included (PSS: shared pages are divided
+    memory     most at once of the trial's processes, fork server and supervisors too (PSS: shared pages are divided
                among those who share them), and of everything
 
 Then the demo (``make demo``): what its wall time went into.
@@ -103,7 +103,7 @@ def _sizes(root: int) -> Iterator[tuple[float, bool]]:
             pss = next(line for line in (process / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
         except (OSError, StopIteration):
             continue
-        yield int(pss.split()[1]) / 1000, any(word in words for word in ("starter.py", "supervisor", TRIAL.name))
+        yield int(pss.split()[1]) / 1000, any(word in words for word in ("fork_server.py", "supervisor", TRIAL.name))
 
 
 def study(folder: Path, times: Path) -> Path:

@@ -12,21 +12,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpsearch.study.options import RunOptions
     from hpsearch.study.run import RunSummary
     from hpsearch.training.predict import load_model, run_ocr, verify_config
 
 __all__ = ["load_model", "resume", "run", "run_ocr", "verify_config"]
 
-_FOR_READING = ("load_model", "run_ocr", "verify_config")  # these import torch, so only when they are asked for
+_FOR_READING = ("load_model", "run_ocr", "verify_config")  # these import torch, so only when they are first used
 
 
 def __getattr__(name: str) -> Any:
-    """Find what reads pictures when it is first used."""
+    """Import a function that reads pictures when it is first used."""
     if name in _FOR_READING:
         from importlib import import_module
 
         return getattr(import_module("hpsearch.training.predict"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the functions that are imported when they are first used, too."""
+    return sorted({*globals(), *__all__})
 
 
 def run(
@@ -55,10 +61,10 @@ def run(
 
     ``settings`` are keys of a definition (``search_mode="random"``, ``learning_rate=1e-4``, ``seed=7``), over the
     definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds,
-    ``gpu_hours`` what the study's trials may spend over its life (``math.inf``: no limit any more). ``trainer_python``
-    is the Python that trains; it, ``gpus`` ("0,1"), ``slots``, ``gpus_per_trial``, ``cold``, ``warm_start_from`` and
-    ``warm_start_storage`` are as the options of these names.
-    ``verbose`` prints a line for what happens, and at the end the table of the best trials.
+    ``gpu_hours`` the budget of all the study's trials over its life (``math.inf``: no limit any more).
+    ``trainer_python`` is the Python that trains; it, ``gpus`` ("0,1"), ``slots``, ``gpus_per_trial``, ``cold``,
+    ``warm_start_from`` and ``warm_start_storage`` are as the options of these names.
+    ``verbose`` prints a line for each event, and at the end the table of the best trials.
 
     Returns:
         How it ended; ``best_params``, ``best_value``, ``best_config`` and ``exit_code`` among others.
@@ -66,30 +72,10 @@ def run(
     Raises:
         HpsearchError: the run could not start (see hpsearch.errors).
     """
-    from hpsearch.study.options import RunOptions
+    options = _options(locals())
     from hpsearch.study.run import run_study
 
-    options = RunOptions(
-        study=study,
-        config=Path(config) if config is not None else None,
-        search_space=Path(search_space) if isinstance(search_space, (str, Path)) else None,
-        options={**settings, "search_space": search_space} if isinstance(search_space, Mapping) else settings,
-        storage=storage,
-        base_output_dir=Path(base_output_dir),
-        n_trials=n_trials,
-        add_trials=add_trials,
-        timeout_s=timeout,
-        gpu_hours=gpu_hours,
-        trainer_python=None if trainer_python is None else str(trainer_python),
-        gpus=gpus,
-        slots=slots,
-        gpus_per_trial=gpus_per_trial,
-        cold=cold,
-        warm_start_from=warm_start_from,
-        warm_start_storage=warm_start_storage,
-        must_exist=resume,
-    )
-    return _ended(run_study(options, _printing_view() if verbose else _no_view()), verbose)
+    return _show(run_study(options, _view(verbose)), verbose)
 
 
 def resume(
@@ -108,7 +94,8 @@ def resume(
     cold: bool = False,
     verbose: bool = True,
 ) -> RunSummary:
-    """Go on with a study after any interruption; without a name, with the only unfinished one.
+    """Go on with a study after any interruption; without a name, with the only unfinished one. The arguments are those
+    of ``run``.
 
     Returns:
         How it ended, as ``run`` does.
@@ -116,43 +103,44 @@ def resume(
     Raises:
         HpsearchError: it could not go on (see hpsearch.errors).
     """
-    from hpsearch.study.options import RunOptions
+    options = _options(locals())
     from hpsearch.study.run import resume_study
 
-    options = RunOptions(
-        study=study,
-        storage=storage,
-        base_output_dir=Path(base_output_dir),
-        n_trials=n_trials,
-        add_trials=add_trials,
-        timeout_s=timeout,
-        gpu_hours=gpu_hours,
-        trainer_python=None if trainer_python is None else str(trainer_python),
-        gpus=gpus,
-        slots=slots,
-        gpus_per_trial=gpus_per_trial,
-        cold=cold,
-    )
-    return _ended(resume_study(options, _printing_view() if verbose else _no_view()), verbose)
+    return _show(resume_study(options, _view(verbose)), verbose)
 
 
-def _printing_view() -> Any:
-    from hpsearch.cli.live import Board, Lines
+def _options(arguments: Mapping[str, Any]) -> RunOptions:
+    """Make the options of the arguments of ``run`` or ``resume``."""
+    from hpsearch.study.options import RunOptions
 
-    return Lines(Board()).take
+    names = {"timeout": "timeout_s", "resume": "must_exist"}  # all others are the fields' own
+    fields = {names.get(name, name): value for name, value in arguments.items() if name not in ("settings", "verbose")}
+    settings = arguments.get("settings", {})
+    if isinstance(fields.get("search_space"), Mapping):
+        settings = {**settings, "search_space": fields.pop("search_space")}
+    for name in ("config", "search_space", "base_output_dir"):
+        if fields.get(name) is not None:
+            fields[name] = Path(fields[name])
+    if fields["trainer_python"] is not None:
+        fields["trainer_python"] = str(fields["trainer_python"])
+    return RunOptions(**fields, options=settings)
 
 
-def _ended(summary: RunSummary, verbose: bool) -> RunSummary:
-    """Write the report and, as the command does, print what was found."""
+def _view(verbose: bool) -> Any:
+    if verbose:
+        from hpsearch.cli.live import Board, Lines
+
+        return Lines(Board()).take
+    from hpsearch.study.events import silent
+
+    return silent
+
+
+def _show(summary: RunSummary, verbose: bool) -> RunSummary:
+    """Write the report and, as the command does, print the result."""
     from hpsearch.cli.analyze import show_report
 
     show_report(summary, quiet=not verbose)
     if verbose:
         print(f"{summary.study}: {summary.text}", flush=True)
     return summary
-
-
-def _no_view() -> Any:
-    from hpsearch.study.events import silent
-
-    return silent

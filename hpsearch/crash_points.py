@@ -1,7 +1,7 @@
-"""Named points at which a test lets a runner die: ``HPSEARCH_CRASH_AT=NAME``, or ``NAME:K`` for the K-th pass.
+"""Named points at which a test kills a runner: ``HPSEARCH_CRASH_AT=NAME``, or ``NAME:K`` for the K-th pass.
 
-It sends itself SIGKILL there, so nothing is tidied up, as after a power cut. The next run must find the study whole,
-whatever the point: tests/faults tries each of them. A new phase of a run gets a point of its own. To list them:
+The runner sends itself SIGKILL there, so nothing is cleaned up, as after a power cut. The next run must find the study
+whole, whatever the point: tests/faults tries each of them. A new phase of a run gets a point of its own. To list them:
 ``python -m hpsearch.crash_points``.
 """
 
@@ -17,20 +17,20 @@ VARIABLE = "HPSEARCH_CRASH_AT"
 _CHANGES = ("study-user-attr", "study-system-attr", "trial", "param", "user-attr", "report", "state")
 
 POINTS: dict[str, str] = {
-    "lease-taken": "the lease is held, nothing was looked at",
-    "kept-back": "the storage is away, a change is in a file",
-    "kept-back-made": "a change that an earlier run kept back was made",
+    "lease-taken": "the lease is held, nothing was read",
+    "kept-back": "the storage is away, a change was spooled to a file",
+    "kept-back-made": "a change that an earlier run spooled was made",
     "folder-claimed": "a new study has its folder, the storage knows nothing of it",
     "study-opened": "the study is there, its epoch raised",
     "sweep-begun": "leftover processes are about to be ended",
     "sweep-done": "they are ended",
-    "lost-told": "a trial of a dead runner was told",
+    "lost-told": "a trial of a dead runner was recorded as lost",
     "before-ask": "a trial is about to be asked for",
     "before-launch": "its configuration is stored",
     "launched": "its supervisor was started",
     "report-read": "a report came in",
     "prune-decided": "the pruner said stop",
-    "answered": "the trial was told to go on or to stop",
+    "answered": "the trial was answered: go on, or stop",
     "stop-sent": "a trial was asked to end",
     "end-read": "a trial and all its processes are gone",
     "end-told": "its outcome was handed to the storage",
@@ -41,14 +41,14 @@ POINTS: dict[str, str] = {
     "file-renamed": "it has its name",
     **{f"before-{change}": f"the storage is about to be given a {change}" for change in _CHANGES},
     **{f"after-{change}": f"the storage has a {change}, the queue does not know" for change in _CHANGES},
-    "run-over": "everything is stored and said, the lease is held",
+    "run-over": "everything is stored and printed, the lease is held",
 }
 
 _passed: Counter[str] = Counter()
 
 
 def reached(name: str) -> None:
-    """Die here, if this point was named."""
+    """Kill this process, if this point was named."""
     wanted = os.environ.get(VARIABLE)
     if wanted is None:
         return

@@ -1,14 +1,15 @@
 """Every error hpsearch raises on purpose, and the exit code each one ends the command with.
 
-    HpsearchError            1  an internal error, or one nobody foresaw
+    HpsearchError            1  an internal or unforeseen error
     ├── UsageError           2  bad arguments, definition, search space or data; nothing was started
     ├── StorageError         3  the storage cannot be used (missing, full, read-only, corrupt, wrong schema)
     ├── TooManyFailures      4  nothing useful to continue: trials keep failing, or none succeeded
-    ├── JobFailed            4  what is not a trial failed: preparing, a fine-tune of its own, a set-up
+    ├── JobFailed            4  a job that is not a trial failed: preparing, a fine-tune outside a search, a set-up
     ├── StudyOwned           5  another live runner holds the study's lease
     └── DefinitionChanged    6  the definition differs from the one stored with the study
 
-130, 143 and 129 (SIGINT, SIGTERM, SIGHUP) are not errors: they are how a runner that was asked to stop ends.
+130, 143 and 129 (SIGINT, SIGTERM, SIGHUP) are not errors: a command that was asked to stop ends with them, and
+``Interrupted`` carries them there.
 The command line prints one line, ``hpsearch: error[<code>]: <what>; <remedy>``, and a traceback only with ``--debug``.
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 
 class HpsearchError(Exception):
-    """Base of the tree. ``what`` states the rule and the values, ``remedy`` what to do about it."""
+    """Base of the tree. ``what`` states the rule and the values, ``remedy`` how to fix it."""
 
     exit_code = 1
 
@@ -62,6 +63,14 @@ class StudyOwned(HpsearchError):
 
 
 class DefinitionChanged(HpsearchError):
-    """What may not change under an existing study was changed; no trial was made."""
+    """The definition was changed where an existing study must keep it; no trial was made."""
 
     exit_code = 6
+
+
+class Interrupted(Exception):
+    """The work was stopped on request: by a signal (``exit_code`` is 128 + its number), or by a time limit (0)."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code

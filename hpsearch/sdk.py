@@ -1,4 +1,4 @@
-"""What a training program says to hpsearch, and hears from it. Standard library only.
+"""Functions by which a training program reports to hpsearch, and gets its answers. Standard library only.
 
     from hpsearch import sdk
 
@@ -12,8 +12,8 @@
     sdk.finish(cer=cer)
 
 Everything here does nothing, harmlessly, when the program was not started by hpsearch, so that the same program also
-runs alone. Under torchrun (``RANK`` is set) every rank calls the same functions: only rank 0 speaks (a fault may come
-from any rank), and all ranks get rank 0's answer.
+runs alone. Under torchrun (``RANK`` is set) every rank calls the same functions: only rank 0 reports (a fault may
+come from any rank), and all ranks get rank 0's answer.
 """
 
 from __future__ import annotations
@@ -31,19 +31,12 @@ from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
 from hpsearch.execution.files import replace_file
-from hpsearch.execution.job import (
-    ANSWER_VARIABLE,
-    JOB_VARIABLE,
-    MAX_LINE_BYTES,
-    RANK0_SUFFIX,
-    REPORT_VARIABLE,
-    Job,
-    encode_values,
-)
+from hpsearch.execution.job import MAX_LINE_BYTES, Job, encode_values
+from hpsearch.execution.names import ANSWER_VARIABLE, JOB_VARIABLE, RANK0_SUFFIX, REPORT_VARIABLE
 
 _POLL_S = 0.002  # at first; doubled up to:
 _LONGEST_POLL_S = 0.05
-_OTHER_RANKS_S = 30.0  # how much longer than rank 0 itself the others wait for what rank 0 was told
+_OTHER_RANKS_S = 30.0  # how much longer than rank 0 itself the others wait for rank 0's answer
 
 _last_step: int | None = None
 _warned = False
@@ -63,45 +56,46 @@ def job() -> Job | None:
 def report(step: SupportsIndex, **metrics: SupportsFloat) -> None:
     """Report metrics at a step (a whole number from 0, at each evaluation). The first report of a step stands.
 
-    Values may be numbers, or what ``float`` takes, such as tensors of one element. Not finite ones mean divergence.
+    Values may be numbers, or anything that ``float`` takes, such as tensors of one element. Values that are not finite
+    mean divergence.
     """
     global _last_step
     _last_step = operator.index(step)
-    _say({"step": _last_step, **_numbers(metrics)})
+    _send({"step": _last_step, **_numbers(metrics)})
 
 
 def finish(**metrics: SupportsFloat) -> None:
     """Report final metrics, the objective's among them. Later calls add to earlier ones."""
     if metrics:
-        _say(dict(_numbers(metrics)))
+        _send(dict(_numbers(metrics)))
 
 
 def progress(**values: Any) -> None:
-    """Show how the work goes (see ``Progress`` for known names). Dropped rather than waited for."""
-    _say({"progress": values}, may_drop=True)
+    """Show the progress of the work (see ``Progress`` for known names). It is dropped where the channel is full."""
+    _send({"progress": values}, may_drop=True)
 
 
 def fault(cause: str, message: str) -> None:
-    """Say why the program is about to end: "cuda_oom", "diverged", "invalid", "host_oom", "crash" or "pruned"."""
-    _say({"fault": cause, "message": message[:2000]}, from_any_rank=True)
+    """Report why the program is about to end: "cuda_oom", "diverged", "invalid", "host_oom", "crash" or "pruned"."""
+    _send({"fault": cause, "message": message[:2000]}, from_any_rank=True)
 
 
 def should_prune(timeout_s: float = 10.0) -> bool:
-    """Whether the program should stop after the step it reported last.
+    """Return True if the program should stop after the step it reported last.
 
     Waits up to ``timeout_s`` seconds for the answer; without one the program goes on (False).
     """
     path = os.environ.get(ANSWER_VARIABLE)
     if path is None or _last_step is None:
         return False
-    if _ranks() == 1:
+    if _number("WORLD_SIZE", 1) == 1:
         return _wait_for_answer(Path(path), _last_step, timeout_s)
-    told = Path(path + RANK0_SUFFIX)
-    if _rank() != 0:
-        return _wait_for_answer(told, _last_step, timeout_s + _OTHER_RANKS_S)
+    rank0_answer = Path(path + RANK0_SUFFIX)
+    if _number("RANK", 0) != 0:
+        return _wait_for_answer(rank0_answer, _last_step, timeout_s + _OTHER_RANKS_S)
     prune = _wait_for_answer(Path(path), _last_step, timeout_s)
     with contextlib.suppress(OSError):
-        replace_file(str(told), json.dumps({"step": _last_step, "prune": prune}).encode())
+        replace_file(str(rank0_answer), json.dumps({"step": _last_step, "prune": prune}).encode())
     return prune
 
 
@@ -130,9 +124,9 @@ def _numbers(metrics: dict[str, SupportsFloat]) -> dict[str, float | str]:
     return encode_values({name: float(value) for name, value in metrics.items()})
 
 
-def _say(message: dict[str, Any], *, may_drop: bool = False, from_any_rank: bool = False) -> None:
+def _send(message: dict[str, Any], *, may_drop: bool = False, from_any_rank: bool = False) -> None:
     path = os.environ.get(REPORT_VARIABLE)
-    if path is None or (_rank() != 0 and not from_any_rank):
+    if path is None or (_number("RANK", 0) != 0 and not from_any_rank):
         return
     line = json.dumps(message, default=str).encode() + b"\n"
     if len(line) > MAX_LINE_BYTES:
@@ -140,39 +134,28 @@ def _say(message: dict[str, Any], *, may_drop: bool = False, from_any_rank: bool
         return
     try:
         with _channel(path) as channel:
-            _write(channel, line, may_drop)
+            if may_drop and len(line) <= select.PIPE_BUF:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(channel, line)
+                return
+            os.set_blocking(channel, True)  # a reader is there; if it goes, the write fails
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(channel, rest) :]
     except OSError as error:
-        _warn(f"hpsearch does not listen any more ({error.strerror})")
+        _warn(f"hpsearch does not read reports any more ({error.strerror})")
 
 
 @contextlib.contextmanager
 def _channel(path: str) -> Iterator[int]:
-    """The channel, open without waiting for a reader, and locked: only lines up to PIPE_BUF are whole by themselves."""
+    """Open the channel without waiting for a reader, and lock it: only lines up to PIPE_BUF are written whole by
+    themselves."""
     channel = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.flock(channel, fcntl.LOCK_EX)
         yield channel
     finally:
         os.close(channel)
-
-
-def _write(channel: int, line: bytes, may_drop: bool) -> None:
-    if may_drop and len(line) <= select.PIPE_BUF:
-        with contextlib.suppress(BlockingIOError):
-            os.write(channel, line)
-        return
-    os.set_blocking(channel, True)  # a reader is there; if it goes, the write fails
-    rest = memoryview(line)
-    while rest:
-        rest = rest[os.write(channel, rest) :]
-
-
-def _rank() -> int:
-    return _number("RANK", 0)
-
-
-def _ranks() -> int:
-    return _number("WORLD_SIZE", 1)
 
 
 def _number(variable: str, otherwise: int) -> int:

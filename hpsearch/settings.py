@@ -1,8 +1,8 @@
-"""Every setting of a fine-tune: its type, unit, range and default. A study fixes each one or searches it.
+"""Every setting of a fine-tune: its type, unit, range and default. A study fixes each setting or searches it.
 
 This is the only list: the definition's validation, the options of ``hpsearch train``, the JSON schemas,
-docs/settings.md and the training side all read it. A setting that the chosen family, backend or device cannot honour
-is refused before the first trial, never ignored.
+docs/settings.md and the training side all read it. A setting that the chosen family, backend or device does not
+support is refused before the first trial, never ignored.
 """
 
 from __future__ import annotations
@@ -26,34 +26,36 @@ class TrainSettings(BaseModel):
         description="Base model: a Hub id, a folder, or asset:NAME for one that ships with hpsearch.",
     )
     model_revision: str | None = Field(
-        None, description="Commit, tag or branch of a Hub model; None: its newest when the study is prepared."
+        None, description="Commit, tag or branch of a Hub model; None: the newest commit when the study is prepared."
     )
     family: Literal["auto", "gemma3", "gemma4", "paddleocr_vl", "qwen2_5_vl", "qwen3_5", "qwen3_vl"] = Field(
-        "auto", description="Model family: how it is loaded, prompted and adapted. auto reads the model's config.json."
+        "auto",
+        description="Model family, which decides how the model is loaded, prompted and adapted. auto reads the "
+        "model's config.json.",
     )
     profile: Literal["auto", "none", "gemma-3-4b", "gemma-3-12b", "chandra", "chandra-2", "paddleocr-vl"] = Field(
         "auto",
-        description="What is known of one model: its prompt, and the configuration it should have. auto goes by "
-        "model_name; none: only what is known of its family.",
+        description="Defaults of one model: its prompt, and the expected configuration. auto chooses by model_name; "
+        "none: only the defaults of its family.",
     )
     skip_verification: bool = Field(
-        False, description="Do not compare the model's configuration with what its family and profile expect."
+        False, description="Do not compare the model's configuration with the one that its family and profile expect."
     )
     backend: Literal["auto", "hf", "unsloth"] = Field(
         "auto",
         description="Training backend: hf is transformers + trl + peft; unsloth is faster, needs a CUDA GPU and its "
-        "own versions of them. auto takes unsloth where it can work, else hf, and says why.",
+        "own versions of them. auto chooses unsloth where it works, else hf, and reports why.",
     )
     load_in_4bit: bool = Field(False, description="Load the base in 4 bits (bitsandbytes). Needs a CUDA GPU.")
     bnb_4bit_quant_type: Literal["nf4", "fp4"] = Field(
-        "nf4", description="The 4-bit number format (arXiv:2305.14314 recommends nf4); read with load_in_4bit."
+        "nf4", description="The 4-bit number format (arXiv:2305.14314 recommends nf4); used with load_in_4bit."
     )
     bnb_4bit_use_double_quant: bool = Field(
-        True, description="Quantise the quantisation's constants too: 0.4 bits per weight less; read with load_in_4bit."
+        True, description="Quantise the quantisation constants too: saves 0.4 bits per weight; used with load_in_4bit."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="Number format of the computation. auto: bf16 where a GPU computes in it, else fp32. fp16 is "
+        description="Number format of the computation. auto: bf16 on a GPU that supports it, else fp32. fp16 is "
         "refused for families in which it overflows (all but qwen3_vl), and on a CPU.",
     )
 
@@ -62,87 +64,90 @@ class TrainSettings(BaseModel):
         None,
         description="Rows of image and text: a .json, .jsonl or .parquet file, a folder of them named by split, a "
         "dataset saved by Hugging Face datasets, a clone of a dataset's repository, a dataset on the Hub "
-        "(hub:owner/name, or owner/name where no such path is), or asset:NAME for data that ships with hpsearch. "
+        "(hub:owner/name, or owner/name if there is no such path), or asset:NAME for data that ships with hpsearch. "
         "Relative to the definition's file.",
     )
     dataset_subset: str | None = Field(
-        None, min_length=1, description="Subset (configuration) of a dataset repository, for one that has several."
+        None, min_length=1, description="Subset (configuration) of a dataset repository that has several."
     )
     dataset_revision: str | None = Field(
         None,
         min_length=1,
-        description="Commit, tag or branch of a dataset on the Hub; None: its newest when the study is prepared.",
+        description="Commit, tag or branch of a dataset on the Hub; None: the newest commit when the study is "
+        "prepared.",
     )
     image_column: str | None = Field(
         None,
         min_length=1,
-        description="Column with the picture; None: image_path, image or images, whichever there is.",
+        description="Column with the image; None: image_path, image or images, whichever exists.",
     )
     text_column: str | None = Field(
         None,
         min_length=1,
-        description="Column with the text to be read; None: ocr_text, text or texts, whichever there is.",
+        description="Column with the text to read; None: ocr_text, text or texts, whichever exists.",
     )
     document_column: str | None = Field(
         None,
         min_length=1,
-        description="Column with the document that a row is a part of; None: document, if there is one.",
+        description="Column with the document that a row belongs to; None: document, if it exists.",
     )
     image_root: str | None = Field(
         None,
         min_length=1,
-        description="Folder that relative paths of pictures lead from; None: that of the file that has them. Relative "
-        "to the definition's file.",
+        description="Folder that relative paths of images start from; None: the folder of the file with the rows. "
+        "Relative to the definition's file.",
     )
     train_split: str | None = Field(
         None,
-        description="Rows to train on, as a slice: train, train[:90%], train[:200]. None: what the other slices leave "
-        "of the split train. Never a test split.",
+        description="Rows to train on, as a slice: train, train[:90%], train[:200]. None: the rows of the split train "
+        "that no other slice takes. Never a test split.",
     )
     val_split: str | None = Field(
         None,
-        description="Rows to judge trials by, as a slice. None: the split validation (or val, valid, dev), if there is "
-        "one, else val_ratio of the training rows. Never a test split.",
+        description="Rows to evaluate trials on, as a slice. None: the split validation (or val, valid, dev) if it "
+        "exists, else val_ratio of the training rows. Never a test split.",
     )
     val_ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         0.1,
-        description="Fraction of the training rows drawn to judge trials by, where the data have no validation split "
-        "and val_split is not given. A document is never parted.",
+        description="Fraction of the training rows drawn to evaluate trials on, if the data have no validation split "
+        "and val_split is not given. Rows of one document stay together.",
     )
     holdout_split: str | None = Field(
         None,
-        description="Rows never searched on, as a slice, such as test. None: holdout_fraction of the validation rows.",
+        description="Rows that the search never uses, as a slice, such as test. None: holdout_fraction of the "
+        "validation rows.",
     )
     holdout_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        0.3, description="Fraction of the validation rows held out of the search, where holdout_split is not given."
+        0.3, description="Fraction of the validation rows held out of the search, if holdout_split is not given."
     )
     instruction: str | None = Field(
-        None, description="What the model is asked, beside each image; None: the prompt of its profile or family."
+        None, description="Prompt beside each image; None: the prompt of the model's profile or family."
     )
     longest_edge: int | None = Field(
         None,
         ge=28,
         le=32_768,
-        description="Resolution as the edge of a square, in pixels: a picture of more than longest_edge x longest_edge "
-        "pixels is shrunk to that area, its shape kept. It decides max_pixels. For families that take pictures of any "
-        "size: paddleocr_vl and those named qwen.",
+        description="Resolution as the edge of a square, in pixels: an image of more than longest_edge x longest_edge "
+        "pixels is shrunk to that area and keeps its aspect ratio. Sets max_pixels. For families that take images of "
+        "any size: paddleocr_vl and the qwen families.",
     )
     max_pixels: int | None = Field(
         None,
         ge=28 * 28,
-        description="Largest area of a picture in pixels; larger ones are shrunk to it. None: the model's own. For "
-        "families that take pictures of any size: paddleocr_vl and those named qwen; and for gemma4, which scales all "
-        "pictures to 161280, 322560, 645120 (its own), 1290240 or 2580480 pixels, one of these.",
+        description="Largest area of an image in pixels; larger images are shrunk to it. None: the model's default. "
+        "For families that take images of any size: paddleocr_vl and the qwen families; and for gemma4, which scales "
+        "all images to one of 161280, 322560, 645120 (its default), 1290240 or 2580480 pixels.",
     )
     pan_and_scan: bool = Field(
         False,
-        description="Show crops of oblong pictures beside the whole, each at the model's fixed size and number of "
-        "tokens. For gemma3, which sees any picture as one square.",
+        description="Add crops of oblong images to the whole image, each at the model's fixed size and number of "
+        "tokens. For gemma3, which scales any image to one square.",
     )
     max_seq_length: int = Field(
         8192,
         ge=1,
-        description="Limit in tokens for image, instruction and answer together; checked, never a truncation.",
+        description="Limit in tokens for image, instruction and answer together; longer rows are refused, not "
+        "truncated.",
     )
 
     # LoRA
@@ -174,11 +179,11 @@ class TrainSettings(BaseModel):
     effective_batch_size: int | None = Field(
         None,
         ge=1,
-        description="Rows per optimiser step: what to search. The rows per forward pass are derived, at most "
-        "per_device_train_batch_size, and less where memory asks for it. It decides gradient_accumulation_steps.",
+        description="Rows per optimiser step: the batch size to search. The rows per forward pass are derived: at most "
+        "per_device_train_batch_size, fewer if memory runs out. Sets gradient_accumulation_steps.",
     )
     per_device_train_batch_size: int = Field(
-        1, ge=1, description="Rows per forward pass on one device; halved as often as memory asks for it."
+        1, ge=1, description="Rows per forward pass on one device; halved whenever memory runs out."
     )
     gradient_accumulation_steps: int = Field(
         4, ge=1, description="Forward passes per optimiser step; the effective batch is this times the batch size."
@@ -188,15 +193,15 @@ class TrainSettings(BaseModel):
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="AdamW weight decay.")
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine",
-        description="How the learning rate goes on after the warm-up: falls to 0 along a cosine or a line, or stays "
-        "(constant and constant_with_warmup are the same here: neither ignores the warm-up).",
+        description="Learning rate after the warm-up: falls to 0 along a cosine or a line, or stays constant (constant "
+        "and constant_with_warmup are the same here: both have the warm-up).",
     )
     optim: Literal["adamw_torch", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = Field(
-        "adamw_torch", description="Optimiser; those in 8 bits need a GPU and bitsandbytes."
+        "adamw_torch", description="Optimiser; the 8-bit ones need a GPU and bitsandbytes."
     )
     label_smoothing_factor: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0,
-        description="Label smoothing of the training loss (arXiv:1512.00567). Above 0 the whole logits are computed, "
+        description="Label smoothing of the training loss (arXiv:1512.00567). Above 0 all logits are computed, "
         "which takes memory.",
     )
     max_grad_norm: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Gradient clipping norm; 0: none.")
@@ -208,90 +213,93 @@ class TrainSettings(BaseModel):
     eval_steps: int | None = Field(
         None,
         ge=1,
-        description="Evaluate every so many steps instead; trials of different lengths then compare at the same step.",
+        description="Evaluate every N steps instead, so that trials of different lengths are compared at the same "
+        "step.",
     )
     eval_stride: int | None = Field(
         None,
         ge=1,
-        description="Make only every so many-th of the evaluations; None: sized by measurement so that the evaluations "
-        "on the way take about a tenth of a trial.",
+        description="Make only every N-th of the evaluations; None: measured, so that the evaluations during training "
+        "take about a tenth of a trial.",
     )
     eval_samples: int | None = Field(
         None,
         ge=1,
-        description="Rows of the fixed subset used at each evaluation; None: sized by measurement so that all of them "
-        "together take about a tenth of a trial (16 to 64).",
+        description="Rows of the fixed subset used at each evaluation; None: measured, so that all evaluations "
+        "together take about a tenth of a trial (16 to 64 rows).",
     )
     final_samples: int | None = Field(
         None,
         ge=1,
-        description="Rows of validation, and of the holdout, that the trained model is judged on; None: sized by "
-        "measurement so that judging stays within 15 % of a trial (32 to 256 of each).",
+        description="Rows of validation, and of the holdout, that the trained model is evaluated on; None: measured, "
+        "so that this takes at most 15 % of a trial (32 to 256 rows of each).",
     )
-    eval_batch_size: int = Field(8, ge=1, description="Rows generated at once; halved as often as memory asks for it.")
+    eval_batch_size: int = Field(8, ge=1, description="Rows generated at once; halved whenever memory runs out.")
     max_new_tokens: int | None = Field(
-        None, ge=1, description="Limit in tokens for a generated answer; None: that of the longest answer and a half."
+        None,
+        ge=1,
+        description="Limit in tokens for a generated answer; None: 1.5 times the longest answer of the data.",
     )
     compute_cer_wer: bool = Field(
-        True, description="Generate text and measure CER and WER; without it only eval_loss is measured."
+        True, description="Generate text and measure CER and WER; if off, only eval_loss is measured."
     )
-    skip_pre_eval: bool = Field(False, description="Do not measure the untuned base.")
+    skip_pre_eval: bool = Field(False, description="Do not evaluate the untuned base.")
     early_stopping_patience: int = Field(
         0,
         ge=0,
-        description="Stop after so many evaluations in a row without improvement of metric_for_best_model, and keep "
-        "the best one's weights; 0: never.",
+        description="Stop after N evaluations in a row without improvement of metric_for_best_model, and keep the "
+        "weights of the best evaluation; 0: never.",
     )
     early_stopping_threshold: Annotated[float, Field(ge=0.0)] = Field(
         0.0, description="Smallest change that counts as an improvement."
     )
     metric_for_best_model: Literal["eval_cer", "eval_wer", "eval_loss"] = Field(
-        "eval_cer", description="What early stopping and load_best_model_at_end go by; lower is better."
+        "eval_cer", description="Metric for early stopping and load_best_model_at_end; lower is better."
     )
     load_best_model_at_end: bool = Field(
-        False, description="Judge and save the weights of the best evaluation, instead of the last ones."
+        False, description="Evaluate and save the weights of the best evaluation instead of the last ones."
     )
     text_normalization: Literal["none", "nfc", "whitespace", "no_punctuation", "graphemes"] = Field(
         "nfc",
-        description="What is done to both texts before CER and WER: none; nfc: Unicode NFC; whitespace: NFC, runs of "
-        "white space to one space, ends stripped; no_punctuation: NFC, no white space, no ASCII nor Chinese "
-        "punctuation; graphemes: NFC, what a reader takes for one character is one.",
+        description="Normalisation of both texts before CER and WER. none; nfc: Unicode NFC; whitespace: NFC, runs of "
+        "white space become one space, ends stripped; no_punctuation: NFC, without white space and ASCII or Chinese "
+        "punctuation; graphemes: NFC, and a grapheme cluster counts as one character.",
     )
 
     # Records
     logging_steps: int = Field(
-        10, ge=1, description="Steps between two lines of the log, and between two points of report_to."
+        10, ge=1, description="Steps between two lines of the log, and between two points sent to report_to."
     )
     report_to: Literal["none", "tensorboard", "wandb"] = Field(
-        "none", description="Where curves are sent beside hpsearch's own report; runs are grouped by study."
+        "none", description="Tracker that also gets the curves; runs are grouped by study."
     )
     save_steps: int | None = Field(
         None,
         ge=0,
-        description="Steps between two checkpoints to go on from; 0: none; null: at the first evaluation after every "
-        "ten minutes, deleted when the fine-tune is done. A finished trial's always are.",
+        description="Steps between two checkpoints for resuming; 0: none; null: at the first evaluation after every "
+        "ten minutes, deleted when the fine-tune is done. Those of a finished trial are always deleted.",
     )
-    save_total_limit: int = Field(3, ge=1, description="Checkpoints kept of one fine-tune: the newest.")
+    save_total_limit: int = Field(3, ge=1, description="Number of checkpoints kept of one fine-tune, the newest ones.")
     resume_from_checkpoint: str | None = Field(
-        None, description="Go on from a checkpoint: its folder, or latest for the newest in the output folder."
+        None, description="Checkpoint to resume from: its folder, or latest for the newest in the output folder."
     )
 
     # Machine
     cpu_threads: int = Field(
-        0, ge=0, description="CPU threads of one trial; 0: one on a CPU-only machine, else torch's."
+        0, ge=0, description="CPU threads of one trial; 0: one on a CPU-only machine, else torch's default."
     )
     dataloader_num_workers: int | None = Field(
         None,
         ge=0,
-        description="Processes that prepare the next batches while a trial computes; not given: none on a CPU, up to 4 "
-        "on a GPU where /dev/shm has room.",
+        description="Processes that prepare the next batches while a trial computes; None: none on a CPU, up to 4 on "
+        "a GPU if /dev/shm has enough space.",
     )
 
 
-# What must be free of /dev/shm for workers to hand batches over: four of them, each some 100 MB a page at 4 megapixels.
+# Free space of /dev/shm that workers need to hand batches over: four of them, some 100 MB a page at 4 megapixels.
 SHARED_MEMORY_BYTES = 2e9
 
-# By what the rows and the model are made ready, once for all trials of a study.
+# Settings that the prepare job uses, once for all trials of a study.
 FIXED_BY_PREPARE = (
     "model_name",
     "model_revision",
@@ -312,27 +320,27 @@ FIXED_BY_PREPARE = (
     "skip_verification",
 )
 
-# What changes no result: they may change under a study, and before a fine-tune goes on.
+# Settings that change no result: they may change within a study, and before a fine-tune is resumed.
 WITHOUT_EFFECT = ("report_to", "logging_steps", "save_steps", "save_total_limit", "dataloader_num_workers")
 
 # Settings that a study cannot search, and why.
 UNSEARCHABLE = {
-    **dict.fromkeys(FIXED_BY_PREPARE, "data and model are made ready once for all trials"),
+    **dict.fromkeys(FIXED_BY_PREPARE, "data and model are prepared once for all trials"),
     "backend": "all trials of a study run on one backend",
-    "text_normalization": "trials would be judged by different rules",
-    "max_new_tokens": "trials would be judged by different rules",
-    "compute_cer_wer": "trials would be judged by different rules",
+    "text_normalization": "trials would be evaluated by different rules",
+    "max_new_tokens": "trials would be evaluated by different rules",
+    "compute_cer_wer": "trials would be evaluated by different rules",
     "eval_samples": "trials would be compared on different rows",
     "final_samples": "trials would be compared on different rows",
     "evaluations": "trials would be compared at different points of their training",
     "eval_stride": "trials would be compared at different points of their training",
     "eval_steps": "trials would be compared at different points of their training",
-    "skip_pre_eval": "the base is measured once for all trials",
+    "skip_pre_eval": "the base is evaluated once for all trials",
     "resume_from_checkpoint": "a checkpoint belongs to one configuration",
     **dict.fromkeys(WITHOUT_EFFECT, "it changes no result"),
 }
 
 
 def setting_names() -> frozenset[str]:
-    """Names of all settings."""
+    """Return the names of all settings."""
     return frozenset(TrainSettings.model_fields)

@@ -14,7 +14,8 @@ from typing import Any
 from hpsearch.execution.environment import build_environment
 from hpsearch.execution.executors.local import LocalExecutor
 from hpsearch.execution.gpu import find_driver
-from hpsearch.execution.job import JOB_VARIABLE, TAG_VARIABLE, Event, Finished, Job, Outcome, Progress, Report
+from hpsearch.execution.job import Event, Finished, Job, Outcome, Progress, Report
+from hpsearch.execution.names import JOB_VARIABLE, TAG_VARIABLE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.trainer_python import Trainer
 from hpsearch.settings import TrainSettings

@@ -13,7 +13,7 @@ from typing import TextIO
 import click
 
 from hpsearch.cli.options import SETTINGS, LazyGroup
-from hpsearch.errors import HpsearchError, UsageError
+from hpsearch.errors import HpsearchError, Interrupted, UsageError
 
 COMMANDS = {
     "init": "hpsearch.cli.check:init",
@@ -95,6 +95,8 @@ def _run(words: list[str], debug: bool) -> int:
         return _fail(UsageError(error.format_message().rstrip("."), _help_hint(error)), debug)
     except HpsearchError as error:
         return _fail(error, debug)
+    except Interrupted as stop:
+        return stop.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import command, storage_options, study_option, trainer_option
+from hpsearch.cli.options import command, storage_options, study_option, trainer_option, when_stopped
 
 if TYPE_CHECKING:
     from hpsearch.config.draft import Decision
@@ -71,9 +71,8 @@ def _validate_study(study: str | None, config: Path | None, given: dict[str, Any
         click.echo(line)
     for text in checked.warnings:
         click.echo(f"warning: {text}")
-    if checked.exit_code == 0:
-        click.echo(f"{checked.study}: ready to run, {_counted(len(checked.warnings), 'warning')}")
-    return checked.exit_code
+    click.echo(f"{checked.study}: ready to run, {_counted(len(checked.warnings), 'warning')}")
+    return 0
 
 
 def _counted(number: int, what: str) -> str:
@@ -168,11 +167,8 @@ def init(
     from hpsearch.cli.tables import console, facts, reasons
     from hpsearch.commands.draft import DraftRequest, draft_study
 
-    with watching(Board()) as view:
+    with when_stopped("nothing was written; the same command begins again"), watching(Board()) as view:
         written = draft_study(DraftRequest(data, model, study, sets, trainer_python, force), view)
-    if written.draft is None:
-        click.echo("stopped: nothing was written; the same command begins anew", err=True)
-        return written.exit_code
     for line in facts(written.draft.facts):
         click.echo(line)
     console().print(reasons([(each.name, _shown(each), each.why) for each in written.draft.decisions]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import SETTINGS, command, trainer_option
+from hpsearch.cli.options import SETTINGS, command, trainer_option, when_stopped
 from hpsearch.data.convert import DATASET, FORMATS, METADATA, SIMPLE, ConversionRequest, ConversionResult
 from hpsearch.data.stats import FINDINGS, SUMMARY
 
@@ -55,11 +55,8 @@ def stats(source: str, model: str | None, target: Path, sets: tuple[str, ...], t
     from hpsearch.cli.tables import console, facts
     from hpsearch.commands.data_stats import PAGE, inspect_data
 
-    with watching(Board()) as view:
+    with when_stopped("nothing was written; the same command begins again"), watching(Board()) as view:
         found = inspect_data(source, model, sets, target, view, trainer_python)
-    if isinstance(found, int):
-        click.echo("stopped: nothing was written; the same command begins anew", err=True)
-        return found
     console().print(_parts(found))
     for line in facts(list(_facts(found))):
         click.echo(line)
@@ -132,11 +129,8 @@ def merge(datasets: tuple[str, ...], target: Path, drop_alike: bool, trainer_pyt
     from hpsearch.cli.live import Board, watching
     from hpsearch.commands.merge_data import merge_datasets
 
-    with watching(Board()) as view:
+    with when_stopped("nothing was replaced; the same command begins again"), watching(Board()) as view:
         found = merge_datasets(datasets, target, drop_alike, view, trainer_python)
-    if isinstance(found, int):
-        click.echo("stopped: nothing was replaced; the same command begins anew", err=True)
-        return found
     _show_merged(found, target)
     return 0
 
@@ -214,11 +208,8 @@ def convert(
     if not kinds:
         raise click.UsageError("nothing is to be made: --no-lines needs --include-paragraphs or --include-full-pages")
     wanted = ConversionRequest(kinds=kinds, **options)  # type: ignore[arg-type]
-    with watching(Board()) as view:
+    with when_stopped("nothing was replaced; the same command begins again"), watching(Board()) as view:
         found = convert_pages(wanted, view, trainer_python)
-    if isinstance(found, int):
-        click.echo("stopped: nothing was replaced; the same command begins anew", err=True)
-        return found
     _show(found, Path(wanted.output_dir))
     return 0
 

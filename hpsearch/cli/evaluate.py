@@ -232,7 +232,8 @@ def ocr(images: tuple[Path, ...], model: str, as_json: bool, trainer_python: str
         else:
             click.echo(f"== {row['image_path']}\n{row['ocr_text']}" if len(images) > 1 else row["ocr_text"])
 
-    return read_pictures(images, model, options, take, _ReadingProgress().take, trainer_python)
+    read_pictures(images, model, options, take, _ReadingProgress().take, trainer_python)
+    return 0
 
 
 class _ReadingProgress:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from hpsearch.errors import Interrupted
 from hpsearch.execution.trainer_python import TRAINER_VARIABLE
 from hpsearch.study.options import OUTAGE_S
 from hpsearch.study.storage.open import STORAGE_VARIABLE, has_password
@@ -54,6 +56,16 @@ class LazyGroup(click.Group):
         module, name = self._paths[cmd_name].split(":")
         command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
+
+
+@contextmanager
+def when_stopped(text: str) -> Iterator[None]:
+    """Say what a stop signal left of the work, before it ends the command."""
+    try:
+        yield
+    except Interrupted:
+        click.echo(f"stopped: {text}", err=True)
+        raise
 
 
 def study_option(required: bool = False) -> Callable[[Decorated], Decorated]:

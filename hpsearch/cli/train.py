@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import click
 
 from hpsearch.cli.live import Board
-from hpsearch.cli.options import command, trainer_option
+from hpsearch.cli.options import command, trainer_option, when_stopped
 from hpsearch.cli.tables import shown
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
@@ -154,21 +154,21 @@ def train(
     from hpsearch.cli.live import watching
     from hpsearch.commands.train import train_once
     from hpsearch.config.load import load_settings
-    from hpsearch.execution.job import LOG_FILE
+    from hpsearch.execution.names import LOG_FILE
 
     if hf_token is not None:
         os.environ["HF_TOKEN"] = hf_token  # the job that downloads gets it, and nothing is written of it
     definition = load_settings(config, spelled(given), study=study)
-    with watching(Board()) as view:
+    stopped = "the same command goes on from the last checkpoint, if there is one"
+    with when_stopped(stopped), watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
-    if verbose and summary.metrics:  # else it may have been stopped before it began
+    if verbose:
         click.echo((output_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace"), nl=False)
     for name, value in sorted(summary.metrics.items()):
         untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""
         click.echo(f"{name}: {shown(value)}{untuned}")
-    stopped = "stopped: the same command goes on from the last checkpoint, if there is one"
-    click.echo(f"files: {output_dir}" if summary.exit_code == 0 else stopped)
-    return summary.exit_code
+    click.echo(f"files: {output_dir}")
+    return 0
 
 
 # hpsearch setup-trainer.

@@ -13,13 +13,11 @@ from hpsearch.study.events import View, silent
 
 def convert_pages(
     wanted: ConversionRequest, view: View = silent, trainer_python: str | None = None
-) -> ConversionResult | int:
+) -> ConversionResult:
     """Convert a folder of pages.
 
-    Returns:
-        What came of it, or the exit code of an interruption.
-
     Raises:
+        Interrupted: a stop signal came.
         UsageError: there are no pages, none can be used, or the output folder is one of something else.
         JobFailed: it failed for another reason.
     """
@@ -30,4 +28,4 @@ def convert_pages(
     found = run_errand(
         "convert", asdict(wanted) | places, SUMMARY, view, trainer_python, work=Path(places["output_dir"], WORK)
     )
-    return found if isinstance(found, int) else ConversionResult.from_json(found)
+    return ConversionResult.from_json(found)

@@ -13,13 +13,13 @@ from hpsearch.commands.merge_data import READING, data_settings
 from hpsearch.config.layers import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, DataStatistics
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import write_json, write_text
 from hpsearch.execution.run_job import run_errand
 from hpsearch.execution.survey_result import CROWDED
 from hpsearch.report.figures.style import SERIES, Figure, Trace, axis, fade
 from hpsearch.report.html import render_page
 from hpsearch.report.text import plot_label
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import write_json, write_text
 
 PAGE = "stats.html"
 # Settings of a model that decide how many tokens its rows have.
@@ -36,14 +36,12 @@ def inspect_data(
     target: Path,
     view: View = silent,
     trainer_python: str | None = None,
-) -> DataStatistics | int:
+) -> DataStatistics:
     """Look at data, with a model at its tokens too, and write stats.json, stats.html and findings.jsonl into a folder,
     in the place of earlier ones. ``sets`` are texts of --set.
 
-    Returns:
-        What was found, or the exit code of an interruption.
-
     Raises:
+        Interrupted: a stop signal came.
         UsageError: the data or the model cannot be read, no row can be used, or the folder cannot be written.
         JobFailed: it failed for another reason.
     """
@@ -61,8 +59,6 @@ def inspect_data(
     finally:
         with suppress(OSError):  # it holds something
             target.rmdir()
-    if isinstance(text, int):
-        return text
     target.mkdir(exist_ok=True)
     found = DataStatistics.from_json(text)
     with _writing(target):

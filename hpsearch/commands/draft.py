@@ -19,13 +19,14 @@ from hpsearch.config.names import check_study_name
 from hpsearch.data.convert import DATASET
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import write_text
 from hpsearch.execution.job import LEFT_OUT_FILE, SURVEY_FILE
 from hpsearch.execution.run_job import look, passing_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey
 from hpsearch.settings import setting_names
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import StudyFolders, write_text
+from hpsearch.study.folders import StudyFolders
 from hpsearch.study.jobs import job_maker, require_program
 
 STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folder, where `hpsearch run` finds them
@@ -47,12 +48,11 @@ class DraftRequest:
 
 @dataclass(frozen=True)
 class WrittenDraft:
-    """A draft, and the files that hold it; the exit code is that of an interruption, or 0."""
+    """A draft, and the files that hold it."""
 
     study: str
-    draft: Draft | None
+    draft: Draft
     files: tuple[Path, ...]
-    exit_code: int = 0
 
 
 def draft_study(wanted: DraftRequest, view: View = silent) -> WrittenDraft:
@@ -61,6 +61,7 @@ def draft_study(wanted: DraftRequest, view: View = silent) -> WrittenDraft:
     Raises:
         UsageError: a file is there already, or data or model cannot be used; nothing is written.
         JobFailed: the look itself failed.
+        Interrupted: a stop signal came; nothing is written.
     """
     name = check_study_name(wanted.study if wanted.study is not None else study_name(wanted.data))
     files = STUDIES / f"{name}.json", SPACES / f"{name}.json"
@@ -74,8 +75,6 @@ def draft_study(wanted: DraftRequest, view: View = silent) -> WrittenDraft:
     definition = load_settings(options=given).with_trainer(wanted.trainer_python)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         survey = _survey(definition, folder, wanted.executor, interruption, view)
-        if survey is None:
-            return WrittenDraft(name, None, (), interruption.exit_code)
     drafted = draft(survey, _as_written(given, definition, wanted.trainer_python))
     for path, text in zip(files, _texts(drafted, name), strict=True):
         write_text(path, text)
@@ -97,13 +96,10 @@ def _refuse_existing(files: Sequence[Path]) -> None:
         raise UsageError(what, "name another study with --study, or replace them with --force")
 
 
-def _survey(
-    definition: StudyDefinition, folder: Path, executor: str, interruption: Interruption, view: View
-) -> Survey | None:
+def _survey(definition: StudyDefinition, folder: Path, executor: str, interruption: Interruption, view: View) -> Survey:
     jobs = job_maker(definition, StudyFolders(folder, "init"), Path.cwd())
     require_program(jobs)
-    found = look(jobs.survey(folder), SURVEY_FILE, executor, interruption, view)
-    return None if found is None else Survey.from_json(found)
+    return Survey.from_json(look(jobs.survey(folder), SURVEY_FILE, executor, interruption, view))
 
 
 def _as_written(given: Mapping[str, Any], definition: StudyDefinition, trainer: str | None) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from hpsearch.commands.openai_client import Endpoint, NoAnswer, ReadRequest, Ser
 from hpsearch.data.metrics import Edits
 from hpsearch.data.rows import Layout, Sample, read_splits
 from hpsearch.errors import HpsearchError, JobFailed, UsageError
+from hpsearch.execution.files import write_json
 from hpsearch.execution.job import ADAPTER_CARD
 from hpsearch.execution.signals import Interruption
-from hpsearch.study.folders import write_json
 
 LOOK_S = 0.1  # how often a signal is looked for while answers are awaited
 IN_A_ROW = 3  # failures for each worker, one after the other: nobody is there any more

@@ -54,14 +54,12 @@ def _pair(part: str, text: str) -> str:
 
 def merge_datasets(
     datasets: Sequence[str], target: Path, drop_alike: bool, view: View = silent, trainer_python: str | None = None
-) -> MergeDatasetsResult | int:
+) -> MergeDatasetsResult:
     """Make one dataset of several. Each is written as a study's input_data is, with settings of its own behind a
     question mark (``rows.json?text_column=reading&image_column=scan``).
 
-    Returns:
-        What came of it, or the exit code of an interruption.
-
     Raises:
+        Interrupted: a stop signal came.
         UsageError: one cannot be read or is given twice, no row can be used, or the output folder is one of something
             else.
         JobFailed: it failed for another reason.
@@ -74,7 +72,7 @@ def merge_datasets(
         raise UsageError(f"each dataset is merged once, but {repeated[0]} is given twice", "name it once")
     wanted = MergeDatasetsRequest(tuple(settings), tuple(_names(settings)), str(target.absolute()), drop_alike)
     found = run_errand("join", asdict(wanted), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
-    return found if isinstance(found, int) else MergeDatasetsResult.from_json(found)
+    return MergeDatasetsResult.from_json(found)
 
 
 def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hpsearch.commands.origin import origin_of
-from hpsearch.errors import UsageError
+from hpsearch.errors import Interrupted, UsageError
 from hpsearch.execution.events import Note
 from hpsearch.execution.job import WHOLE
 from hpsearch.execution.model_export import (
@@ -79,17 +79,26 @@ def merge_adapter(
     elif not (folder / WHOLE).exists():
         refuse_adapter(Path(_absolute(wanted.lora_dir)))  # before anything is asked of the Hub
         refuse_strange(folder, wanted.force)
-    stopped = _ask(folder, beside, merged, view, trainer_python)
-    if stopped:
-        return MergeResult(merged, stopped=stopped)
-    if merged is not None:
-        view(Note(f"{folder} is merged already, and left as it is"))
-    else:
-        done = _merge(wanted, view, trainer_python)
-        if isinstance(done, int):
-            return MergeResult(stopped=done)
-        merged = done
-    return _do(folder, beside, MergeResult(merged), view, trainer_python)
+    result = MergeResult(merged)
+    try:
+        _check(folder, beside, merged, view, trainer_python)
+        if merged is not None:
+            view(Note(f"{folder} is merged already, and left as it is"))
+        else:
+            merged = _merge(wanted, view, trainer_python)
+            result = MergeResult(merged)
+        if beside.gguf is not None:
+            gguf = _written(merged, beside.gguf)
+            if gguf is None:
+                with _said_to_be_merged(folder, "has no GGUF files"):
+                    gguf = _convert(folder, beside, view, trainer_python)
+            result = replace(result, gguf=gguf)
+        if beside.repo is not None:
+            with _said_to_be_merged(folder, "was not sent"):
+                result = replace(result, published=_publish(folder, beside, view, trainer_python))
+    except Interrupted as stop:  # the caller shows what is done
+        return replace(result, stopped=stop.exit_code)
+    return result
 
 
 def _refuse_idle(wanted: MergeRequest, merged: MergedModel, folder: Path) -> None:
@@ -110,34 +119,14 @@ def _refuse_idle(wanted: MergeRequest, merged: MergedModel, folder: Path) -> Non
         )
 
 
-def _ask(folder: Path, beside: MergeExtras, merged: MergedModel | None, view: View, trainer_python: str | None) -> int:
-    """See whether what is to be done can be done; the exit code of an interruption, else 0."""
-    asked: list[object] = []
+def _check(
+    folder: Path, beside: MergeExtras, merged: MergedModel | None, view: View, trainer_python: str | None
+) -> None:
+    """Refuse what cannot be done with the merged model, before anything is merged."""
     if beside.repo is not None:
-        asked.append(_publish(folder, beside, view, trainer_python, only_ask=True))
+        _publish(folder, beside, view, trainer_python, only_ask=True)
     if beside.gguf is not None and _written(merged, beside.gguf) is None:
-        asked.append(_convert(folder, beside, view, trainer_python, only_ask=True))
-    return next((each for each in asked if isinstance(each, int)), 0)
-
-
-def _do(folder: Path, beside: MergeExtras, so_far: MergeResult, view: View, trainer_python: str | None) -> MergeResult:
-    """Do what is to be done with a merged model."""
-    if beside.gguf is not None:
-        gguf = _written(so_far.merged, beside.gguf)
-        if gguf is None:
-            with _said_to_be_merged(folder, "has no GGUF files"):
-                made = _convert(folder, beside, view, trainer_python)
-            if isinstance(made, int):
-                return replace(so_far, stopped=made)
-            gguf = made
-        so_far = replace(so_far, gguf=gguf)
-    if beside.repo is not None:
-        with _said_to_be_merged(folder, "was not sent"):
-            published = _publish(folder, beside, view, trainer_python)
-        if isinstance(published, int):
-            return replace(so_far, stopped=published)
-        so_far = replace(so_far, published=published)
-    return so_far
+        _convert(folder, beside, view, trainer_python, only_ask=True)
 
 
 @contextmanager
@@ -167,7 +156,7 @@ def _finished(folder: Path, wanted: MergeRequest) -> MergedModel | None:
     return found if same or not wanted.lora_dir else None
 
 
-def _merge(wanted: MergeRequest, view: View, trainer_python: str | None) -> MergedModel | int:
+def _merge(wanted: MergeRequest, view: View, trainer_python: str | None) -> MergedModel:
     adapter = Path(_absolute(wanted.lora_dir))
     wanted = replace(
         wanted,
@@ -179,26 +168,24 @@ def _merge(wanted: MergeRequest, view: View, trainer_python: str | None) -> Merg
     )
     work = Path(wanted.output_dir, WORK)
     found = run_errand("merge", asdict(wanted), SUMMARY, view, trainer_python, work=work)
-    return found if isinstance(found, int) else MergedModel.from_json(found)
+    return MergedModel.from_json(found)
 
 
 def _convert(
     folder: Path, beside: MergeExtras, view: View, trainer_python: str | None, only_ask: bool = False
-) -> Gguf | int | None:
+) -> Gguf | None:
     place = _absolute(beside.llama_cpp) if beside.llama_cpp else ""
     asked = GgufRequest(str(folder), beside.gguf or "", place, beside.converter_python, only_ask)
     found = run_errand("gguf", asdict(asked), CONVERTED, view, trainer_python, work=None if only_ask else folder / WORK)
-    if isinstance(found, int):
-        return found
     return None if only_ask else Gguf.of(json.loads(found))
 
 
 def _publish(
     folder: Path, beside: MergeExtras, view: View, trainer_python: str | None, only_ask: bool = False
-) -> PublishedModel | int:
+) -> PublishedModel:
     asked = PublishRequest(str(folder), beside.repo or "", beside.private, only_ask)
     found = run_errand("publish", asdict(asked), PUBLISHED, view, trainer_python)
-    return found if isinstance(found, int) else PublishedModel(**json.loads(found))
+    return PublishedModel(**json.loads(found))
 
 
 def _absolute(path: str) -> str:

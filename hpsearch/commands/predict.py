@@ -26,14 +26,12 @@ def read_pictures(
     view: View,
     trainer_python: str | None = None,
     executor: str = "local",
-) -> int:
+) -> None:
     """Read pictures, by another Python if one is named; ``take`` gets each row (image_path, ocr_text) as soon as it is
     read, in order.
 
-    Returns:
-        0, or the exit code of an interruption.
-
     Raises:
+        Interrupted: a stop signal came.
         UsageError: the model, a picture or the Python cannot be used.
         JobFailed: reading failed for another reason.
     """
@@ -50,13 +48,12 @@ def read_pictures(
 
             settings = {"images": [str(image.absolute()) for image in images], "model": model, **options}
             job = errand("ocr", settings, folder, trainer)
-            outcome = run_job(job, runner, interruption, seen)
-            texts.pass_on()
-            if interruption.requested:
-                return interruption.exit_code
+            try:
+                outcome = run_job(job, runner, interruption, seen)
+            finally:
+                texts.pass_on()
             if outcome.cause is not Cause.OK:
                 raise failure(job, outcome)
-            return 0
     finally:
         runner.close()
 

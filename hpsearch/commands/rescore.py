@@ -14,9 +14,9 @@ from hpsearch.commands.scores import Overall, PredictionScore, by_length, by_scr
 from hpsearch.data.images import open_image, thumbnail
 from hpsearch.data.metrics import NORMALIZATIONS
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import write_json, write_text
 from hpsearch.report.html import render_page
 from hpsearch.report.samples import TextRun, align
-from hpsearch.study.folders import write_json, write_text
 
 # Predictions that an evaluation has written: hpsearch's own, or another program's with the same keys.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hpsearch.data.rows import Layout, Sample, read_splits
 from hpsearch.errors import UsageError
-from hpsearch.study.folders import write_text
+from hpsearch.execution.files import write_text
 
 NON_TEST, TEST, PICTURES = "ocr_non_test.json", "ocr_test.json", "ocr_images"  # names that scripts know
 ENDINGS = {

@@ -13,13 +13,14 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS
+from hpsearch.execution.files import write_json
 from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE, Job, Outcome, encode_values
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import failure, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, show_prepared, silent
-from hpsearch.study.folders import StudyFolders, write_json
+from hpsearch.study.folders import StudyFolders
 from hpsearch.study.jobs import job_maker, require_program, with_resolved
 from hpsearch.study.open import require_complete
 from hpsearch.study.preparation import prepare
@@ -33,7 +34,6 @@ _MARKER = ".train"  # in a folder that a fine-tune may overwrite
 class TrainSummary:
     """How a fine-tune ended: final metrics by name, the untuned model's, and where its files are."""
 
-    exit_code: int
     metrics: dict[str, float]
     untuned: dict[str, float]
     output_dir: Path
@@ -47,6 +47,7 @@ def train_once(
     Raises:
         UsageError: a setting, the data or the model is refused, or something is still searched.
         JobFailed: preparing or the fine-tune failed; the message says why.
+        Interrupted: a stop signal came.
     """
     if definition.search_space:
         searched = ", ".join(definition.search_space)
@@ -68,18 +69,15 @@ def train_once(
             info = None if definition.command else prepare(jobs.prepare(), runner, interruption, view)
             if info:
                 show_prepared(view, info)
-            if not interruption.requested:
-                if definition.command:  # the built-in training does so itself, once it has refused what it refuses
-                    _clear(output_dir)
-                settings = definition.trial_settings({}, definition.seed)
-                job = jobs.train(output_dir, with_resolved(settings, info.resolved) if info else settings)
-                outcome = run_job(job, runner, interruption, view)
-            if interruption.requested:
-                return TrainSummary(interruption.exit_code, {}, {}, output_dir)
+            if definition.command:  # the built-in training does so itself, once it has refused what it refuses
+                _clear(output_dir)
+            settings = definition.trial_settings({}, definition.seed)
+            job = jobs.train(output_dir, with_resolved(settings, info.resolved) if info else settings)
+            outcome = run_job(job, runner, interruption, view)
         _refuse_failure(job, outcome)
         untuned = dict(info.base) if info else {}
         _write_results(output_dir, job.settings, outcome, untuned)
-        return TrainSummary(0, outcome.metrics, untuned, output_dir)
+        return TrainSummary(outcome.metrics, untuned, output_dir)
     finally:
         runner.close()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hpsearch.errors import JobFailed, UsageError
 from hpsearch.execution.environment import has_gpu
-from hpsearch.execution.files import make_folder
+from hpsearch.execution.files import make_folder, write_text
 from hpsearch.execution.trainer_python import OLDEST, Trainer
 
 LOCKS = Path(__file__).resolve().parents[1] / "assets" / "trainers"
@@ -130,9 +130,7 @@ def _take_folder(folder: Path, say: Say) -> None:
 
 
 def _mark(folder: Path, stamp: str) -> None:
-    new = folder / f"{MARKER}.new"
-    new.write_text(json.dumps({"complete": stamp}) + "\n", encoding="utf-8")
-    new.replace(folder / MARKER)
+    write_text(folder / MARKER, json.dumps({"complete": stamp}) + "\n")
 
 
 def require_python(python: str) -> None:

@@ -25,12 +25,11 @@ LONG_S = 7 * 86_400  # a week
 
 @dataclass(frozen=True)
 class StudyCheck:
-    """What a preflight found: facts as (what, text), warnings, and the exit code (0, or that of an interruption)."""
+    """What a preflight found: facts as (what, text), and warnings."""
 
     study: str
     lines: list[tuple[str, str]]
     warnings: list[str]
-    exit_code: int = 0
 
 
 def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
@@ -39,6 +38,7 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     Raises:
         UsageError: it cannot begin; the message has the rule, the values and the remedy.
         JobFailed: the check itself failed.
+        Interrupted: a stop signal came.
     """
     resolved = resolve(options)
     definition, folders = resolved.definition, study_folders(options.base_output_dir.absolute(), resolved.study)
@@ -50,10 +50,7 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     if definition.command is not None:
         return StudyCheck(resolved.study, [("program", definition.command[0])], warnings)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
-        left = look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view)
-        found = None if left is None else json.loads(left)
-        if found is None:
-            return StudyCheck(resolved.study, [], [], interruption.exit_code)
+        found = json.loads(look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view))
     figures, sizes = found["figures"], found["figures"]["bytes"]
     require_room(definition, int(sizes["adapter"]), folders.root, int(sizes["rows"]))
     warnings += [*found["warnings"], *warmup_warnings(definition, int(figures["evaluations"]))]

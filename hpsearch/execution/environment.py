@@ -1,8 +1,9 @@
 """The environment of a job's program: a listed part of the runner's, never all of it.
 
-A program gets what finds libraries, devices, caches, certificates and proxies, what ``env_pass`` names, and what
-hpsearch sets itself. It never gets hpsearch's own variables (the storage's address may hold a password) nor Postgres's;
-and whatever looks like a secret, by its name or by a password inside a URL, only if ``env_pass`` names it in full.
+A program gets the variables for libraries, devices, caches, certificates and proxies, those that ``env_pass`` names,
+and those that hpsearch sets itself. It never gets hpsearch's own variables (the storage's address may hold a password)
+nor Postgres's; and a variable that looks like a secret, by its name or by a password inside a URL, only if ``env_pass``
+names it in full.
 The token of the Hugging Face Hub is for the jobs that download or upload: trials run offline.
 """
 
@@ -68,20 +69,27 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NU
 def build_environment(
     source: Mapping[str, str], env_pass: Sequence[str], *, kind: str, extra: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[str]]:
-    """Choose a job's environment from ``source``, and name what was withheld and might be missed.
+    """Choose a job's environment from ``source``; returns it, and the names of withheld variables that might be missed.
 
     ``env_pass`` holds names, or patterns with ``*`` which do not let secrets through. ``kind`` is the job's. ``extra``
-    is set whatever else is.
+    overrides all others.
     """
     passed = {name: value for name, value in source.items() if _may_pass(name, value, env_pass, kind)}
-    withheld = sorted(name for name in source if name not in passed and _is_missed(name))
+    may_be_missed = (*ALLOWED, *_INTERESTING)
+    withheld = sorted(
+        name
+        for name in source
+        if name not in passed
+        and name not in ("PWD", "OLDPWD")
+        and (_matches(name, may_be_missed) or _SECRET_NAME.search(name))
+    )
     defaults = {"PYTHONUNBUFFERED": "1"} | (dict.fromkeys(_ONE_THREAD, "1") if not has_gpu() else {})
     forced = {"TOKENIZERS_PARALLELISM": "false"} | (_OFFLINE if kind not in ONLINE else {})
     return {**defaults, **passed, **forced, **(extra or {})}, withheld
 
 
 def has_gpu(devices: Path = Path("/dev")) -> bool:
-    """Whether this machine shows a GPU's device file: NVIDIA's, or AMD's compute driver."""
+    """True if this machine has a GPU's device file: NVIDIA's, or AMD's compute driver's."""
     return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()
 
 
@@ -90,18 +98,8 @@ def _may_pass(name: str, value: str, env_pass: Sequence[str], kind: str) -> bool
         return False
     if name in env_pass or (kind in ONLINE and name in _FOR_PREPARE):
         return True
-    return _matches(name, (*ALLOWED, *env_pass)) and not _is_secret(name, value)
-
-
-def _is_secret(name: str, value: str) -> bool:
-    return bool(_SECRET_NAME.search(name) or _PASSWORD_IN_URL.search(value))
-
-
-def _is_missed(name: str) -> bool:
-    return bool(_matches(name, (*ALLOWED, *_INTERESTING)) or _SECRET_NAME.search(name)) and name not in (
-        "PWD",
-        "OLDPWD",
-    )
+    is_secret = _SECRET_NAME.search(name) or _PASSWORD_IN_URL.search(value)
+    return _matches(name, (*ALLOWED, *env_pass)) and not is_secret
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

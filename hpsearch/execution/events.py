@@ -1,4 +1,4 @@
-"""What a job without a trial (prepare, train, merge) shows of itself: plain values, handed to one function."""
+"""Events of a job that is not a trial (prepare, train, merge), passed to one function that shows them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Note:
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job without a trial is."""
+    """Progress of a job that is not a trial."""
 
     kind: str
     values: dict[str, Any]

@@ -1,10 +1,11 @@
-"""How a job's end is understood: from what it said, what it was told and how its program exited, to one cause."""
+"""Classifying the end of a job: from its reports, the stop request and the exit of its program to one cause."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,11 +28,12 @@ _DEVICE_OOM = re.compile(
 _HOST_OOM = re.compile(r"^(?:[\w.]+\.)?(?:_Array)?MemoryError\b|std::bad_alloc", re.MULTILINE)
 # How torchrun, a DataLoader and a shell say that a process below them was killed.
 _CHILD_KILLED = re.compile(r"\bSIGKILL\b|\bsignal:? 9\b|\bkilled\b", re.IGNORECASE)
+_SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How the program's own process ended: one of ``code`` and ``number`` (a signal's)."""
+    """Exit of the program's own process: one of ``code`` and ``number`` (a signal's)."""
 
     code: int | None = None
     number: int | None = None
@@ -49,12 +51,9 @@ class Exit:
         return None if self.number is None else _SIGNALS[self.number]
 
 
-_SIGNALS = {number.value: number.name for number in signal.Signals}
-
-
 @dataclass(frozen=True)
 class Stop:
-    """Why the supervisor ended the program, and whether the final result had come before."""
+    """Why the supervisor ended the program; ``had_result``: the final metrics had come before."""
 
     cause: Cause
     message: str
@@ -63,18 +62,18 @@ class Stop:
 
 @dataclass(frozen=True)
 class JobEnding:
-    """All that is known from outside about how a job ended."""
+    """Everything observed from outside about the end of a job."""
 
     exit: Exit
     duration_s: float
     log_tail: bytes = b""
     stop: Stop | None = None
-    pruned_at: int | None = None  # the step after which it was told to stop, without a final result before that
+    pruned_at: int | None = None  # the step after which it was asked to stop, without a final result before that
     oom_kills: int = 0  # processes the kernel killed for memory meanwhile
 
 
-def judge(job: Job, record: Record, ending: JobEnding) -> Outcome:
-    """The outcome of a job whose program ran."""
+def classify_exit(job: Job, record: Record, ending: JobEnding) -> Outcome:
+    """Return the outcome of a job whose program ran."""
     text = ending.log_tail.decode("utf-8", "replace")
     cause, message = _cause(job, record, ending, text)
     metrics = record.final
@@ -91,45 +90,36 @@ def judge(job: Job, record: Record, ending: JobEnding) -> Outcome:
         bad_lines=record.bad_lines,
         first_bad=record.first_bad,
     )
-    if cause is Cause.PROTOCOL and record.said is None and outcome.refusals:
+    if cause is Cause.PROTOCOL and record.verdict is None and outcome.refusals:
         return replace(outcome, message=f"{message}; {outcome.refusals}"[:_MESSAGE_CHARACTERS])
     return outcome
 
 
 def shown_tail(text: str) -> str:
-    """The last lines of a log, few enough to be shown."""
+    """Return the last lines of a log, few enough to be shown."""
     return "\n".join(text[-_SHOWN_BYTES:].splitlines()[-_SHOWN_LINES:])
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed for memory in this cgroup, or on this machine if that is not told."""
-    for path, key in _oom_counters():
-        try:
-            counts = dict(line.split()[:2] for line in path.read_text().splitlines())
-            return int(counts[key])
-        except (OSError, ValueError, KeyError):
-            continue
+    """Count the processes that the kernel killed for memory in this cgroup, or on this machine where the cgroup has no
+    such counter."""
+    counters = []
+    with suppress(OSError):
+        for group in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = group.split(":", 2)
+            if controllers == "":
+                counters.append((f"/sys/fs/cgroup{path}/memory.events", "oom_kill"))
+            elif "memory" in controllers.split(","):
+                counters.append((f"/sys/fs/cgroup/memory{path}/memory.oom_control", "oom_kill"))
+    for path, key in (*counters, ("/proc/vmstat", "oom_kill")):
+        with suppress(OSError, ValueError, KeyError):
+            return int(dict(line.split()[:2] for line in Path(path).read_text().splitlines())[key])
     return 0
 
 
-def _oom_counters() -> list[tuple[Path, str]]:
-    counters = []
-    try:
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        groups = []
-    for group in groups:
-        _, controllers, path = group.split(":", 2)
-        if controllers == "":
-            counters.append((Path(f"/sys/fs/cgroup{path}/memory.events"), "oom_kill"))
-        elif "memory" in controllers.split(","):
-            counters.append((Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control"), "oom_kill"))
-    return [*counters, (Path("/proc/vmstat"), "oom_kill")]
-
-
 def _cause(job: Job, record: Record, ending: JobEnding, text: str) -> tuple[Cause, str]:
-    if record.said is not None:
-        return record.said
+    if record.verdict is not None:
+        return record.verdict
     if ending.pruned_at is not None:
         return Cause.PRUNED, f"stopped by the pruner after step {ending.pruned_at}"
     if ending.stop is not None and not (ending.exit.code == 0 and ending.stop.had_result):
@@ -151,32 +141,17 @@ def _good_exit(job: Job, record: Record) -> tuple[Cause, str]:
 
 def _bad_exit(ending: JobEnding, text: str) -> tuple[Cause, str]:
     how = f"died of {ending.exit.signal_name}" if ending.exit.number else f"exited with code {ending.exit.code}"
-    last = _last_line(text)
-    message = f"{how}: {last}" if last else how
-    if found := _DEVICE_OOM.search(text) or _nccl_oom(text):
-        return Cause.CUDA_OOM, f"{how}: {_line_around(text, found.start())}"
+    lines = text.rstrip().splitlines()
+    message = f"{how}: {lines[-1].strip()}" if lines and lines[-1].strip() else how
+    nccl = re.search("unhandled cuda error", text, re.IGNORECASE) if "NCCL" in text else None
+    if sign := _DEVICE_OOM.search(text) or nccl:
+        start, end = text.rfind("\n", 0, sign.start()) + 1, text.find("\n", sign.start())
+        return Cause.CUDA_OOM, f"{how}: {text[start : end if end >= 0 else len(text)].strip()}"
     if _HOST_OOM.search(text):
         return Cause.HOST_OOM, message
     if ending.oom_kills > 0 and (ending.exit.number == signal.SIGKILL or _CHILD_KILLED.search(text)):
-        return (
-            Cause.HOST_OOM,
-            f"{how}: the kernel killed a process, for the machine or the control group has no memory left",
-        )
+        why = "the kernel killed a process, because the machine or the control group has no memory left"
+        return Cause.HOST_OOM, f"{how}: {why}"
     if ending.exit.number == signal.SIGKILL:
         return Cause.SIGNAL, f"{how} that hpsearch did not send; often memory is used up: see the kernel's log"
     return (Cause.SIGNAL if ending.exit.number else Cause.CRASH), message
-
-
-def _nccl_oom(text: str) -> re.Match[str] | None:
-    return re.search("unhandled cuda error", text, re.IGNORECASE) if "NCCL" in text else None
-
-
-def _last_line(text: str) -> str:
-    lines = text.rstrip().splitlines()
-    return lines[-1].strip() if lines else ""
-
-
-def _line_around(text: str, position: int) -> str:
-    start = text.rfind("\n", 0, position) + 1
-    end = text.find("\n", position)
-    return text[start : end if end >= 0 else len(text)].strip()

@@ -5,10 +5,11 @@
 
 Its standard input is a socket from the executor, whose end ends it. Each message is an order (JSON); one that brings a
 descriptor, the control socket of a job, has a supervisor forked off, which forks the program in its turn: the same two
-processes, with the same tags, sessions and signals, as a start by itself makes (supervisor.py).
+processes, with the same tags, sessions and signals, as a start by itself makes (supervisor.py). A fork becomes the
+program: signals, streams, arguments, the environment and the tag are set as a start by itself would find them.
 
 It imports, and does nothing else: no thread of its own, nothing computed, no GPU touched. Where an import does not keep
-to that, the program is started by itself, and the executor is told why.
+to that, the program is started by itself, and the executor gets the reason.
 """
 
 from __future__ import annotations
@@ -16,25 +17,30 @@ from __future__ import annotations
 import os
 import sys
 
-if __name__ == "__main__" and not sys.flags.safe_path:
-    sys.path[0] = sys.argv[1]  # as the program's own start would have it, and before anything else is imported
+if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        sys.path[0] = sys.argv[1]  # as the program's own start would have it, and before anything else is imported
+    import runpy
+
+    runpy.run_path(f"{os.path.dirname(os.path.abspath(__file__))}/bootstrap.py")["adopt_hpsearch"]()  # noqa: PTH100, PTH120
 
 import ctypes
 import fcntl
 import gc
 import importlib
-import importlib.util
 import json
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hpsearch.execution.names import SUPERVISES_VARIABLE, TAG_VARIABLE
+from hpsearch.execution.python_program import parse
+
 if TYPE_CHECKING:
-    from hpsearch.execution.becoming import ProcessState
     from hpsearch.execution.program import Program, Spawn
 
 _ONCE = "--once"
@@ -42,34 +48,31 @@ _ORDERS = 0
 _ORDER_BYTES = 1 << 20
 _IMPORT_S = 300  # for imports that hang; the executor starts the program by itself then, under the trial's own limits
 _MAY_GROW_BYTES = 64 * 1024**2  # of memory that no fork shares any more
-_OF_EVERY_FORK = ("execution.supervision", "execution.supervisor", "execution.becoming", "sdk")
+_OF_EVERY_FORK = ("execution.supervision", "execution.supervisor", "sdk")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HARMLESS_THREADS = ("jemalloc_bg_thd",)  # pyarrow's allocator takes care of itself in a fork
+_ENV_START = 50 - 3  # where the environment lies: field 50 of /proc/self/stat (man 5 proc), without the first two
 
 
 def main() -> None:
     """Obey orders until the executor is gone."""
-    _adopt_hpsearch()
     for module in _OF_EVERY_FORK:
         importlib.import_module(f"hpsearch.{module}")
-    from hpsearch.execution.becoming import ProcessState
-
-    starter: ForkServer | PreloadedProgram = (
-        PreloadedProgram(ProcessState()) if _ONCE in sys.argv else ForkServer(ProcessState())
-    )
-    _end_with_the_executor(starter.end)
+    state = ProcessState()
+    server: ForkServer | PreloadedProgram = PreloadedProgram(state) if _ONCE in sys.argv else ForkServer(state)
+    _end_with_the_executor(server.end)
     orders = socket.socket(fileno=_ORDERS)
     while True:
         data, descriptors, _, _ = socket.recv_fds(orders, _ORDER_BYTES, 1)
         if not data:
-            starter.end()
-        starter.obey(json.loads(data), descriptors)
+            server.end()
+        server.obey(json.loads(data), descriptors)
 
 
 class ForkServer:
     """Imports, and forks. ``unfit`` says why this process must not be forked into a program; empty where it may be.
 
-    ``origin`` is what this process was like before.
+    ``origin`` is the state of this process before its imports.
     """
 
     def __init__(self, origin: ProcessState) -> None:
@@ -77,25 +80,26 @@ class ForkServer:
         self._imported: set[str] = set()
         self._origin = origin
         self._memory = 0
-        signal.signal(signal.SIGCHLD, lambda *_: _collect())
+        signal.signal(signal.SIGCHLD, lambda *_: _reap())
 
     def obey(self, order: dict[str, Any], descriptors: list[int]) -> None:
-        """Import what the order wants imported; where it brings a control socket, fork its job."""
-        self._get_ready(order)
+        """Import the order's modules; where it brings a control socket, fork its job."""
+        self._preload(order)
         if not descriptors:
             return
         control = descriptors[0]
         if os.fork() == 0:
-            self._supervise(order, control)
+            os.setsid()
+            _supervise(order, control, None if self.unfit else self._fork)
         os.close(control)
         if self._memory and _own_memory() > self._memory + _MAY_GROW_BYTES:
             os._exit(0)  # the executor starts another where there is more to do
 
     def end(self) -> NoReturn:
-        """End this process; what it has forked goes on."""
+        """End this process; its forks go on."""
         os._exit(0)
 
-    def _get_ready(self, order: dict[str, Any]) -> None:
+    def _preload(self, order: dict[str, Any]) -> None:
         if self.unfit or set(order["preload"]) <= self._imported:
             return
         signal.alarm(_IMPORT_S)
@@ -106,11 +110,7 @@ class ForkServer:
         gc.freeze()  # what is imported stays; looking for garbage among it would copy it into each fork
         self.unfit = self.unfit or why_unfit()
         self._memory = _own_memory()
-        _tell({"unfit": self.unfit} if self.unfit else {"ready": order["preload"]})
-
-    def _supervise(self, order: dict[str, Any], control: int) -> NoReturn:
-        os.setsid()
-        _supervise(order, control, None if self.unfit else self._fork)
+        _send({"unfit": self.unfit} if self.unfit else {"ready": order["preload"]})
 
     def _fork(self, program: Program, command: list[str], environment: dict[bytes, bytes], output: int) -> int:
         pid = os.fork()
@@ -121,7 +121,7 @@ class ForkServer:
 
 class PreloadedProgram:
     """A supervisor whose program has done its imports before there is a job for it. Nothing is shared: one job, and the
-    program imports in a process of its own, so that it may be any process that only is not forked afterwards."""
+    program imports in a process of its own, so that its imports may do what rules out a fork afterwards."""
 
     def __init__(self, origin: ProcessState) -> None:
         self._origin = origin
@@ -133,8 +133,8 @@ class PreloadedProgram:
         theirs.close()
 
     def obey(self, order: dict[str, Any], descriptors: list[int]) -> None:
-        """Have imported what the order wants imported; where it brings a control socket, supervise its job."""
-        with suppress(OSError):  # it has ended, and is started anew when its time comes
+        """Have the program import the order's modules; where it brings a control socket, supervise its job."""
+        with suppress(OSError):  # it has ended, and is started again when its time comes
             socket.send_fds(self._program, [json.dumps({"imports": order}).encode()], [])
         if descriptors:
             _supervise(order, descriptors[0], self._hand_over)
@@ -148,9 +148,9 @@ class PreloadedProgram:
     def _hand_over(self, program: Program, command: list[str], environment: dict[bytes, bytes], output: int) -> int:
         from hpsearch.execution.program import execute
 
-        shown = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
+        text = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
         try:
-            socket.send_fds(self._program, [json.dumps({"command": command, "environment": shown}).encode()], [output])
+            socket.send_fds(self._program, [json.dumps({"command": command, "environment": text}).encode()], [output])
         except OSError:
             return execute(program, command, environment, output)
         self._program.close()
@@ -174,13 +174,11 @@ class PreloadedProgram:
         orders.close()
         _end_with_parent(0)
         environment = {os.fsencode(name): os.fsencode(value) for name, value in order["environment"].items()}
-        self._origin.become(order["command"], environment, descriptors[0], anew=failed)
+        self._origin.become(order["command"], environment, descriptors[0], from_scratch=failed)
 
 
 def _supervise(order: dict[str, Any], control: int, spawn: Spawn | None) -> NoReturn:
     """Be the supervisor of the order's job."""
-    from hpsearch.execution.becoming import retag
-    from hpsearch.execution.job import SUPERVISES_VARIABLE
     from hpsearch.execution.supervisor import supervise
 
     try:
@@ -190,58 +188,53 @@ def _supervise(order: dict[str, Any], control: int, spawn: Spawn | None) -> NoRe
         os.dup2(control, _ORDERS)
         os.close(control)
         os.chdir(order["working_dir"])
-        _tell({"supervisor": os.getpid()})
+        _send({"supervisor": os.getpid()})
         supervise(order["output_dir"], order["command"], spawn, order["environment"])
-    except BaseException as error:  # noqa: BLE001 - the executor is told, as by any supervisor
+    except BaseException as error:  # noqa: BLE001 - the executor gets it, as from any supervisor
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
         os._exit(1)  # never back to the orders; the executor starts by itself what nobody supervises
 
 
 def why_unfit() -> str:
-    """What keeps this process from being forked into a program; empty where nothing does."""
+    """Return what keeps this process from being forked into a program; empty where nothing does."""
     torch = sys.modules.get("torch")
     if (torch is not None and torch.cuda.is_initialized()) or _holds_gpu():
         return "what it imports touches the GPU, which a fork cannot use any more"
     if threading.active_count() > 1:
         others = ", ".join(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
         return f"what it imports starts threads, which a fork does not have: {others}"
-    native = [name for name in _threads() if name not in _HARMLESS_THREADS]
+    threads = [(task / "comm").read_text().strip() for task in sorted(Path("/proc/self/task").iterdir())]
+    native = [name for name in threads if name not in _HARMLESS_THREADS]
     if len(native) > 1:
         return f"what it imports starts {len(native) - 1} threads, which a fork does not have: {', '.join(native[1:])}"
     return ""
 
 
+def _holds_gpu() -> bool:
+    """True if this process has a CUDA context: only that opens the driver's unified memory."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if descriptor.readlink().name == "nvidia-uvm":
+                return True
+    return False
+
+
 def _import(entry: str, prepared_dir: str | None) -> str:
-    """Import ``module``, or call ``module:function``; what went wrong, empty where nothing did."""
+    """Import ``module``, or call ``module:function``; returns what went wrong, empty where nothing did."""
     module, _, function = entry.partition(":")
     try:
         imported = importlib.import_module(module)
         if function:
-            ready: Callable[[str | None], None] = getattr(imported, function)
-            ready(prepared_dir)
+            preload: Callable[[str | None], None] = getattr(imported, function)
+            preload(prepared_dir)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the program itself will meet and show it
         return f"importing {module} fails: {type(error).__name__}: {error}"
     return ""
 
 
-def _holds_gpu() -> bool:
-    """Whether this process has a CUDA context: only that opens the driver's unified memory."""
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            if descriptor.readlink().name == "nvidia-uvm":
-                return True
-        except OSError:
-            continue
-    return False
-
-
-def _threads() -> list[str]:
-    return [(task / "comm").read_text().strip() for task in sorted(Path("/proc/self/task").iterdir())]
-
-
 def _own_memory() -> int:
-    """Bytes of memory of this process alone."""
+    """Return the bytes of memory of this process alone."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
@@ -251,15 +244,15 @@ def _own_memory() -> int:
 def _end_with_the_executor(end: Callable[[], NoReturn]) -> None:
     """End as soon as the socket does, in the middle of imports too."""
 
-    def look(*_: object) -> None:
+    def check(*_: object) -> None:
         with suppress(BlockingIOError), socket.socket(fileno=os.dup(_ORDERS)) as orders:
             if not orders.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 end()
 
-    signal.signal(signal.SIGIO, look)
+    signal.signal(signal.SIGIO, check)
     fcntl.fcntl(_ORDERS, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(_ORDERS, fcntl.F_SETFL, fcntl.fcntl(_ORDERS, fcntl.F_GETFL) | os.O_ASYNC)
-    look()
+    check()
 
 
 def _end_with_parent(number: int) -> None:
@@ -267,33 +260,80 @@ def _end_with_parent(number: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
-def _collect() -> None:
-    """Let supervisors that have ended be gone."""
-    try:
+def _reap() -> None:
+    """Collect supervisors that have ended."""
+    with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    except ChildProcessError:
-        return
 
 
-def _tell(message: dict[str, Any]) -> None:
+def _send(message: dict[str, Any]) -> None:
     try:
         os.write(_ORDERS, json.dumps(message).encode() + b"\n")
     except OSError:
         os._exit(0)  # the executor is gone
 
 
-def _adopt_hpsearch() -> None:
-    """Make ``hpsearch`` the package that this file belongs to, whatever else this interpreter finds under the name."""
-    package = Path(__file__).resolve().parents[1]
-    spec = importlib.util.spec_from_file_location(
-        "hpsearch", package / "__init__.py", submodule_search_locations=[str(package)]
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no package in {package}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["hpsearch"] = module
-    spec.loader.exec_module(module)
+class ProcessState:
+    """The state of a process before its imports, which a fork restores before it becomes a program."""
+
+    def __init__(self) -> None:
+        self._signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        self._excepthook = sys.excepthook
+
+    def become(
+        self,
+        command: Sequence[str],
+        environment: dict[bytes, bytes],
+        output: int,
+        *,
+        close: Sequence[int] = (),
+        from_scratch: bool = False,
+    ) -> NoReturn:
+        """Be the program of a command from here on, with ``output`` for what it prints, and without the descriptors to
+        ``close``; ``from_scratch``: without anything that was imported."""
+        try:
+            os.setpgid(0, 0)
+            retag(TAG_VARIABLE, os.fsdecode(environment[TAG_VARIABLE.encode()]))
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for descriptor, stream in ((nothing, 0), (output, 1), (output, 2)):
+                os.dup2(descriptor, stream)
+            for descriptor in (nothing, output, *close):
+                os.close(descriptor)
+            self._restore_handlers()
+            os.environ.pop(SUPERVISES_VARIABLE, None)
+            os.environb.update(environment)
+            if (numpy := sys.modules.get("numpy")) is not None:
+                numpy.random.seed()  # from the system, as at a start by itself; Python's own rng is seeded in each fork
+            program = parse(command)
+        except BaseException as error:  # noqa: BLE001 - this process must never get back into another's code
+            print(f"hpsearch cannot start {command[0]!r} from what was imported: {error!r}", file=sys.stderr)
+            os._exit(70)  # EX_SOFTWARE, sysexits.h
+        torch = sys.modules.get("torch")
+        gpu_lost = torch is not None and torch.cuda._is_in_bad_fork()
+        if from_scratch or program is None or gpu_lost:
+            os.execvpe(command[0], list(command), environment)  # noqa: S606 - the job's own command
+        program.run()
+
+    def _restore_handlers(self) -> None:
+        sys.excepthook = self._excepthook
+        for number, handler in self._signals.items():
+            if number not in (signal.SIGKILL, signal.SIGSTOP) and handler is not None:
+                signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def retag(variable: str, tag: str) -> None:
+    """Replace the mark that this process was executed with by ``variable=tag``, where /proc shows it."""
+    block = Path("/proc/self/environ").read_bytes()
+    marks = ((b"\0" + block).find(f"\0{name}=".encode()) for name in (SUPERVISES_VARIABLE, TAG_VARIABLE))
+    begin = next(position for position in marks if position >= 0)
+    space = block.index(b"\0", begin) - begin
+    entry = f"{variable}={tag}".encode().ljust(space)
+    if len(entry) > space:
+        raise ValueError(f"a tag of {len(entry)} bytes does not fit into {space}")
+    start = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[_ENV_START])
+    ctypes.memmove(start + begin, entry, space)
 
 
 if __name__ == "__main__":

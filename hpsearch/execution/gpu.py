@@ -15,13 +15,13 @@ PROC = Path("/proc/driver/nvidia/version")
 PCI = Path("/sys/bus/pci/devices")
 NVIDIA_VENDOR = "0x10de"  # PCI vendor id
 DISPLAY_CLASS = "0x03"  # first byte of the PCI class of display controllers, 3D ones among them
-ANSWER_S = 15.0  # for a driver that works to answer, many GPUs and a busy machine included
+ANSWER_S = 15.0  # for a working driver to answer, on a busy machine with many GPUs too
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds memory of a GPU, in bytes (None: the driver does not say)."""
+    """A process that holds memory of a GPU, in bytes (None: the driver does not report it)."""
 
     pid: int
     name: str
@@ -40,15 +40,15 @@ class Gpu:
 
     @property
     def used(self) -> int:
-        """Bytes that are taken, by whomever."""
+        """Bytes in use, by any process."""
         return self.total - self.free
 
 
 @dataclass(frozen=True)
 class Driver:
-    """What was found. ``version`` is empty where no driver answers, ``cuda`` where it does not say which newest CUDA
-    version it supports. ``problem`` says what went wrong, ``source`` who answered. ``cards`` counts NVIDIA's display
-    controllers on the PCI bus, driver or not.
+    """The driver's answer. ``version`` is empty where no driver answers, ``cuda`` (the newest version it supports)
+    where it does not report that. ``problem`` says what went wrong, ``source`` which way answered. ``cards`` counts
+    NVIDIA's display controllers on the PCI bus, driver or not.
     """
 
     version: str = ""
@@ -60,7 +60,7 @@ class Driver:
 
 
 def find_driver(timeout_s: float, proc: Path = PROC, pci: Path = PCI) -> Driver:
-    """Ask the driver, by whatever way answers first; each may take ``timeout_s`` seconds."""
+    """Ask the driver, by the first way that answers; each may take ``timeout_s`` seconds."""
     smi = _ask_smi(timeout_s)
     if smi.gpus:
         return smi
@@ -88,7 +88,7 @@ def _ask_smi(timeout_s: float) -> Driver:
 
 
 def read_smi(xml: str) -> Driver:
-    """The answer of ``nvidia-smi -q -x``.
+    """Read the answer of ``nvidia-smi -q -x``.
 
     Raises:
         ElementTree.ParseError: it is not XML.
@@ -102,15 +102,15 @@ def read_smi(xml: str) -> Driver:
 def _gpu(node: ElementTree.Element) -> Gpu:
     total, free = (_bytes(_text(node, f"fb_memory_usage/{name}")) or 0 for name in ("total", "free"))
     holders = (
-        Holder(int(_text(each, "pid") or 0), _text(each, "process_name"), _bytes(_text(each, "used_memory")))
-        for each in node.iter("process_info")
+        Holder(int(_text(holder, "pid") or 0), _text(holder, "process_name"), _bytes(_text(holder, "used_memory")))
+        for holder in node.iter("process_info")
     )
     return Gpu(_text(node, "product_name") or "NVIDIA GPU", total, free, tuple(holders), _text(node, "uuid"))
 
 
 def _text(node: ElementTree.Element, path: str) -> str:
-    found = (node.findtext(path) or "").strip()
-    return "" if found in ("N/A", "[N/A]") else found
+    text = (node.findtext(path) or "").strip()
+    return "" if text in ("N/A", "[N/A]") else text
 
 
 def _bytes(text: str) -> int | None:
@@ -119,30 +119,26 @@ def _bytes(text: str) -> int | None:
 
 
 def _ask_library(timeout_s: float) -> Driver:
-    """The driver's library, in a process of its own: a broken driver may hang or kill who loads it."""
+    """Ask the driver's library, in a process of its own: a broken driver may hang or kill the process that loads it."""
     argv = (sys.executable, "-I", str(Path(__file__).with_name("nvml_process.py")))
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
-        found = json.loads(done.stdout) if done.returncode == 0 else None
+        answer = json.loads(done.stdout) if done.returncode == 0 else None
     except subprocess.TimeoutExpired:
         return Driver(problem=f"the driver's library does not answer within {timeout_s:g} s")
     except (OSError, ValueError) as error:
         return Driver(problem=f"the driver's library cannot be asked: {error}")
-    if found is None:
+    if answer is None:
         return Driver(problem=f"the driver's library fails: {_first_line(done.stderr)}")
-    return _from_library(found)
-
-
-def _from_library(found: dict[str, object]) -> Driver:
     gpus = []
-    for each in found.get("gpus", []):  # type: ignore[attr-defined]
-        holders = tuple(Holder(pid, _program(pid), used) for pid, used in each["holders"])
-        gpus.append(Gpu(each["name"], each["total"], each["free"], holders, each["uuid"]))
-    version, cuda, problem = (str(found.get(name, "")) for name in ("version", "cuda", "problem"))
+    for gpu in answer.get("gpus", []):
+        holders = tuple(Holder(pid, _program_name(pid), used) for pid, used in gpu["holders"])
+        gpus.append(Gpu(gpu["name"], gpu["total"], gpu["free"], holders, gpu["uuid"]))
+    version, cuda, problem = (str(answer.get(name, "")) for name in ("version", "cuda", "problem"))
     return Driver(version, cuda, tuple(gpus), "libnvidia-ml", problem)
 
 
-def _program(pid: int) -> str:
+def _program_name(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -151,22 +147,22 @@ def _program(pid: int) -> str:
 
 def _version_in(proc: Path) -> str:
     try:
-        found = re.search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)", proc.read_text(encoding="utf-8"))
+        version = re.search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)", proc.read_text(encoding="utf-8"))
     except (OSError, UnicodeError):
         return ""
-    return found[1] if found else ""
+    return version[1] if version else ""
 
 
 def _cards(pci: Path) -> int:
-    """NVIDIA's display controllers on the PCI bus."""
-    found = 0
+    """Count NVIDIA's display controllers on the PCI bus."""
+    cards = 0
     for device in pci.glob("*"):
         try:
             vendor, kind = ((device / name).read_text(encoding="ascii").strip() for name in ("vendor", "class"))
         except (OSError, UnicodeError):
             continue
-        found += vendor == NVIDIA_VENDOR and kind.startswith(DISPLAY_CLASS)
-    return found
+        cards += vendor == NVIDIA_VENDOR and kind.startswith(DISPLAY_CLASS)
+    return cards
 
 
 def _first_line(text: str) -> str:

@@ -1,4 +1,8 @@
-"""Which GPUs a run uses, and how they are shared out among slots."""
+"""Slots for jobs to run in: sharing the GPUs out among them, and handing them on only once their memory is free again.
+
+Which processes hold a GPU cannot be seen from inside a container, so its memory decides: after a job it must be back
+where it was before the first one. A GPU whose memory stays in use is left out until it is free.
+"""
 
 from __future__ import annotations
 
@@ -12,53 +16,51 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.environment import has_gpu
 from hpsearch.execution.gpu import ANSWER_S, Driver, Gpu, find_driver
 
-# Places for jobs to run in, each with its GPUs, which are handed on only once their memory is free again.
-#
-# Which processes hold a GPU cannot be seen from inside a container, so its memory decides: after a job it must be back
-# where it was before the first one. A GPU on which it stays away is left out until it comes back.
-
-# A process that only looks at a GPU holds 300 to 600 MB of it (its CUDA context), so a leftover one is seen.
+# A process that only queries a GPU holds 300 to 600 MB of it (its CUDA context), so a leftover one is noticed.
 TOLERANCE_BYTES = 256 * 1024**2
-# Freed memory is there within a second or two, a big process's within some; a GPU that hangs stays away for ever.
+# Memory is free within a second or two, a big process's within several; a GPU that hangs never frees it.
 PATIENCE_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_BUSY = 0.1  # of a GPU's memory: beyond that another process is at work on it
+_GB = 1e9
+ALL = "all"
 
 Memory = Callable[[], Mapping[int, int]]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for one job at a time, with GPUs as nvidia-smi numbers them; without any, a job finds what it finds."""
+    """A place for one job at a time, with GPUs as nvidia-smi numbers them; without any, nothing is set for a job."""
 
     number: int = 0
     gpus: tuple[int, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
-        """What shows a program these GPUs and no others."""
+        """The variables that show a program these GPUs and no others."""
         if not self.gpus:
             return {}
         # CUDA would number the fastest GPU 0, nvidia-smi numbers them in the order of the bus.
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, self.gpus))}
 
     def __str__(self) -> str:
-        """Such as "GPU 0" or "GPUs 0, 1"."""
+        """Format as "GPU 0" or "GPUs 0, 1"."""
         return f"GPU{'s' if len(self.gpus) > 1 else ''} {', '.join(map(str, self.gpus))}" if self.gpus else "no GPU"
 
 
 def without_gpus(count: int) -> tuple[Slot, ...]:
-    """``count`` slots that name no device."""
+    """Make ``count`` slots that name no device."""
     return tuple(Slot(number) for number in range(count))
 
 
 def memory_in_use() -> dict[int, int]:
-    """Bytes in use on each GPU, by its number; none where the driver does not answer."""
+    """Map each GPU's number to its bytes in use; empty where the driver does not answer."""
     return {number: gpu.used for number, gpu in enumerate(find_driver(ANSWER_S).gpus)}
 
 
 class Slots:
-    """Hands out slots and takes them back. ``say`` is told, from another thread, that a slot became free or unusable,
-    and what a person should know of that (nothing where all is well)."""
+    """Hands out slots and takes them back. ``say`` is called, from another thread, when a slot became free or unusable,
+    with a text for the user (empty where all is well)."""
 
     def __init__(
         self,
@@ -76,16 +78,16 @@ class Slots:
 
     @property
     def usable(self) -> int:
-        """How many slots there are, but for those whose GPU is left out."""
+        """Number of slots without those whose GPU is left out."""
         return self._usable
 
     @property
     def free(self) -> int:
-        """How many slots can be taken now."""
+        """Number of slots that can be taken now."""
         return len(self._free)
 
     def take(self) -> Slot | None:
-        """A free slot, the first by number; None where there is none."""
+        """Take the free slot with the lowest number; None where there is none."""
         with self._lock:
             slot = self._free.pop(0) if self._free else None
         if slot is not None and not set(slot.gpus) <= set(self._baseline):
@@ -94,14 +96,14 @@ class Slots:
         return slot
 
     def give_back(self, slot: Slot) -> None:
-        """Take back a slot whose job is gone; it is free when its GPUs are."""
+        """Return a slot whose job is gone; it is free when its GPUs are."""
         if not slot.gpus:
             self._set_free(slot, 0)
             return
         threading.Thread(target=self._wait_for, args=(slot,), name=f"slot {slot.number}", daemon=True).start()
 
     def close(self) -> None:
-        """Wait for no GPU any more."""
+        """Stop waiting for GPUs."""
         self._closed.set()
 
     def _wait_for(self, slot: Slot) -> None:
@@ -110,7 +112,9 @@ class Slots:
         while trouble := self._trouble(slot):
             if not left_out and time.monotonic() - began >= self._patience_s:
                 left_out = True
-                self._leave_out(f"{trouble}, {self._patience_s:g} s after the end of its job: it is left out for now")
+                with self._lock:
+                    self._usable -= 1
+                self._say(f"{trouble}, {self._patience_s:g} s after the end of its job: it is left out for now")
             if self._closed.wait(pause):
                 return
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -118,7 +122,7 @@ class Slots:
         self._say(f"{slot} can be used again" if left_out else "")
 
     def _trouble(self, slot: Slot) -> str:
-        """What keeps the slot from being handed on; empty where nothing does."""
+        """Return why the slot cannot be handed on; empty where it can."""
         used = self._memory()
         for gpu in slot.gpus:
             if gpu not in used:
@@ -129,25 +133,15 @@ class Slots:
             self._baseline[gpu] = min(self._baseline[gpu], used[gpu])
         return ""
 
-    def _leave_out(self, why: str) -> None:
-        with self._lock:
-            self._usable -= 1
-        self._say(why)
-
     def _set_free(self, slot: Slot, regained: int) -> None:
         with self._lock:
             self._usable += regained
             self._free = sorted([*self._free, slot], key=lambda free: free.number)
 
 
-ALL = "all"
-_BUSY = 0.1  # of a GPU's memory: beyond that someone else is at work on it
-_GB = 1e9
-
-
 @dataclass(frozen=True)
 class GpuRequest:
-    """What was asked for: ``gpus`` as numbers of nvidia-smi ("0,1"), as starts of their UUIDs, or "all"."""
+    """A request for slots: ``gpus`` as numbers of nvidia-smi ("0,1"), as starts of their UUIDs, or "all"."""
 
     gpus: str | None = None
     slots: int | None = None
@@ -155,14 +149,14 @@ class GpuRequest:
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing was asked for."""
+        """True if nothing was requested."""
         return self == GpuRequest()
 
 
 @dataclass(frozen=True)
 class SlotAllocation:
-    """The slots of a run, and what there is to say of their GPUs. ``gpu`` is one of them, where each slot has one and
-    all are of one kind and size."""
+    """The slots of a run, and notes on their GPUs for the user. ``gpu`` is one of them, where each slot has one and all
+    are of one kind and size."""
 
     slots: tuple[Slot, ...]
     notes: tuple[str, ...] = ()
@@ -170,52 +164,53 @@ class SlotAllocation:
 
 
 def look_for_gpus() -> Driver:
-    """What the NVIDIA driver says, asked only where there may be one."""
+    """Ask the NVIDIA driver, only where there may be one."""
     return find_driver(ANSWER_S) if shutil.which("nvidia-smi") or has_gpu() else Driver()
 
 
-def share_out(wanted: GpuRequest, environ: Mapping[str, str], driver: Driver, *, own_program: bool) -> SlotAllocation:
-    """Make the slots that were asked for of the GPUs that are there.
+def share_out(request: GpuRequest, environ: Mapping[str, str], driver: Driver, *, own_program: bool) -> SlotAllocation:
+    """Make the requested slots of the GPUs that are there.
 
-    Where nothing was asked for there is one slot: with the first visible GPU for the built-in training, with all
+    Where nothing was requested there is one slot: with the first visible GPU for the built-in training, with all
     visible ones for a program of the study's own.
 
     Raises:
-        UsageError: GPUs were asked for that are not there, or are too few.
+        UsageError: GPUs were requested that are not there, or are too few.
     """
     visible = _visible(environ, driver)
-    chosen = visible if wanted.gpus is None else _named(wanted.gpus, visible, driver)
+    chosen = visible if request.gpus is None else _named(request.gpus, visible, driver)
     if not chosen:
-        if wanted.gpus_per_trial is not None:
+        if request.gpus_per_trial is not None:
             raise _none(driver, "--gpus-per-trial")
-        return SlotAllocation(without_gpus(wanted.slots or 1))
-    each = wanted.gpus_per_trial or (len(chosen) if wanted.nothing and own_program else 1)
-    most = len(chosen) // each
-    count = wanted.slots or (1 if wanted.gpus is None and most else most)
+        return SlotAllocation(without_gpus(request.slots or 1))
+    per_slot = request.gpus_per_trial or (len(chosen) if request.nothing and own_program else 1)
+    most = len(chosen) // per_slot
+    count = request.slots or (1 if request.gpus is None and most else most)
     if count > most or count < 1:
         raise UsageError(
-            f"{_number(max(count, 1), 'slot')} of {_number(each, 'GPU')} each must not need more GPUs than there are, "
-            f"but there {'is' if len(chosen) == 1 else 'are'} {len(chosen)}: {_listed(chosen)}",
+            f"{_number(max(count, 1), 'slot')} of {_number(per_slot, 'GPU')} each must not need more GPUs than there "
+            f"are, but there {'is' if len(chosen) == 1 else 'are'} {len(chosen)}: {_listed(chosen)}",
             "give fewer --slots, fewer --gpus-per-trial, or more --gpus",
         )
-    slots = tuple(Slot(number, tuple(chosen[number * each : (number + 1) * each])) for number in range(count))
-    return SlotAllocation(slots, (*_idle(wanted, slots, visible), *_busy(slots, driver)), _alike(slots, driver))
-
-
-def _alike(slots: Sequence[Slot], driver: Driver) -> Gpu | None:
+    slots = tuple(Slot(number, tuple(chosen[number * per_slot : (number + 1) * per_slot])) for number in range(count))
+    idle = [gpu for gpu in visible if gpu not in {used for slot in slots for used in slot.gpus}]
+    notes = []
+    if request.gpus is None and idle:
+        used = Slot(gpus=tuple(sorted(set(visible) - set(idle))))
+        notes.append(f"trials use {used}; {_listed(idle)} stay idle: --gpus {ALL} uses all")
     gpus = [driver.gpus[gpu] for slot in slots for gpu in slot.gpus]
     alike = len({(gpu.name, gpu.total) for gpu in gpus}) == 1 and len(gpus) == len(slots)
-    return gpus[0] if alike else None
+    return SlotAllocation(slots, (*notes, *_busy(slots, driver)), gpus[0] if alike else None)
 
 
 def _visible(environ: Mapping[str, str], driver: Driver) -> list[int]:
-    """The GPUs that CUDA_VISIBLE_DEVICES lets programs see, all where it says nothing; none where it names what the
-    driver does not list, such as parts of a GPU (MIG)."""
-    said = environ.get("CUDA_VISIBLE_DEVICES")
-    if said is None:
+    """List the GPUs that CUDA_VISIBLE_DEVICES lets programs see, all where it is not set; none where it names one that
+    the driver does not list, such as a part of a GPU (MIG)."""
+    value = environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None:
         return list(range(len(driver.gpus)))
-    found = [_find(word.strip(), driver) for word in said.split(",")]
-    return [number for number in found if number is not None] if None not in found else []
+    numbers = [_find(word.strip(), driver) for word in value.split(",")]
+    return [number for number in numbers if number is not None] if None not in numbers else []
 
 
 def _find(word: str, driver: Driver) -> int | None:
@@ -258,14 +253,6 @@ def _none(driver: Driver, option: str) -> UsageError:
         f"{option} needs NVIDIA GPUs, but {why}",
         "leave it out (--slots N alone runs N trials side by side), or see `hpsearch doctor`",
     )
-
-
-def _idle(wanted: GpuRequest, slots: Sequence[Slot], visible: Sequence[int]) -> list[str]:
-    used = {gpu for slot in slots for gpu in slot.gpus}
-    idle = [gpu for gpu in visible if gpu not in used]
-    if wanted.gpus is not None or not idle:
-        return []
-    return [f"trials use {Slot(gpus=tuple(sorted(used)))}; {_listed(idle)} stay idle: --gpus {ALL} uses all"]
 
 
 def _busy(slots: Sequence[Slot], driver: Driver) -> list[str]:

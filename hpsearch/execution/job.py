@@ -1,4 +1,4 @@
-"""What crosses the door between searching and training: a job in; reports and one outcome out. Standard library only.
+"""The protocol between searching and training: a job in; reports and one outcome out. Standard library only.
 
 A job is a JSON file whose path the job's program finds in ``HPSEARCH_JOB``. The program writes JSON lines to the FIFO
 named in ``HPSEARCH_REPORT``, and reads the answer to its last step from the file named in ``HPSEARCH_ANSWER``. The
@@ -8,7 +8,7 @@ Lines a program may write (one JSON object each, at most 64 kB, UTF-8):
 
     {"step": 3, "eval_cer": 0.4, "loss": 1.2}            metrics at an evaluation; step is an int in 0..2**31-1
     {"eval_cer": 0.06, "eval_wer": 0.3}                   no "step": the final metrics; a later such line is merged
-    {"progress": {"fraction": 0.4, "loss": 1.1, ...}}     for the eyes only: shown live, never stored as a metric
+    {"progress": {"fraction": 0.4, "loss": 1.1, ...}}     shown live only, never stored as a metric
     {"fault": "cuda_oom", "message": "..."}               the program knows why it ends: a value of ``Cause``
 
 Metric values are numbers; NaN and the infinities are accepted as such (they mean the trial diverged), also as the
@@ -25,24 +25,6 @@ from typing import Any
 
 from hpsearch.execution.outcome import Cause
 
-# Names both sides of the door agree on: variables in a program's environment, and files in a job's folder.
-#
-# Only constants: the supervisor loads this module before it has started the job's program.
-
-JOB_VARIABLE = "HPSEARCH_JOB"
-REPORT_VARIABLE = "HPSEARCH_REPORT"
-ANSWER_VARIABLE = "HPSEARCH_ANSWER"
-TAG_VARIABLE = "HPSEARCH_TAG"  # marks every process of a job, so that leftovers can be found and ended
-SUPERVISES_VARIABLE = "HPSEARCH_SUPERVISES"  # marks a supervisor: the tag of the job it looks after
-
-JOB_FILE = "job.json"  # the job, without its environment: variables may hold tokens
-LOG_FILE = "log.txt"  # what the program printed; head and tail where it is too long
-METRICS_FILE = "metrics.jsonl"  # one line for each accepted report
-OUTCOME_FILE = "outcome.json"  # how the job ended; there once every process of it is gone
-REPORT_FIFO = "report.fifo"  # lives as long as the job
-ANSWER_FILE = "answer.json"  # the answer to the latest step; lives as long as the job
-RANK0_SUFFIX = ".rank0"  # of the answer file's name: what rank 0 made of the answer, for the other ranks
-
 # Beside an adapter, and in a merged model: how pictures were sized, and what the model was asked.
 ADAPTER_CARD = "hpsearch.json"
 
@@ -51,14 +33,13 @@ TRAIN_RESULTS_FILE = "train_results.json"
 RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
 
 WHOLE = ".whole"  # in an output folder: a result that is whole, and to be put in the place of an earlier one
-CHECKPOINTS = "checkpoints"  # the folder of what a fine-tune goes on from
+CHECKPOINTS = "checkpoints"  # the folder of the checkpoints that a fine-tune goes on from
 
 # What jobs of other kinds leave in their folders for the searching side.
 PREFLIGHT_FILE = "preflight.json"
 SURVEY_FILE = "survey.json"
 LEFT_OUT_FILE = "left_out.jsonl"
 TEXTS_FILE = "texts.jsonl"
-
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_STEP = 2**31 - 1
@@ -75,13 +56,13 @@ class BadLine(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work behind the door.
+    """One piece of work for a program behind the protocol.
 
     ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train, ocr, convert, stats,
     join or merge.
     ``command`` is the argv of the program, never a shell string. ``output_dir`` is where the program writes; the
     supervisor keeps its own files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are JSON values.
-    ``steps`` is the number of the last step that the program will report, None where that is not known. ``environment``
+    ``steps`` is the number of the last step that the program will report, None where that is unknown. ``environment``
     is the whole environment of the program. Limits are in seconds; None means no limit. ``preload`` names what jobs
     with this Python program share: modules, or functions (``module:function``) that import and do nothing else, and are
     given ``prepared_dir``; None: the program is started by itself. Not to ``fork`` means that each such job does its
@@ -97,29 +78,29 @@ class Job:
     environment: dict[str, str] = field(default_factory=dict)
     preload: tuple[str, ...] | None = None
     fork: bool = True
-    working_dir: str | None = None  # where the program starts; None: where the executor is
+    working_dir: str | None = None  # of the program; None: the executor's
     number: int | None = None  # Optuna's trial number
     root: int | None = None  # the trial this one is a retry of, or itself
     attempt: int = 1
     seed: int = 0
     metric: str = "eval_cer"  # the objective's name
     steps: int | None = None
-    checkpoint_dir: str | None = None  # for what a later attempt at the same configuration goes on from
-    prepared_dir: str | None = None  # what the prepare job left for the others
-    variations: list[dict[str, Any]] = field(default_factory=list)  # prepare: what other settings a trial may have
-    resolved: dict[str, Any] = field(default_factory=dict)  # prepare: what open settings came to when the study began
+    checkpoint_dir: str | None = None  # for checkpoints from which a later attempt at the same configuration goes on
+    prepared_dir: str | None = None  # the prepare job's folder
+    variations: list[dict[str, Any]] = field(default_factory=list)  # prepare: other settings that a trial may have
+    resolved: dict[str, Any] = field(default_factory=dict)  # prepare: the values of open settings when the study began
     timeout_s: float | None = None
     stall_s: float | None = None
     log_limit_bytes: int = 50 * 1024 * 1024
-    gpus: tuple[int, ...] = ()  # those that its slot has, as nvidia-smi numbers them; none: what its program finds
+    gpus: tuple[int, ...] = ()  # of its slot, as nvidia-smi numbers them; none: its program chooses
 
     def to_json(self) -> str:
-        """The job as one JSON object (``command`` as a list)."""
+        """Encode the job as one JSON object (``command`` as a list)."""
         return json.dumps(asdict(self), indent=1, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> Job:
-        """Read back what ``to_json`` wrote.
+        """Decode the result of ``to_json``.
 
         Raises:
             ValueError: the text is not a job.
@@ -142,7 +123,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended.
+    """The end of a job.
 
     ``metrics`` are the final ones; ``message`` says why in one line; ``log_tail`` is the end of the program's output;
     ``bad_lines`` counts the lines on the report channel that broke its rules, ``first_bad`` names the first's.
@@ -160,25 +141,25 @@ class Outcome:
 
     @property
     def refusals(self) -> str:
-        """How many reports were refused, and why the first was; empty where none was."""
+        """The number of refused reports, and the reason of the first; empty where none was refused."""
         count = f"{self.bad_lines} reports were" if self.bad_lines > 1 else "a report was"
         return f"{count} refused: {self.first_bad}" if self.bad_lines else ""
 
     def to_json(self) -> str:
-        """The outcome as one JSON object; non-finite metrics as strings."""
+        """Encode the outcome as one JSON object; non-finite metrics as strings."""
         fields = asdict(self) | {"cause": self.cause.value, "metrics": encode_values(self.metrics)}
         return json.dumps(fields, indent=1, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> Outcome:
-        """Read back what ``to_json`` wrote."""
+        """Decode the result of ``to_json``."""
         fields = json.loads(text)
         return Outcome(**{**fields, "cause": Cause(fields["cause"]), "metrics": decode_values(fields["metrics"])})
 
 
 @dataclass(frozen=True)
 class Report:
-    """Metrics a program reported at a step."""
+    """Metrics that a program reported at a step."""
 
     job_id: str
     step: int
@@ -187,7 +168,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a program shows of itself while it works. Known keys: ``fraction`` (0..1), ``phase`` (a word), ``step`` of
+    """Progress that a program shows while it works. Known keys: ``fraction`` (0..1), ``phase`` (a word), ``step`` of
     ``steps``, ``loss``, ``it_per_s``, ``tokens_per_s``, ``memory_bytes``, ``reference`` and ``prediction`` (the latest
     sample's texts)."""
 
@@ -197,7 +178,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job and every process of it are gone, and this is how it ended."""
+    """The job and all its processes are gone, with this outcome."""
 
     job_id: str
     outcome: Outcome
@@ -205,7 +186,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about the executor itself that a person should know."""
+    """A text about the executor itself for the user."""
 
     text: str
 
@@ -245,7 +226,7 @@ class FaultLine:
 
 Line = StepLine | FinalLine | ProgressLine | FaultLine
 
-# What a program may say of itself; the other causes are found out from outside.
+# Causes that a program may name itself; the others are observed from outside.
 _FAULTS_A_PROGRAM_MAY_NAME = {Cause.DIVERGED, Cause.CUDA_OOM, Cause.HOST_OOM, Cause.INVALID, Cause.CRASH, Cause.PRUNED}
 
 
@@ -257,7 +238,10 @@ def parse_line(raw: bytes) -> Line:
     """
     message = _load_object(raw)
     if "progress" in message:
-        return ProgressLine(_progress(message))
+        values = message["progress"]
+        if len(message) != 1 or not isinstance(values, dict):
+            raise BadLine('a progress line is {"progress": {...}} and nothing else')
+        return ProgressLine(values)
     if "fault" in message:
         return _fault(message)
     step = message.pop("step", None)
@@ -270,12 +254,12 @@ def parse_line(raw: bytes) -> Line:
 
 
 def encode_values(metrics: dict[str, float]) -> dict[str, float | str]:
-    """Metrics as strict JSON can hold them: what is not finite becomes "nan", "inf" or "-inf"."""
+    """Encode metrics for strict JSON: values that are not finite become "nan", "inf" or "-inf"."""
     return {name: value if math.isfinite(value) else str(value) for name, value in metrics.items()}
 
 
 def decode_values(metrics: dict[str, float | str]) -> dict[str, float]:
-    """The inverse of ``encode_values``."""
+    """Decode the result of ``encode_values``."""
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -298,7 +282,7 @@ def _load_object(raw: bytes) -> dict[str, Any]:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) != len(keys):
-        raise BadLine(f"a key stands twice: {keys!r:.100}")
+        raise BadLine(f"a key occurs twice: {keys!r:.100}")
     return dict(pairs)
 
 
@@ -312,13 +296,10 @@ def _metrics(message: dict[str, Any]) -> dict[str, float]:
         raise BadLine("a line of metrics names at least one")
     if len(message) > MAX_METRICS:
         raise BadLine(f"a line names at most {MAX_METRICS} metrics")
-    return {_name(name): _number(name, value) for name, value in message.items()}
-
-
-def _name(name: str) -> str:
-    if not name or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-        raise BadLine(f"a metric's name has 1..{MAX_NAME_CHARACTERS} printable characters, not {name!r:.60}")
-    return name
+    for name in message:
+        if not name or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
+            raise BadLine(f"a metric's name has 1..{MAX_NAME_CHARACTERS} printable characters, not {name!r:.60}")
+    return {name: _number(name, value) for name, value in message.items()}
 
 
 def _number(name: str, value: Any) -> float:
@@ -330,13 +311,6 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except OverflowError as error:
         raise BadLine(f"{name!r} is too large") from error
-
-
-def _progress(message: dict[str, Any]) -> dict[str, Any]:
-    values = message["progress"]
-    if len(message) != 1 or not isinstance(values, dict):
-        raise BadLine('a progress line is {"progress": {...}} and nothing else')
-    return values
 
 
 def _fault(message: dict[str, Any]) -> FaultLine:

@@ -1,4 +1,5 @@
-"""Merging an adapter into its base: what is wanted, and what came of it. Both cross the door as JSON."""
+"""Requests and results of the jobs that export a model: merging an adapter into its base, converting the merged model
+to GGUF, and publishing it on the Hub. All of them cross the door as JSON."""
 
 from __future__ import annotations
 
@@ -16,21 +17,21 @@ SUMMARY = "merge.json"
 MODEL_CARD = "README.md"
 PUBLISHED = "published.json"
 CONVERTED = "gguf.json"
-WORK = ".merging"  # below the output folder, while it is not whole
+WORK = ".merging"  # below the output folder, until the result is complete
 GGUF_KINDS = ("q8_0", "bf16", "f16", "f32")  # that llama.cpp's converter writes itself
-# Settings that are paths of one machine, or of no interest on another.
+# Settings that hold for one machine alone.
 OF_A_MACHINE = ("image_root", "resume_from_checkpoint", "cpu_threads", "dataloader_num_workers")
 
 
 @dataclass(frozen=True)
 class AdapterOrigin:
-    """Where an adapter is from, as far as its files tell; what is not known is empty. It may be published: it names
-    models and data, and no path.
+    """Where an adapter is from, as far as its files say; unknown fields are empty. It may be published: it names models
+    and data, and no path.
 
     ``base`` is a Hub id where ``on_hub``, else a folder's name; ``data`` likewise where ``data_on_hub``. ``settings``
-    are those of the fine-tune. Of a study there are its name, its ``trials`` by cause and the values that were
-    ``tried`` of what it searched. ``metrics`` are the adapter's (``eval_cer``, ``holdout_cer`` ...), ``untuned`` those
-    of its base; ``rows`` are counted by split.
+    are those of the fine-tune. Of a study it has the name, its ``trials`` by cause and the values that were
+    ``tried`` of the searched settings. ``metrics`` are the adapter's (``eval_cer``, ``holdout_cer`` ...), ``untuned``
+    those of its base; ``rows`` are counted by split.
     """
 
     base: str = ""
@@ -62,27 +63,27 @@ class MergeRequest:
 
     @staticmethod
     def from_settings(settings: Mapping[str, Any]) -> MergeRequest:
-        """What ``asdict`` made, after it crossed the door."""
+        """Decode the result of ``asdict`` after it crossed the door."""
         origin = AdapterOrigin(**settings.get("origin", {}))
         return MergeRequest(**{**settings, "pictures": tuple(settings["pictures"]), "origin": origin})
 
 
 def refuse_adapter(adapter: Path) -> None:
-    """Refuse a folder that is not an adapter's.
+    """Refuse a folder that holds no adapter.
 
     Raises:
         UsageError: it lacks its configuration, or weights in the one format that holds nothing that could be run.
     """
     needed = ("adapter_config.json", "*.safetensors")
-    missing = next((each for each in needed if not any(adapter.glob(each))), None)
+    missing = next((pattern for pattern in needed if not any(adapter.glob(pattern))), None)
     if missing:
-        inside = [each for each in (adapter / "adapter", adapter / "best") if (each / needed[0]).is_file()]
+        inside = [path for path in (adapter / "adapter", adapter / "best") if (path / needed[0]).is_file()]
         remedy = f"name {inside[0]}" if inside else "name one as studies/NAME/best, or .../adapter"
         raise UsageError(f"an adapter's folder has {missing}, but {adapter} has none", remedy)
 
 
 def made_by_merge(target: Path) -> set[str]:
-    """What an earlier merge wrote into a folder."""
+    """List the files that an earlier merge wrote into a folder."""
     try:
         return {SUMMARY, *json.loads((target / SUMMARY).read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, KeyError, TypeError):
@@ -90,10 +91,10 @@ def made_by_merge(target: Path) -> set[str]:
 
 
 def refuse_strange(target: Path, force: bool) -> None:
-    """Refuse a folder with anything in it but, where that may be replaced, an earlier merged model.
+    """Refuse a folder that is not empty, unless an earlier merged model in it may be replaced.
 
     Raises:
-        UsageError: it has.
+        UsageError: it holds something else.
     """
     there = sorted(path.name for path in target.iterdir() if path.name != WORK) if target.is_dir() else []
     made = made_by_merge(target)
@@ -109,7 +110,7 @@ def refuse_strange(target: Path, force: bool) -> None:
 @dataclass(frozen=True)
 class PublishRequest:
     """A merged model's folder, the Hub's repository for it (OWNER/NAME) and whether that is private where it is made.
-    ``only_ask``: see whether it could be sent, and send no file."""
+    ``only_ask``: only check whether it could be sent."""
 
     folder: str
     repo: str
@@ -119,7 +120,7 @@ class PublishRequest:
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """What is on the Hub now: the repository's page, the commit, and how many files and bytes it has of the model."""
+    """A model on the Hub: the repository's page, the commit, and the number of files and bytes."""
 
     url: str
     private: bool
@@ -128,14 +129,14 @@ class PublishedModel:
     bytes: int = 0
 
     def to_json(self) -> str:
-        """One JSON object."""
+        """Encode as one JSON object."""
         return json.dumps(asdict(self)) + "\n"
 
 
 @dataclass(frozen=True)
 class GgufRequest:
     """A merged model's folder, the number format of its GGUF file, the folder of llama.cpp and the Python that runs its
-    converter ("": the one that runs the job). ``only_ask``: see whether it could be done."""
+    converter ("": the one that runs the job). ``only_ask``: only check whether it could be done."""
 
     folder: str
     kind: str
@@ -146,9 +147,10 @@ class GgufRequest:
 
 @dataclass(frozen=True)
 class GgufFile:
-    """A file that llama.cpp's converter wrote. Of its ``matrices`` so many were ``compared`` with the merged model's;
-    ``apart`` is the greatest norm of a difference, as a share of the matrix's own. ``kinds`` are number formats of
-    matrices, by llama.cpp's names. So many layers are ``lacking`` of those it says it has."""
+    """A file that llama.cpp's converter wrote. ``compared`` counts those of its ``matrices`` that were compared with
+    the merged model's; ``apart`` is the greatest norm of a difference, as a share of the matrix's own. ``kinds`` are
+    number formats of matrices, by llama.cpp's names. ``lacking`` counts the layers that it declares and does not
+    hold."""
 
     name: str
     bytes: int
@@ -163,8 +165,8 @@ class GgufFile:
 
 @dataclass(frozen=True)
 class Gguf:
-    """A merged model for llama.cpp: the file of the language model in a number format, and that of what sees
-    pictures. ``options`` are those of llama-server for the size of pictures."""
+    """A merged model for llama.cpp: the file of the language model in a number format, and that of the vision part.
+    ``options`` are those of llama-server for the size of pictures."""
 
     kind: str
     model: GgufFile
@@ -172,22 +174,21 @@ class Gguf:
     options: tuple[str, ...] = ()
 
     @staticmethod
-    def of(found: Mapping[str, Any]) -> Gguf:
-        """What ``asdict`` made."""
+    def of(fields: Mapping[str, Any]) -> Gguf:
+        """Decode the result of ``asdict``."""
         files = {
-            name: GgufFile(**{**found[name], "kinds": tuple(found[name]["kinds"])}) for name in ("model", "mmproj")
+            name: GgufFile(**{**fields[name], "kinds": tuple(fields[name]["kinds"])}) for name in ("model", "mmproj")
         }
-        return Gguf(found["kind"], **files, options=tuple(found.get("options", ())))
+        return Gguf(fields["kind"], **files, options=tuple(fields.get("options", ())))
 
     def serving(self, tokens: int) -> str:
-        """The options of llama-server; ``tokens`` is the limit for image, question and answer, 0 where there is
-        none."""
+        """Join the options of llama-server; ``tokens`` is the limit for image, question and answer, 0 for none."""
         return " ".join((*(("-c", str(tokens)) if tokens else ()), *self.options, "--jinja"))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a picture reads by the base, with the adapter, and by the merged model."""
+    """The texts of a picture by the base, with the adapter, and by the merged model."""
 
     picture: str
     base: str
@@ -197,9 +198,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class MergedModel:
-    """What came of it. ``apart`` is how far the merged model's logits are from the adapter's, as a share of how far
-    the base's are: 0 is the adapter, 1 as far as the base. ``bytes`` are those of its ``files``. ``adapter`` is a
-    digest of what was merged."""
+    """A merged model. ``apart`` is the distance of its logits from the adapter's, as a share of the distance of the
+    base's: 0 is the adapter, 1 as far as the base. ``bytes`` are those of its ``files``. ``adapter`` is a digest of the
+    merged adapter."""
 
     base: str
     family: str
@@ -214,32 +215,37 @@ class MergedModel:
     gguf: tuple[Gguf, ...] = ()
 
     def to_json(self) -> str:
-        """One JSON object, for people too."""
+        """Encode as one JSON object, indented for people."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
 
     @staticmethod
     def from_json(text: str) -> MergedModel:
-        """What ``to_json`` wrote."""
-        found = json.loads(text)
-        readings = tuple(Reading(**each) for each in found["readings"])
-        origin = AdapterOrigin(**found.get("origin", {}))
-        known = {"files": tuple(found["files"]), "gguf": tuple(map(Gguf.of, found.get("gguf", ())))}
-        return MergedModel(**{**found, **known, "readings": readings, "origin": origin})
+        """Decode the result of ``to_json``."""
+        fields = json.loads(text)
+        return MergedModel(
+            **{
+                **fields,
+                "readings": tuple(Reading(**reading) for reading in fields["readings"]),
+                "files": tuple(fields["files"]),
+                "origin": AdapterOrigin(**fields.get("origin", {})),
+                "gguf": tuple(map(Gguf.of, fields.get("gguf", ()))),
+            }
+        )
 
 
 def public_name(name: str, on_hub: bool) -> str:
-    """What others may know a model or data by: a Hub id, asset:NAME, or the last part of a path."""
+    """Return a name of a model or data for others: a Hub id, asset:NAME, or the last part of a path."""
     return name if on_hub or name.startswith(PREFIX) else Path(name).name
 
 
 def public_settings(settings: Mapping[str, Any], base: str, data: str) -> dict[str, Any]:
-    """A fine-tune's settings with its base and its data by their public names, and without what is of one machine."""
+    """Return a fine-tune's settings with the public names of its base and data, without those of one machine."""
     named = {**settings, "model_name": base, "input_data": data}
     return {name: value for name, value in named.items() if name in settings and name not in OF_A_MACHINE}
 
 
 def adapter_digest(folder: Path) -> str:
-    """A digest of an adapter's configuration and weights; empty where it has none."""
+    """Compute a digest of an adapter's configuration and weights; empty where it has none."""
     digest = hashlib.sha256()
     paths = [folder / "adapter_config.json", *sorted(folder.glob("*.safetensors"))]
     for path in paths:

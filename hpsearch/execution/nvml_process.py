@@ -11,7 +11,7 @@ from typing import Any
 
 _TEXT_BYTES = 96
 _MOST_PROCESSES = 256
-_NOT_SAID = 2**64 - 1  # memory of a process that the driver does not tell
+_UNKNOWN = 2**64 - 1  # memory of a process, where the driver does not report it
 
 
 class _Memory(ctypes.Structure):
@@ -28,7 +28,7 @@ class _Process(ctypes.Structure):
 
 
 def main() -> None:
-    """Print what the library says."""
+    """Print the library's answer."""
     try:
         library = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
@@ -37,8 +37,8 @@ def main() -> None:
     code = library.nvmlInit_v2()
     if code:
         library.nvmlErrorString.restype = ctypes.c_char_p
-        said = (library.nvmlErrorString(code) or b"").decode(errors="replace")
-        print(json.dumps({"problem": f"the driver's library cannot start: {said or code}"}))
+        reason = (library.nvmlErrorString(code) or b"").decode(errors="replace")
+        print(json.dumps({"problem": f"the driver's library cannot start: {reason or code}"}))
         return
     print(json.dumps(_answer(library)))
 
@@ -76,8 +76,8 @@ def _holders(library: Any, device: Any) -> list[tuple[int, int | None]]:
     processes, count = (_Process * _MOST_PROCESSES)(), ctypes.c_uint(_MOST_PROCESSES)
     if library.nvmlDeviceGetComputeRunningProcesses_v3(device, ctypes.byref(count), processes):
         return []
-    found = processes[: count.value]
-    return [(each.pid, None if each.used == _NOT_SAID else each.used) for each in found]
+    running = processes[: count.value]
+    return [(process.pid, None if process.used == _UNKNOWN else process.used) for process in running]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How a trial can end, and what each ending means for the search: the one table.
 
-``Cause`` is the value of the trial attribute ``hps:outcome``. ``VERDICTS`` says, for each cause, the Optuna state the
-trial is told with, what value it carries, whether the same parameters are run again, and whether the trial counts
-towards the study's target. A *configuration's* fault teaches the sampler (told as PRUNED with a NaN report: samplers
-ignore FAIL, so a fault told as FAIL is suggested again and again); a *machine's* fault does not, and is run again.
+``Cause`` is the value of the trial attribute ``hps:outcome``. ``VERDICTS`` holds, for each cause, the Optuna state that
+is recorded, the value with it, whether the same parameters are run again, and whether the trial counts towards the
+study's target. A *configuration's* fault teaches the sampler (recorded as PRUNED with a NaN report: samplers ignore
+FAIL, so a fault recorded as FAIL is suggested again and again); a *machine's* fault does not, and is run again.
 docs/trials.md shows the same table; a test keeps the two equal.
 """
 
@@ -33,7 +33,7 @@ class Cause(str, Enum):
 
 
 class Again(str, Enum):
-    """Whether the same parameters are run again, with the same seed."""
+    """How often the same parameters are run again, with the same seed."""
 
     NEVER = "never"
     LIMITED = "up to max_retries"
@@ -42,16 +42,16 @@ class Again(str, Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one cause means for the search."""
+    """The meaning of one cause for the search."""
 
-    state: str  # Optuna's name of the state the trial is told with: COMPLETE, PRUNED or FAIL
-    value: str  # what it carries: "final metric", "last report", "NaN report" or "none"
+    state: str  # Optuna's name of the recorded state: COMPLETE, PRUNED or FAIL
+    value: str  # recorded with it: "final metric", "last report", "NaN report" or "none"
     again: Again
     counts: bool  # towards the study's target of finished trials
 
     @property
     def teaches(self) -> bool:
-        """Whether the sampler learns from the trial."""
+        """True if the sampler learns from the trial."""
         return self.state != "FAIL"
 
 

@@ -1,5 +1,6 @@
-"""A folder that a job fills: what is new is made inside it, and takes the place of what an earlier one made when it is
-whole. Broken off at any moment, the folder holds the old result or, after the next such command began, the new one."""
+"""Replacing the result in an output folder whole: the new one is made in a folder inside it, and takes the place of the
+earlier one when it is complete. Broken off at any moment, the folder holds the old result or, once the next such
+command has begun, the new one."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from pathlib import Path
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import LEFT_OUT_FILE, WHOLE
 
-_OBSOLETE = ".obsolete"  # in what is whole: a list of what of the old result the new one has not
+_OBSOLETE = ".obsolete"  # in the complete result: the names of the old one that the new one lacks
 
 
 @contextmanager
 def replacing(target: Path, command: str, work_name: str, summary: str, parts: Collection[str]) -> Iterator[Path]:
     """Give an empty folder ``work_name`` in ``target``, which is new, empty, or has the ``summary`` of an earlier such
-    ``command``. What is made there of ``parts`` and the summary is put in the place of the earlier ones at the end;
-    after an error these stay as they are, and of the new only its list of what was left out.
+    ``command``. At the end the ``parts`` and the summary made there replace the earlier ones; after an error these stay
+    as they are, and of the new result only its list of rows left out is kept.
 
     Raises:
         UsageError: the target holds something else, cannot be written or is full, or another process is filling it.
@@ -53,7 +54,7 @@ def refuse_file(target: Path) -> None:
 
 @contextmanager
 def filling(target: Path) -> Iterator[None]:
-    """Make a folder, and hold it as the only one; the kernel lets it go when the process ends, however it does.
+    """Make a folder, and lock it for this process; the kernel unlocks it when the process ends, however it does.
 
     Raises:
         UsageError: it cannot be made, it is full, or another process holds it.
@@ -74,7 +75,7 @@ def filling(target: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        full = f"what is made must fit on the disk, but {target} is on one that is full"
+        full = f"the result must fit on the disk, but the disk of {target} is full"
         raise UsageError(full, "free some space") from error
     finally:
         os.close(descriptor)
@@ -84,8 +85,10 @@ def filling(target: Path) -> Iterator[None]:
 
 @contextmanager
 def working(work: Path) -> Iterator[Path]:
-    """An empty folder to work in. After an error it is gone, but for the list of what could not be used."""
-    _make_empty(work)
+    """Give an empty folder to work in. After an error it is removed, but for the list of rows left out."""
+    work.mkdir(parents=True, exist_ok=True)
+    for path in work.iterdir():
+        _remove(path)
     try:
         yield work
     except BaseException:
@@ -98,7 +101,7 @@ def working(work: Path) -> Iterator[Path]:
 
 
 def place(work: Path, target: Path, summary: str, old: Collection[str]) -> None:
-    """Put what is in ``work`` into the target, in the place of what is there of the ``old`` names."""
+    """Move the files of ``work`` into the target, in the place of the files with the ``old`` names."""
     obsolete = sorted(set(old) - {path.name for path in work.iterdir()})
     (work / _OBSOLETE).write_text(json.dumps(obsolete), encoding="utf-8")
     work.rename(target / WHOLE)  # from here on the new result is the one that counts
@@ -106,8 +109,8 @@ def place(work: Path, target: Path, summary: str, old: Collection[str]) -> None:
 
 
 def finish(target: Path, summary: str) -> bool:
-    """Put a result that is whole in its place, also where that was begun before; whether there was one. The ``summary``
-    comes last: with it the result is in its place."""
+    """Move a complete result into its place, also where an earlier command began that; returns whether there was one.
+    The ``summary`` comes last: with it the result is in its place."""
     whole = target / WHOLE
     if not (whole / _OBSOLETE).is_file():
         return False
@@ -122,12 +125,6 @@ def finish(target: Path, summary: str) -> bool:
             path.replace(target / path.name)
     whole.rmdir()
     return True
-
-
-def _make_empty(work: Path) -> None:
-    work.mkdir(parents=True, exist_ok=True)
-    for path in work.iterdir():
-        _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -1,9 +1,17 @@
-"""Processes whose supervisor is gone, found by the tag in their environment and ended.
+"""The process tree below a supervisor, and processes that a dead supervisor left behind.
 
-A tag is ``study/job/launch``; ``launch`` names the runner's process and counts its launches. A process is left over
-when it carries a tag of the study and no living supervisor looks after that tag: a supervisor that lives ends its tree
-by itself, also for a study of the same name in another storage. No process is signalled unless its environment carries
-the tag at that moment. A process that emptied its environment is not found. Needs /proc; elsewhere nothing is found.
+Nothing gets away from the tree, and all of it can be ended. On Linux the supervisor is a subreaper: a process that
+loses its parent becomes the supervisor's child, so that daemons and new sessions stay in the tree, and the tree is
+empty exactly when the supervisor has no child left. Elsewhere only the program's process group is ended: a grandchild
+that moved to another group or session survives.
+
+Leftovers are found by the tag in their environment. A tag is ``study/job/launch``; ``launch`` names the runner's
+process and counts its launches. A process is left over when it carries a tag of the study and no living supervisor
+looks after that tag: a supervisor that lives ends its tree by itself, also for a study of the same name in another
+storage. No process is signalled unless its environment carries the tag at that moment. A process that emptied its
+environment is not found. Needs /proc; elsewhere nothing is found.
+
+Only light imports here: the supervisor loads this module before it has started the job's program.
 """
 
 from __future__ import annotations
@@ -15,58 +23,148 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-from hpsearch.execution.job import SUPERVISES_VARIABLE, TAG_VARIABLE
+from hpsearch.execution.names import SUPERVISES_VARIABLE, TAG_VARIABLE
 
+TYPE_CHECKING = False  # typing itself takes 20 ms to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_LONGEST_PAUSE_S = 0.05
 _ORPHANED_SUPERVISOR_S = 5.0  # for a supervisor whose runner died to end its tree; 0.1 s is usual
 _SWEEP_S = 10.0  # for killed processes to vanish
 _PAUSE_S = 0.005
 _launches = itertools.count(1)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own (Linux; elsewhere nothing happens).
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")
+
+
+class ProcessTree:
+    """Every child of this process, adopted ones too; one of them is the job's program.
+
+    ``status`` is the program's wait status once it has ended.
+    """
+
+    def __init__(self, program: int) -> None:
+        self.program = program
+        self.status: int | None = None
+
+    def reap(self) -> bool:
+        """Collect the dead; True while any child is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.program:
+                self.status = status
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the program's process group."""
+        if self.status is None:  # not reaped yet, so its number cannot belong to another process
+            self._signal_group(signal.SIGTERM)
+
+    def end(self, patience_s: float) -> int:
+        """Kill until no descendant is left; returns how many are still there after ``patience_s`` seconds.
+
+        Killing is repeated because a process may fork between the listing and its death. What survives for long
+        belongs to another user or hangs inside the kernel.
+        """
+        give_up = time.monotonic() + patience_s
+        pause = 0.001
+        while self.reap():
+            below = descendants(os.getpid())
+            for pid in below:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            if not below:
+                self._signal_group(signal.SIGKILL)
+            if time.monotonic() > give_up:
+                return len(below)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+        if sys.platform != "linux":
+            self._signal_group(signal.SIGKILL)
+        return 0
+
+    def _signal_group(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self.program, number)
+
+
+def descendants(root: int) -> list[int]:
+    """List the pids of the living processes below ``root``, by what /proc says now; none where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for pid in _pids():
+        fields = _stat(pid)
+        if fields and fields[0] not in (b"Z", b"X"):
+            children.setdefault(int(fields[1]), []).append(pid)
+    below = []
+    waiting = [root]
+    while waiting:
+        own = children.pop(waiting.pop(), [])
+        below += own
+        waiting += own
+    return below
+
+
 def make_tag(study: str, job_id: str) -> str:
-    """A new tag for a launch of a job by this process."""
+    """Make a new tag for a launch of a job by this process."""
     pid = os.getpid()
     return f"{_escape(study)}/{_escape(job_id)}/{pid}.{_start_time(pid)}.{next(_launches)}"
 
 
 def end_tagged(tag: str) -> int:
-    """End every process that carries this tag; the number of them."""
-    return _end_all(lambda: {pid: found for pid, found in _marked(TAG_VARIABLE).items() if found == tag})
+    """End every process that carries this tag; returns how many."""
+    return _end_all(lambda: {pid: other for pid, other in _marked(TAG_VARIABLE).items() if other == tag})
 
 
 def sweep(study: str) -> int:
-    """End every process of the study that no living supervisor looks after; the number of them.
+    """End every process of the study that no living supervisor looks after; returns how many.
 
     Supervisors whose runner died get 5 s to end their trees and to write their outcomes.
     """
     prefix = f"{_escape(study)}/"
+
+    def left_over() -> dict[int, str]:
+        tagged = {pid: tag for pid, tag in _marked(TAG_VARIABLE).items() if tag.startswith(prefix)}
+        # Second, because a program is never there before its supervisor.
+        guarded = set(_marked(SUPERVISES_VARIABLE).values()) if tagged else set()
+        return {pid: tag for pid, tag in tagged.items() if tag not in guarded}
+
     _wait_for_orphans(prefix)
-    return _end_all(lambda: _left_over(prefix))
-
-
-def _left_over(prefix: str) -> dict[int, str]:
-    tagged = {pid: tag for pid, tag in _marked(TAG_VARIABLE).items() if tag.startswith(prefix)}
-    # Second, because a program is never there before its supervisor.
-    guarded = set(_marked(SUPERVISES_VARIABLE).values()) if tagged else set()
-    return {pid: tag for pid, tag in tagged.items() if tag not in guarded}
+    return _end_all(left_over)
 
 
 def _wait_for_orphans(prefix: str) -> None:
-    """Until there are none: one that was killed still looks after its tree until it is gone."""
+    """Wait until no supervisor without its runner is left: one that was killed still looks after its tree until it is
+    gone."""
+
+    def orphans() -> dict[int, str]:
+        supervisors = _marked(SUPERVISES_VARIABLE).items()
+        return {pid: tag for pid, tag in supervisors if tag.startswith(prefix) and not _runner_lives(tag)}
+
     patience = time.monotonic() + _ORPHANED_SUPERVISOR_S
-    while (orphans := _orphaned_supervisors(prefix)) and time.monotonic() < patience + _SWEEP_S:
+    while (left := orphans()) and time.monotonic() < patience + _SWEEP_S:
         if time.monotonic() > patience:
-            for pid, tag in orphans.items():
+            for pid, tag in left.items():
                 _kill(pid, SUPERVISES_VARIABLE, tag)
         time.sleep(_PAUSE_S)
-
-
-def _orphaned_supervisors(prefix: str) -> dict[int, str]:
-    supervisors = _marked(SUPERVISES_VARIABLE).items()
-    return {pid: tag for pid, tag in supervisors if tag.startswith(prefix) and not _runner_lives(tag)}
 
 
 def _runner_lives(tag: str) -> bool:
@@ -76,14 +174,14 @@ def _runner_lives(tag: str) -> bool:
 
 def _end_all(find: Callable[[], dict[int, str]]) -> int:
     deadline = time.monotonic() + _SWEEP_S
-    ended: dict[int, int] = {}  # when each was started
+    ended: dict[int, int] = {}  # start times by pid
     while time.monotonic() < deadline:
         left = find()
         for pid, tag in left.items():
             start = _start_time(pid)
             if _kill(pid, TAG_VARIABLE, tag):
                 ended[pid] = start
-        # One that is going has no environment any more, and may still hold a GPU.
+        # A process that is ending has no environment any more, and may still hold a GPU.
         if not left and not any(_lives(pid, start) for pid, start in ended.items()):
             break
         time.sleep(_PAUSE_S)
@@ -116,169 +214,50 @@ def _kill(pid: int, variable: str, tag: str) -> bool:
 
 
 def _marked(variable: str) -> dict[int, str]:
-    """The living processes with this variable in their environment, and its value."""
-    found = {}
-    try:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - ten times faster
-    except OSError:
-        return {}
-    for pid in pids:
-        value = _value(pid, variable)
-        if value is not None:
-            found[pid] = value
-    return found
+    """Map the living processes with this variable in their environment to its value."""
+    values = ((pid, _value(pid, variable)) for pid in _pids())
+    return {pid: value for pid, value in values if value is not None}
 
 
 def _value(pid: int, variable: str) -> str | None:
-    try:
-        environment = b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return None  # it ended, or belongs to another user
-    _, found, rest = environment.partition(f"\0{variable}=".encode())
-    return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if found else None  # a starter keeps room for longer tags
+    environment = b"\0" + _read(pid, "environ")  # nothing of one that ended, or belongs to another user
+    _, mark, rest = environment.partition(f"\0{variable}=".encode())
+    # The fork server keeps space for longer tags.
+    return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if mark else None
 
 
 def _lives(pid: int, start: int) -> bool:
-    """Whether the process that was started then is there, and no zombie."""
+    """True if the process that was started then is there, and no zombie."""
     fields = _stat(pid)
     return bool(fields) and int(fields[19]) == start and fields[0] not in (b"Z", b"X")
 
 
 def _start_time(pid: int) -> int:
-    """When a process started, in the kernel's ticks since boot; 0 if there is no such process."""
+    """Return when a process started, in the kernel's ticks since boot; 0 if there is no such process."""
     fields = _stat(pid)
     return int(fields[19]) if fields else 0  # field 22, man 5 proc
 
 
 def _stat(pid: int) -> list[bytes]:
-    """What the kernel says of a process, from its state (field 3) on; nothing if there is none."""
+    """Return the kernel's record of a process, from its state (field 3) on; nothing if there is none."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()  # "pid (any bytes) state parent ..."
+    return fields if len(fields) > 19 else []
+
+
+def _read(pid: int, name: str) -> bytes:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - pathlib takes 30 ms to import
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _pids() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - ten times faster
     except OSError:
         return []
-    return fields if len(fields) > 19 else []
 
 
 def _escape(name: str) -> str:
     return name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
-
-
-# The process tree below a supervisor: nothing in it gets away, and all of it can be ended.
-#
-# On Linux the supervisor is a subreaper: whoever loses its parent becomes the supervisor's child, so that daemons and
-# new sessions stay in the tree, and the tree is empty exactly when the supervisor has no child left. Elsewhere only
-# the program's process group is ended: a grandchild that moved to another group or session survives.
-#
-# Only light imports here: the supervisor loads this module before it has started the job's program.
-
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_LONGEST_PAUSE_S = 0.05
-
-
-def adopt_orphans() -> None:
-    """Become the parent of every descendant that loses its own (Linux; elsewhere nothing happens).
-
-    Raises:
-        OSError: the kernel refused.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")
-
-
-def descendants(root: int) -> list[int]:
-    """Pids of the living processes below ``root``, by what /proc says now; none where there is no /proc."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in _parents():
-        children.setdefault(parent, []).append(pid)
-    found = []
-    waiting = [root]
-    while waiting:
-        below = children.pop(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
-
-
-class ProcessTree:
-    """Every child of this process, adopted ones too; one of them is the job's program.
-
-    ``status`` is the program's wait status once it has ended.
-    """
-
-    def __init__(self, program: int) -> None:
-        self.program = program
-        self.status: int | None = None
-
-    def reap(self) -> bool:
-        """Collect the dead; whether any child is left."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return False
-            if pid == 0:
-                return True
-            if pid == self.program:
-                self.status = status
-
-    def ask_to_end(self) -> None:
-        """Send SIGTERM to the program's process group."""
-        if self.status is None:  # not reaped yet, so its number cannot belong to anyone else
-            with contextlib.suppress(OSError):
-                os.killpg(self.program, signal.SIGTERM)
-
-    def end(self, patience_s: float) -> int:
-        """Kill until no descendant is left; the number of those that are still there after ``patience_s``.
-
-        Killing is repeated because a process may fork between the listing and its death. What survives for long
-        belongs to another user or hangs inside the kernel.
-        """
-        give_up = time.monotonic() + patience_s
-        pause = 0.001
-        while self.reap():
-            left = self._kill_all()
-            if time.monotonic() > give_up:
-                return left
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
-        if sys.platform != "linux":
-            self._kill_group()
-        return 0
-
-    def _kill_all(self) -> int:
-        below = descendants(os.getpid())
-        for pid in below:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        if not below:
-            self._kill_group()
-        return len(below)
-
-    def _kill_group(self) -> None:
-        with contextlib.suppress(OSError):
-            os.killpg(self.program, signal.SIGKILL)
-
-
-def _parents() -> list[tuple[int, int]]:
-    found = []
-    for name in _numbers_in_proc():
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - pathlib takes 30 ms to import
-                # "pid (any bytes) state parent ..."
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-        except (OSError, ValueError):
-            continue  # it ended meanwhile
-        if state not in b"ZX":
-            found.append((int(name), int(parent)))
-    return found
-
-
-def _numbers_in_proc() -> list[str]:
-    try:
-        return [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
-    except OSError:
-        return []

@@ -1,4 +1,4 @@
-"""How a job's program is started: its environment, its channel, its output.
+"""Starting a job's program: its folder, its report channel, its environment and its output.
 
 Only light imports here: this runs before the supervisor loads the rest of itself, so that the program starts early.
 """
@@ -13,8 +13,8 @@ import signal
 import sys
 import time
 
-from hpsearch.execution import files as folder
-from hpsearch.execution.job import (
+from hpsearch.execution.files import open_new, remove_channel, remove_file, replace_file
+from hpsearch.execution.names import (
     ANSWER_FILE,
     ANSWER_VARIABLE,
     JOB_FILE,
@@ -32,7 +32,7 @@ TYPE_CHECKING = False  # typing itself takes 20 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    # Starts a program with a command, an environment and a pipe for what it prints; its pid.
+    # Starts a program with a command, an environment and a pipe for its output; returns its pid.
     Spawn = Callable[["Program", list[str], dict[bytes, bytes], int], int]
 
 _PIPE_BYTES = 1024 * 1024  # the most that an ordinary user may ask for (/proc/sys/fs/pipe-max-size)
@@ -45,7 +45,7 @@ class Program:
         self.output_dir = output_dir
         self.began = time.monotonic()
         self.pid = 0
-        self.output = -1  # what it prints
+        self.output = -1  # the read end of its standard output and error
         self.report = -1  # the read end of its report channel
         self.report_keeper = -1  # a write end of our own, so that writers may come and go
         self.log = -1  # log.txt; this and the next are opened here, before the program could lay traps in its folder
@@ -54,11 +54,11 @@ class Program:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """Everything this side has open for the program."""
+        """The descriptors that this side has open for the program."""
         return (self.output, self.report, self.report_keeper, self.log, self.metrics)
 
     def path(self, name: str) -> str:
-        """Where a file of the job's folder is."""
+        """Return the path of a file in the job's folder."""
         return os.path.join(self.output_dir, name)  # noqa: PTH118 - pathlib takes 30 ms to import
 
 
@@ -69,40 +69,38 @@ def start_program(
     spawn: Spawn | None = None,
     more: dict[str, str] | None = None,
 ) -> Program:
-    """Lay out the job's folder and start its program in this working directory, with this process's environment and
+    """Prepare the job's folder and start its program in this working directory, with this process's environment and
     ``more``; by ``spawn``, where it is not simply executed."""
     program = Program(output_dir)
     try:
-        _lay_out(program, job_json)
-        _start(program, command, spawn or execute, more or {})
+        _prepare_folder(program, job_json)
+        environment = _environment(program, more or {})
+        program.output, output = os.pipe()
+        os.set_blocking(program.output, False)
+        if sys.platform == "linux":  # so that a program that prints much is not woken for every little piece
+            with contextlib.suppress(OSError):  # the user's pipes hold too much already
+                fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        try:
+            program.began = time.monotonic()
+            program.pid = (spawn or execute)(program, command, environment, output)
+        finally:
+            os.close(output)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         program.error = f"cannot start {command[0]!r}: {reason}"
     return program
 
 
-def _lay_out(program: Program, job_json: bytes) -> None:
-    folder.remove_file(program.path(OUTCOME_FILE))
-    folder.remove_channel(program.output_dir)
-    folder.replace_file(program.path(JOB_FILE), job_json)
-    program.log = folder.open_new(program.path(LOG_FILE))
-    program.metrics = folder.open_new(program.path(METRICS_FILE))
+def _prepare_folder(program: Program, job_json: bytes) -> None:
+    remove_file(program.path(OUTCOME_FILE))
+    remove_channel(program.output_dir)
+    replace_file(program.path(JOB_FILE), job_json)
+    program.log = open_new(program.path(LOG_FILE))
+    program.metrics = open_new(program.path(METRICS_FILE))
     fifo = program.path(REPORT_FIFO)
     os.mkfifo(fifo, 0o600)
     program.report = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     program.report_keeper = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-
-
-def _start(program: Program, command: list[str], spawn: Spawn, more: dict[str, str]) -> None:
-    environment = _environment(program, more)
-    program.output, output = os.pipe()
-    os.set_blocking(program.output, False)
-    _widen(output)
-    try:
-        program.began = time.monotonic()
-        program.pid = spawn(program, command, environment, output)
-    finally:
-        os.close(output)
 
 
 def execute(_program: Program, command: list[str], environment: dict[bytes, bytes], output: int) -> int:
@@ -122,13 +120,6 @@ def execute(_program: Program, command: list[str], environment: dict[bytes, byte
     )
 
 
-def _widen(pipe: int) -> None:
-    """Let the pipe hold more than 64 kB, so that a program that prints much is not woken for every little piece."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # the user's pipes hold too much already
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
 def _environment(program: Program, more: dict[str, str]) -> dict[bytes, bytes]:
     own = _environment_at_start()
     tag = own.pop(SUPERVISES_VARIABLE.encode(), b"").rstrip()
@@ -143,7 +134,7 @@ def _environment(program: Program, more: dict[str, str]) -> dict[bytes, bytes]:
 
 
 def _environment_at_start() -> dict[bytes, bytes]:
-    """This process's environment as it was given; the interpreter may since have added LC_CTYPE (PEP 538)."""
+    """Return this process's environment as it was given; the interpreter may since have added LC_CTYPE (PEP 538)."""
     try:
         with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
             entries = file.read().split(b"\0")

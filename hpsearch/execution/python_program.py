@@ -1,4 +1,4 @@
-"""Command lines that run a Python program, and running one inside an interpreter that is up already."""
+"""Command lines that run a Python program, and running one inside an interpreter that is already up."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PythonProgram:
 
     @property
     def place(self) -> str:
-        """Where its modules are looked for first: a script's own folder, else the working folder."""
+        """The first folder of its module search path: a script's own folder, else "" for the working folder."""
         return os.path.dirname(os.path.realpath(self.name)) if self.kind == "script" else ""  # noqa: PTH120
 
     def run(self) -> NoReturn:
@@ -45,8 +45,12 @@ class PythonProgram:
         try:
             self._execute()
         except SystemExit as end:
-            code = _exit_code(end)
-        except BaseException as error:  # noqa: BLE001 - what nobody caught is the interpreter's to show
+            if end.code is None or isinstance(end.code, int):
+                code = (end.code or 0) & 0xFF
+            else:
+                print(end.code, file=sys.stderr)
+                code = 1
+        except BaseException as error:  # noqa: BLE001 - shown as the interpreter shows what nobody caught
             error.__traceback__ = _of_the_program(error.__traceback__)
             sys.excepthook(type(error), error, error.__traceback__)
             code = _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
@@ -86,7 +90,8 @@ def parse(command: Sequence[str]) -> PythonProgram | None:
         if word in ("-m", "-c"):
             kind = "module" if word == "-m" else "code"
             return PythonProgram(interpreter, tuple(options), kind, words[0], tuple(words[1:])) if words else None
-        if not _is_option(word):
+        letters = word[1:]
+        if letters[:1] not in tuple(_WITH_VALUE) and (not letters or set(letters) - set(_WITHOUT_VALUE)):
             return None
         options.append(word)
         if len(word) == 2 and word[1] in _WITH_VALUE:
@@ -95,22 +100,8 @@ def parse(command: Sequence[str]) -> PythonProgram | None:
     return None
 
 
-def _is_option(word: str) -> bool:
-    letters = word[1:]
-    return letters[:1] in tuple(_WITH_VALUE) or (bool(letters) and all(letter in _WITHOUT_VALUE for letter in letters))
-
-
-def _exit_code(end: SystemExit) -> int:
-    if end.code is None:
-        return 0
-    if isinstance(end.code, int):
-        return end.code & 0xFF
-    print(end.code, file=sys.stderr)
-    return 1
-
-
 def _of_the_program(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a trace that the program's own command line would show."""
+    """Return the part of a trace that the program's own command line would show."""
     ours = (__file__, runpy.__file__, "<frozen runpy>")
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename in ours:
         trace = trace.tb_next
@@ -119,7 +110,7 @@ def _of_the_program(trace: TracebackType | None) -> TracebackType | None:
 
 def _flush(*streams: TextIO) -> None:
     for stream in streams:
-        with suppress(OSError, ValueError):  # closed by the program, or by who reads it
+        with suppress(OSError, ValueError):  # closed by the program, or by the reader
             stream.flush()
 
 

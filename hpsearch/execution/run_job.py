@@ -1,4 +1,5 @@
-"""Running a job that is not a trial to its end."""
+"""Running one job that is not a trial to its end: for a study (prepare, train), to look at something (preflight,
+survey), or for a command of its own (ocr, convert, stats, join, merge, gguf, publish)."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hpsearch.errors import HpsearchError, JobFailed, UsageError
+from hpsearch.errors import HpsearchError, Interrupted, JobFailed, UsageError
 from hpsearch.execution.environment import build_environment
 from hpsearch.execution.events import JobProgress, JobView, Note
 from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.gpu_slots import without_gpus
-from hpsearch.execution.job import LOG_FILE, Finished, Job, Notice, Outcome, Progress
+from hpsearch.execution.job import Finished, Job, Notice, Outcome, Progress
+from hpsearch.execution.names import LOG_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.output_folder import filling
 from hpsearch.execution.signals import Interruption
@@ -25,7 +27,7 @@ from hpsearch.execution.trainer_python import Trainer, named_python
 
 # Seconds a job gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
 STOP_GRACE_S = 10.0
-# Time limits are looked at this often, in seconds; events and signals end the wait.
+# Time limits are checked this often, in seconds; events and signals end the wait.
 TICK_S = 1.0
 
 # Causes whose message is an exit code or an exception's last line.
@@ -36,12 +38,18 @@ def run_job(
     job: Job, executor: Executor, interruption: Interruption, view: JobView, deadline: float = math.inf
 ) -> Outcome:
     """Run one job to its end, showing its progress; a stop signal stops it, and so does ``deadline``, a time of
-    time.monotonic() in seconds."""
+    time.monotonic() in seconds.
+
+    Raises:
+        Interrupted: a stop signal came.
+    """
     executor.launch(job)
     stops = 0
     while True:
         for event in executor.events(TICK_S):
             if isinstance(event, Finished):
+                if interruption.requested:
+                    raise Interrupted(interruption.exit_code)
                 return event.outcome
             if isinstance(event, Progress):
                 view(JobProgress(job.kind, event.values))
@@ -58,10 +66,82 @@ def run_job(
             executor.stop(job.id, 0.0 if interruption.at_once else STOP_GRACE_S)
 
 
+def look(job: Job, file: str, executor: str, interruption: Interruption, view: JobView) -> str:
+    """Run a job without a GPU of its own; returns the text of the ``file`` that it leaves in its folder.
+
+    Raises:
+        Interrupted: a stop signal came.
+        UsageError: it refused its input.
+        JobFailed: it failed for another reason.
+    """
+    runner = EXECUTORS[executor](without_gpus(1))
+    try:
+        interruption.wake = runner.wake
+        outcome = run_job(job, runner, interruption, view)
+    finally:
+        runner.close()
+    if outcome.cause is not Cause.OK:
+        raise failure(job, outcome)
+    return (Path(job.output_dir) / file).read_text(encoding="utf-8")
+
+
+def run_errand(
+    kind: str,
+    settings: Mapping[str, Any],
+    file: str,
+    view: JobView,
+    trainer_python: str | None,
+    executor: str = "local",
+    work: Path | None = None,
+) -> str:
+    """Run a job that belongs to no study, by another Python if one is named; returns the text of its ``file``.
+
+    ``work`` is a folder that it fills. After an interruption it is removed, and the one around it if that is empty.
+
+    Raises:
+        Interrupted: a stop signal came.
+        UsageError: it refused its input, or the Python cannot be used.
+        JobFailed: it failed for another reason.
+    """
+    trainer = usable_trainer(trainer_python)
+    with passing_folder() as folder, Interruption() as interruption:
+        try:
+            return look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
+        except Interrupted:
+            if work is not None:
+                with suppress(UsageError), filling(work.parent):  # unless another command fills it by now
+                    shutil.rmtree(work, ignore_errors=True)
+            raise
+
+
+def errand(kind: str, settings: Mapping[str, Any], folder: Path, trainer: Trainer) -> Job:
+    """Describe a job that belongs to no study, which writes into ``folder``."""
+    return Job(
+        id=kind,
+        kind=kind,
+        study=kind,
+        command=trainer.command,
+        output_dir=str(folder),
+        settings=dict(settings),
+        environment=build_environment(dict(os.environ), (), kind=kind)[0],
+    )
+
+
+def usable_trainer(trainer_python: str | None) -> Trainer:
+    """Return the named Python, or the one that hpsearch uses.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    trainer = Trainer(named_python(trainer_python, os.environ))
+    trainer.require()
+    return trainer
+
+
 @contextmanager
 def passing_folder(*kept: str) -> Iterator[Path]:
-    """A folder for a job that leaves nothing. It goes when that is over, unless a message names something in it: the
-    log of a job that failed, or a file of one of these names."""
+    """Make a folder for a job that leaves nothing. It is removed at the end, unless a message names something in it:
+    the log of a job that failed, or a file of one of the names ``kept``."""
     folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
     failed = False
     try:
@@ -75,86 +155,10 @@ def passing_folder(*kept: str) -> Iterator[Path]:
 
 
 def failure(job: Job, outcome: Outcome) -> HpsearchError:
-    """The error for a job that did not do its work: why, the log's path, and its last lines where only they tell."""
+    """Make the error for a failed job: the reason, the log's path, and its last lines where only they explain it."""
     if outcome.cause is Cause.INVALID:
         return UsageError(outcome.message)
     text = f"the {job.kind} job failed ({outcome.cause.value}): {outcome.message or 'it ended without a result'}\n"
     if outcome.cause in _UNEXPLAINED:
         text += "".join(f"    {line}\n" for line in outcome.log_tail.strip().splitlines()[-15:])
-    remedy = "mend what it says, then run the same command again"
-    return JobFailed(f"{text}  log: {job.output_dir}/{LOG_FILE}\n", remedy)
-
-
-def look(job: Job, file: str, executor: str, interruption: Interruption, view: JobView) -> str | None:
-    """Run a job that only looks; what its ``file`` holds, or None where it was interrupted.
-
-    Raises:
-        UsageError: it refused what it saw.
-        JobFailed: it failed for another reason.
-    """
-    runner = EXECUTORS[executor](without_gpus(1))
-    try:
-        interruption.wake = runner.wake
-        outcome = run_job(job, runner, interruption, view)
-    finally:
-        runner.close()
-    if interruption.requested:
-        return None
-    if outcome.cause is not Cause.OK:
-        raise failure(job, outcome)
-    return (Path(job.output_dir) / file).read_text(encoding="utf-8")
-
-
-# Jobs that belong to no study: reading pictures, converting pages, merging an adapter.
-
-
-def run_errand(
-    kind: str,
-    settings: Mapping[str, Any],
-    file: str,
-    view: JobView,
-    trainer_python: str | None,
-    executor: str = "local",
-    work: Path | None = None,
-) -> str | int:
-    """Run such a job, by another Python if one is named. ``work`` is a folder that it fills, which is removed where it
-    was interrupted, and the one around it if that is empty then.
-
-    Returns:
-        What it left in ``file`` of its folder, or the exit code of an interruption.
-
-    Raises:
-        UsageError: it refused what it was given, or the Python cannot be used.
-        JobFailed: it failed for another reason.
-    """
-    trainer = usable_trainer(trainer_python)
-    with passing_folder() as folder, Interruption() as interruption:
-        found = look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
-        if found is None and work is not None:
-            with suppress(UsageError), filling(work.parent):  # unless it is another one's by now
-                shutil.rmtree(work, ignore_errors=True)
-        return interruption.exit_code if found is None else found
-
-
-def usable_trainer(trainer_python: str | None) -> Trainer:
-    """The Python that does it.
-
-    Raises:
-        UsageError: it cannot be used.
-    """
-    trainer = Trainer(named_python(trainer_python, os.environ))
-    trainer.require()
-    return trainer
-
-
-def errand(kind: str, settings: Mapping[str, Any], folder: Path, trainer: Trainer) -> Job:
-    """The job, which writes into ``folder``."""
-    return Job(
-        id=kind,
-        kind=kind,
-        study=kind,
-        command=trainer.command,
-        output_dir=str(folder),
-        settings=dict(settings),
-        environment=build_environment(dict(os.environ), (), kind=kind)[0],
-    )
+    return JobFailed(f"{text}  log: {job.output_dir}/{LOG_FILE}\n", "fix the cause, then run the same command again")

@@ -1,4 +1,4 @@
-"""Being asked to stop: the first signal asks for an orderly end, the second for one at once."""
+"""Stop signals: the first asks for an orderly end, the second for one at once."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ class Interruption:
 
     @property
     def requested(self) -> bool:
-        """Whether an end was asked for."""
+        """True once a stop signal came."""
         return self.count > 0
 
     @property
     def at_once(self) -> bool:
-        """Whether an end was asked for twice."""
+        """True once a second stop signal came."""
         return self.count > 1
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal, as shells have it: 130 for Ctrl-C."""
+        """128 + the signal's number, as in shells: 130 for Ctrl-C."""
         return 128 + (self.signal or 0)
 
     def __enter__(self) -> Interruption:
-        """Start catching."""
+        """Install the handlers; SIGHUP stays ignored where nohup asked for that."""
         if threading.current_thread() is threading.main_thread():
-            wanted = [number for number in STOP_SIGNALS if not _is_nohup(number)]
-            self._former = {number: signal.signal(number, self._catch) for number in wanted}
+            nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            caught = [number for number in STOP_SIGNALS if not (nohup and number is signal.SIGHUP)]
+            self._former = {number: signal.signal(number, self._catch) for number in caught}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the signals back to whoever had them."""
+        """Restore the former handlers."""
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
@@ -54,8 +55,3 @@ class Interruption:
         self.count += 1
         self.signal = self.signal or signal.Signals(number)
         self.wake()
-
-
-def _is_nohup(number: signal.Signals) -> bool:
-    """Whether the user said, with nohup, that the run is to outlive its terminal."""
-    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN

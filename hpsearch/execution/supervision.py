@@ -1,11 +1,12 @@
-"""What a supervisor does while its job's program runs: one loop over four descriptors and three clocks.
+"""The supervisor's loop while its job's program runs, over four descriptors and three clocks.
 
     control   the executor's commands in, events out; its end means that the runner died
     report    the program's lines (a FIFO)
     output    what the program prints
     program   readable once the program has ended (a pidfd)
 
-The job ends when its program does, whoever still holds a pipe open. Messages are JSON objects, one a line:
+The job ends when its program does, even if another process still holds a pipe open. Messages are JSON objects, one a
+line:
 
     executor -> supervisor   {"answer": {"step": 3, "prune": false}}, {"stop": {"grace_s": 10}}
     supervisor -> executor   {"report": {"step": 3, "metrics": {...}}}, {"progress": {...}}, {"finished": {...}}
@@ -19,13 +20,15 @@ import selectors
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, judge, oom_kills
+from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, classify_exit, oom_kills
 from hpsearch.execution.files import remove_channel, replace_file
-from hpsearch.execution.job import ANSWER_FILE, OUTCOME_FILE, Job, Outcome, ProgressLine, StepLine, encode_values
+from hpsearch.execution.job import Job, Outcome, ProgressLine, StepLine, encode_values
 from hpsearch.execution.log import CappedLog
+from hpsearch.execution.names import ANSWER_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.processes import ProcessTree
 from hpsearch.execution.program import Program
@@ -51,7 +54,7 @@ class Supervision:
         self._commands = LineSplitter()
         self._outbox = bytearray()
         self._gone = False  # the runner
-        self._family = ProcessTree(program.pid)
+        self._tree = ProcessTree(program.pid)
         self._lines = LineSplitter()
         self._record = Record(job.metric, program.metrics)
         self._log = CappedLog(program.log, job.log_limit_bytes)
@@ -68,23 +71,20 @@ class Supervision:
         self._obey(early)
 
     def run(self) -> None:
-        """Look after the program; returns when the runner has been told how the job ended, or is gone."""
-        self._watch()
-        while self._family.status is None:
-            self._wait()
-            self._check_limits()
-            self._family.reap()
-        self._finish()
-
-    def _watch(self) -> None:
+        """Look after the program; returns when the runner has got the job's outcome, or is gone."""
         for descriptor in (self._control, self._program.report, self._program.output, self._pidfd):
             if descriptor >= 0:
                 self._selector.register(descriptor, selectors.EVENT_READ)
-        self._family.reap()
+        self._tree.reap()
+        while self._tree.status is None:
+            self._wait()
+            self._check_limits()
+            self._tree.reap()
+        self._finish()
 
     def _wait(self) -> None:
         self._send_progress()
-        self._choose_what_to_watch()
+        self._choose_watched()
         for key, mask in self._selector.select(self._pause()):
             if key.fd == self._control:
                 self._serve_control(mask)
@@ -93,7 +93,7 @@ class Supervision:
             elif key.fd == self._program.output:
                 self._read_output()
 
-    def _choose_what_to_watch(self) -> None:
+    def _choose_watched(self) -> None:
         if not self._gone:
             write = selectors.EVENT_WRITE if self._outbox else 0
             self._selector.modify(self._control, selectors.EVENT_READ | write)
@@ -105,7 +105,7 @@ class Supervision:
             self._selector.register(self._program.report, selectors.EVENT_READ)
 
     def _is_full(self) -> bool:
-        """Whether so much waits for the runner that the program has to wait as well."""
+        """True while the runner has not read so much that the program has to wait as well."""
         return len(self._outbox) > _WAITING_BYTES
 
     def _pause(self) -> float:
@@ -137,10 +137,8 @@ class Supervision:
     def _answer(self, answer: dict[str, Any]) -> None:
         if answer["prune"] and self._pruned_at is None and not self._record.has_result:
             self._pruned_at = answer["step"]
-        try:
+        with suppress(OSError):  # without an answer the program goes on, and the runner stops it after a grace
             replace_file(self._program.path(ANSWER_FILE), json.dumps(answer).encode())
-        except OSError:
-            return  # without an answer the program goes on, and the runner stops it after a grace
 
     def _lose_runner(self) -> None:
         self._gone = True
@@ -189,8 +187,8 @@ class Supervision:
             self._send({"report": {"step": line.step, "metrics": encode_values(line.metrics)}})
         elif isinstance(line, ProgressLine):
             self._progress = line.values
-        if self._record.said and self._record.said[0] in (Cause.DIVERGED, Cause.PROTOCOL):
-            self._end_program(*self._record.said, _OWN_GRACE_S)
+        if self._record.verdict and self._record.verdict[0] in (Cause.DIVERGED, Cause.PROTOCOL):
+            self._end_program(*self._record.verdict, _OWN_GRACE_S)
 
     # Ending
 
@@ -208,8 +206,8 @@ class Supervision:
             self._end_program(Cause.TIMEOUT, f"ran past its limit of {self._job.timeout_s:g} s", _OWN_GRACE_S)
         elif self._stop is None and now >= self._stall_at():
             self._end_program(Cause.STALLED, f"reported nothing for {self._job.stall_s:g} s", _OWN_GRACE_S)
-        if now >= self._kill_at and self._family.end(_PATIENCE_S) and self._family.status is None:
-            self._family.status = signal.SIGKILL  # it hangs inside the kernel; the outcome says that it is still there
+        if now >= self._kill_at and self._tree.end(_PATIENCE_S) and self._tree.status is None:
+            self._tree.status = signal.SIGKILL  # it hangs inside the kernel; the outcome says that it is still there
 
     def _end_program(self, cause: Cause, message: str, grace_s: float) -> None:
         self._kill_at = min(self._kill_at, time.monotonic() + grace_s)
@@ -217,33 +215,27 @@ class Supervision:
             self._stop = Stop(cause, message, self._record.has_result)
             self._record.close_verdict()
             if grace_s > 0:
-                self._family.ask_to_end()
+                self._tree.ask_to_end()
 
     def _finish(self) -> None:
-        left = self._family.end(_PATIENCE_S)
+        left = self._tree.end(_PATIENCE_S)
         while self._read_report():
             pass
         for line in self._lines.end():
             self._take(line)
         while self._program.output in self._selector.get_map() and self._read_output():
             pass
-        self._report_end(self._outcome(left))
-
-    def _outcome(self, left: int) -> Outcome:
-        duration = time.monotonic() - self._program.began
         ending = JobEnding(
-            exit=Exit.from_status(self._family.status or 0),
-            duration_s=duration,
+            exit=Exit.from_status(self._tree.status or 0),
+            duration_s=time.monotonic() - self._program.began,
             log_tail=self._log.tail(LOG_TAIL_BYTES),
             stop=self._stop,
             pruned_at=self._pruned_at,
             oom_kills=oom_kills() - self._oom_kills,
         )
-        outcome = judge(self._job, self._record, ending)
+        outcome = classify_exit(self._job, self._record, ending)
         notes = [outcome.message, self._log.error, f"{left} of its processes could not be ended" if left else ""]
-        return replace(outcome, message="; ".join(note for note in notes if note))
-
-    def _report_end(self, outcome: Outcome) -> None:
+        outcome = replace(outcome, message="; ".join(note for note in notes if note))
         self._progress_at = 0.0
         self._send_progress()
         write_outcome(self._program, outcome)
@@ -254,21 +246,19 @@ class Supervision:
 
 
 def write_outcome(program: Program, outcome: Outcome) -> None:
-    """Leave the outcome in the job's folder for good, and take the channel away."""
+    """Write the outcome durably into the job's folder, and remove the channel."""
     remove_channel(program.output_dir)
-    try:
+    with suppress(OSError):  # the runner gets it all the same; it decides what a full disk means
         replace_file(program.path(OUTCOME_FILE), outcome.to_json().encode(), durable=True)
-    except OSError:
-        return  # the runner is told all the same; it decides what a full disk means
 
 
 def finished_message(outcome: Outcome) -> dict[str, Any]:
-    """What the executor is told when nothing of the job is left."""
+    """Make the message for the executor when nothing of the job is left."""
     return {"finished": json.loads(outcome.to_json())}
 
 
 def _read(descriptor: int) -> bytes | None:
-    """What can be read now; None if nothing, b"" at the end."""
+    """Read what is there; None if nothing is, b"" at the end."""
     try:
         return os.read(descriptor, _READ_BYTES)
     except BlockingIOError:
@@ -278,9 +268,7 @@ def _read(descriptor: int) -> bytes | None:
 
 
 def _open_pidfd(pid: int) -> int:
-    if sys.platform != "linux":
-        return -1
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return -1
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return os.pidfd_open(pid)
+    return -1

@@ -1,4 +1,4 @@
-"""One job's guardian: starts the job's program, hears it, and leaves nothing of it behind, whatever happens.
+"""One job's guardian: starts the job's program, reads its reports, and leaves no process of it behind.
 
     python -m hpsearch.execution.supervisor OUTPUT_DIR COMMAND...
 
@@ -43,23 +43,26 @@ def supervise(
 ) -> None:
     """Supervise the job that standard input names, and end this process.
 
-    ``spawn`` starts its program where it is not simply executed, ``more`` is what its environment has beyond this
-    process's.
+    ``spawn`` starts its program where it is not simply executed; ``more`` are variables for its environment beside
+    this process's.
     """
-    sys.excepthook = _report_surprise
+    sys.excepthook = _report_error
     for name in _IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     adopt_orphans()
-    job_json, separator, early = _first_line()
+    data = b""
+    while b"\n" not in data and (received := os.read(_CONTROL, 1 << 20)):
+        data += received
+    job_json, separator, early = data.partition(b"\n")
     if not separator:
-        os._exit(0)  # the runner died before it had said what to do
+        os._exit(0)  # the runner died before it had sent the job
     program = start_program(command, output_dir, job_json, spawn, more)
     try:
         _supervise(job_json, program, early)
     finally:
         if program.pid:
             ProcessTree(program.pid).end(_PATIENCE_S)
-    os._exit(0)  # everything is written and said; taking the interpreter apart would delay the next trial by 30 ms
+    os._exit(0)  # everything is written and sent; taking the interpreter apart would delay the next trial by 30 ms
 
 
 def _supervise(job_json: bytes, program: Program, early: bytes) -> None:
@@ -72,20 +75,10 @@ def _supervise(job_json: bytes, program: Program, early: bytes) -> None:
         return
     outcome = Outcome(Cause.LAUNCH, message=program.error)
     write_outcome(program, outcome)
-    _say(finished_message(outcome))
+    _send(finished_message(outcome))
 
 
-def _first_line() -> tuple[bytes, bytes, bytes]:
-    data = b""
-    while b"\n" not in data:
-        more = os.read(_CONTROL, 1 << 20)
-        if not more:
-            break
-        data += more
-    return data.partition(b"\n")
-
-
-def _say(message: dict[str, Any]) -> None:
+def _send(message: dict[str, Any]) -> None:
     import json
 
     os.set_blocking(_CONTROL, True)
@@ -93,11 +86,11 @@ def _say(message: dict[str, Any]) -> None:
         os.write(_CONTROL, json.dumps(message).encode() + b"\n")
 
 
-def _report_surprise(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Tell the executor about an error nobody foresaw; this process has no other place to say it."""
+def _report_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Send the executor an unforeseen error; this process has no other place to report it."""
     import traceback
 
-    _say({"broken": "".join(traceback.format_exception(kind, error, trace))[-4000:]})
+    _send({"broken": "".join(traceback.format_exception(kind, error, trace))[-4000:]})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a look at data, model and machine found, for drafting a study: it crosses the door as one JSON file."""
+"""Result of the survey job, which examines data, model and machine for drafting a study: one JSON file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CROWDED, HOPELESS = 10, 20
 
 @dataclass(frozen=True)
 class Sizing:
-    """Tokens of the rows where pictures are shown at one size.
+    """Tokens of the rows at one size of pictures.
 
     ``longest_edge`` is that of the settings, in pixels, and ``max_pixels`` an area, where there is no edge (both None:
-    the model's own limit); ``pan_and_scan`` whether crops are shown too. ``picture`` are the visual tokens of the usual
+    the model's own limit); ``pan_and_scan``: crops are added. ``picture`` are the visual tokens of the usual
     row, ``row`` all tokens of the longest one.
     """
 
@@ -27,7 +27,7 @@ class Sizing:
 
     @property
     def setting(self) -> tuple[str, int] | None:
-        """The setting that makes pictures this size, and its value; None: the model's own size."""
+        """Return the setting that makes pictures this size, and its value; None for the model's own size."""
         if self.longest_edge is not None:
             return "longest_edge", self.longest_edge
         return None if self.max_pixels is None else ("max_pixels", self.max_pixels)
@@ -45,7 +45,7 @@ class TowerSize:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found. Memory is in bytes, lengths in tokens.
+    """Properties of data, model and machine. Memory is in bytes, lengths in tokens.
 
     ``rows`` are those of train, validation and holdout. ``edge`` is the edge of a square as large as the largest
     picture, in pixels. ``sizings`` begins with the model's own. ``answer`` and ``longest_answer`` are the tokens of
@@ -74,13 +74,13 @@ class Survey:
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """The survey as one JSON object."""
+        """Encode the survey as one JSON object."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> Survey:
-        """Read back what ``to_json`` wrote."""
+        """Decode the result of ``to_json``."""
         fields = json.loads(text)
-        sizings = tuple(Sizing(**each) for each in fields.pop("sizings"))
-        towers = {name: TowerSize(**each) for name, each in fields.pop("towers").items()}
+        sizings = tuple(Sizing(**sizing) for sizing in fields.pop("sizings"))
+        towers = {name: TowerSize(**size) for name, size in fields.pop("towers").items()}
         return Survey(**{**fields, "warnings": tuple(fields["warnings"])}, sizings=sizings, towers=towers)

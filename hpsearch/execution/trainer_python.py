@@ -23,30 +23,32 @@ _VERSION = "import sys; print('hpsearch: %d.%d' % tuple(sys.version_info[:2]))" 
 
 
 def named_python(given: str | None, environ: Mapping[str, str]) -> str | None:
-    """The trainer that a definition (or its option) or else the environment names; None where none is named."""
+    """Return the trainer that a definition (or its option) or else the environment names; None where neither does."""
     return given or environ.get(TRAINER_VARIABLE) or None
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """What the built-in training is run with: ``named`` is a program, a path to one, the folder of an environment, or
-    None for the Python that runs hpsearch."""
+    """The Python of the built-in training: ``named`` is a program, a path to one, the folder of an environment, or None
+    for the Python that runs hpsearch."""
 
     named: str | None = None
 
     @property
     def python(self) -> str:
-        """The interpreter's path, or the name itself where it leads nowhere."""
+        """The interpreter's path, or the name itself where there is no such program."""
         if self.named is None:
             return sys.executable
         inside = Path(self.named).expanduser() / "bin" / "python"
-        found = shutil.which(str(inside) if inside.is_file() else Path(self.named).expanduser())
-        return str(Path(found).absolute()) if found else self.named  # not resolved: an environment's Python is a link
+        program = shutil.which(str(inside) if inside.is_file() else Path(self.named).expanduser())
+        return (
+            str(Path(program).absolute()) if program else self.named
+        )  # not resolved: an environment's Python is a link
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its processes need: torchrun starts the ranks without the option that keeps the launcher's folder from
-        where modules are looked for."""
+        """Variables for its processes: torchrun starts the ranks without the option that keeps the launcher's folder
+        out of the module search path."""
         return {} if self.named is None else {"PYTHONSAFEPATH": "1"}
 
     @property
@@ -55,7 +57,7 @@ class Trainer:
         return self.command_of(1)
 
     def command_of(self, ranks: int) -> tuple[str, ...]:
-        """The training program's argv, for so many processes with a GPU each."""
+        """Return the training program's argv, for ``ranks`` processes with a GPU each."""
         program = ("-m", "hpsearch.training") if self.named is None else (str(_LAUNCHER),)
         safe = () if self.named is None else ("-P",)
         if ranks > 1:
@@ -74,10 +76,10 @@ class Trainer:
         rule = "trainer_python must be a Python with the training's libraries, but"
         if shutil.which(self.python) is None:
             raise UsageError(f"{rule} {self.named!r} is no program, nor the folder of an environment", REMEDY)
-        told = _ask(self.python, "-c", _VERSION)
-        if not told.startswith("hpsearch: "):
-            raise UsageError(f"{rule} {self.python} is no Python: it answers {told[:100]!r}", REMEDY)
-        release = told.removeprefix("hpsearch: ")
+        answer = _ask(self.python, "-c", _VERSION)
+        if not answer.startswith("hpsearch: "):
+            raise UsageError(f"{rule} {self.python} is no Python: it answers {answer[:100]!r}", REMEDY)
+        release = answer.removeprefix("hpsearch: ")
         if tuple(map(int, release.split("."))) < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise UsageError(f"{rule} {self.python} is Python {release}, and {oldest} is the oldest", REMEDY)
@@ -86,18 +88,21 @@ class Trainer:
             raise UsageError(f"{rule} {self.python} lacks {', '.join(missing)}", REMEDY)
 
     def versions(self) -> dict[str, Any]:
-        """What it has of the training's libraries: versions by name, None for what is missing."""
-        told = _ask(self.python, "-P", str(_LAUNCHER), "--check")
+        """Ask for the versions of the training's libraries by name; None for a missing one.
+
+        Raises:
+            UsageError: it does not answer.
+        """
+        answer = _ask(self.python, "-P", str(_LAUNCHER), "--check")
         try:
-            return dict(json.loads(told)["versions"])
+            return dict(json.loads(answer)["versions"])
         except (ValueError, KeyError) as error:
-            raise UsageError(
-                f"cannot ask {self.python} for its libraries: it answers {told[:300]!r}", REMEDY
-            ) from error
+            what = f"cannot ask {self.python} for its libraries: it answers {answer[:300]!r}"
+            raise UsageError(what, REMEDY) from error
 
 
 def _ask(*words: str) -> str:
-    """What a program prints, or says is wrong; empty where it says nothing."""
+    """Return the output of a program, or its errors; empty where there are neither."""
     try:
         done = subprocess.run(
             words,

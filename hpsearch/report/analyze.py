@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch.errors import UsageError
-from hpsearch.report.files import report_json, trials_csv, write_text
+from hpsearch.execution.files import write_text
+from hpsearch.report.files import report_json, trials_csv
 from hpsearch.report.png import write_pngs
 from hpsearch.report.summary import StudySummary, summarize
 from hpsearch.report.text import visible

@@ -6,29 +6,16 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from hpsearch.execution.files import make_folder
 from hpsearch.report.rows import TrialRow
 from hpsearch.report.summary import HeadlineScore, StudySummary
 from hpsearch.report.text import csv_cell
 
 _STRICT: dict[str, Any] = {"sort_keys": True, "ensure_ascii": True, "allow_nan": False}
 _COLUMNS = ("number", "root", "attempt", "state", "cause", "value", "holdout_value", "duration_s", "seed")
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
-    make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    with part.open("x", encoding="utf-8", newline="") as file:
-        file.write(text)
-    return part.replace(path)
 
 
 def trials_csv(summary: StudySummary) -> str:

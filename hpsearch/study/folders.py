@@ -1,9 +1,8 @@
-"""The folders of a study: where its files lie, writing them whole, and whether the disk has room for them."""
+"""The folders of a study: where its files lie, and whether the disk has room for them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -11,13 +10,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.names import is_study_name
-from hpsearch.crash_points import reached
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.execution.files import make_folder, sync
+from hpsearch.execution.files import make_folder, require_space, sync
 from hpsearch.execution.job import CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
@@ -26,7 +23,6 @@ _OF_A_TRIAL = re.compile(r"trial_\d+|attempt-\d+")  # folders with such files
 
 # A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
 RESERVE_BYTES = 64 * 2**20
-SPARE_BYTES = 1 << 30  # a study leaves this much of the disk free
 CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
 
 
@@ -147,26 +143,6 @@ def folder_name(study: str) -> str:
     return f"{plain}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON to ``path`` as ``write_text`` does."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``path`` in one step: a reader finds the old file or the new one, also after a power loss."""
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    with temporary.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    reached("file-written")
-    temporary.replace(path)
-    reached("file-renamed")
-    sync(str(path.parent))
-
-
 def publish_folder(staged: Path, link: Path) -> None:
     """Move ``staged`` to where ``link`` shows it, in one step.
 
@@ -207,12 +183,9 @@ def require_room(definition: StudyDefinition, adapter_bytes: int, folder: Path, 
     """
     checkpoints = 0 if definition.settings.get("save_steps") == 0 else definition.settings.get("save_total_limit", 0)
     adapters = definition.keep_adapters + 2 + CHECKPOINT * checkpoints  # best/ and the trial that runs
-    needed = row_bytes + adapter_bytes * adapters
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    free = shutil.disk_usage(there).free
-    if needed + SPARE_BYTES > free:
-        raise UsageError(
-            f"a study's rows, adapters and checkpoints must fit on the disk, but need {needed / 1e9:.2g} GB, and of "
-            f"{there} {free / 1e9:.2g} GB are free",
-            "free some space, name another --base-output-dir, or lower keep_adapters or save_total_limit",
-        )
+    require_space(
+        folder,
+        row_bytes + adapter_bytes * adapters,
+        "a study's rows, adapters and checkpoints",
+        "free some space, name another --base-output-dir, or lower keep_adapters or save_total_limit",
+    )

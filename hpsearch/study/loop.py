@@ -15,7 +15,8 @@ from hpsearch.config.advice import too_long_warmup
 from hpsearch.crash_points import reached
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import Executor
-from hpsearch.execution.job import OUTCOME_FILE, Finished, Job, Notice, Progress, Report
+from hpsearch.execution.job import Finished, Job, Notice, Progress, Report
+from hpsearch.execution.names import OUTCOME_FILE
 from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.execution.run_job import STOP_GRACE_S, TICK_S
 from hpsearch.execution.signals import Interruption

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.errors import Interrupted
 from hpsearch.execution.events import JobView
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Job
@@ -81,16 +82,17 @@ class PreparedInfo:
 
 def prepare(
     job: Job, executor: Executor, interruption: Interruption, view: JobView, deadline: float = math.inf
-) -> PreparedInfo | None:
-    """Run the prepare job and read its result; None where it was interrupted or the deadline came.
+) -> PreparedInfo:
+    """Run the prepare job and read its result.
 
     Raises:
+        Interrupted: a stop signal or the deadline came.
         UsageError: it refused the data, the model or a setting.
         JobFailed: it failed for another reason.
     """
     outcome = run_job(job, executor, interruption, view, deadline)
-    if interruption.requested or outcome.cause is Cause.INTERRUPTED:
-        return None
+    if outcome.cause is Cause.INTERRUPTED:
+        raise Interrupted(0)
     if outcome.cause is not Cause.OK:
         raise failure(job, outcome)
     return PreparedInfo.read(Path(job.output_dir) / "prepared.json")

@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.crash_points import reached
 from hpsearch.execution.executors import Executor
-from hpsearch.execution.job import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE, Job, Outcome
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders

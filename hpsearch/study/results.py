@@ -15,9 +15,9 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpsearch.crash_points import reached
-from hpsearch.execution.files import make_folder
+from hpsearch.execution.files import make_folder, write_json
 from hpsearch.execution.job import Job, Outcome, encode_values
-from hpsearch.study.folders import StudyFolders, publish_folder, write_json
+from hpsearch.study.folders import StudyFolders, publish_folder
 from hpsearch.study.jobs import with_resolved
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.preparation import PreparedInfo

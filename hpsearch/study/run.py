@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.crash_points import reached
-from hpsearch.errors import TooManyFailures, UsageError
+from hpsearch.errors import Interrupted, TooManyFailures, UsageError
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.gpu_slots import SlotAllocation, look_for_gpus, share_out
@@ -226,8 +226,9 @@ class _Run:
             return self._summary(target, 0 if ledger.trials(TrialState.COMPLETE) else TooManyFailures.exit_code, done)
         if budget.is_spent(ledger.trials()):
             return self._summary(target, 0, end.nothing_left(budget))
-        prepared = self._prepare(deadline)
-        if prepared is None:
+        try:
+            prepared = self._prepare(deadline)
+        except Interrupted:
             return self._summary(target, *end.stopped_preparing())
         self._store_warm_start(prepared)
         begin(ledger)
@@ -276,21 +277,20 @@ class _Run:
         if withheld:
             self.view(Note(f"not passed to trials: {', '.join(withheld)} (name them in env_pass to pass them)"))
 
-    def _prepare(self, deadline: float) -> PreparedInfo | None:
-        """Make data and model ready, unless the study's trials are programs that bring their own; None if stopped."""
+    def _prepare(self, deadline: float) -> PreparedInfo:
+        """Make data and model ready, unless the study's trials are programs that bring their own."""
         ledger = self.ledger
         if ledger.definition.command is not None:
             return PreparedInfo()
         info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
-        if info is not None:
-            changed = changed_versions(PreparedInfo.stored(ledger.study), info) if ledger.trials() else ""
-            keep_prepared(ledger, info)
-            show_prepared(self.view, info)
-            if changed:
-                self.view(Note(changed, warning=True))
-            require_room(ledger.definition, info.adapter_bytes, self.folders.root)
-            for text in warmup_warnings(ledger.definition, info.evaluations):
-                self.view(Note(text, warning=True))
+        changed = changed_versions(PreparedInfo.stored(ledger.study), info) if ledger.trials() else ""
+        keep_prepared(ledger, info)
+        show_prepared(self.view, info)
+        if changed:
+            self.view(Note(changed, warning=True))
+        require_room(ledger.definition, info.adapter_bytes, self.folders.root)
+        for text in warmup_warnings(ledger.definition, info.evaluations):
+            self.view(Note(text, warning=True))
         return info
 
     def _store_warm_start(self, prepared: PreparedInfo) -> None:

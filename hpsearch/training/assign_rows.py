@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from hpsearch.data.slices import SLICE_KEYS, ChosenSplits, choose
 from hpsearch.data.sources import DataSource
 from hpsearch.data.splits import LeftOutRow, SplitRows, hold_out, separate
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import require_space
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import Family
 from hpsearch.training.prepared import SCRATCH, SPLITS, PreparedRow, row_file, write_rows
@@ -41,13 +41,8 @@ class Data:
         Raises:
             UsageError: there is no room for them.
         """
-        free = shutil.disk_usage(folder).free
-        if self.bytes > free:
-            raise UsageError(
-                f"a copy of all rows must fit on the disk, but takes {self.bytes / 1e9:.2g} GB, and of "
-                f"{folder} {free / 1e9:.2g} GB are free",
-                "free some space, or name another --base-output-dir",
-            )
+        remedy = "free some space, or name another --base-output-dir"
+        require_space(folder, self.bytes, "a copy of all rows", remedy, spare=0)
         digest = hashlib.sha256()
         for split in SPLITS:
             digest.update(f"{split}\0{len(self.rows[split])}\0".encode())

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import platform
+import runpy
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 # Distributions that the training side imports, whatever it is asked to do.
@@ -26,17 +26,6 @@ def check() -> str:
     return json.dumps({"python": platform.python_version(), "versions": {name: _version(name) for name in NEEDED}})
 
 
-def adopt_hpsearch() -> None:
-    """Make ``hpsearch`` the package that this file belongs to, whatever else is installed."""
-    package = Path(__file__).resolve().parents[1]
-    spec = spec_from_file_location("hpsearch", package / "__init__.py", submodule_search_locations=[str(package)])
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no package in {package}")
-    module = module_from_spec(spec)
-    sys.modules["hpsearch"] = module
-    spec.loader.exec_module(module)
-
-
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -49,7 +38,7 @@ def main() -> None:
     if "--check" in sys.argv:
         print(check())
         return
-    adopt_hpsearch()
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "execution" / "bootstrap.py"))["adopt_hpsearch"]()
     from hpsearch.training.__main__ import end
 
     end()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.data.images import open_image
 from hpsearch.data.splits import pick
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import write_text
 from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings
 
 if TYPE_CHECKING:
@@ -154,12 +154,7 @@ class PreparedData:
 
     def write(self, folder: Path) -> None:
         """Write prepared.json into ``folder``, whole or not at all."""
-        temporary = folder / f"{FILE_NAME}.new"
-        with temporary.open("w", encoding="utf-8") as target:
-            json.dump(asdict(self), target, indent=1, sort_keys=True, ensure_ascii=False)
-            target.flush()
-            os.fsync(target.fileno())
-        temporary.replace(folder / FILE_NAME)
+        write_text(folder / FILE_NAME, json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False))
 
     @staticmethod
     def read(folder: Path) -> PreparedData:

@@ -140,7 +140,7 @@ def study() -> Iterator[str]:
 
 @pytest.fixture(params=[None, ("decimal",)], ids=["alone", "forked"])
 def bench(request: pytest.FixtureRequest, study: str, tmp_path: Path) -> Iterator[Bench]:
-    """A bench with two slots of the local executor; Python programs are started by themselves, then by a starter."""
+    """A bench with two slots of the local executor; Python programs are started alone, then by a fork server."""
     executor = LocalExecutor(without_gpus(2))
     yield Bench(executor, study, tmp_path, request.param)
     executor.close()

@@ -1,4 +1,4 @@
-"""The runner or a supervisor dies without a word; no process of a trial outlives them for long."""
+"""The runner or a supervisor dies suddenly; no process of a trial outlives them for long."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_killed_supervisor_leaves_no_tagged_process(bench: Bench) -> None:
     os.kill(supervisor, signal.SIGKILL)
     outcome = bench.outcome()
     assert [pid for pid in pids_in(pids) if is_alive(pid)] == []
-    how = "is gone" if bench.preload else "was ended by SIGKILL"  # a starter's children are not the runner's to ask
+    how = "is gone" if bench.preload else "was ended by SIGKILL"  # a fork server's children are not the runner's to ask
     assert (outcome.cause, outcome.message) == (Cause.LOST, f"its supervisor died: it {how}")
     assert outcome_in(Path(job.output_dir)) == outcome
     assert not (Path(job.output_dir) / "report.fifo").exists()
@@ -149,7 +149,7 @@ def test_a_supervisor_ignores_being_asked_to_end(bench: Bench) -> None:
     assert bench.outcome().cause is Cause.INTERRUPTED
 
 
-def test_a_surprise_in_the_supervisor_leaves_no_process_and_is_told(bench: Bench) -> None:
+def test_an_unforeseen_error_in_the_supervisor_leaves_no_process_and_is_reported(bench: Bench) -> None:
     pids = bench.folder / "pids"
     bench.launch(program("tree.py", str(pids), "hang"))
     bench.report(1)

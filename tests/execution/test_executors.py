@@ -1,4 +1,4 @@
-"""What every executor promises, tried on each of them with the same scripted trials."""
+"""The contract of all executors, tried on each of them with the same scripted trials."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OK = {"cer": 0.25, "wer": 0.5}
 
 
 class ExecutorContract:
-    """A trial is a script: lines to send, "ask" (end if told to prune), "hang", an exit code, or an error's text."""
+    """A trial is a script: lines to send, "ask" (end if answered to prune), "hang", an exit code, or an error's text."""
 
     @pytest.fixture
     def executor(self, study: str) -> Iterator[Executor]:  # study: looks for leftovers after this is closed
@@ -48,7 +48,7 @@ class ExecutorContract:
     def test_final_lines_add_up(self, bench: Bench) -> None:
         assert self.play(bench, {"cer": 0.5, "wer": 0.7}, {"cer": 0.25}).metrics == {"cer": 0.25, "wer": 0.7}
 
-    def test_the_files_are_there_when_the_end_is_told(self, bench: Bench) -> None:
+    def test_the_files_are_there_when_the_end_is_reported(self, bench: Bench) -> None:
         outcome = self.play(bench, {"step": 1, "cer": 0.5}, OK)
         folder = bench.folder / "trial_1"
         assert Outcome.from_json((folder / "outcome.json").read_text()) == outcome
@@ -212,7 +212,7 @@ class TestLocalExecutor(ExecutorContract):
 
 
 class TestForkedByAStarter(TestLocalExecutor):
-    """The contract, with processes that a starter forks."""
+    """The contract, with processes that a fork server forks."""
 
     @pytest.fixture
     def bench(self, executor: Executor, study: str, tmp_path: Path) -> Bench:

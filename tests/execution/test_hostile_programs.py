@@ -23,7 +23,7 @@ def pids_in(path: Path) -> list[int]:
 
 
 def assert_gone(pids: list[int]) -> None:
-    """Nothing is waited for: the tree was to be gone when the end was told."""
+    """Nothing is waited for: the tree must be gone when the end is reported."""
     assert len(pids) == 6
     assert [pid for pid in pids if is_alive(pid)] == []
 
@@ -231,9 +231,9 @@ def test_a_relative_folder_and_the_runner_s_working_directory(
 def test_the_environment_is_the_job_s_and_nothing_else(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY", "sings")
     outcome = bench.run(("/usr/bin/env", "-0"), environment={"ONE": "1", "EMPTY": "", "ODD": "a=b\nc"}, kind="train")
-    told = dict(entry.split("=", 1) for entry in outcome.log_tail.strip("\0").split("\0"))
-    ours = {name: told.pop(name) for name in list(told) if name.startswith("HPSEARCH_")}
-    assert told == {"ONE": "1", "EMPTY": "", "ODD": "a=b\nc"}
+    environment = dict(entry.split("=", 1) for entry in outcome.log_tail.strip("\0").split("\0"))
+    ours = {name: environment.pop(name) for name in list(environment) if name.startswith("HPSEARCH_")}
+    assert environment == {"ONE": "1", "EMPTY": "", "ODD": "a=b\nc"}
     assert sorted(ours) == ["HPSEARCH_ANSWER", "HPSEARCH_JOB", "HPSEARCH_REPORT", "HPSEARCH_TAG"]
     assert ours["HPSEARCH_TAG"].startswith(f"{bench.study}/trial_1/")
 

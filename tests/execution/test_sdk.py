@@ -171,7 +171,7 @@ def test_answers(listener: Listener) -> None:
     listener.answer(3, True)
     assert sdk.should_prune() is True
     sdk.report(4, cer=0.5)
-    assert sdk.should_prune() is True, "once told to stop, always told to stop"
+    assert sdk.should_prune() is True, "once asked to stop, always asked to stop"
     listener.answer_file.write_text("garbage")
     assert sdk.should_prune(0.01) is False
 

@@ -16,9 +16,9 @@ GIB = 1024**3
 FOUR = Driver("580.95.05", gpus=tuple(Gpu("NVIDIA L4", 24 * GIB, 23 * GIB, uuid=f"GPU-{n}a{n}") for n in range(4)))
 
 
-def shared(environ: dict[str, str] | None = None, own_program: bool = False, **wanted: Any) -> list[tuple[int, ...]]:
+def shared(environ: dict[str, str] | None = None, own_program: bool = False, **request: Any) -> list[tuple[int, ...]]:
     """The GPUs of each slot."""
-    found = share_out(GpuRequest(**wanted), environ or {}, FOUR, own_program=own_program)
+    found = share_out(GpuRequest(**request), environ or {}, FOUR, own_program=own_program)
     assert [slot.number for slot in found.slots] == list(range(len(found.slots)))
     return [slot.gpus for slot in found.slots]
 
@@ -37,8 +37,8 @@ def test_gpus_are_shared_out_among_slots() -> None:
 
 
 def test_one_kind_of_gpu_is_known_where_each_slot_has_one_and_all_are_alike() -> None:
-    def kind(driver: Driver, **wanted: Any) -> Gpu | None:
-        return share_out(GpuRequest(**wanted), {}, driver, own_program=False).gpu
+    def kind(driver: Driver, **request: Any) -> Gpu | None:
+        return share_out(GpuRequest(**request), {}, driver, own_program=False).gpu
 
     other = Driver("580.95.05", gpus=(*FOUR.gpus[:2], Gpu("NVIDIA L40S", 48 * GIB, 47 * GIB)))
     assert kind(FOUR, gpus="all") == FOUR.gpus[0]
@@ -48,7 +48,7 @@ def test_one_kind_of_gpu_is_known_where_each_slot_has_one_and_all_are_alike() ->
     assert kind(Driver()) is None
 
 
-def test_what_cuda_is_told_to_leave_out_is_left_out() -> None:
+def test_gpus_that_cuda_visible_devices_leaves_out_are_left_out() -> None:
     assert shared({"CUDA_VISIBLE_DEVICES": "2,3"}, gpus="all") == [(2,), (3,)]
     assert shared({"CUDA_VISIBLE_DEVICES": "GPU-3a3,1"}) == [(3,)]
     assert shared({"CUDA_VISIBLE_DEVICES": "1"}, own_program=True) == [(1,)]
@@ -61,7 +61,7 @@ def test_what_cuda_is_told_to_leave_out_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("request", "message"),
     [
         ({"gpus": "0,7"}, r"there is no '7'; .*there are: GPUs 0, 1, 2, 3"),
         ({"gpus": "0,,1"}, "there is no ''"),
@@ -73,9 +73,9 @@ def test_what_cuda_is_told_to_leave_out_is_left_out() -> None:
     ],
     ids=str,
 )
-def test_what_is_not_there_is_refused_with_what_is(wanted: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        shared(**wanted)
+def test_what_is_not_there_is_refused_with_what_is(request: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        shared(**request)
 
 
 def test_without_gpus_slots_are_places_on_the_cpu() -> None:
@@ -87,7 +87,7 @@ def test_without_gpus_slots_are_places_on_the_cpu() -> None:
             share_out(wanted, {}, Driver(), own_program=False)
 
 
-def test_idle_and_busy_gpus_are_said() -> None:
+def test_idle_and_busy_gpus_are_noted() -> None:
     busy = Gpu("NVIDIA L4", 24 * GIB, 10 * GIB, (Holder(4711, "python", None),))
     (idle, used) = share_out(GpuRequest(), {}, Driver(gpus=(busy, *FOUR.gpus[1:])), own_program=False).notes
     assert idle == "trials use GPU 0; GPUs 1, 2, 3 stay idle: --gpus all uses all"
@@ -96,23 +96,23 @@ def test_idle_and_busy_gpus_are_said() -> None:
 
 
 class Bench:
-    """Slots over GPUs whose memory the test sets; what is said comes with an event."""
+    """Slots over GPUs whose memory the test sets; each note comes with an event."""
 
     def __init__(self, *slots: Slot, patience_s: float = 60.0) -> None:
         self.used: dict[int, int] = dict.fromkeys((gpu for slot in slots for gpu in slot.gpus), GIB)
-        self.said: list[str] = []
+        self.notes: list[str] = []
         self._changed = threading.Condition()
         self.slots = Slots(slots, self._hear, lambda: dict(self.used), patience_s)
 
     def _hear(self, text: str) -> None:
         with self._changed:
-            self.said.append(text)
+            self.notes.append(text)
             self._changed.notify_all()
 
     def until(self, condition: Callable[[], Any]) -> None:
         """Wait until that is so."""
         with self._changed:
-            assert self._changed.wait_for(condition, 30), (self.said, self.slots.free)
+            assert self._changed.wait_for(condition, 30), (self.notes, self.slots.free)
 
     def taken(self) -> Slot:
         """Take a slot that must be there."""
@@ -134,7 +134,7 @@ def test_a_gpu_is_handed_on_when_its_memory_is_back_and_no_sooner() -> None:
     assert bench.slots.take() is None
     bench.used[0] = GIB + TOLERANCE_BYTES
     bench.until(lambda: bench.slots.free)
-    assert (bench.taken().gpus, bench.slots.usable, bench.said) == ((0,), 2, ["", ""])
+    assert (bench.taken().gpus, bench.slots.usable, bench.notes) == ((0,), 2, ["", ""])
 
 
 def test_what_others_hold_from_the_start_is_no_leftover_and_the_baseline_only_falls() -> None:
@@ -155,14 +155,14 @@ def test_a_gpu_that_stays_full_is_left_out_until_it_is_free_again() -> None:
     slot = bench.taken()
     bench.used[0] = 4 * GIB
     bench.slots.give_back(slot)
-    bench.until(lambda: bench.slots.usable == 1 and bench.said)
-    (said,) = bench.said
-    assert said.startswith("GPU 0 still holds 3.2 GB more than before its first job, 0.2 s after the end of its job")
+    bench.until(lambda: bench.slots.usable == 1 and bench.notes)
+    (note,) = bench.notes
+    assert note.startswith("GPU 0 still holds 3.2 GB more than before its first job, 0.2 s after the end of its job")
     assert bench.taken().number == 1
     bench.used[0] = GIB
     bench.until(lambda: bench.slots.usable == 2)
-    bench.until(lambda: bench.said[1:])
-    assert bench.said[1] == "GPU 0 can be used again"
+    bench.until(lambda: bench.notes[1:])
+    assert bench.notes[1] == "GPU 0 can be used again"
     assert bench.taken().number == 0
 
 
@@ -171,7 +171,7 @@ def test_a_gpu_that_the_driver_no_longer_shows_is_left_out() -> None:
     slot = bench.taken()
     del bench.used[0]
     bench.slots.give_back(slot)
-    bench.until(lambda: bench.said)
-    assert bench.said[0].startswith("the driver shows no GPU 0")
+    bench.until(lambda: bench.notes)
+    assert bench.notes[0].startswith("the driver shows no GPU 0")
     assert (bench.slots.usable, bench.slots.free) == (0, 0)
     bench.slots.close()

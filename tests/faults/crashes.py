@@ -41,7 +41,7 @@ class Scene:
             "objective": {"metric": "score", "direction": "minimize"},
             "pruner": {"type": "median", "n_startup_trials": 1, "n_warmup_steps": 0},
             "env_pass": ["PYTHONPATH"],
-            "preload": ["decimal"],  # trials are forked by a starter, as the built-in training's are
+            "preload": ["decimal"],  # trials are forked by a fork server, as the built-in training's are
         }
         (self.folder / "study.json").write_text(json.dumps(fields))
         if self.server:
@@ -158,7 +158,7 @@ def measure_points(folder: Path, effort: Effort) -> Found:
 GOALS = [
     Goal(
         "G1",
-        "A runner killed at any named point of its work leaves nothing that one plain run does not put right",
+        "After a runner is killed at any named point of its work, one plain run repairs everything",
         "0 studies with a result lost, a trial left RUNNING or done twice",
         measure_points,
     ),

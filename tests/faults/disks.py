@@ -133,8 +133,8 @@ def _plain(folder: Path) -> str:
 GOALS = [
     Goal(
         "G10",
-        "A full or broken disk and a damaged file are named in one line, and cost no result",
-        "exit code 3, the cause, the file untouched, the next run goes on",
+        "A full or broken disk and a damaged file are reported in one line, and cost no result",
+        "exit code 3, the cause, the file untouched, the next run continues",
         measure_disks,
     )
 ]

@@ -214,13 +214,13 @@ def _plain_queue(folder: Path, count: int) -> str:
 
 
 GOALS = [
-    Goal("G5", "A restarted run goes on with the interrupted trial at once", "< 2 s, no grace period", measure_repair),
+    Goal("G5", "A restarted run continues the interrupted trial at once", "< 2 s, no grace period", measure_repair),
     Goal(
         "G6",
         "A grid is covered once, whatever is killed, and running it again adds nothing",
         "36 of 36 points, 0 twice, 0 more trials",
         measure_kills,
     ),
-    Goal("G7", "Several trials at once waste no grid point (PostgreSQL)", "0 wasted", measure_slots),
-    Goal("G8", "No queued trial is given out twice (SQLite)", "0", measure_queue),
+    Goal("G7", "Parallel trials waste no grid point (PostgreSQL)", "0 wasted", measure_slots),
+    Goal("G8", "No queued trial is started twice (SQLite)", "0", measure_queue),
 ]

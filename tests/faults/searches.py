@@ -121,8 +121,8 @@ def _plain_edits() -> str:
 GOALS = [
     Goal(
         "G11",
-        "A search learns to keep away from where training diverges",
-        "at most 15 of 60 (a quarter of one dimension), 5 of 80 (a fifth of three) wasted, in any seed",
+        "A search learns to avoid the region in which training diverges",
+        "at most 15 of 60 (a quarter of one dimension), 5 of 80 (a fifth of three) failed, in any seed",
         measure_diverging,
     ),
     Goal("G17", "A changed definition is refused before any trial is made", "10 of 10, exit code 6", measure_edits),

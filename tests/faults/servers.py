@@ -78,7 +78,7 @@ def measure_servers(folder: Path, effort: Effort) -> Found:
 GOALS = [
     Goal(
         "G9",
-        "PostgreSQL may restart, end sessions or stay away for a while: the run goes on",
+        "PostgreSQL may restart, end sessions or be unreachable for a while: the run continues",
         "0 runs die, 0 trials lost or run again",
         measure_servers,
     )

@@ -68,7 +68,7 @@ def measure_channel(folder: Path, effort: Effort) -> Found:
 GOALS = [
     Goal(
         "G12",
-        "Garbage on the report channel and floods of output harm nobody",
+        "Garbage on the report channel and floods of output do no harm",
         "0 crashes, 0 values believed, < 50 MB more memory",
         measure_channel,
     ),
@@ -84,7 +84,7 @@ GOALS = [
     ),
     Goal(
         "G15",
-        "What is planted in a storage, a checkpoint or a model's files is never run",
+        "Code planted in a storage, a checkpoint or a model's files is never run",
         "0 executed",
         by_tests("tests/e2e/test_planted_pickles.py", "tests/training/test_planted_code.py", "tests/test_sinks.py"),
     ),

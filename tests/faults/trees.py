@@ -162,10 +162,10 @@ def measure_signals(folder: Path, effort: Effort) -> Found:
 
 GOALS = [
     Goal("G3", "A runner killed by SIGKILL leaves no process of its trials", "0 left", measure_killed_runners),
-    Goal("G4", "When a trial's end is told, none of its processes is left", "0 left", measure_ended_trials),
+    Goal("G4", "When a trial's end is reported, none of its processes is left", "0 left", measure_ended_trials),
     Goal(
         "G13",
-        "Ctrl-C and SIGTERM end a run whose trial ignores them, in order",
+        "Ctrl-C and SIGTERM end a run in order, even if its trial ignores them",
         f"within {STOP_GRACE_S:g} + 5 s, codes 130 and 143, trial queued again, no process left",
         measure_signals,
     ),

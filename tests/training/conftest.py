@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from hpsearch.execution.job import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE, Job
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIABLE
 from hpsearch.settings import TrainSettings
 from hpsearch.training.machine.libraries import ignore_known_warnings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.execution.job import JOB_VARIABLE
+from hpsearch.execution.names import JOB_VARIABLE
 from hpsearch.settings import TrainSettings
 from hpsearch.training.prepared import PreparedData
 from tests.training.conftest import Door, at

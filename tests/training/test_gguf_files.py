@@ -242,7 +242,7 @@ def test_a_converter_that_cannot_run_is_refused_before_anything(
     monkeypatch.setattr(gguf_files, "MODULES", ())
     assert converted(door, merged, str(tmp_path), only_ask=True) == 0
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(gguf_files.shutil, "disk_usage", lambda _: usage._replace(free=10))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
     assert converted(door, merged, str(tmp_path)) == 2
     assert "GGUF files must fit on the disk" in said(door)
 

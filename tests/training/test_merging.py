@@ -296,7 +296,7 @@ def test_what_cannot_be_merged_is_refused(
     assert merged(door, target, broken, pictures) == 2
     assert "weights must be whole" in said(door)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(merging.shutil, "disk_usage", lambda _: usage._replace(free=10**9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
     assert merged(door, target, lora, pictures) == 2
     assert "a merged model must fit on the disk" in said(door)
     assert not target.exists()

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from hpsearch.execution.job import JOB_VARIABLE, Job
+from hpsearch.execution.job import Job
 from hpsearch.execution.model_export import PUBLISHED, SUMMARY, MergedModel
+from hpsearch.execution.names import JOB_VARIABLE
 from tests.training.hub import COMMIT, TOKEN, Repository, Takes, hub_that_takes
 
 ROOT = Path(__file__).parents[2]

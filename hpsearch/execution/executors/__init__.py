@@ -14,24 +14,24 @@ from hpsearch.execution.job import Event, Job
 
 
 class Executor(Protocol):
-    """Runs jobs and says what becomes of them."""
+    """Runs jobs and reports on them."""
 
     @property
     def slots(self) -> int:
-        """How many jobs may run at once; fewer where a slot's GPU has become unusable."""
+        """Number of jobs that may run at once; fewer where a slot's GPU has become unusable."""
 
     @property
     def free(self) -> int:
-        """How many jobs can be launched now: a slot may still be waiting for its GPU's memory."""
+        """Number of jobs that can be launched now: a slot may still be waiting for its GPU's memory."""
 
     def expect(self, job: Job) -> None:
-        """Get ready for jobs like this one, which share what ``Job.preload`` names; nothing where that cannot be."""
+        """Do the imports of ``Job.preload`` ahead of jobs like this one; nothing where that is not possible."""
 
     def launch(self, job: Job) -> None:
-        """Start a job. What goes wrong is said by a ``Finished`` event with cause "launch", never raised."""
+        """Start a job. Failures are reported by a ``Finished`` event with cause "launch", never raised."""
 
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """What happened since the last call, in order for each job; waits up to ``timeout_s`` for the first.
+        """Return the events since the last call, in order for each job; waits up to ``timeout_s`` for the first.
 
         Returns early, maybe with nothing, after ``wake``.
         """
@@ -49,10 +49,10 @@ class Executor(Protocol):
         """
 
     def sweep(self, study: str) -> int:
-        """End whatever an earlier runner of the study left behind; the number of processes that were ended."""
+        """End the processes that an earlier runner of the study left behind; returns how many."""
 
     def close(self) -> None:
-        """End everything that still runs and give back what the executor holds."""
+        """End all jobs and release the executor's resources."""
 
 
 def _local(slots: Sequence[Slot]) -> Executor:

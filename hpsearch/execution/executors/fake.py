@@ -1,6 +1,6 @@
 """Jobs played by a Python function in this process: no program, no process, no clock, always the same.
 
-For tests of whatever drives an executor, and for trying a study's search with a formula in place of a training:
+For tests of code that drives an executor, and for trying a study's search with a formula in place of a training:
 
     def play(job):
         for step in range(1, 4):
@@ -11,7 +11,7 @@ For tests of whatever drives an executor, and for trying a study's search with a
 
     executor = FakeExecutor(play, slots=2)
 
-A play yields lines of the report channel, as mappings or as raw bytes, and gets back whether the job was told to stop
+A play yields lines of the report channel, as mappings or as raw bytes, and gets back whether the job was asked to stop
 after the step it has just reported. Returning is exit code 0, ``SystemExit`` another code, any other exception a crash;
 yielding an ``Outcome`` ends the job with exactly that.
 """
@@ -25,22 +25,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution.exit import Exit, JobEnding, Stop, judge
+from hpsearch.execution.exit import Exit, JobEnding, Stop, classify_exit
 from hpsearch.execution.files import open_new, replace_file
-from hpsearch.execution.job import (
-    JOB_FILE,
-    LOG_FILE,
-    METRICS_FILE,
-    OUTCOME_FILE,
-    Event,
-    Finished,
-    Job,
-    Outcome,
-    Progress,
-    ProgressLine,
-    Report,
-    StepLine,
-)
+from hpsearch.execution.job import Event, Finished, Job, Outcome, Progress, ProgressLine, Report, StepLine
+from hpsearch.execution.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.reports import Record
 
@@ -66,7 +54,7 @@ class FakeExecutor:
     """Plays up to ``slots`` jobs side by side. Satisfies ``Executor``.
 
     Each call of ``events`` takes one line from every running job, in the order of their launches, and never waits. An
-    answer counts when it is given before that; a job that has got none goes on.
+    answer counts when it is given before that; a job without an answer goes on.
     """
 
     def __init__(self, play: Play, slots: int = 1) -> None:
@@ -77,7 +65,7 @@ class FakeExecutor:
 
     @property
     def free(self) -> int:
-        """How many jobs can be launched now. See ``Executor``."""
+        """Number of jobs that can be launched now. See ``Executor``."""
         return self.slots - len(self._jobs)
 
     def expect(self, job: Job) -> None:
@@ -106,7 +94,7 @@ class FakeExecutor:
         self._jobs[job.id] = _Playing(job, self._play(job), record)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """The next line of every running job. See ``Executor``."""
+        """Take the next line of every running job. See ``Executor``."""
         events, self._refused = self._refused, []
         for playing in list(self._jobs.values()):
             events += self._advance(playing)
@@ -162,26 +150,26 @@ class FakeExecutor:
         playing.started, playing.prune, playing.step = True, False, None
         if isinstance(line, Outcome):
             return [self._end(playing, line)]
-        return self._hear(playing, line)
+        return self._take(playing, line)
 
-    def _hear(self, playing: _Playing, line: Mapping[str, Any] | bytes) -> list[Event]:
-        raw = line if isinstance(line, bytes) else json.dumps(line).encode()
-        heard = playing.record.take(raw)
+    def _take(self, playing: _Playing, message: Mapping[str, Any] | bytes) -> list[Event]:
+        raw = message if isinstance(message, bytes) else json.dumps(message).encode()
+        line = playing.record.take(raw)
         events: list[Event] = []
-        if isinstance(heard, StepLine):
-            playing.step = heard.step
-            events.append(Report(playing.job.id, heard.step, heard.metrics))
-        elif isinstance(heard, ProgressLine):
-            events.append(Progress(playing.job.id, heard.values))
-        said = playing.record.said
-        if said is not None and said[0] in (Cause.DIVERGED, Cause.PROTOCOL):
+        if isinstance(line, StepLine):
+            playing.step = line.step
+            events.append(Report(playing.job.id, line.step, line.metrics))
+        elif isinstance(line, ProgressLine):
+            events.append(Progress(playing.job.id, line.values))
+        verdict = playing.record.verdict
+        if verdict is not None and verdict[0] in (Cause.DIVERGED, Cause.PROTOCOL):
             playing.lines.close()
             events.append(self._finish(playing, Exit(number=15)))
         return events
 
     def _finish(self, playing: _Playing, ended: Exit) -> Finished:
         ending = JobEnding(ended, 0.0, log_tail=playing.log.encode(), stop=playing.stop, pruned_at=playing.pruned_at)
-        return self._end(playing, judge(playing.job, playing.record, ending))
+        return self._end(playing, classify_exit(playing.job, playing.record, ending))
 
     def _end(self, playing: _Playing, outcome: Outcome) -> Finished:
         playing.lines.close()

@@ -1,9 +1,10 @@
-"""The executor's side of starters (execution/fork_server.py): one for each interpreter, environment and working folder.
+"""The executor's side of fork servers (execution/fork_server.py): one for each interpreter, environment and working
+folder.
 
 Where jobs must not be forked after their imports (``Job.fork``), it is one for each job: it does them while the job
 before is at work.
 
-A starter is asked to fork, never waited for: it obeys once it has done its imports. If it dies, the jobs it had not
+A fork server is asked to fork, never waited for: it obeys once it has done its imports. If it dies, the jobs it had not
 begun are started by themselves; so are all others when it has died three times in a row.
 """
 
@@ -23,15 +24,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from hpsearch.execution import processes as leftovers
 from hpsearch.execution.gpu_slots import Slot
-from hpsearch.execution.job import SUPERVISES_VARIABLE, Job
+from hpsearch.execution.job import Job
+from hpsearch.execution.names import SUPERVISES_VARIABLE
+from hpsearch.execution.processes import make_tag
 from hpsearch.execution.python_program import PythonProgram, parse
 
 _PROGRAM = Path(__file__).resolve().parents[1] / "fork_server.py"
 _ROOM_BYTES = 1024  # for a tag: a study's name and a job's, both of at most 128 characters, three bytes each
 _ORDER_BYTES = 1 << 20
-_GOODBYE_S = 5.0  # for a starter to exit after its socket was closed
+_GOODBYE_S = 5.0  # for a server to exit after its socket was closed
 _MOST_DEATHS = 3  # in a row, before any fork
 
 
@@ -54,22 +56,22 @@ class Process(Protocol):
 
 
 class ForkedSupervisor:
-    """A supervisor that a starter forks, or turns into; it says its ``pid`` itself, as the first thing."""
+    """A supervisor that a fork server forks, or turns into; its first message is its ``pid``."""
 
-    def __init__(self, starter: ForkServerClient) -> None:
-        self.starter = starter
+    def __init__(self, server: ForkServerClient) -> None:
+        self.server = server
         self.began = False  # it has said that it is there
         self._pidfd = -1
 
     @property
     def returncode(self) -> int | None:
-        """None where the starter is its parent. See ``Process``."""
-        own = self.starter.process if self.starter.once else None
+        """None where the fork server is its parent. See ``Process``."""
+        own = self.server.process if self.server.once else None
         return own.returncode if own is not None else None
 
     def begin(self, pid: int) -> None:
-        """Take it for the process with this number, which has just spoken."""
-        self.starter.deaths = 0
+        """Take the process with this number for it, which has just sent its first message."""
+        self.server.deaths = 0
         self.began = True
         with suppress(ProcessLookupError):  # it has already ended
             self._pidfd = os.pidfd_open(pid)
@@ -81,14 +83,14 @@ class ForkedSupervisor:
                 raise subprocess.TimeoutExpired("supervisor", timeout or 0.0)
             os.close(self._pidfd)
             self._pidfd = -1
-        if self.starter.once:
-            self.starter.close()
+        if self.server.once:
+            self.server.close()
         return None
 
     def kill(self) -> None:
-        """End it at once, or the starter that has not come to it yet."""
+        """Kill the supervisor, or the fork server if it has not forked yet."""
         if not self.began:
-            self.starter.kill()
+            self.server.kill()
             return
         with suppress(OSError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -96,8 +98,8 @@ class ForkedSupervisor:
 
 @dataclass(eq=False)
 class ForkServerClient:
-    """One starter: its connection and its process, none where it is not running; ``unfit`` says why its forks are not
-    what they should be. ``once``: it does not fork, but turns into the supervisor of one job."""
+    """One fork server: its connection and its process, None while it is not running; ``unfit`` says why it must not be
+    forked. ``once``: it does not fork, but turns into the supervisor of one job."""
 
     program: PythonProgram
     environment: dict[str, str]
@@ -111,14 +113,14 @@ class ForkServerClient:
     asked: set[str] = field(default_factory=set)
 
     def run(self, working_dir: str | None) -> socket.socket:
-        """Start it; its socket.
+        """Start it; returns its socket.
 
         Raises:
             OSError: it cannot be started.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ORDER_BYTES)
-        tag = leftovers.make_tag(self.study, "starter")
+        tag = make_tag(self.study, "fork-server")
         with theirs:
             try:
                 self.process = subprocess.Popen(
@@ -141,7 +143,7 @@ class ForkServerClient:
         return ours
 
     def import_for(self, job: Job) -> None:
-        """Have imported what the job's preload names."""
+        """Have it import the job's preload."""
         if not set(job.preload or ()) <= self.asked:
             self._order(job, {}, [])
 
@@ -161,7 +163,7 @@ class ForkServerClient:
         self._order(job, own, [control.fileno()])
 
     def receive(self) -> bool:
-        """Take in what it says; whether it is still there."""
+        """Read its messages; returns False once it has ended."""
         try:
             data = self._open.recv(_ORDER_BYTES)
         except BlockingIOError:
@@ -173,7 +175,7 @@ class ForkServerClient:
         return bool(data)
 
     def kill(self) -> None:
-        """End it at once; what it has forked goes on."""
+        """Kill it; its forks go on."""
         if self.process is not None:
             self.process.kill()
 
@@ -196,7 +198,7 @@ class ForkServerClient:
     @property
     def _open(self) -> socket.socket:
         if self.connection is None:
-            raise OSError(errno.ENOTCONN, "the starter has ended")
+            raise OSError(errno.ENOTCONN, "the fork server has ended")
         return self.connection
 
     def _order(self, job: Job, own: dict[str, Any], descriptors: list[int]) -> None:
@@ -206,76 +208,73 @@ class ForkServerClient:
 
 
 class ForkServers:
-    """The starters of one executor. ``watch`` is given the socket of each, and calls ``serve`` when there is something
-    to read; ``say`` is told why programs are started by themselves although they could share their imports."""
+    """The fork servers of one executor. ``watch`` gets the socket of each, and calls ``serve`` when there is something
+    to read; ``say`` gets the reason why programs are started by themselves although they could share imports."""
 
     def __init__(self, watch: Callable[[socket.socket, ForkServerClient], None], say: Callable[[str], None]) -> None:
         self._watch, self._say = watch, say
         self._all: dict[Hashable, ForkServerClient] = {}
 
     def expect(self, job: Job) -> None:
-        """Have a starter do what jobs like this one share, ahead of them."""
-        starter = self._for(job)
-        if starter is not None:
+        """Have a fork server do the imports that jobs like this one share, ahead of them."""
+        server = self._for(job)
+        if server is not None:
             with suppress(OSError):
-                self._run(starter, job)
-                starter.import_for(job)
+                self._run(server, job)
+                server.import_for(job)
 
     def fork(self, job: Job, tag: str, slot: Slot, control: socket.socket) -> ForkedSupervisor | None:
-        """The supervisor that a starter forks for a job; None where the job has to be started by itself."""
-        starter = self._for(job)
-        if starter is None or (starter.once and starter.connection is None):
+        """Have a job's supervisor forked; None where the job has to be started by itself."""
+        server = self._for(job)
+        if server is None or (server.once and server.connection is None):
             return None
         try:
-            self._run(starter, job)
-            starter.fork(job, tag, slot, control)
+            self._run(server, job)
+            server.fork(job, tag, slot, control)
         except OSError:
             return None
-        if starter.once:
-            del self._all[_key(job, starter.program)]
-        return ForkedSupervisor(starter)
+        if server.once:
+            del self._all[_key(job, server.program)]
+        return ForkedSupervisor(server)
 
-    def serve(self, starter: ForkServerClient) -> bool:
-        """Take in what a starter says; whether it is still there."""
-        fit = not starter.unfit
-        there = starter.receive()
-        if fit and starter.unfit:
-            self._say(f"each trial is started by itself: {starter.unfit}")
-        if not there and starter.once:
-            starter.let_go()
+    def serve(self, server: ForkServerClient) -> bool:
+        """Read the messages of a fork server; returns False once it has ended."""
+        fit = not server.unfit
+        there = server.receive()
+        if fit and server.unfit:
+            self._say(f"each trial is started by itself: {server.unfit}")
+        if not there and server.once:
+            server.let_go()
         elif not there:
-            self._bury(starter)
+            server.deaths += 1
+            server.close()
+            if server.deaths == _MOST_DEATHS:
+                self._say("each trial is started by itself: the process that should fork them ended three times")
         return there
 
-    def _bury(self, starter: ForkServerClient) -> None:
-        starter.deaths += 1
-        starter.close()
-        if starter.deaths == _MOST_DEATHS:
-            self._say("each trial is started by itself: the process that should fork them ended three times")
-
     def sockets(self) -> list[socket.socket]:
-        """Those of the starters that run."""
-        return [starter.connection for starter in self._all.values() if starter.connection is not None]
+        """List the sockets of those that run."""
+        return [server.connection for server in self._all.values() if server.connection is not None]
 
     def close(self) -> None:
         """End them all."""
-        for starter in self._all.values():
-            starter.close()
+        for server in self._all.values():
+            server.close()
 
     def _for(self, job: Job) -> ForkServerClient | None:
         program = parse(job.command) if job.preload is not None and sys.platform == "linux" else None
         if program is None:
             return None
         new = ForkServerClient(program, job.environment, job.study, once=not job.fork)
-        starter = self._all.setdefault(_key(job, program), new)
-        return None if starter.unfit or starter.deaths >= _MOST_DEATHS else starter
+        server = self._all.setdefault(_key(job, program), new)
+        return None if server.unfit or server.deaths >= _MOST_DEATHS else server
 
-    def _run(self, starter: ForkServerClient, job: Job) -> None:
-        if starter.connection is None:
-            self._watch(starter.run(job.working_dir), starter)
+    def _run(self, server: ForkServerClient, job: Job) -> None:
+        if server.connection is None:
+            self._watch(server.run(job.working_dir), server)
 
 
 def _key(job: Job, program: PythonProgram) -> Hashable:
-    """What jobs of one starter have in common."""
+    """Return what jobs of one fork server have in common."""
     place = (program.interpreter, program.options, program.place, job.working_dir)
     return (*place, job.fork, *sorted(job.environment.items()))

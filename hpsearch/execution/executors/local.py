@@ -1,6 +1,6 @@
 """Jobs on this machine, each under a supervisor process of its own.
 
-A supervisor is a process started for its job, or forked from one that has done the job's imports (starters.py).
+A supervisor is a process started for its job, or forked from one that has done the job's imports (fork_client.py).
 
 A supervisor hangs on its runner by one socket. The runner's death closes it, and the supervisor ends its whole tree;
 the supervisor's death closes it too, and the executor ends what is left by the tag in its environment. The runner may
@@ -23,39 +23,27 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hpsearch.execution import processes as leftovers
+from hpsearch.execution.bootstrap import PACKAGE, STUB
 from hpsearch.execution.executors.fork_client import ForkedSupervisor, ForkServerClient, ForkServers, Process
 from hpsearch.execution.files import remove_channel, replace_file
 from hpsearch.execution.gpu_slots import Slot, Slots
-from hpsearch.execution.job import (
-    OUTCOME_FILE,
-    SUPERVISES_VARIABLE,
-    Event,
-    Finished,
-    Job,
-    Notice,
-    Outcome,
-    Progress,
-    Report,
-    decode_values,
-)
+from hpsearch.execution.job import Event, Finished, Job, Notice, Outcome, Progress, Report, decode_values
+from hpsearch.execution.names import OUTCOME_FILE, SUPERVISES_VARIABLE
 from hpsearch.execution.outcome import Cause
+from hpsearch.execution.processes import end_tagged, make_tag, sweep
 
 _READ_BYTES = 256 * 1024  # at once from one supervisor
 _GOODBYE_S = 5.0  # for a supervisor to exit after it has closed its socket
 _CLOSE_S = 40.0  # for all trees to be gone; the supervisor itself gives up on one after 30 s
 
-# Starts hpsearch.execution.supervisor without what it does not use: site-packages (-I, -S) and hpsearch/__init__.py,
-# whose imports would delay the program by more than the rest of the start.
-_START = (
-    "import sys; package = type(sys)('hpsearch'); package.__path__ = [sys.argv.pop(1)]; "
-    "sys.modules['hpsearch'] = package; from hpsearch.execution.supervisor import main; main()"
-)
-_PACKAGE = str(Path(__file__).resolve().parents[2])
+# Starts a supervisor without what it does not use: site-packages (-I, -S) and hpsearch/__init__.py, whose imports
+# would delay the program by more than the rest of the start.
+_START = ("-I", "-S", "-c", f"{STUB}from hpsearch.execution.supervisor import main; main()", PACKAGE)
 
 _executors: weakref.WeakSet[LocalExecutor] = weakref.WeakSet()
 
@@ -73,12 +61,12 @@ class _Supervisor:
     inbox: bytes = b""
     outbox: bytearray = field(default_factory=bytearray)
     outcome: Outcome | None = None
-    surprise: str = ""
+    error: str = ""
     stopped: bool = False
 
     @property
-    def is_waited_for(self) -> bool:
-        """Whether a starter has still to fork it."""
+    def is_awaited(self) -> bool:
+        """True while a fork server has still to fork it."""
         return isinstance(self.process, ForkedSupervisor) and not self.process.began
 
 
@@ -86,8 +74,8 @@ class LocalExecutor:
     """Runs a job in each of its slots on this machine. Satisfies ``Executor``."""
 
     def __init__(self, slots: Sequence[Slot] = (Slot(),)) -> None:
-        self._slots = Slots(slots, self._note)
-        self._starters = ForkServers(self._watch, self._note)
+        self._slots = Slots(slots, self._notify)
+        self._fork_servers = ForkServers(self._watch, self._notify)
         self._supervisors: dict[str, _Supervisor] = {}
         self._events: list[Event] = []
         self._lock = threading.RLock()
@@ -97,22 +85,24 @@ class LocalExecutor:
         os.set_blocking(self._waker, False)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._closed = False
-        _close_in_forks(self)
+        if not _executors:
+            os.register_at_fork(after_in_child=_close_in_fork)
+        _executors.add(self)
 
     @property
     def slots(self) -> int:
-        """How many jobs may run at once. See ``Executor``."""
+        """Number of jobs that may run at once. See ``Executor``."""
         return self._slots.usable
 
     @property
     def free(self) -> int:
-        """How many jobs can be launched now. See ``Executor``."""
+        """Number of jobs that can be launched now. See ``Executor``."""
         return self._slots.free
 
     def expect(self, job: Job) -> None:
-        """Get ready for jobs like this one. See ``Executor``."""
+        """Do the imports that jobs like this one share, ahead of them. See ``Executor``."""
         with self._lock:
-            self._starters.expect(job)
+            self._fork_servers.expect(job)
 
     def launch(self, job: Job) -> None:
         """Start a job in this process's working directory. See ``Executor``.
@@ -135,7 +125,7 @@ class LocalExecutor:
         self.wake()
 
     def events(self, timeout_s: float) -> Sequence[Event]:
-        """What happened since the last call. See ``Executor``. Returns early, maybe with nothing, after ``wake``."""
+        """Return the events since the last call. See ``Executor``."""
         deadline = time.monotonic() + timeout_s
         while True:
             ready = self._selector.select(0 if self._events else max(0.0, deadline - time.monotonic()))
@@ -156,12 +146,12 @@ class LocalExecutor:
             supervisor = self._supervisors.get(job_id)
             if supervisor is not None:
                 supervisor.stopped = True
-                if supervisor.is_waited_for:
+                if supervisor.is_awaited:
                     supervisor.process.kill()
 
     def sweep(self, study: str) -> int:
-        """End what earlier runners of the study left behind. See ``Executor``."""
-        return leftovers.sweep(study)
+        """End the processes that earlier runners of the study left behind. See ``Executor``."""
+        return sweep(study)
 
     def wake(self) -> None:
         """Make ``events`` return at once, now or at its next call. May be called from a signal handler."""
@@ -173,7 +163,7 @@ class LocalExecutor:
             return  # it is awake already
 
     def close(self) -> None:
-        """End everything that still runs and give back what the executor holds. See ``Executor``."""
+        """End all jobs and release the resources. See ``Executor``."""
         if self._closed:
             return
         for job_id in list(self._supervisors):
@@ -184,19 +174,25 @@ class LocalExecutor:
         for supervisor in list(self._supervisors.values()):
             supervisor.process.kill()
             self._part(supervisor)
-        self._give_back()
+        with self._lock:
+            self._closed = True
+        self._slots.close()
+        self._fork_servers.close()
+        self._selector.close()
+        os.close(self._woken)
+        os.close(self._waker)
 
     # Starting
 
     def _start(self, job: Job, slot: Slot, *, alone: bool = False) -> None:
-        """Start a job's supervisor: forked, if a starter can, unless it is to be ``alone``."""
+        """Start a job's supervisor: forked, if a fork server can, unless it is to be ``alone``."""
         Path(job.output_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        tag = leftovers.make_tag(job.study, job.id)
+        tag = make_tag(job.study, job.id)
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                forked = None if alone else self._starters.fork(job, tag, slot, theirs)
-                process = forked or _execute(job, tag, slot, theirs)
+                forked = None if alone else self._fork_servers.fork(job, tag, slot, theirs)
+                process = forked or _start_supervisor(job, tag, slot, theirs)
             except BaseException:
                 ours.close()
                 raise
@@ -206,8 +202,8 @@ class LocalExecutor:
         self._selector.register(ours, selectors.EVENT_READ, supervisor)
         self._send(supervisor, replace(job, environment={}, gpus=slot.gpus).to_json().replace("\n", ""))
 
-    def _watch(self, connection: socket.socket, starter: ForkServerClient) -> None:
-        self._selector.register(connection, selectors.EVENT_READ, starter)
+    def _watch(self, connection: socket.socket, server: ForkServerClient) -> None:
+        self._selector.register(connection, selectors.EVENT_READ, server)
 
     def _refuse(self, job: Job, reason: str) -> None:
         self._events.append(Finished(job.id, Outcome(Cause.LAUNCH, message=reason)))
@@ -235,12 +231,14 @@ class LocalExecutor:
         self._selector.modify(supervisor.control, selectors.EVENT_READ | write, supervisor)
 
     def _serve(self, key: selectors.SelectorKey, mask: int) -> bool:
-        """Handle one ready descriptor; whether it was a call of ``wake``."""
+        """Handle one ready descriptor; returns True if it was a call of ``wake``."""
         if key.fd == self._woken:
             os.read(self._woken, 4096)
             return True
         if isinstance(key.data, ForkServerClient):
-            self._serve_starter(key.data)
+            connection = key.data.connection
+            if connection is not None and not self._fork_servers.serve(key.data):
+                self._selector.unregister(connection)
             return False
         supervisor: _Supervisor = key.data
         if self._supervisors.get(supervisor.job.id) is supervisor:
@@ -249,11 +247,6 @@ class LocalExecutor:
             if mask & selectors.EVENT_READ:
                 self._receive(supervisor)
         return False
-
-    def _serve_starter(self, starter: ForkServerClient) -> None:
-        found = starter.connection
-        if found is not None and not self._starters.serve(starter):
-            self._selector.unregister(found)
 
     def _receive(self, supervisor: _Supervisor) -> None:
         try:
@@ -264,11 +257,11 @@ class LocalExecutor:
             data = b""
         *lines, supervisor.inbox = (supervisor.inbox + data).split(b"\n")
         for line in lines:
-            self._understand(supervisor, json.loads(line))
+            self._handle(supervisor, json.loads(line))
         if not data:
             self._part(supervisor)
 
-    def _understand(self, supervisor: _Supervisor, message: dict[str, Any]) -> None:
+    def _handle(self, supervisor: _Supervisor, message: dict[str, Any]) -> None:
         job_id = supervisor.job.id
         if "report" in message:
             report = message["report"]
@@ -280,7 +273,7 @@ class LocalExecutor:
         elif isinstance(supervisor.process, ForkedSupervisor) and "supervisor" in message:
             supervisor.process.begin(message["supervisor"])
         else:
-            supervisor.surprise = message["broken"]
+            supervisor.error = message["broken"]
 
     # Ending
 
@@ -288,57 +281,38 @@ class LocalExecutor:
         self._selector.unregister(supervisor.control)
         supervisor.control.close()
         del self._supervisors[supervisor.job.id]
-        if supervisor.is_waited_for and not supervisor.stopped:
+        if supervisor.is_awaited and not supervisor.stopped:
             supervisor.process.wait(_GOODBYE_S)
-            self._start_alone(supervisor)
+            try:  # its fork server died before it forked it
+                self._start(supervisor.job, supervisor.slot, alone=True)
+            except (OSError, ValueError) as error:
+                self._slots.give_back(supervisor.slot)
+                self._refuse(supervisor.job, f"cannot start a supervisor: {error}")
             return
         try:
             supervisor.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
             supervisor.process.kill()
             supervisor.process.wait()
-        if supervisor.is_waited_for:
+        if supervisor.is_awaited:
             outcome = Outcome(Cause.INTERRUPTED, message="stopped before it began")
         else:
             outcome = supervisor.outcome or _lost(supervisor)
         self._slots.give_back(supervisor.slot)
         self._events.append(Finished(supervisor.job.id, outcome))
 
-    def _start_alone(self, supervisor: _Supervisor) -> None:
-        """Start a job whose starter died before it came to it."""
-        try:
-            self._start(supervisor.job, supervisor.slot, alone=True)
-        except (OSError, ValueError) as error:
-            self._slots.give_back(supervisor.slot)
-            self._refuse(supervisor.job, f"cannot start a supervisor: {error}")
-
-    def _note(self, text: str) -> None:
-        """Take in what became of a slot; called by the thread that waits for it."""
+    def _notify(self, text: str) -> None:
+        """Report news of a slot; called by the thread that waits for it."""
         with self._lock:
             if text:
                 self._events.append(Notice(text))
             self.wake()
 
-    def _give_back(self) -> None:
-        with self._lock:
-            self._closed = True
-        self._slots.close()
-        self._starters.close()
-        self._selector.close()
-        os.close(self._woken)
-        os.close(self._waker)
 
-    def _close_in_fork(self) -> None:
-        for supervisor in self._supervisors.values():
-            supervisor.control.close()
-        for connection in self._starters.sockets():
-            connection.close()
-
-
-def _execute(job: Job, tag: str, slot: Slot, control: socket.socket) -> subprocess.Popen[bytes]:
-    """A supervisor, started by itself."""
+def _start_supervisor(job: Job, tag: str, slot: Slot, control: socket.socket) -> subprocess.Popen[bytes]:
+    """Start a supervisor as a process of its own."""
     return subprocess.Popen(
-        (sys.executable, "-I", "-S", "-c", _START, _PACKAGE, str(Path(job.output_dir).absolute()), *job.command),
+        (sys.executable, *_START, str(Path(job.output_dir).absolute()), *job.command),
         stdin=control.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -349,15 +323,18 @@ def _execute(job: Job, tag: str, slot: Slot, control: socket.socket) -> subproce
 
 
 def _lost(supervisor: _Supervisor) -> Outcome:
-    """End what a dead supervisor left behind; what it had written about the job's end still holds."""
-    leftovers.end_tagged(supervisor.tag)
+    """End the processes that a dead supervisor left; the outcome that it had written still holds."""
+    end_tagged(supervisor.tag)
     folder = Path(supervisor.job.output_dir)
     remove_channel(str(folder))
-    try:
+    with suppress(OSError, ValueError):
         return Outcome.from_json((folder / OUTCOME_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        pass
-    how = supervisor.surprise or f"it {_how(supervisor.process.returncode)}"
+    code = supervisor.process.returncode
+    if code is None:
+        how = "it is gone"
+    else:
+        how = f"it exited with code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
+    how = supervisor.error or how
     outcome = Outcome(Cause.LOST, message=f"its supervisor died: {how}", duration_s=time.monotonic() - supervisor.began)
     try:
         replace_file(str(folder / OUTCOME_FILE), outcome.to_json().encode(), durable=True)
@@ -366,18 +343,10 @@ def _lost(supervisor: _Supervisor) -> Outcome:
     return outcome
 
 
-def _how(code: int | None) -> str:
-    if code is None:
-        return "is gone"
-    return f"exited with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
-
-
-def _close_in_forks(executor: LocalExecutor) -> None:
-    if not _executors:
-        os.register_at_fork(after_in_child=_close_all_in_fork)
-    _executors.add(executor)
-
-
-def _close_all_in_fork() -> None:
+def _close_in_fork() -> None:
+    """Close the sockets that this process, a fork of the runner, has inherited."""
     for executor in list(_executors):
-        executor._close_in_fork()
+        for supervisor in executor._supervisors.values():
+            supervisor.control.close()
+        for connection in executor._fork_servers.sockets():
+            connection.close()

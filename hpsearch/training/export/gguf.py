@@ -21,6 +21,7 @@ from typing import IO, Any
 from hpsearch import sdk
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import require_space, write_text
 from hpsearch.execution.job import Job
 from hpsearch.execution.model_export import CONVERTED, SUMMARY, WORK, Gguf, GgufFile, GgufRequest, MergedModel
 from hpsearch.execution.output_folder import filling
@@ -108,7 +109,9 @@ def _package(wanted: GgufRequest) -> str:
 def _written(wanted: GgufRequest, progress: ProgressReporter) -> Gguf:
     folder = Path(wanted.folder)
     summary = MergedModel.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
-    _refuse_full_disk(folder, wanted.kind)
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    needed = weights / 2 * BYTES[wanted.kind] * 1.1  # the merged model has two bytes a weight, or more
+    require_space(folder, needed, "GGUF files", "free some space", spare=0)
     work = folder / WORK
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -134,9 +137,7 @@ def _written(wanted: GgufRequest, progress: ProgressReporter) -> Gguf:
     others = tuple(each for each in summary.gguf if each.kind != made.kind)
     before, summary = summary, replace(summary, files=files, gguf=(*others, made))
     renew_model_card(folder, before, summary, folder.name)
-    part = folder / f".{SUMMARY}.part"
-    part.write_text(summary.to_json(), encoding="utf-8")
-    part.replace(folder / SUMMARY)
+    write_text(folder / SUMMARY, summary.to_json())
     return made
 
 
@@ -145,18 +146,6 @@ def _no_prediction(wanted: GgufRequest, family: str) -> tuple[str, ...]:
     it the converter counts them, or fails where the configuration has none. One from before it never looks for them."""
     script = Path(wanted.llama_cpp, SCRIPT).read_text(encoding="utf-8")
     return (NO_PREDICTION,) if family in PREDICTING and NO_PREDICTION in script else ()
-
-
-def _refuse_full_disk(folder: Path, kind: str) -> None:
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    needed = weights / 2 * BYTES[kind] * 1.1  # the merged model has two bytes a weight, or more
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UsageError(
-            f"GGUF files must fit on the disk, but take {needed / 1e9:.2g} GB, and of {folder} {free / 1e9:.2g} GB are "
-            "free",
-            "free some space",
-        )
 
 
 def _convert(wanted: GgufRequest, words: Sequence[str], progress: ProgressReporter) -> None:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from hpsearch import sdk
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import require_space
 from hpsearch.execution.job import ADAPTER_CARD, Job
 from hpsearch.execution.model_export import (
     MODEL_CARD,
@@ -48,7 +49,6 @@ from hpsearch.training.predict import Reader, base_of, load_reader, picture_of
 # adapter; in 32 bits there is none, and what is off is wrong.
 MOST_APART = {"bf16": 0.5, "fp16": 0.5, "fp32": 0.01}
 TOKENS = 64  # of a reading that is compared
-SPARE_BYTES = 1 << 30
 DRAWN = ("hpsearch", "0123456789", "The quick brown fox")  # texts that are drawn where no picture is given
 VOCABULARY = "tokenizer.model"
 
@@ -88,7 +88,8 @@ def _merge(wanted: MergeRequest, work: Path, progress: ProgressReporter) -> Merg
     """Merge, save, read again and compare; what is saved is in ``work``."""
     reader = _tuned_reader(wanted)
     pictures = _pictures(wanted.pictures)
-    _refuse_full_disk(reader.loaded.model, work)
+    needed = sum(each.numel() * each.element_size() for each in reader.loaded.model.parameters())
+    require_space(work, needed, "a merged model", "free some space, or name another --output-dir")
     progress.phase("read with both")
     base_name = str(reader.loaded.model.peft_config["default"].base_model_name_or_path)
     tuned = _seen(reader, pictures)
@@ -150,17 +151,6 @@ def _refuse_tied(model: Any) -> None:
             f"an adapter is merged into weights of its own, but this one adapts {' and '.join(sorted(ends))}, which is "
             "one weight with the other end of the model (tie_word_embeddings)",
             "serve the adapter beside its base, or train one without it",
-        )
-
-
-def _refuse_full_disk(model: Any, place: Path) -> None:
-    needed = sum(each.numel() * each.element_size() for each in model.parameters()) + SPARE_BYTES
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise UsageError(
-            f"a merged model must fit on the disk, but takes {needed / 1e9:.1f} GB, and of {place} {free / 1e9:.1f} GB "
-            "are free",
-            "free some space, or name another --output-dir",
         )
 
 

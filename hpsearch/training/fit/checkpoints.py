@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from hpsearch.errors import UsageError
-from hpsearch.execution.files import sync
+from hpsearch.execution.files import sync, write_text
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.models.base import require_safetensors
 from hpsearch.training.prepared import PreparedData
@@ -149,10 +149,7 @@ def write_state(checkpoint: Path, state: Mapping[str, Any]) -> None:
     """Write it, last of all and with the rest on the disk: a checkpoint without it counts as broken off."""
     for path in checkpoint.rglob("*"):
         sync(str(path))
-    temporary = checkpoint / f"{STATE_FILE}.new"
-    temporary.write_text(json.dumps(state, indent=1, ensure_ascii=False), encoding="utf-8")
-    sync(str(temporary))
-    temporary.replace(checkpoint / STATE_FILE)
+    write_text(checkpoint / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False))
 
 
 def _refuse_others(checkpoint: Path, mine: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
+from hpsearch.execution.files import require_space
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
 from hpsearch.training.machine.device import Machine, precision_on
@@ -23,7 +23,6 @@ from hpsearch.training.schedule import batching_of, planned, steps_of
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
 FEW_ROWS = 20
-SPARE_BYTES = 1 << 30  # that a download must leave free
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,11 @@ def fly(
     outline = outline_of(base)
     views = [_View(candidate, base, measure.lengths(candidate), outline, machine) for candidate in candidates]
     warnings = [text for view in views for text in view.checked()]
-    _check_disk(candidates[0], folder)
+    # What trials write is checked by the searching side, which decides how much of it is kept.
+    to_download, cache = bytes_to_download(candidates[0].model_name, candidates[0].model_revision)
+    if to_download:
+        remedy = "free some space, or set HF_HOME to a folder on a larger disk"
+        require_space(cache, to_download, "the model's files", remedy)
     rows = {split: len(data.rows[split]) for split in SPLITS}
     first = views[0]
     return Preflight(
@@ -220,18 +223,6 @@ def _differences(base: BaseCheckpoint, settings: TrainSettings) -> Iterator[str]
     if found:
         name = base.profile.name if base.profile else base.family.name
         yield f"the model is not as {name} should be: {'; '.join(map(str, found))} (skip_verification hides this)"
-
-
-def _check_disk(settings: TrainSettings, folder: Path) -> None:
-    """Refuse a download that does not fit. What trials write is checked by who decides how much of it is kept."""
-    wanted, cache = bytes_to_download(settings.model_name, settings.model_revision)
-    there = next((one for one in (cache, *cache.parents) if one.is_dir()), folder)
-    free = shutil.disk_usage(there).free
-    if wanted and wanted + SPARE_BYTES > free:
-        raise UsageError(
-            f"the model's files need {gigabytes(wanted)} in {cache}, but only {gigabytes(free)} are free there",
-            "free some space, or set HF_HOME to a folder on a larger disk",
-        )
 
 
 def _count(number: int) -> str:

@@ -21,7 +21,7 @@ from hpsearch.execution.python_program import parse
 
 from .conftest import ENVIRONMENT, PROGRAMS, Bench, processes_with, until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="starters need /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork servers need /proc")
 
 SHOW = """
 import json, os, sys
@@ -162,7 +162,7 @@ def test_chance_is_not_shared(trials: Trials) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "reason"),
     [
         (THREAD, "mine"),
         ("import no_such_module", "importing shared fails: ModuleNotFoundError: No module named 'no_such_module'"),
@@ -171,13 +171,15 @@ def test_chance_is_not_shared(trials: Trials) -> None:
     ],
     ids=["thread", "error", "exit", "gpu"],
 )
-def test_what_cannot_be_forked_is_started_alone_and_the_reason_told_once(trials: Trials, code: str, said: str) -> None:
+def test_what_cannot_be_forked_is_started_alone_and_the_reason_given_once(
+    trials: Trials, code: str, reason: str
+) -> None:
     trials.module(code)
     for number in range(3):
         outcome = trials.script("print('done')", id=f"trial_{number}")
         assert (outcome.cause, outcome.log_tail.strip()) == (Cause.OK, "done")
     (notice,) = trials.notices()
-    assert notice.startswith("each trial is started by itself: ") and said in notice
+    assert notice.startswith("each trial is started by itself: ") and reason in notice
 
 
 def test_a_fork_that_has_lost_its_gpu_becomes_a_start_by_itself(trials: Trials) -> None:
@@ -186,28 +188,28 @@ def test_a_fork_that_has_lost_its_gpu_becomes_a_start_by_itself(trials: Trials) 
     assert outcome.log_tail.strip() == "False ['x']"
 
 
-def test_a_starter_that_dies_costs_no_job(trials: Trials) -> None:
+def test_a_fork_server_that_dies_costs_no_job(trials: Trials) -> None:
     trials.module("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     for number in range(5):
         assert trials.script("print('done')", id=f"trial_{number}").cause is Cause.OK
     assert trials.notices() == ["each trial is started by itself: the process that should fork them ended three times"]
 
 
-def test_a_starter_killed_between_trials_is_replaced(trials: Trials) -> None:
+def test_a_fork_server_killed_between_trials_is_replaced(trials: Trials) -> None:
     trials.module("")
-    starters = []
+    fork_servers = []
     for number in range(3):
-        starters.append(int(trials.script(GRANDPARENT, id=f"trial_{number}").log_tail))
+        fork_servers.append(int(trials.script(GRANDPARENT, id=f"trial_{number}").log_tail))
         if number == 1:
-            os.kill(starters[-1], signal.SIGKILL)
-    assert starters[0] == starters[1] != starters[2]
+            os.kill(fork_servers[-1], signal.SIGKILL)
+    assert fork_servers[0] == fork_servers[1] != fork_servers[2]
     assert trials.notices() == []
 
 
-def test_a_starter_that_grows_is_replaced(trials: Trials) -> None:
+def test_a_fork_server_that_grows_is_replaced(trials: Trials) -> None:
     trials.module(GROWING)
-    starters = [trials.script(GRANDPARENT, id=f"trial_{number}").log_tail for number in range(3)]
-    assert len(set(starters)) == 3
+    fork_servers = [trials.script(GRANDPARENT, id=f"trial_{number}").log_tail for number in range(3)]
+    assert len(set(fork_servers)) == 3
     assert trials.notices() == []
 
 
@@ -220,7 +222,7 @@ def test_a_job_that_waits_for_imports_can_be_stopped(trials: Trials) -> None:
     assert trials.outcome().cause is Cause.INTERRUPTED
 
 
-def test_a_killed_runner_leaves_no_starter_in_the_middle_of_its_imports(trials: Trials, study: str) -> None:
+def test_a_killed_runner_leaves_no_fork_server_in_the_middle_of_its_imports(trials: Trials, study: str) -> None:
     trials.module(f"open({str(trials.folder / 'begun')!r}, 'w').close()\nimport time; time.sleep(600)")
     (trials.folder / "script.py").touch()
     order = trials.folder / "order.json"
@@ -230,10 +232,10 @@ def test_a_killed_runner_leaves_no_starter_in_the_middle_of_its_imports(trials: 
     assert processes_with(study) != []
     runner.kill()
     runner.wait()
-    until(lambda: not processes_with(study), "the starter to be gone", 5.0)
+    until(lambda: not processes_with(study), "the fork server to be gone", 5.0)
 
 
-def test_jobs_in_other_environments_have_starters_of_their_own(trials: Trials) -> None:
+def test_jobs_in_other_environments_have_fork_servers_of_their_own(trials: Trials) -> None:
     trials.module("import os; found = os.environ.get('MINE')")
     code = "import shared; print(shared.found)"
     found = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hpsearch.execution.exit import Exit, JobEnding, Stop, judge, oom_kills, shown_tail
+from hpsearch.execution.exit import Exit, JobEnding, Stop, classify_exit, oom_kills, shown_tail
 from hpsearch.execution.files import open_new
 from hpsearch.execution.job import Job
 from hpsearch.execution.outcome import Cause
@@ -27,7 +27,7 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
 def cause(record: Record, kind: str = "trial", **ending: Any) -> Cause:
     job = Job(id="a", kind=kind, study="s", command=(), output_dir="", settings={}, metric="cer")
-    return judge(job, record, JobEnding(**{"exit": Exit(code=0), "duration_s": 1.0} | ending)).cause
+    return classify_exit(job, record, JobEnding(**{"exit": Exit(code=0), "duration_s": 1.0} | ending)).cause
 
 
 @pytest.mark.parametrize(

@@ -181,16 +181,16 @@ def test_the_longest_line_allowed_is_read(record: Record) -> None:
 def test_the_hundredth_bad_line_breaks_the_protocol(record: Record) -> None:
     for _ in range(99):
         record.take(b"bad")
-    assert record.said is None
+    assert record.verdict is None
     record.take(b"bad")
-    assert record.said is not None and record.said[0] is Cause.PROTOCOL
+    assert record.verdict is not None and record.verdict[0] is Cause.PROTOCOL
 
 
-def test_what_is_said_first_stands(record: Record) -> None:
+def test_the_first_verdict_holds(record: Record) -> None:
     record.take(b'{"fault": "cuda_oom", "message": "first"}')
     record.take(b'{"step": 1, "cer": NaN}')
     record.take(b'{"fault": "crash", "message": "third"}')
-    assert record.said == (Cause.CUDA_OOM, "first")
+    assert record.verdict == (Cause.CUDA_OOM, "first")
 
 
 def test_steps_and_bytes_are_limited(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:

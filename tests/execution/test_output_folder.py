@@ -106,9 +106,9 @@ def test_an_error_leaves_the_old_and_of_the_new_the_list_of_what_was_left_out(tm
     assert not (tmp_path / "new").exists()
 
 
-def test_a_full_disk_is_said_and_another_error_is_itself(tmp_path: Path) -> None:
+def test_a_full_disk_is_refused_and_another_error_is_itself(tmp_path: Path) -> None:
     with (
-        pytest.raises(UsageError, match="is on one that is full"),
+        pytest.raises(UsageError, match=r"the disk of .* is full"),
         replacing(tmp_path / "made", "make", ".making", "summary.json", PARTS),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
