@@ -32,7 +32,7 @@ from hpsearch.study.open import open_study
 from hpsearch.study.records import finished
 from hpsearch.study.storage.changes import MARK
 from hpsearch.study.storage.lease import lease_for
-from hpsearch.study.storage.open import default_url, open_storage
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
 
 STEPS, SEED_TRIALS = 16, 40
@@ -95,9 +95,10 @@ def search(
     playing: Play = play,
 ) -> None:
     """Go on with a study until ``more`` trials than it has are finished: as a run does, but its trials are played."""
-    folders, storage = study_folders(base, name), open_storage(url, create=True)
-    with lease_for(url, name) as lease:
-        place = StudyLocation(url, storage, name, lease, folders.root / SPOOL_FILE)
+    folders, storage_url = study_folders(base, name), StorageUrl(url)
+    storage = storage_url.open(create=True)
+    with lease_for(storage_url, name) as lease:
+        place = StudyLocation(storage_url, storage, name, lease, folders.root / SPOOL_FILE)
         with writing(place, Patience(0.0), lambda text: None) as session:
             ledger = replace(open_study(session.storage, name, definition), writer=session.writer)
             folders.claim(ledger.study.user_attrs[attrs.ID])
@@ -113,7 +114,7 @@ def make_study(base: Path, name: str, count: int, **keys: Any) -> str:
     """Make a study with so many trials, its folder and its storage in ``base``; the storage's URL. ``keys`` change the
     definition."""
     base.mkdir(parents=True, exist_ok=True)
-    url = default_url(base)
+    url = StorageUrl.default(base).full
     search(url, base, name, definition_of(base, **keys), min(SEED_TRIALS, count))
     grow(url, name, count, study_folders(base, name))
     return url

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpsearch.cli.options import Command, command, storage_options, study_option
+from hpsearch.study.storage.open import StorageUrl
 
 if TYPE_CHECKING:
     from hpsearch.report.analyze import AnalysisResult
@@ -74,10 +75,9 @@ def analyze(
     Reads any Optuna database, also one made by another program.
     """
     from hpsearch.commands.export import open_archive
-    from hpsearch.study.storage.open import default_url
 
     with ExitStack() as stack:
-        url, base = storage or default_url(base_output_dir), base_output_dir
+        url, base = StorageUrl.of(storage, base_output_dir), base_output_dir
         if output_dir is not None:
             output_dir.mkdir(parents=True, exist_ok=True)  # for others, so as the umask says
         if archive is not None:
@@ -139,9 +139,8 @@ def dashboard(host: str, port: int, token_file: Path | None, storage: str | None
     """
     from hpsearch.report.dashboard import serve
     from hpsearch.report.dashboard_guard import read_token
-    from hpsearch.study.storage.open import default_url
 
-    serve(storage or default_url(base_output_dir), host, port, read_token(token_file), click.echo)
+    serve(StorageUrl.of(storage, base_output_dir), host, port, read_token(token_file), click.echo)
 
 
 def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
@@ -150,7 +149,7 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
     if summary.best_number is None:
         return
     try:
-        result = study_report(summary.study, summary.storage, summary.folder, summary.folder / "report")
+        result = study_report(summary.study, StorageUrl(summary.storage), summary.folder, summary.folder / "report")
     except Exception as error:  # noqa: BLE001 - the search is done and safe; say it and go on
         click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
         return
@@ -170,16 +169,14 @@ def _short(path: Path | None) -> str:
 
 
 def study_report(
-    study: str, url: str, study_dir: Path, output_dir: Path, *, top: int = 10, png: bool = False
+    study: str, url: StorageUrl, study_dir: Path, output_dir: Path, *, top: int = 10, png: bool = False
 ) -> AnalysisResult:
     """Analyse one study of the storage at ``url``; a picture of each figure costs seconds."""
     from hpsearch.report.analyze import analyze_study
     from hpsearch.study.open import read_study
-    from hpsearch.study.storage.open import open_storage, storage_errors
 
-    with storage_errors(url):
-        loaded = read_study(open_storage(url), study, url)
-        return analyze_study(loaded, study_dir=study_dir, output_dir=output_dir, top=top, png=png)
+    with url.opened() as storage:
+        return analyze_study(read_study(storage, study), study_dir=study_dir, output_dir=output_dir, top=top, png=png)
 
 
 def print_lines(result: AnalysisResult) -> None:
@@ -191,7 +188,7 @@ def print_lines(result: AnalysisResult) -> None:
         click.echo(note)
 
 
-def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | None, top: int) -> None:
+def _analyze_one(study: str | None, url: StorageUrl, base: Path, output_dir: Path | None, top: int) -> None:
     from hpsearch.study.folders import study_folders
 
     name = study or _only(url)
@@ -202,24 +199,21 @@ def _analyze_one(study: str | None, url: str, base: Path, output_dir: Path | Non
         click.echo(str(path))
 
 
-def _compare(study: str | None, compare: tuple[str, ...], url: str, base: Path, output_dir: Path | None) -> None:
+def _compare(study: str | None, compare: tuple[str, ...], url: StorageUrl, base: Path, output_dir: Path | None) -> None:
     from hpsearch.report.analyze import compare_studies
     from hpsearch.study.open import read_study, study_names
-    from hpsearch.study.storage.open import open_storage, storage_errors
 
-    with storage_errors(url):
-        storage = open_storage(url)
+    with url.opened() as storage:
         names = study_names(storage) if ALL in compare else [*([study] if study else []), *compare]
-        studies = [read_study(storage, name, url) for name in dict.fromkeys(names)]
+        studies = [read_study(storage, name) for name in dict.fromkeys(names)]
         result: Any = compare_studies(studies, output_dir=output_dir or base / "comparison")
     print_lines(result)
     for path in result.files:
         click.echo(str(path))
 
 
-def _only(url: str) -> str:
+def _only(url: StorageUrl) -> str:
     from hpsearch.study.open import only_study
-    from hpsearch.study.storage.open import open_storage, storage_errors
 
-    with storage_errors(url):
-        return only_study(open_storage(url))
+    with url.opened() as storage:
+        return only_study(storage)

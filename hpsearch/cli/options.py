@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from hpsearch.errors import Interrupted
 from hpsearch.execution.trainer_python import TRAINER_VARIABLE
 from hpsearch.study.options import OUTAGE_S
-from hpsearch.study.storage.open import STORAGE_VARIABLE, has_password
+from hpsearch.study.storage.open import STORAGE_VARIABLE, StorageUrl
 from hpsearch.study.storage.postgres import PASSWORD_FILE
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -108,7 +108,7 @@ def storage_options(function: Decorated) -> Decorated:
 def without_password(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
     """Refuse a password in a command, which everyone on the machine can read."""
     typed = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    if url and typed and has_password(url):
+    if url and typed and StorageUrl(url).has_password:
         raise click.BadParameter(
             f"it has a password, which every user of this machine could read: put the URL into {STORAGE_VARIABLE}, or "
             f"the password into ~/.pgpass or a file that {PASSWORD_FILE} names",

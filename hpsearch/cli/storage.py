@@ -8,7 +8,7 @@ import click
 
 from hpsearch.cli.options import SETTINGS, command, storage_options, study_option, without_password
 from hpsearch.errors import UsageError
-from hpsearch.study.storage.open import STORAGE_VARIABLE
+from hpsearch.study.storage.open import STORAGE_VARIABLE, StorageUrl
 
 
 @click.group(context_settings=SETTINGS)
@@ -51,17 +51,16 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
     import os
 
     from hpsearch.commands.copy_study import copy_study
-    from hpsearch.study.storage.open import default_url, masked
 
     usual = os.environ.get(STORAGE_VARIABLE)
     if not (target or usual):
         raise UsageError(
             "a study is copied somewhere, but --to is not given", f"name a storage, or set {STORAGE_VARIABLE}"
         )
-    source = source or (usual if target else None) or default_url(base_output_dir)
-    target = target or str(usual)
-    count = copy_study(study, source, target)
-    click.echo(f"{study}: {count} trials copied to {masked(target)}")
+    from_url = StorageUrl.of(source, base_output_dir) if source or target else StorageUrl.default(base_output_dir)
+    to_url = StorageUrl(target or str(usual))
+    count = copy_study(study, from_url, to_url)
+    click.echo(f"{study}: {count} trials copied to {to_url}")
     return 0
 
 
@@ -76,15 +75,14 @@ def upgrade(storage: str | None, base_output_dir: Path) -> int:
 
     A copy of the file is kept beside it; when the upgrade fails, the file is as it was.
     """
-    from hpsearch.study.storage.open import default_url, masked
     from hpsearch.study.storage.upgrade import upgrade_storage
 
-    url = storage or default_url(base_output_dir)
+    url = StorageUrl.of(storage, base_output_dir)
     done = upgrade_storage(url)
     if done.copy is None:
-        click.echo(f"nothing to do: {masked(url)} has the tables of this Optuna ({done.after})")
+        click.echo(f"nothing to do: {url} has the tables of this Optuna ({done.after})")
     else:
-        click.echo(f"{masked(url)} is upgraded from {done.before} to {done.after}; what it was is kept in {done.copy}")
+        click.echo(f"{url} is upgraded from {done.before} to {done.after}; what it was is kept in {done.copy}")
     return 0
 
 

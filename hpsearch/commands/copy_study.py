@@ -12,10 +12,10 @@ from hpsearch.errors import StorageError, UsageError
 from hpsearch.study.open import require_study, study_names
 from hpsearch.study.storage.changes import trial_to_json
 from hpsearch.study.storage.lease import lease_for
-from hpsearch.study.storage.open import masked, open_storage, storage_errors
+from hpsearch.study.storage.open import StorageUrl
 
 
-def copy_study(name: str, source: str, target: str) -> int:
+def copy_study(name: str, source: StorageUrl, target: StorageUrl) -> int:
     """Copy the study ``name`` from the storage at one URL to that at another; how many trials it has.
 
     Nobody may run it meanwhile in either. The copy is whole, or not there. It is the same study, with the same folder.
@@ -25,13 +25,12 @@ def copy_study(name: str, source: str, target: str) -> int:
         StudyOwned: it is being run.
         StorageError: a storage cannot be used, or the copy is not what was copied.
     """
-    with storage_errors(source):
-        there = open_storage(source)
-        require_study(there, name, source)
-    with storage_errors(target):
-        here = open_storage(target, create=True)
+    with source.opened() as there:
+        require_study(there, name)
+    with target.errors():
+        here = target.open(create=True)
         if name in study_names(here):
-            what = f"there is a study {name!r} in {masked(target)} already"
+            what = f"there is a study {name!r} in {target} already"
             raise UsageError(what, "copy into another storage, or delete that study there")
         with lease_for(source, name), lease_for(target, name):
             return _copy(name, there, here)

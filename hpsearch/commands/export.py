@@ -21,7 +21,7 @@ from hpsearch.study.ledger import Ledger
 from hpsearch.study.open import only_study, read_study, stored_definition
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.results import write_best_files
-from hpsearch.study.storage.open import SQLITE_PREFIX, default_url, open_storage, storage_errors
+from hpsearch.study.storage.open import SQLITE_PREFIX, StorageUrl
 
 DATABASE = "hpsearch.db"
 # Kinds of files that are taken along; weights and prepared rows are too large, and the rows may be private.
@@ -35,7 +35,7 @@ MAX_UNPACKED_BYTES = 2 * 1024**3
 class OpenArchive:
     """An archive unpacked for reading: the storage's URL and the folder of studies."""
 
-    url: str
+    url: StorageUrl
     base: Path
     studies: tuple[str, ...]
 
@@ -79,7 +79,7 @@ def open_archive(path: Path) -> Iterator[OpenArchive]:
     try:
         _unpack(path, scratch)
         names = tuple(sorted(item.name for item in scratch.iterdir() if item.is_dir()))
-        yield OpenArchive(f"{SQLITE_PREFIX}{scratch / DATABASE}", scratch, names)
+        yield OpenArchive(StorageUrl(f"{SQLITE_PREFIX}{scratch / DATABASE}"), scratch, names)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -136,10 +136,8 @@ def export_study(
     Raises:
         UsageError: there is no such study, or none of its trials has succeeded yet.
     """
-    url = storage or default_url(base_output_dir)
-    with storage_errors(url):
-        opened = open_storage(url)
-        loaded = read_study(opened, study or only_study(opened), url)
+    with StorageUrl.of(storage, base_output_dir).opened() as opened:
+        loaded = read_study(opened, study or only_study(opened))
         ledger = Ledger(loaded, opened, stored_definition(loaded))
         folders = study_folders(base_output_dir, loaded.study_name)
         if output_dir:

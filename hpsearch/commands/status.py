@@ -21,7 +21,7 @@ from hpsearch.study.open import only_study, read_study, readable_definition, stu
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
 from hpsearch.study.storage.lease import can_be_run, live_owner
 from hpsearch.study.storage.lock import Owner
-from hpsearch.study.storage.open import default_url, open_storage, storage_errors
+from hpsearch.study.storage.open import StorageUrl
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,16 @@ class TrialLog:
 
 def study_statuses(storage: str | None, base_output_dir: Path, study: str | None) -> list[StudyStatus]:
     """The status of one study, or of all in the storage."""
-    url = storage or default_url(base_output_dir)
-    with storage_errors(url):
-        opened = open_storage(url)
+    url = StorageUrl.of(storage, base_output_dir)
+    with url.opened() as opened:
         names = [study] if study else study_names(opened)
-        return [_status(read_study(opened, name, url), url) for name in names]
+        return [_status(read_study(opened, name), url) for name in names]
 
 
 def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
     """The log of a trial; by default of the latest trial that ran."""
-    url = storage or default_url(base_output_dir)
-    with storage_errors(url):
-        opened = open_storage(url)
-        loaded = read_study(opened, study or only_study(opened), url)
+    with StorageUrl.of(storage, base_output_dir).opened() as opened:
+        loaded = read_study(opened, study or only_study(opened))
         trials = [trial for trial in loaded.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     folders = study_folders(base_output_dir, loaded.study_name)
     if not trials:
@@ -123,7 +120,7 @@ def running_owner(storage: str | None, base_output_dir: Path, study: str | None)
     return name, owner
 
 
-def _status(study: optuna.Study, url: str) -> StudyStatus:
+def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
     trials = study.get_trials(deepcopy=False)
     definition = readable_definition(study)
     target = target_of(study, definition) if definition else None

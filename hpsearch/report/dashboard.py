@@ -15,7 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpsearch.errors import UsageError
 from hpsearch.report.dashboard_guard import HOW_TO_MAKE_ONE, VARIABLE, ReadOnlyGuard
-from hpsearch.study.storage.open import masked, open_storage, storage_errors
+from hpsearch.study.storage.open import StorageUrl
 
 LOCAL_HOST = "127.0.0.1"
 
@@ -62,7 +62,7 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
-def serve(url: str, host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:
+def serve(url: StorageUrl, host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:
     """Serve the dashboard until interrupted. ``token`` is what requests must present, None for none.
 
     Raises:
@@ -79,8 +79,8 @@ def serve(url: str, host: str, port: int, token: str | None, say: Callable[[str]
     from optuna.storages import get_storage
     from optuna_dashboard import wsgi
 
-    with storage_errors(url):
-        application = wsgi(get_storage(open_storage(url)))  # with Optuna's cache, as a page asks again and again
+    with url.opened() as storage:
+        application = wsgi(get_storage(storage))  # with Optuna's cache, as a page asks again and again
     try:
         server = _Server(place)
     except OSError as error:
@@ -91,7 +91,7 @@ def serve(url: str, host: str, port: int, token: str | None, say: Callable[[str]
     asked = ", with its token" if token else ""
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        say(f"dashboard of {masked(url)}: {place.url(server.server_port)}{asked} (Ctrl-C ends it)")
+        say(f"dashboard of {url}: {place.url(server.server_port)}{asked} (Ctrl-C ends it)")
         _wait_for_a_signal()
         server.shutdown()
     say("dashboard ended")

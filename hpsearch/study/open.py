@@ -1,4 +1,4 @@
-"""Finding studies in a storage, and what hpsearch stored with them."""
+"""Finding studies in a storage, and opening one for a run: its stored definition, its target, refused changes."""
 
 from __future__ import annotations
 
@@ -19,47 +19,85 @@ from hpsearch.study.pruning import make_pruner
 from hpsearch.study.records import finished
 from hpsearch.study.sampling.planner import open_points, queue_default
 from hpsearch.study.storage.changes import Change
-from hpsearch.study.storage.open import open_storage, storage_errors
-from hpsearch.study.storage.replica import MirroredStorage
+from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.replica import StudyReplica
+
+FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
 
 
-def load_study(storage: BaseStorage, name: str, url: str) -> optuna.Study:
-    """The study called ``name``, for what is said of it as a whole: its trials are read through Optuna, slowly.
-
-    Raises:
-        UsageError: there is none; the message lists those there are.
-    """
-    require_study(storage, name, url)
-    return optuna.load_study(study_name=name, storage=storage)
+def study_names(storage: BaseStorage) -> list[str]:
+    """Return the names of the studies in a storage, sorted."""
+    return sorted(study.study_name for study in storage.get_all_studies())
 
 
-def require_study(storage: BaseStorage, name: str, url: str) -> None:
-    """Refuse a name that no study in the storage at ``url`` has. Raises UsageError."""
+def require_study(storage: BaseStorage, name: str) -> None:
+    """Refuse a name that no study in the storage has. Raises UsageError."""
     names = study_names(storage)
     if name not in names:
-        known = ", ".join(each if each.isprintable() else show(each) for each in names) or "none"
+        known = ", ".join(other if other.isprintable() else show(other) for other in names) or "none"
         raise UsageError(
             f"there is no study {name!r} in this storage; studies: {known}", "correct --study or --storage"
         )
 
 
-def read_study(storage: BaseStorage, name: str, url: str) -> optuna.Study:
-    """The study called ``name`` as it is now, with all its trials in memory; it cannot be changed.
+def load_study(storage: BaseStorage, name: str) -> optuna.Study:
+    """Load the study called ``name`` for its attributes: its trials are read through Optuna, slowly.
 
     Raises:
         UsageError: there is none; the message lists those there are.
     """
-    require_study(storage, name, url)
-    return optuna.load_study(study_name=name, storage=MirroredStorage(storage, name, _refuse))
+    require_study(storage, name)
+    return optuna.load_study(study_name=name, storage=storage)
 
 
-def study_names(storage: BaseStorage) -> list[str]:
-    """Names of the studies in a storage, sorted."""
-    return sorted(study.study_name for study in storage.get_all_studies())
+def read_study(storage: BaseStorage, name: str) -> optuna.Study:
+    """Read the study called ``name`` with all its trials into memory; it cannot be changed.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+
+    def refuse(change: Change) -> None:
+        raise RuntimeError(f"a study that was opened for reading is not changed, but a {change.kind} was")
+
+    require_study(storage, name)
+    return optuna.load_study(study_name=name, storage=StudyReplica(storage, name, refuse))
+
+
+def only_study(storage: BaseStorage) -> str:
+    """Return the name of the only study in a storage.
+
+    Raises:
+        UsageError: there are several, or none.
+    """
+    names = study_names(storage)
+    if len(names) == 1:
+        return names[0]
+    raise UsageError(f"the storage holds {len(names)} studies: {', '.join(names) or 'none'}", "name one with --study")
+
+
+def only_unfinished(url: StorageUrl) -> str:
+    """Return the name of the only study with fewer finished trials than its target.
+
+    Raises:
+        UsageError: there are several, or none.
+    """
+    unfinished = []
+    with url.opened() as storage:
+        for name in study_names(storage):
+            study = read_study(storage, name)
+            definition = readable_definition(study)
+            if definition and finished(study.get_trials(deepcopy=False)) < target_of(study, definition):
+                unfinished.append(name)
+    if len(unfinished) == 1:
+        return unfinished[0]
+    if unfinished:
+        raise UsageError(f"several studies are unfinished: {', '.join(unfinished)}", "name one with --study")
+    raise UsageError("no study is unfinished", "name one with --study, and --add-trials N to continue it")
 
 
 def stored_definition(study: optuna.Study) -> StudyDefinition:
-    """The definition stored with a study.
+    """Return the definition stored with a study.
 
     Raises:
         UsageError: the study was made by another program.
@@ -74,97 +112,88 @@ def stored_definition(study: optuna.Study) -> StudyDefinition:
 
 
 def readable_definition(study: optuna.Study) -> StudyDefinition | None:
-    """The definition stored with a study; None where it has none, or one that cannot be read."""
+    """Return the definition stored with a study; None if it has none, or one that cannot be read."""
     try:
         return stored_definition(study)
     except UsageError:
         return None
 
 
+def require_complete(definition: StudyDefinition, note: str = "") -> None:
+    """Refuse a definition without what only the user can give; ``note`` says what else may be the reason.
+
+    Raises:
+        UsageError: data is not given.
+    """
+    missing = definition.missing()
+    if missing:
+        raise UsageError(missing, note)
+
+
+# How many finished trials the study is to have.
+
+
 def target_of(study: optuna.Study, definition: StudyDefinition) -> int:
-    """Finished trials the study is after over its life; of a grid, no more than it has points for."""
-    wanted = wanted_of(study, definition)
+    """Return the target: finished trials over the study's life; of a grid, no more than it has points for."""
+    requested = requested_target(study, definition)
     if definition.search_mode != "grid":
-        return int(wanted or first_target(definition))
+        return int(requested or first_target(definition))
     trials = study.get_trials(deepcopy=False)
     under_way = sum(trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in trials)
     most = finished(trials) + under_way + len(open_points(trials, definition))
-    return min(int(wanted), most) if wanted else most
+    return min(int(requested), most) if requested else most
 
 
-def wanted_of(study: optuna.Study, definition: StudyDefinition) -> int | None:
-    """Finished trials asked for, by an option or else by the definition; None: all points of a grid."""
-    return asked_of(study, definition) or definition.target()
+def requested_target(study: optuna.Study, definition: StudyDefinition) -> int | None:
+    """Return the target that an option requested, or else the definition's; None: all points of a grid."""
+    return _target_option(study, definition) or definition.target()
 
 
-def asked_of(study: optuna.Study, definition: StudyDefinition) -> int | None:
-    """Finished trials that an option asked for; None too where ``definition`` says it anew."""
+def _target_option(study: optuna.Study, definition: StudyDefinition) -> int | None:
+    """Return the target that an option requested; None too if ``definition`` has changed it since."""
     stored, flat = study.user_attrs.get(attrs.DEFINITION) or {}, definition.flat()
-    anew = any(stored.get(key) != flat.get(key) for key in ("n_trials", "search_mode"))
-    return None if anew else study.user_attrs.get(attrs.TARGET)
+    changed = any(stored.get(key) != flat.get(key) for key in ("n_trials", "search_mode"))
+    return None if changed else study.user_attrs.get(attrs.TARGET)
 
 
 def first_target(definition: StudyDefinition) -> int:
-    """The target of a study that was given none: all points of a grid, else the definition's."""
+    """Return the target of a study for which no option requested one: all points of a grid, else the definition's."""
     return definition.target() or definition.grid_size()
 
 
-def is_unfinished(study: optuna.Study) -> bool:
-    """Whether a study of ours has fewer finished trials than its target."""
-    definition = readable_definition(study)
-    return definition is not None and finished(study.get_trials(deepcopy=False)) < target_of(study, definition)
+def settle_target(ledger: Ledger, n_trials: int | None, add_trials: int | None) -> int:
+    """Store the requested target, so that ``resume`` has it. Returns the target that holds."""
+    requested = n_trials if add_trials is None else finished(ledger.trials()) + add_trials
+    if requested is not None:
+        ledger.study.set_user_attr(attrs.TARGET, requested)
+    return target_of(ledger.study, ledger.definition)
 
 
-def only_unfinished(url: str) -> str:
-    """The name of the only unfinished study.
-
-    Raises:
-        UsageError: there are several, or none.
-    """
-    with storage_errors(url):
-        storage = open_storage(url)
-        studies = [read_study(storage, name, url) for name in study_names(storage)]
-        unfinished = [study.study_name for study in studies if is_unfinished(study)]
-    if len(unfinished) == 1:
-        return unfinished[0]
-    if unfinished:
-        raise UsageError(f"several studies are unfinished: {', '.join(unfinished)}", "name one with --study")
-    raise UsageError("no study is unfinished", "name one with --study, and --add-trials N to go on with it")
-
-
-def _refuse(change: Change) -> None:
-    raise RuntimeError(f"a study that was opened for reading is not changed, but a {change.kind} was")
-
-
-def only_study(storage: BaseStorage) -> str:
-    """The name of the only study in a storage.
-
-    Raises:
-        UsageError: there are several, or none.
-    """
-    names = study_names(storage)
-    if len(names) == 1:
-        return names[0]
-    raise UsageError(f"the storage holds {len(names)} studies: {', '.join(names) or 'none'}", "name one with --study")
+def nothing_to_do(ledger: Ledger, target: int, more: str) -> str:
+    """Return why the study has nothing left to do, with the command ``more`` for further trials; "" if it has."""
+    done = finished(ledger.trials())
+    if done < target:
+        return ""
+    if ledger.definition.search_mode == "grid" and not open_points(ledger.trials(), ledger.definition):
+        return f"nothing to do: {done} of {done} grid points are done"
+    return f"nothing to do: {done} of {target} trials are finished; continue with `{more}`"
 
 
 # Opening a study for a run: making it, or refusing what may not change under an existing one.
-
-FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
 
 
 def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, study_id: str = "") -> Ledger:
     """Open the study, or make it with this id (or a new one). A study that has no trial yet takes the new definition.
 
     Raises:
-        DefinitionChanged: it has trials, and something that they hang on was changed; nothing was written.
+        DefinitionChanged: it has trials, and something that they depend on was changed; nothing was written.
     """
     pruner, direction = make_pruner(definition.pruner, definition.steps), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
         refuse_changes(study, definition)
         empty = not study.get_trials(deepcopy=False)
-        if empty and [each.name.lower() for each in study.directions] != [direction]:
+        if empty and [stored.name.lower() for stored in study.directions] != [direction]:
             stored_definition(study)  # refuses a study that another program made: it is not ours to delete
             study_id = study.user_attrs.get(attrs.ID, study_id)
             optuna.delete_study(study_name=name, storage=storage)
@@ -172,12 +201,27 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, stu
         study_name=name, storage=storage, direction=direction, pruner=pruner, load_if_exists=True
     )
     study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
-    _write_definition(study, definition, study_id)
+    if attrs.TARGET in study.user_attrs and _target_option(study, definition) is None:
+        study.set_user_attr(attrs.TARGET, None)
+    if attrs.ID not in study.user_attrs:
+        study.set_user_attr(attrs.ID, study_id or new_id())
+    study.set_user_attr(attrs.DEFINITION, definition.flat())
     return Ledger(study, storage, definition)
 
 
+def new_id() -> str:
+    """Return an id that no other study of the same name has."""
+    return uuid.uuid4().hex
+
+
+def begin(ledger: Ledger) -> None:
+    """Queue the default configuration of a study that has no trial yet."""
+    if not ledger.trials():
+        queue_default(ledger.study, ledger.definition)
+
+
 def refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
-    """Refuse a definition that changes what the trials of ``study`` hang on; without trials nothing does.
+    """Refuse a definition that changes what the trials of ``study`` depend on; without trials any is accepted.
 
     Raises:
         DefinitionChanged: the message lists the differences.
@@ -189,46 +233,12 @@ def refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
         lines = "".join(f"\n  {line}" for line in differences)
         raise DefinitionChanged(
             f"the definition differs from the one stored with the study {study.study_name!r}:{lines}\n",
-            "go on with the stored one by `hpsearch resume`, or give the new one another --study name",
+            "continue the stored one with `hpsearch resume`, or give the new one another --study name",
         )
 
 
-def new_id() -> str:
-    """What tells a new study from all others of its name."""
-    return uuid.uuid4().hex
-
-
-def require_complete(definition: StudyDefinition, note: str = "") -> None:
-    """Refuse a definition that leaves out what only the user can give; ``note`` says what else may be the reason.
-
-    Raises:
-        UsageError: data is not given.
-    """
-    missing = definition.missing()
-    if missing:
-        raise UsageError(missing, note)
-
-
-def settle_target(ledger: Ledger, n_trials: int | None, add_trials: int | None) -> int:
-    """Store what was asked for, so that ``resume`` has it, and say how many finished trials the study is after."""
-    asked = n_trials if add_trials is None else finished(ledger.trials()) + add_trials
-    if asked is not None:
-        ledger.study.set_user_attr(attrs.TARGET, asked)
-    return target_of(ledger.study, ledger.definition)
-
-
-def nothing_to_do(ledger: Ledger, target: int, more: str) -> str:
-    """Why the study has nothing left to do, in a sentence with the command for more; empty where it has."""
-    done = finished(ledger.trials())
-    if done < target:
-        return ""
-    if ledger.definition.search_mode == "grid" and not open_points(ledger.trials(), ledger.definition):
-        return f"nothing to do: {done} of {done} grid points are done"
-    return f"nothing to do: {done} of {target} trials are finished; go on with `{more}`"
-
-
 def keep_prepared(ledger: Ledger, info: PreparedInfo) -> None:
-    """Store what the prepare job found.
+    """Store the result of the prepare job.
 
     Raises:
         DefinitionChanged: the study has trials, and its data or base model is not what they were made with.
@@ -245,24 +255,10 @@ def keep_prepared(ledger: Ledger, info: PreparedInfo) -> None:
 
 
 def changed_versions(stored: PreparedInfo, info: PreparedInfo) -> str:
-    """What to say where a study goes on with other libraries, or another backend, than it began with; else nothing."""
+    """Return a warning if a study continues with other libraries, or another backend, than it began with; else ""."""
     before, now = ({"backend": prepared.backend, **prepared.versions} for prepared in (stored, info))
     if not stored.values or before == now:
         return ""
     pairs = ((name, before.get(name), now.get(name)) for name in sorted({*before, *now}))
     changed = ", ".join(f"{name} {old or 'none'} -> {new or 'none'}" for name, old, new in pairs if old != new)
     return f"trials from here on run with other versions than those before, which may change their results: {changed}"
-
-
-def begin(ledger: Ledger) -> None:
-    """Queue the default configuration of a study that has no trial yet."""
-    if not ledger.trials():
-        queue_default(ledger.study, ledger.definition)
-
-
-def _write_definition(study: optuna.Study, definition: StudyDefinition, study_id: str) -> None:
-    if attrs.TARGET in study.user_attrs and asked_of(study, definition) is None:
-        study.set_user_attr(attrs.TARGET, None)
-    if attrs.ID not in study.user_attrs:
-        study.set_user_attr(attrs.ID, study_id or new_id())
-    study.set_user_attr(attrs.DEFINITION, definition.flat())

@@ -1,4 +1,4 @@
-"""From what a run is asked for to the study it means: name, definition and target. Nothing is written here."""
+"""From the options of a run to the study they mean: name, definition and target. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from hpsearch.study.open import (
 )
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import finished
-from hpsearch.study.storage.open import holds_studies, open_storage, storage_errors
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,15 @@ class Resolved:
 
 
 def resolve(options: RunOptions) -> Resolved:
-    """The study and its definition: the stored one where an existing study is to go on as it is, else resolved from
-    files and options, over the stored one where the study has no file. Nothing is written."""
+    """Find the study and its definition: the stored one if an existing study is to continue as it is, else one from
+    files and options, over the stored one if the study has no file."""
     if options.goes_on:
-        return Resolved(*stored(options), is_stored=True)
+        return Resolved(*resolve_stored(options), is_stored=True)
     if options.must_exist and options.study is None:
         raise UsageError("--resume with a new definition must say which study it is for", "name it with --study")
-    name = check_study_name(options.study if options.study is not None else timestamped_name())
+    # A run without a name gets one from the time in UTC.
+    timestamp = datetime.now(UTC).strftime("study-%Y%m%d-%H%M%S")
+    name = check_study_name(timestamp if options.study is None else options.study)
     note = default_instead(name, options.config) if options.study else ""
     study = existing(options, name) if note else None
     known = readable_definition(study) if study else None
@@ -55,16 +56,16 @@ def resolve(options: RunOptions) -> Resolved:
     return Resolved(name, definition, known is not None, "" if known else note)
 
 
-def stored(options: RunOptions) -> tuple[str, StudyDefinition]:
-    """The name and the stored definition of an existing study; without a name, of the only unfinished one."""
+def resolve_stored(options: RunOptions) -> tuple[str, StudyDefinition]:
+    """Find the name and the stored definition of an existing study; without a name, of the only unfinished one."""
     name = check_study_name(options.study if options.study is not None else only_unfinished(options.url))
-    with storage_errors(options.url):
-        definition = stored_definition(load_study(open_storage(options.url), name, options.url))
+    with options.url.opened() as storage:
+        definition = stored_definition(load_study(storage, name))
     return name, definition.with_trainer(options.trainer_python)
 
 
 def planned_target(options: RunOptions, name: str, definition: StudyDefinition) -> int:
-    """Finished trials that a run with these options would be after. Nothing is written.
+    """Return the target that a run with these options would have, in finished trials.
 
     Raises:
         DefinitionChanged: the run would be refused for what changed under an existing study.
@@ -77,14 +78,8 @@ def planned_target(options: RunOptions, name: str, definition: StudyDefinition) 
 
 
 def existing(options: RunOptions, name: str) -> Study | None:
-    """The study of this name in the storage, to be read; None where there is none."""
-    if not holds_studies(options.url):
+    """Read the study of this name in the storage; None if there is none."""
+    if not options.url.holds_studies():
         return None
-    with storage_errors(options.url):
-        storage = open_storage(options.url)
-        return read_study(storage, name, options.url) if name in study_names(storage) else None
-
-
-def timestamped_name() -> str:
-    """A study name for those who give none, from the time in UTC."""
-    return datetime.now(UTC).strftime("study-%Y%m%d-%H%M%S")
+    with options.url.opened() as storage:
+        return read_study(storage, name) if name in study_names(storage) else None

@@ -38,20 +38,19 @@ from hpsearch.study.open import (
     new_id,
     nothing_to_do,
     open_study,
+    requested_target,
     require_complete,
     settle_target,
     study_names,
-    wanted_of,
 )
 from hpsearch.study.options import RunOptions
 from hpsearch.study.preparation import PreparedInfo, prepare
 from hpsearch.study.pruning import warmup_warnings
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
-from hpsearch.study.resolve import resolve, stored
+from hpsearch.study.resolve import resolve, resolve_stored
 from hpsearch.study.results import best_config, write_best
 from hpsearch.study.storage.lease import lease_for
-from hpsearch.study.storage.open import look_over, open_storage, sqlite_path, storage_errors
 from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
 from hpsearch.study.warm_start import stored_warm_start
 from hpsearch.study.warm_start_source import SourceStudy, find_source, make_warm_start, refuse_late
@@ -89,13 +88,13 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     """
     if options.goes_on:
         return resume_study(options, view)
-    look_over(options.url, lambda text: view(Note(text, warning=True)))
+    options.url.check(lambda text: view(Note(text, warning=True)))
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
     require_complete(definition, resolved.note)
     if options.must_exist:
-        with storage_errors(options.url):
-            if name not in study_names(open_storage(options.url)):
+        with options.url.opened() as storage:
+            if name not in study_names(storage):
                 remedy = "start it without --resume, or see `hpsearch status`"
                 raise UsageError(f"there is no study {name!r} to resume", remedy)
     if resolved.note:
@@ -111,8 +110,8 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
-    look_over(options.url, lambda text: view(Note(text, warning=True)))
-    name, definition = stored(options)
+    options.url.check(lambda text: view(Note(text, warning=True)))
+    name, definition = resolve_stored(options)
     return _run(name, definition, options, view, resuming=True)
 
 
@@ -126,13 +125,13 @@ def _run(
         require_program(jobs)
     shares = shares_of(options, definition)
     with (
-        storage_errors(options.url),
+        options.url.errors(),
         Interruption() as interruption,
         closing(EXECUTORS[options.executor](shares.slots)) as executor,
     ):
         interruption.wake = executor.wake
         executor.expect(jobs.expected())  # what trials import is imported while the storage is opened
-        storage = open_storage(options.url, create=True)
+        storage = options.url.open(create=True)
         with (
             lease_for(options.url, name) as lease,
             writing(
@@ -175,7 +174,7 @@ def _open(
     claimed = folders.claimed_for  # by a run that died before the storage knew of it
     if name in study_names(storage):
         if source is not None:
-            refuse_late(load_study(storage, name, ""), source)
+            refuse_late(load_study(storage, name), source)
         ledger = open_study(storage, name, definition, claimed)
         folders.claim(ledger.study.user_attrs[attrs.ID])
         return ledger
@@ -217,7 +216,7 @@ class _Run:
         target = settle_target(ledger, options.n_trials, options.add_trials)
         gpus = len(self.shares.slots[0].gpus)  # all slots have as many
         budget = Budget(settle_budget(ledger.study, options.gpu_hours), max(gpus, 1), named=gpus > 0)
-        database = sqlite_path(options.url)
+        database = options.url.sqlite_path
         places = (self.folders.root, *([] if database is None else [database.resolve().parent]))
         end = RunEnding(ledger, options, self.interruption, places)
         self._announce(target, recovered, budget)
@@ -271,7 +270,7 @@ class _Run:
             self.view(Note(recovered))
         if budget.is_limited:
             self.view(Note(budget.text(spent_hours(trials))))
-        for text in (*self.shares.notes, *advice(definition, wanted_of(self.ledger.study, definition))):
+        for text in (*self.shares.notes, *advice(definition, requested_target(self.ledger.study, definition))):
             self.view(Note(text, warning=True))
         withheld = self.jobs.withheld()
         if withheld:
@@ -323,5 +322,5 @@ class _Run:
             folder=self.folders.root,
             best_config_path=self.folders.best_config if best else None,
             gpu_hours=spent_hours(trials),
-            storage=self.options.url,
+            storage=self.options.url.full,
         )

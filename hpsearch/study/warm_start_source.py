@@ -21,7 +21,7 @@ from hpsearch.study.open import load_study, readable_definition
 from hpsearch.study.options import RunOptions
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.records import best_first
-from hpsearch.study.storage.open import masked, open_storage, storage_errors
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start import COMPARED, TransferredPoint, WarmStart, stored_warm_start
 
 # Best points that are tried. Where the values hold as well, no more than are needed to see whether they help.
@@ -54,17 +54,16 @@ def find_source(options: RunOptions, name: str, definition: StudyDefinition) -> 
     """
     if options.warm_start_from is None:
         return None
-    url = options.warm_start_storage or options.url
+    url = StorageUrl(options.warm_start_storage) if options.warm_start_storage else options.url
     if definition.search_mode == "grid":
         raise UsageError("a grid tries each of its points anyway", "leave --warm-start-from out, or search otherwise")
     if url == options.url and options.warm_start_from == name:
         raise UsageError(f"--warm-start-from names another study, but {name!r} is this one", "name another")
-    with storage_errors(url):
-        study = load_study(open_storage(url), options.warm_start_from, url)
-        return _source(study, definition, url)
+    with url.opened() as storage:
+        return _source(load_study(storage, options.warm_start_from), definition, url)
 
 
-def _source(study: Study, definition: StudyDefinition, url: str) -> SourceStudy:
+def _source(study: Study, definition: StudyDefinition, url: StorageUrl) -> SourceStudy:
     name, direction = study.study_name, definition.objective.direction
     theirs = [other.name.lower() for other in study.directions]
     if theirs != [direction]:
@@ -75,7 +74,7 @@ def _source(study: Study, definition: StudyDefinition, url: str) -> SourceStudy:
     trials = best_first(study.get_trials(), direction)
     if not trials:
         raise UsageError(f"{name!r} has no completed trial to reuse", "name a study that has")
-    study_id = str(study.user_attrs.get(attrs.ID) or f"{masked(url)} {name}")
+    study_id = str(study.user_attrs.get(attrs.ID) or f"{url} {name}")
     return SourceStudy(name, study_id, readable_definition(study), PreparedInfo.stored(study), trials)
 
 

@@ -19,7 +19,7 @@ import optuna
 import optuna_dashboard
 import pytest
 
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner
 from tests.report.pages import read_page, rendered
@@ -103,7 +103,7 @@ def guarded(folder: Path) -> Iterator[Dashboard]:
 
 def routes(folder: Path) -> dict[str, set[str]]:
     """A path of each of optuna-dashboard's routes, with the methods that it has an answer to."""
-    application = optuna_dashboard.wsgi(open_storage(f"sqlite:///{folder / 'studies/hpsearch.db'}"))
+    application = optuna_dashboard.wsgi(StorageUrl(f"sqlite:///{folder / 'studies/hpsearch.db'}").open())
     found: dict[str, set[str]] = {}
     for route in application.routes:
         path = re.sub(r"<(\w*)(:[^>]*)?>", lambda part: PARTS[part[1]], route.rule)

@@ -124,7 +124,7 @@ def test_a_strangers_lock_is_waited_for_with_one_notice(
         connection.execute(f"PRAGMA journal_mode={mode}")
     with stranger(database(tmp_path)) as connection:
         run = start(*RUN, "2")
-        run.wait_for("warning: another program holds studies/hpsearch.db: it is waited for, up to 60 s")
+        run.wait_for("warning: another program holds studies/hpsearch.db: waiting for it, up to 60 s")
         connection.execute("ROLLBACK")
         code, said = run.end()
     assert code == 0, said
@@ -197,7 +197,7 @@ def test_no_trial_is_launched_on_a_disk_that_is_nearly_full(tmp_path: Path) -> N
     assert [line for line in done.stdout.splitlines() if line.startswith("exit")] == ["exit 0", "exit 3", "exit 0"]
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("hpsearch: error")]
     assert error.startswith("hpsearch: error[3]: no space left on the disk of ")
-    assert error.endswith("make folders, then run the same command again")
+    assert "64 MB free" in error
     assert "quad: bayesian search" in done.stdout
     assert "2 of 4 trials finished" in done.stdout
     assert "4 finished trials" in done.stdout
@@ -213,7 +213,7 @@ rm filler
 run 4
 """
 # Without the reserve, so that the disk is full when the storage is written.
-UNRESERVED = "from hpsearch.study import room; folders.RESERVE_BYTES = 0; from hpsearch.cli import main; main()"
+UNRESERVED = "from hpsearch.study import folders; folders.RESERVE_BYTES = 0; from hpsearch.cli import main; main()"
 
 
 @pytest.mark.skipif(not can_mount(), reason="needs unshare, and the right to mount")

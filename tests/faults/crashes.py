@@ -100,7 +100,7 @@ def crashed_in_an_outage(folder: Path, point: str, count: int, server: Server) -
     with Runner(folder, *RUN, "--storage-timeout", "1", **scene.storage, **crash) as runner:
         runner.wait_for("trial 0 step 1")
         server.stop("immediate")
-        runner.wait_for("results are kept in")
+        runner.wait_for("results are spooled to")
         (folder / "hold").unlink()
         died = runner.end()[0] == -signal.SIGKILL
     server.start()

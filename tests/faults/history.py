@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.execution.job import Outcome
-from hpsearch.study.storage.open import open_storage, sqlite_path
+from hpsearch.study.storage.open import StorageUrl
 from tests.e2e.conftest import alive
 from tests.faults.programs.truth import STEPS, told
 
@@ -22,7 +22,7 @@ DIED_ONCE = 1  # the configuration whose first attempt dies by itself
 
 def violations(folder: Path, url: str, study: str, target: int, kills: int) -> list[str]:
     """What is wrong with a study of truth.py whose last run is over, after so many kills; empty where nothing is."""
-    storage: Any = open_storage(url)
+    storage: Any = StorageUrl(url).open()
     try:
         trials = optuna.load_study(study_name=study, storage=storage).get_trials()
     finally:
@@ -119,7 +119,7 @@ def _of_best(trials: list[FrozenTrial], root: Path) -> list[str]:
 
 
 def _of_database(url: str) -> list[str]:
-    path = sqlite_path(url)
+    path = StorageUrl(url).sqlite_path
     if path is None:
         return []
     with closing(sqlite3.connect(path)) as connection:

@@ -19,7 +19,7 @@ import pytest
 
 from hpsearch.cli import app
 from hpsearch.settings import SHARED_MEMORY_BYTES
-from hpsearch.study.storage.open import has_password
+from hpsearch.study.storage.open import StorageUrl
 from tests.conftest import CommandLine
 from tests.services.compose import COMPOSE, MOUNTED, OWN, ROOT, RUNNERS, SERVICES, command, filled_in
 
@@ -92,7 +92,7 @@ def test_secrets_are_files_and_nowhere_else() -> None:
         for variable, value in service["environment"].items():
             secret = re.search("PASSWORD|TOKEN|SECRET|KEY", variable)
             assert not secret or (variable.endswith(("_FILE", "_PATH")) and value.startswith(MOUNTED)), variable
-            assert not has_password(value), variable
+            assert not StorageUrl(value).has_password, variable
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert "/secrets/" in ignored
 

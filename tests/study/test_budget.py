@@ -23,7 +23,7 @@ from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import LoopEnding, Runner
 from hpsearch.study.open import open_study
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 
 STUDY = {
     "command": ["program"],
@@ -35,7 +35,7 @@ HOUR = 3600.0
 
 
 def opened(folder: Path) -> Ledger:
-    storage = open_storage(f"sqlite:///{folder / 'x.db'}", create=True)
+    storage = StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True)
     return open_study(storage, "a", StudyDefinition.from_flat(STUDY))
 
 

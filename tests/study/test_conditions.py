@@ -21,10 +21,10 @@ from hpsearch.study.memory_gate import NEEDED, Device, Gate
 from hpsearch.study.open import open_study
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.sampling.planner import Planner, open_points, queue
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start_source import SourceStudy, make_warm_start
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 SPACE: dict[str, Any] = {
     "kind": {"type": "categorical", "choices": ["flat", "deep", "wide"]},
@@ -100,9 +100,9 @@ def test_what_a_configuration_does_not_have_makes_no_other_one_of_it() -> None:
 def test_an_interrupted_search_goes_on_as_an_undisturbed_one(tmp_path: Path) -> None:
     whole = [trial.params for trial in search(study(), 24)]
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    parts = open_study(open_storage(url, create=True), "a", StudyDefinition.from_flat(FLAT))
+    parts = open_study(StorageUrl(url).open(create=True), "a", StudyDefinition.from_flat(FLAT))
     search(parts, 13)
-    again = open_study(open_storage(url), "a", StudyDefinition.from_flat(FLAT))
+    again = open_study(StorageUrl(url).open(), "a", StudyDefinition.from_flat(FLAT))
     assert [trial.params for trial in search(again, 11)] == whole
 
 

@@ -17,7 +17,7 @@ from hpsearch.study.ledger import Ledger
 from hpsearch.study.open import open_study
 from hpsearch.study.results import best_config
 from hpsearch.study.sampling.planner import Planner, queue_default, trial_seed
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 from tests.conftest import Golden
 
 STUDIES = ("gemma-ocr", "chandra-ocr", "digits-ocr", "digits-ocr-gemma")
@@ -42,7 +42,7 @@ def test_the_job_of_each_study(tmp_path: Path, golden: Golden, study: str) -> No
 
 def test_the_best_configuration(tmp_path: Path, golden: Golden) -> None:
     definition = load_definition("digits-ocr")
-    storage = open_storage(f"sqlite:///{tmp_path / 'x.db'}", create=True)
+    storage = StorageUrl(f"sqlite:///{tmp_path / 'x.db'}").open(create=True)
     ledger: Ledger = open_study(storage, "digits-ocr", definition)
     queue_default(ledger.study, definition)
     trial = Planner(ledger.study, definition).next_trial()

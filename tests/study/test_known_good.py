@@ -16,7 +16,7 @@ from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.open import begin, open_study
 from hpsearch.study.sampling.planner import Planner, first_configurations
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 
 RATE = {"type": "loguniform", "low": 1e-5, "high": 1e-3}
 RANKS = {"type": "categorical", "choices": [8, 16, 32, 64]}
@@ -34,7 +34,7 @@ def first(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def opened(folder: Path, values: dict[str, Any]) -> Ledger:
     ledger = open_study(
-        open_storage(f"sqlite:///{folder / 'x.db'}", create=True), "a", StudyDefinition.from_flat(values)
+        StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True), "a", StudyDefinition.from_flat(values)
     )
     begin(ledger)
     return ledger

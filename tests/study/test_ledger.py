@@ -18,7 +18,7 @@ from hpsearch.study.ledger import Ledger, checked_outcome
 from hpsearch.study.open import open_study
 from hpsearch.study.recovery import recover
 from hpsearch.study.sampling.planner import Planner
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 
 FLAT = {
     "command": ["program", "{x}"],
@@ -30,7 +30,7 @@ FLAT = {
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    storage = open_storage(f"sqlite:///{tmp_path / 'x.db'}", create=True)
+    storage = StorageUrl(f"sqlite:///{tmp_path / 'x.db'}").open(create=True)
     return open_study(storage, "a", StudyDefinition.from_flat(FLAT, source="test"))
 
 

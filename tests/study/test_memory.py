@@ -32,9 +32,9 @@ from hpsearch.study.loop import LoopEnding, Runner
 from hpsearch.study.memory_gate import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
 from hpsearch.study.open import open_study, target_of
 from hpsearch.study.sampling.planner import Planner, queue
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # open_storage does it
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 GB = 10**9
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -122,7 +122,7 @@ def test_what_needs_as_much_as_a_trial_that_ran_out_is_not_tried(tmp_path: Path)
 
 def test_what_was_not_tried_does_not_count_and_is_told_apart(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    study = Study(tmp_path, PROGRAM, of_program, storage=open_storage(url, create=True))
+    study = Study(tmp_path, PROGRAM, of_program, storage=StorageUrl(url).open(create=True))
     study.run(2, {"batch": 40, "rank": 20}, {"batch": 41, "rank": 20}, {"batch": 1, "rank": 1})
     summary = summarize(study.ledger.study)
     assert (summary.finished, dict(summary.counts)) == (2, {"cuda_oom": 1, "not_tried": 1, "ok": 1})

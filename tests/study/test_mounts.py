@@ -17,7 +17,7 @@ from hpsearch.execution.gpu import Driver
 from hpsearch.study.options import RunOptions
 from hpsearch.study.storage import sqlite
 from hpsearch.study.storage.lease import FileLease
-from hpsearch.study.storage.open import look_over, open_storage
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.sqlite import network_file_system
 
 ROOT = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw"
@@ -47,7 +47,7 @@ def journal_mode(path: Path) -> str:
         ("overlay", ""), ("fuseblk", ""), ("fuse.fuse-overlayfs", ""), ("btrfs", ""), ("zfs", ""),
     ],
 )  # fmt: skip
-def test_network_file_systems_are_told_by_their_type(
+def test_network_file_systems_are_known_by_their_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, found: str
 ) -> None:
     _mount(tmp_path, monkeypatch, rf"99 22 0:52 / {tmp_path}/a\040disk rw - {kind} server:/export rw")
@@ -77,15 +77,15 @@ def test_the_deepest_mount_counts_and_of_several_at_one_point_the_last(
 @pytest.mark.usefixtures("mounted")
 def test_on_a_network_file_system_there_is_no_wal_and_a_warning(tmp_path: Path) -> None:
     said: list[str] = []
-    url = f"sqlite:///{tmp_path / 'x.db'}"
-    look_over(url, said.append)
+    url = StorageUrl(f"sqlite:///{tmp_path / 'x.db'}")
+    url.check(said.append)
     assert len(said) == 1
     assert "is on a network file system (nfs4)" in said[0]
     assert "on a local disk, or PostgreSQL" in said[0]
-    warned, _ = doctor.storage(DoctorContext(RunOptions(storage=url), Driver()))
+    warned, _ = doctor.storage(DoctorContext(RunOptions(storage=url.full), Driver()))
     assert warned.level is Level.WARNING
     assert "(nfs4)" in warned.text
-    optuna.create_study(study_name="a", storage=open_storage(url, create=True)).ask()
+    optuna.create_study(study_name="a", storage=url.open(create=True)).ask()
     assert journal_mode(tmp_path / "x.db") == "delete"
     assert not list(tmp_path.glob("x.db-*"))
 
@@ -94,17 +94,17 @@ def test_a_file_in_wal_mode_is_taken_out_of_it_with_all_that_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.db"
-    url = f"sqlite:///{path}"
+    url = StorageUrl(f"sqlite:///{path}")
     _mount(tmp_path, monkeypatch)
-    reader = open_storage(url, create=True)
+    reader = url.open(create=True)
     optuna.create_study(study_name="a", storage=reader).ask()
     assert journal_mode(path) == "wal"
     _mount(tmp_path, monkeypatch, f"99 22 0:52 / {tmp_path} rw - nfs server:/export rw")
     with pytest.raises(StorageError, match=r"cannot be in WAL mode, but .* is, and is open elsewhere"):
-        open_storage(url, create=True)
+        url.open(create=True)
     assert journal_mode(path) == "wal"
     reader.engine.dispose()
-    again = open_storage(url, create=True)
+    again = url.open(create=True)
     assert journal_mode(path) == "delete"
     assert len(optuna.load_study(study_name="a", storage=again).trials) == 1
 
@@ -114,7 +114,7 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
         raise OSError(38, "Function not implemented")  # Lustre's answer without its mount option flock
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(StorageError, match="refuses that: Function not implemented; name a file on a local disk"):
-        open_storage(f"sqlite:///{tmp_path / 'x.db'}", create=True)
-    with pytest.raises(StorageError, match="refuses that"), FileLease(tmp_path / "lock"):
+    with pytest.raises(StorageError, match="refuses them: Function not implemented; name a file on a local disk"):
+        StorageUrl(f"sqlite:///{tmp_path / 'x.db'}").open(create=True)
+    with pytest.raises(StorageError, match="refuses them"), FileLease(tmp_path / "lock"):
         pass

@@ -14,7 +14,7 @@ from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study.folders import study_folders
 from hpsearch.study.open import open_study, settle_target
 from hpsearch.study.sampling.planner import Planner, queue_default
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 
 PROGRAM = {
     "command": ["prog", "{x}"],
@@ -29,7 +29,7 @@ def defined(**keys: Any) -> StudyDefinition:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> BaseStorage:
-    return open_storage(f"sqlite:///{tmp_path / 'hpsearch.db'}", create=True)
+    return StorageUrl(f"sqlite:///{tmp_path / 'hpsearch.db'}").open(create=True)
 
 
 def test_a_study_without_trials_takes_the_new_definition(storage: BaseStorage) -> None:

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.errors import StorageError, StudyOwned
 from hpsearch.study.attributes import EPOCH
 from hpsearch.study.storage.lease import lease_for, live_owner
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.session import SPOOL_FILE, Session, StudyLocation
 from tests.postgres import Server, own_server, server
 
@@ -45,16 +45,20 @@ def postgres(running: Server) -> Iterator[Server]:
         OPENED.pop().engine.dispose()
 
 
+def url_of(server: Server) -> StorageUrl:
+    return StorageUrl(server.url)
+
+
 def opened(server: Server, *, create: bool = False) -> Any:
     """The server's storage."""
-    OPENED.append(open_storage(server.url, create=create))
+    OPENED.append(url_of(server).open(create=create))
     return OPENED[-1]
 
 
 def session(server: Server, folder: Path, lease: Any, budget_s: float = 60.0) -> Session:
     """One run's writing of the study "a"."""
     storage = opened(server, create=True)
-    return Session(StudyLocation(server.url, storage, "a", lease, folder / SPOOL_FILE), budget_s)
+    return Session(StudyLocation(url_of(server), storage, "a", lease, folder / SPOOL_FILE), budget_s)
 
 
 def study_of(session: Session) -> optuna.Study:
@@ -65,7 +69,7 @@ def study_of(session: Session) -> optuna.Study:
 
 
 def try_one(study: optuna.Study) -> None:
-    """A trial with reports and attributes, told."""
+    """Run a trial with reports and attributes."""
     trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
     for step in range(3):
         trial.report(trial.params["x"] + step, step)
@@ -73,24 +77,24 @@ def try_one(study: optuna.Study) -> None:
     study.tell(trial, trial.params["x"])
 
 
-def told(trials: list[FrozenTrial]) -> list[Any]:
-    """What must be the same of trials in memory and in the storage."""
+def parts_of(trials: list[FrozenTrial]) -> list[Any]:
+    """The parts of trials that must be the same in memory and in the storage."""
     return [
         (
-            each.number,
-            each.state,
-            each.values,
-            each.params,
-            each.intermediate_values,
-            each.user_attrs,
-            each.system_attrs,
+            trial.number,
+            trial.state,
+            trial.values,
+            trial.params,
+            trial.intermediate_values,
+            trial.user_attrs,
+            trial.system_attrs,
         )
-        for each in trials
+        for trial in trials
     ]
 
 
 def stored(server: Server) -> list[FrozenTrial]:
-    """The study's trials, read anew."""
+    """The study's trials, read again."""
     return optuna.load_study(study_name="a", storage=opened(server)).get_trials()
 
 
@@ -105,7 +109,7 @@ FAULTS: dict[str, Callable[[Server], object]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 @own_server
 def test_nothing_is_lost_and_nothing_is_there_twice(postgres: Server, tmp_path: Path, fault: str) -> None:
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         writing = session(postgres, tmp_path, lease)
         study = study_of(writing)
         nemesis = threading.Thread(target=lambda: [FAULTS[fault](postgres) for _ in range(3)])
@@ -113,43 +117,43 @@ def test_nothing_is_lost_and_nothing_is_there_twice(postgres: Server, tmp_path: 
         while nemesis.is_alive() or len(study.trials) < 20:
             try_one(study)
             time.sleep(0.02)  # all that is made while the server is away is to be written afterwards
-        while live_owner(postgres.url, "a") is None:  # it is looked at once a second
+        while live_owner(url_of(postgres), "a") is None:  # it is checked once a second
             time.sleep(0.01)
         writing.writer.close()
-    assert told(stored(postgres)) == told(study.trials)
+    assert parts_of(stored(postgres)) == parts_of(study.trials)
     assert not (tmp_path / "kept_back.jsonl").exists()
 
 
 @own_server
 def test_what_a_dead_server_lacks_is_made_by_the_next_run(postgres: Server, tmp_path: Path) -> None:
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         writing = session(postgres, tmp_path, lease, budget_s=1.0)
         study = study_of(writing)
         try_one(study)
         writing.writer.settle()
         postgres.stop("immediate")
-        with pytest.raises(StorageError, match=r"for more than 1 s; what it lacks is kept in .*kept_back.jsonl"):
+        with pytest.raises(StorageError, match=r"for more than 1 s; what it lacks is spooled in .*kept_back.jsonl"):
             while True:
                 try_one(study)
                 time.sleep(0.01)
         writing.writer.close(hurried=True)
-        assert any("results are kept in" in each for each in writing.writer.notices())
-    known = [each for each in study.trials if each.state is TrialState.COMPLETE]
+        assert any(SPOOL_FILE in notice for notice in writing.writer.notices())
+    known = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     postgres.start()
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         again = session(postgres, tmp_path, lease)
-        assert "kept back while the storage was away" in again.kept_back
+        assert "while the storage was away" in again.recovered
         assert not (tmp_path / "kept_back.jsonl").exists()
         found = study_of(again).trials
         again.writer.close()
-    *sure, _ = known  # of the last one the run may have been told that it is not kept
-    assert told(found)[: len(sure)] == told(sure)
+    *sure, _ = known  # the run may have been refused the last one
+    assert parts_of(found)[: len(sure)] == parts_of(sure)
     assert len(sure) > 1
 
 
 @own_server
 def test_a_run_that_is_stopped_does_not_wait_for_the_server(postgres: Server, tmp_path: Path) -> None:
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         writing = session(postgres, tmp_path, lease, budget_s=600.0)
         study = study_of(writing)
         postgres.stop("immediate")
@@ -158,31 +162,31 @@ def test_a_run_that_is_stopped_does_not_wait_for_the_server(postgres: Server, tm
         writing.writer.close(hurried=True)
         assert time.monotonic() - began < 60
     postgres.start()
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         again = session(postgres, tmp_path, lease)
-        assert told(study_of(again).trials) == told(study.trials)
+        assert parts_of(study_of(again).trials) == parts_of(study.trials)
         again.writer.close()
 
 
 @own_server
-def test_what_was_kept_back_is_put_aside_where_another_run_went_on(postgres: Server, tmp_path: Path) -> None:
-    with lease_for(postgres.url, "a") as lease:
+def test_a_spool_is_set_aside_where_another_run_went_on(postgres: Server, tmp_path: Path) -> None:
+    with lease_for(url_of(postgres), "a") as lease:
         writing = session(postgres, tmp_path, lease)
         study = study_of(writing)
         postgres.stop("immediate")
         try_one(study)
         writing.writer.close(hurried=True)
     postgres.start()
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         other = session(postgres, tmp_path / "elsewhere", lease)
         try_one(study_of(other))
         other.writer.close()
-    before = told(stored(postgres))
-    with lease_for(postgres.url, "a") as lease:
+    before = parts_of(stored(postgres))
+    with lease_for(url_of(postgres), "a") as lease:
         again = session(postgres, tmp_path, lease)
-        assert "another run went on with the study" in again.kept_back
+        assert "another run continued with the study" in again.recovered
         again.writer.close()
-    assert told(stored(postgres)) == before
+    assert parts_of(stored(postgres)) == before
     assert len(list(tmp_path.glob("kept_back-*.jsonl"))) == 1
 
 
@@ -190,10 +194,11 @@ HOLDS = """
 import sys, time
 from hpsearch.errors import StudyOwned
 from hpsearch.study.storage.lease import lease_for
+from hpsearch.study.storage.open import StorageUrl
 print("trying", flush=True)
 while True:
     try:
-        with lease_for(sys.argv[1], "a"):
+        with lease_for(StorageUrl(sys.argv[1]), "a"):
             print("held", flush=True)
             sys.stdin.read()
     except StudyOwned:
@@ -214,11 +219,11 @@ def another(server: Server) -> Iterator[subprocess.Popen[str]]:
 
 @own_server
 def test_a_lease_that_another_run_took_meanwhile_ends_this_one(postgres: Server, tmp_path: Path) -> None:
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         writing = session(postgres, tmp_path, lease)
         study = study_of(writing)
         with another(postgres) as holder:
-            while (owner := live_owner(postgres.url, "a")) is None or owner.pid == os.getpid():
+            while (owner := live_owner(url_of(postgres), "a")) is None or owner.pid == os.getpid():
                 postgres.terminate(f"hps/{os.getpid()}/%")
             with pytest.raises(StudyOwned, match=f"owned by pid {holder.pid} on "):
                 while True:
@@ -228,13 +233,13 @@ def test_a_lease_that_another_run_took_meanwhile_ends_this_one(postgres: Server,
 
 
 def test_a_run_between_is_known_by_its_epoch(postgres: Server, tmp_path: Path) -> None:
-    with lease_for(postgres.url, "a") as lease:
+    with lease_for(url_of(postgres), "a") as lease:
         writing = session(postgres, tmp_path, lease)
         study = study_of(writing)
         storage = opened(postgres)
         study_id = storage.get_study_id_from_name("a")
         storage.set_study_user_attr(study_id, EPOCH, storage.get_study_user_attrs(study_id)[EPOCH] + 1)
-        with pytest.raises(StudyOwned, match="another runner went on with the study"):
+        with pytest.raises(StudyOwned, match="another runner continued with the study"):
             while True:
                 try_one(study)
                 time.sleep(0.01)
@@ -245,14 +250,14 @@ def test_the_lease_names_its_owner_and_goes_with_its_process(postgres: Server) -
     with another(postgres) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StudyOwned, match=f"owned by pid {holder.pid} on "), lease_for(postgres.url, "a"):
+        with pytest.raises(StudyOwned, match=f"owned by pid {holder.pid} on "), lease_for(url_of(postgres), "a"):
             pass
-        owner = live_owner(postgres.url, "a")
+        owner = live_owner(url_of(postgres), "a")
         assert owner is not None
         assert owner.pid == holder.pid
-        with lease_for(postgres.url, "b"):
-            assert live_owner(postgres.url, "b") is not None
-    while live_owner(postgres.url, "a") is not None:
+        with lease_for(url_of(postgres), "b"):
+            assert live_owner(url_of(postgres), "b") is not None
+    while live_owner(url_of(postgres), "a") is not None:
         time.sleep(0.01)
-    with lease_for(postgres.url, "a"):
+    with lease_for(url_of(postgres), "a"):
         pass

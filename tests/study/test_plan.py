@@ -29,8 +29,8 @@ from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import LoopEnding, Runner
 from hpsearch.study.open import open_study
 from hpsearch.study.sampling.planner import queue_default
-from hpsearch.study.storage.open import open_storage
-from hpsearch.study.storage.replica import MirroredStorage
+from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.replica import StudyReplica
 
 STUDY = {
     "input_data": "/rows.json",
@@ -53,8 +53,8 @@ class Simulated:
         definition = StudyDefinition.from_flat(STUDY | {"seed": seed} | keys)
         self._folder = folder / str(seed)
         self._folder.mkdir()
-        storage = open_storage(f"sqlite:///{self._folder / 'x.db'}", create=True)
-        self.ledger: Ledger = open_study(MirroredStorage(storage, "a", lambda _: None), "a", definition)
+        storage = StorageUrl(f"sqlite:///{self._folder / 'x.db'}").open(create=True)
+        self.ledger: Ledger = open_study(StudyReplica(storage, "a", lambda _: None), "a", definition)
         queue_default(self.ledger.study, definition)
 
     @property

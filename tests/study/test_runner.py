@@ -19,7 +19,7 @@ from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import LoopEnding, Runner
 from hpsearch.study.open import open_study
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 
 STUDY = {
     "input_data": "/rows.json",
@@ -39,7 +39,7 @@ def run(folder: Path, curves: list[list[float]], **keys: Any) -> Ledger:
         yield {"eval_cer": curves[job.number or 0][-1]}
 
     definition = StudyDefinition.from_flat(STUDY | keys)
-    storage = open_storage(f"sqlite:///{folder / 'x.db'}", create=True)
+    storage = StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True)
     ledger, folders = open_study(storage, "a", definition), study_folders(folder, "a")
     maker, executor = JobMaker(definition, folders, {}), FakeExecutor(play)
     runner = Runner(ledger, folders, maker, executor, silent, Interruption(), target=len(curves))

@@ -11,17 +11,17 @@ import pytest
 
 from hpsearch.errors import StorageError, UsageError
 from hpsearch.study.storage import sqlite
-from hpsearch.study.storage.open import default_url, masked, open_storage, sqlite_path, storage_errors
+from hpsearch.study.storage.open import StorageUrl
 
 
 def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "MOUNTS", tmp_path / "none")  # on whatever disk the tests lie
-    url = default_url(tmp_path / "new" / "folder")
-    storage = open_storage(url, create=True)
+    url = StorageUrl.default(tmp_path / "new" / "folder")
+    storage = url.open(create=True)
     optuna.create_study(study_name="a", storage=storage)
-    path = sqlite_path(url)
+    path = url.sqlite_path
     assert path is not None
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -40,13 +40,12 @@ def test_sqlite_is_opened_in_wal_mode_with_full_synchronisation(
 )
 def test_damage_is_named_in_one_line(tmp_path: Path, damage: object, words: str) -> None:
     path = tmp_path / "x.db"
-    url = f"sqlite:///{path}"
-    storage = open_storage(url, create=True)
+    url = StorageUrl(f"sqlite:///{path}")
+    storage = url.open(create=True)
     optuna.create_study(study_name="a", storage=storage)
     storage.engine.dispose()
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
-    with pytest.raises(StorageError) as caught, storage_errors(url):
-        opened = open_storage(url)
+    with pytest.raises(StorageError) as caught, url.opened() as opened:
         optuna.load_study(study_name="a", storage=opened).get_trials()
     assert words in caught.value.what
     assert "\n" not in str(caught.value)
@@ -55,7 +54,7 @@ def test_damage_is_named_in_one_line(tmp_path: Path, damage: object, words: str)
 
 def test_a_missing_file_is_not_made_by_looking(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="there is no storage"):
-        open_storage(f"sqlite:///{tmp_path / 'x.db'}")
+        StorageUrl(f"sqlite:///{tmp_path / 'x.db'}").open()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,7 +62,7 @@ def test_looking_at_another_programs_database_leaves_it_as_it_is(tmp_path: Path)
     url = f"sqlite:///{tmp_path / 'theirs.db'}"
     optuna.create_study(study_name="theirs", storage=url).optimize(lambda trial: trial.suggest_float("x", 0, 1), 2)
     before = (tmp_path / "theirs.db").read_bytes()
-    assert len(optuna.load_study(study_name="theirs", storage=open_storage(url)).trials) == 2
+    assert len(optuna.load_study(study_name="theirs", storage=StorageUrl(url).open()).trials) == 2
     assert (tmp_path / "theirs.db").read_bytes() == before
 
 
@@ -75,18 +74,30 @@ def test_a_database_without_studies_is_refused_and_gets_no_tables(tmp_path: Path
         connection.execute(statement)
     before = path.read_bytes()
     with pytest.raises(StorageError, match="holds no studies"):
-        open_storage(f"sqlite:///{path}")
+        StorageUrl(f"sqlite:///{path}").open()
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "studies.db", "http://host/x"])
 def test_what_is_no_storage_url_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError):
-        open_storage(url, create=True)
+        StorageUrl(url).open(create=True)
 
 
 def test_a_password_is_never_shown() -> None:
-    assert "canary" not in masked("postgresql://user:canary@host/db?password=canary")
-    with pytest.raises(StorageError) as caught, storage_errors("postgresql://user:canary@host/db"):
+    url = StorageUrl("postgresql://user:canary@host/db?password=canary")
+    with pytest.raises(StorageError) as caught, url.errors():
         raise sqlite3.OperationalError("connection refused")
-    assert "canary" not in str(caught.value)
+    for text in (str(url), repr(url), f"{url}", str(caught.value)):
+        assert "canary" not in text
+        assert "user" in text
+
+
+def test_the_storage_is_the_option_else_the_variable_else_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert StorageUrl.of(None, tmp_path) == StorageUrl.default(tmp_path)
+    assert StorageUrl.of(None, tmp_path).sqlite_path == tmp_path / "hpsearch.db"
+    monkeypatch.setenv("HPSEARCH_STORAGE", "postgresql://host/db")
+    assert StorageUrl.of(None, tmp_path).is_postgres
+    assert StorageUrl.of("sqlite:///x.db", tmp_path).full == "sqlite:///x.db"

@@ -13,6 +13,7 @@ import optuna
 import pytest
 
 from hpsearch.study.storage.lease import lease_for
+from hpsearch.study.storage.open import StorageUrl
 from tests.conftest import CommandLine
 from tests.e2e.conftest import definition
 
@@ -110,7 +111,7 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(tmp_path: Path, command
 
 def test_nobody_may_run_a_study_meanwhile(tmp_path: Path, command_line: CommandLine) -> None:
     path = old(tmp_path, "optuna-3.1.0")
-    with lease_for(f"sqlite:///{path}", "old"):
+    with lease_for(StorageUrl(f"sqlite:///{path}"), "old"):
         refused = command_line("storage", "upgrade", "--storage", "sqlite:///old.db")
     assert refused.returncode == 5, refused.stderr
     assert not list(tmp_path.glob("old.db.before-upgrade-*"))

@@ -22,7 +22,7 @@ from hpsearch.study.open import open_study
 from hpsearch.study.options import RunOptions
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.sampling.planner import Planner, WarmStartedSampler, queue_default
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start import WarmStart, stored_warm_start
 from hpsearch.study.warm_start_source import SourceStudy, find_source, make_warm_start, refuse_late
 
@@ -48,7 +48,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def storage(url: str) -> BaseStorage:
-    return open_storage(url, create=True)
+    return StorageUrl(url).open(create=True)
 
 
 def run(ledger: Ledger, count: int, value: Value, warm_start: WarmStart | None = None) -> list[dict[str, Any]]:

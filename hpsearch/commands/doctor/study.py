@@ -16,8 +16,8 @@ from hpsearch.data.rows import data_files
 from hpsearch.errors import HpsearchError, UsageError
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
 from hpsearch.study.jobs import JobMaker, require_program
-from hpsearch.study.storage.open import masked, open_storage, sqlite_path, storage_errors
-from hpsearch.study.storage.postgres import ask, connect, is_postgres
+from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.postgres import connect, query
 from hpsearch.study.storage.sqlite import network_warning, require_sound
 
 LOCK_WAIT_S = 2.0
@@ -85,40 +85,40 @@ def storage(patient: DoctorContext) -> Iterator[Finding]:
     """Whether the storage can be opened and written, or made. Nothing is changed."""
     url = patient.options.url
     try:
-        path = sqlite_path(url)
-        if is_postgres(url):
+        path = url.sqlite_path
+        if url.is_postgres:
             yield _server(url)
         elif path is None:
             remedy = "name sqlite:///FILE or postgresql://USER@HOST/NAME"
-            yield red("storage", f"{masked(url)} cannot be searched on", remedy)
+            yield red("storage", f"{url} cannot be searched on", remedy)
         else:
             yield from _file(url, path)
     except HpsearchError as error:
         yield red("storage", error.what, error.remedy or "choose another --storage")
 
 
-def _file(url: str, path: Path) -> Iterator[Finding]:
+def _file(url: StorageUrl, path: Path) -> Iterator[Finding]:
     if shared := network_warning(path):
         yield warning("storage", *shared)
     if not path.exists():
         yield _can_be_made(path)
         return
-    with storage_errors(url):
+    with url.errors():
         require_sound(path)
-    open_storage(url)
+    url.open()
     yield _can_be_written(path)
 
 
-def _server(url: str) -> Finding:
-    with storage_errors(url), connect(url) as connection:
-        ((there, may_make),) = ask(
+def _server(url: StorageUrl) -> Finding:
+    with url.errors(), connect(url.full) as connection:
+        ((there, may_make),) = query(
             connection,
             "SELECT to_regclass('studies') IS NOT NULL, has_schema_privilege(current_schema(), 'CREATE')",
         )
     if there or may_make:
-        return ok("storage", f"{masked(url)} {'holds studies' if there else 'is empty, and studies can be made in it'}")
+        return ok("storage", f"{url} {'holds studies' if there else 'is empty, and studies can be made in it'}")
     remedy = "let its owner run: GRANT CREATE ON SCHEMA public TO your user"
-    return red("storage", f"in {masked(url)} this user may not make tables", remedy)
+    return red("storage", f"in {url} this user may not make tables", remedy)
 
 
 def _can_be_made(path: Path) -> Finding:

@@ -92,13 +92,13 @@ def _ped_anova(study: Study, summary: StudySummary) -> dict[str, float]:
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    from hpsearch.study.storage.replica import take_over
+    from hpsearch.study.storage.replica import adopt_trials
 
     wanted = {row.number for row in summary.completed}
     memory = optuna.storages.InMemoryStorage()
     copy = optuna.create_study(direction=study.direction, storage=memory)
     trials = (trial for trial in study.get_trials(deepcopy=False) if trial.number in wanted)
-    take_over(memory, memory.get_study_id_from_name(copy.study_name), trials)
+    adopt_trials(memory, memory.get_study_id_from_name(copy.study_name), trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = PedAnovaImportanceEvaluator(target_quantile=_quantile(len(wanted)))

@@ -1,4 +1,4 @@
-"""PostgreSQL: its addresses, and sessions beside Optuna's own for locks, which belong to the session that took them."""
+"""PostgreSQL: its URLs, and sessions beside Optuna's own for locks, which belong to the session that took them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from hpsearch.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-SESSION = "hps"  # how the names of our sessions begin
+SESSION = "hps"  # prefix of our sessions' names
 CONNECT_S = 10
 PASSWORD_FILE = "HPSEARCH_STORAGE_PASSWORD_FILE"  # noqa: S105 - a variable's name
-# The lock of whoever makes the tables; any number that is no study's, whose locks have 63 bits of a digest.
+# The lock for making the tables; any number that is no study's, whose locks have 63 bits of a digest.
 _SCHEMA_LOCK = 0x6870_7363_6865_6D61
 
 
 def is_postgres(url: str) -> bool:
-    """Whether a storage's URL is one of PostgreSQL."""
+    """True for a PostgreSQL URL."""
     return url.partition("://")[0].partition("+")[0] in ("postgresql", "postgres")
 
 
 def driver_url(url: str) -> str:
-    """``url`` for SQLAlchemy alone: PostgreSQL by psycopg 3, whatever its default is, with the password from its file.
+    """Return ``url`` for SQLAlchemy alone: PostgreSQL by psycopg 3, whatever its default is. A URL without a password
+    gets the one in the file that HPSEARCH_STORAGE_PASSWORD_FILE names.
 
     Raises:
-        UsageError: the file of the password cannot be read.
+        UsageError: the password's file cannot be read.
     """
-    scheme, separator, rest = url.partition("://")
-    named = f"postgresql+psycopg{separator}{rest}" if scheme in ("postgresql", "postgres") else url
-    return _with_password(named) if is_postgres(url) and os.environ.get(PASSWORD_FILE) else named
-
-
-def _with_password(url: str) -> str:
-    """``url`` with the password from the file that HPSEARCH_STORAGE_PASSWORD_FILE names, unless it has one."""
     from sqlalchemy.engine import make_url
 
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        url = f"postgresql+psycopg{separator}{rest}"
+    if not is_postgres(url) or not os.environ.get(PASSWORD_FILE):
+        return url
     parts = make_url(url)
     if parts.password or parts.query.get("password"):
         return url
@@ -47,14 +46,14 @@ def _with_password(url: str) -> str:
     try:
         password = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         what = f"{PASSWORD_FILE} names the file of the storage's password, but {path} cannot be read: {why}"
         raise UsageError(what, "correct the variable, or let this user read the file") from None
     return parts.set(password=password).render_as_string(hide_password=False)
 
 
 def connect(url: str, name: str = SESSION) -> Connection:
-    """A session of its own, where each statement is a transaction. Raises what SQLAlchemy raises."""
+    """Open a session in which each statement is a transaction. Raises what SQLAlchemy raises."""
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
@@ -63,15 +62,15 @@ def connect(url: str, name: str = SESSION) -> Connection:
     return engine.connect()
 
 
-def ask(connection: Connection, statement: str, *values: Any) -> list[Any]:
-    """The rows of a statement; none where it has none."""
+def query(connection: Connection, statement: str, *values: Any) -> list[Any]:
+    """Run a statement and return its rows, if it has any."""
     result = connection.exec_driver_sql(statement, values or None)
     return list(result.fetchall()) if result.returns_rows else []
 
 
 @contextmanager
 def schema_lock(url: str) -> Iterator[None]:
-    """Let nobody else make Optuna's tables meanwhile: of several that do, all but one would fail."""
+    """Lock the making of Optuna's tables: of several programs that make them at once, all but one would fail."""
     with connect(url) as connection:
-        ask(connection, f"SELECT pg_advisory_lock({_SCHEMA_LOCK})")
+        query(connection, f"SELECT pg_advisory_lock({_SCHEMA_LOCK})")
         yield

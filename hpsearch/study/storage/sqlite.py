@@ -1,4 +1,4 @@
-"""A storage that is a SQLite file: how it is opened for writing, and what is looked at before a run writes to it."""
+"""A storage that is a SQLite file: how it is opened, the checks before a run writes to it, and network file systems."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from typing import TypeVar
 
 from hpsearch.errors import StorageError
 
-# Which file system a path is on. Not by statvfs, which does not tell, but by the kernel's list of mounts.
+# Another program's lock is waited for this long, in seconds; shorter waits killed writers when it was measured. After
+# the first few the user is told.
+BUSY_TIMEOUT_S, QUIET_S = 60.0, 2.0
+# Larger files are not checked at the start. quick_check took 0.1 s for 10,000 trials of 40 reports (48 MB) and 0.3 s
+# for three times as much, 1.9 s where nothing of that was in memory yet.
+MOST_CHECKED_BYTES = 256 * 2**20
+DAMAGE_REMEDY = "restore a copy of it, or take out what is whole: sqlite3 FILE .recover | sqlite3 NEW.db"
 
 MOUNTS = Path("/proc/self/mountinfo")  # its fields: man 5 proc_pid_mountinfo
-# Whose files another host may have open at the same time, by their names in the list.
+# File systems, by their names in this list, whose files another host may have open at the same time.
 _SHARED = {
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "orangefs",
     "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs",
@@ -24,45 +30,12 @@ _SHARED = {
 # FUSE is mostly of that kind (sshfs, s3fs, glusterfs), and does not say so; but for what containers lie on.
 _FUSE, _LOCAL_FUSE = "fuse.", {"fuse.fuse-overlayfs"}
 
-
-def network_file_system(path: Path) -> str:
-    """The type of the network file system that ``path`` is on, or would be; empty on a local disk, and where the
-    machine does not tell."""
-    kind = _file_system(path.absolute().resolve())
-    is_fuse = (kind == "fuse" or kind.startswith(_FUSE)) and kind not in _LOCAL_FUSE
-    return kind if kind in _SHARED or is_fuse else ""
-
-
-def _file_system(path: Path) -> str:
-    try:
-        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:  # not Linux
-        return ""
-    above = [(point, kind) for point, kind in map(_mount, lines) if path.is_relative_to(point)]
-    # The deepest is the one; of several at one point the last, which lies over the others.
-    return max(enumerate(above), key=lambda each: (len(each[1][0].parts), each[0]))[1][1] if above else ""
-
-
-def _mount(line: str) -> tuple[Path, str]:
-    """Mount point and type in a line. Blanks and the like are written as octal numbers."""
-    mounted, _, source = line.partition(" - ")
-    point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), mounted.split(" ")[4])
-    return Path(point), source.partition(" ")[0]
-
-
-# A stranger's lock is waited for this long, in seconds; shorter waits killed writers when it was measured. After the
-# first few the waiting is told.
-BUSY_TIMEOUT_S, QUIET_S = 60.0, 2.0
-# Larger files are not looked through at the start. quick_check took 0.1 s for 10,000 trials of 40 reports (48 MB) and
-# 0.3 s for three times as much, 1.9 s where nothing of that was in memory yet.
-MOST_CHECKED_BYTES = 256 * 2**20
-DAMAGE_REMEDY = "restore a copy of it, or take out what is whole: sqlite3 FILE .recover | sqlite3 NEW.db"
-
 Result = TypeVar("Result")
 
 
 def connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
-    """What opens the file: each commit is on the disk when it returns; with ``wal`` in that mode, which it keeps."""
+    """Return a function that opens the file: each commit is on the disk when it returns. With ``wal`` the file is put
+    into that mode, which it keeps."""
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
@@ -85,8 +58,8 @@ def make_file(path: Path) -> None:
 
 
 def require_sound(path: Path, say: Callable[[str], None] = lambda text: None, *, any_size: bool = False) -> None:
-    """Look through the file, which is not changed by that; while a stranger has it locked, ``say`` is told so. A large
-    one is let pass, unless ``any_size`` is asked for.
+    """Check the file, without changing it; ``say`` reports waiting for another program's lock. A file over 256 MiB is
+    checked only with ``any_size``.
 
     Raises:
         StorageError: it is damaged; the message has the first thing that SQLite found.
@@ -94,19 +67,45 @@ def require_sound(path: Path, say: Callable[[str], None] = lambda text: None, *,
     """
     if not path.exists() or (path.stat().st_size > MOST_CHECKED_BYTES and not any_size):
         return
-    found = _patiently(path, lambda seconds: _quick_check(path, seconds), say)
-    if found != "ok":
-        what = f"the storage is damaged: {path} ({found})"
+
+    def check(seconds: float) -> str:
+        # What a rollback journal holds must first be put back, as by all who open the file.
+        mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(uri, timeout=seconds, uri=True)) as connection:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            return " ".join(str(answer).split())
+
+    answer = _wait_for_lock(path, check, say)
+    if answer != "ok":
+        what = f"the storage is damaged: {path} ({answer})"
         raise StorageError(what, DAMAGE_REMEDY.replace("FILE", str(path)))
 
 
 def wait_for_others(path: Path, say: Callable[[str], None]) -> None:
-    """Wait until nobody else is writing to the file, or keeps it locked; ``say`` is told of it.
+    """Wait until no other program writes to the file, or keeps it locked; ``say`` reports the waiting.
 
     Raises:
         sqlite3.OperationalError: it is still locked after a minute.
     """
-    _patiently(path, lambda seconds: _begin(path, seconds), say)
+
+    def begin(seconds: float) -> None:
+        with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+
+    _wait_for_lock(path, begin, say)
+
+
+def _wait_for_lock(path: Path, act: Callable[[float], Result], say: Callable[[str], None]) -> Result:
+    """Call ``act`` with the seconds to wait for a lock: first a few, then, after a message, the rest of a minute."""
+    try:
+        return act(QUIET_S)
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+    say(f"another program holds {path}: waiting for it, up to {BUSY_TIMEOUT_S:g} s")
+    return act(BUSY_TIMEOUT_S - QUIET_S)
 
 
 def leave_wal(path: Path) -> None:
@@ -115,8 +114,10 @@ def leave_wal(path: Path) -> None:
     Raises:
         StorageError: another program has it open.
     """
-    if not _is_in_wal_mode(path):
-        return
+    # By the file's header: asking SQLite would already use the shared memory (sqlite.org/fileformat2.html).
+    with path.open("rb") as file:
+        if file.read(20)[18:] != b"\x02\x02":
+            return
     with closing(sqlite3.connect(path, timeout=QUIET_S)) as connection:
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # so that not even this needs the shared memory
@@ -131,7 +132,7 @@ def leave_wal(path: Path) -> None:
 
 
 def network_warning(path: Path) -> tuple[str, str] | None:
-    """What to say of a file on a network file system, and the remedy; nothing on a local disk."""
+    """Return a warning of a file on a network file system, and its remedy; None on a local disk."""
     kind = network_file_system(path)
     if not kind:
         return None
@@ -139,32 +140,21 @@ def network_warning(path: Path) -> tuple[str, str] | None:
     return what, "name a file on a local disk, or PostgreSQL, with --storage; else run all its studies on one machine"
 
 
-def _is_in_wal_mode(path: Path) -> bool:
-    """By the file's header: looking by SQLite would already use the shared memory (sqlite.org/fileformat2.html)."""
-    with path.open("rb") as file:
-        return file.read(20)[18:] == b"\x02\x02"
-
-
-def _quick_check(path: Path, seconds: float) -> str:
-    # What a rollback journal holds must first be put back, as by all who open the file.
-    mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=seconds, uri=True)) as connection:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        return " ".join(str(found).split())
-
-
-def _begin(path: Path, seconds: float) -> None:
-    with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-
-
-def _patiently(path: Path, act: Callable[[float], Result], say: Callable[[str], None]) -> Result:
-    """Do what waits so many seconds for a lock: a few, and after a word on that the others."""
+def network_file_system(path: Path) -> str:
+    """Return the type of the network file system that ``path`` is on, or would be; "" on a local disk, and if the
+    machine does not say. Read from the kernel's list of mounts: statvfs does not say it."""
+    path = path.absolute().resolve()
     try:
-        return act(QUIET_S)
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-    say(f"another program holds {path}: it is waited for, up to {BUSY_TIMEOUT_S:g} s")
-    return act(BUSY_TIMEOUT_S - QUIET_S)
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return ""
+    kind, most = "", -1
+    for line in lines:
+        mounted, _, source = line.partition(" - ")
+        # Blanks and the like are written as octal numbers.
+        point = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), mounted.split(" ")[4]))
+        # The deepest counts; of several at one point the last, which lies over the others.
+        if path.is_relative_to(point) and len(point.parts) >= most:
+            kind, most = source.partition(" ")[0], len(point.parts)
+    is_fuse = (kind == "fuse" or kind.startswith(_FUSE)) and kind not in _LOCAL_FUSE
+    return kind if kind in _SHARED or is_fuse else ""

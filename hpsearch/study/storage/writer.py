@@ -1,7 +1,7 @@
-"""The one that writes: a thread that makes a study's changes in its storage, in order, through failures of it.
+"""The writer of a study: a thread that makes its changes in the storage, in order, through failures of it.
 
-While the storage is away the changes are kept in a file as well (the spool), so that not even the runner's death loses
-them; the next run of the study makes them first. A storage that stays away for longer than ``budget_s`` ends the run.
+While the storage is away the changes are spooled to a file as well, so that not even the runner's death loses them; the
+next run of the study makes them first. A storage that stays away for longer than ``budget_s`` ends the run.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from hpsearch.execution.files import make_folder, open_private
 from hpsearch.study.storage.changes import Change, StoredStudy
 from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S
 
-# Pauses between two attempts, in seconds: a restart takes one or two, an outage is looked at every few.
+# Pauses between two attempts, in seconds: a restart takes one or two, an outage is checked every few.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
-# The lease may be lost without the storage being away, so it is looked at this often, in seconds.
-LOOK_S = 1.0
+# The lease may be lost without the storage being away, so it is checked this often, in seconds.
+CHECK_S = 1.0
 # A change that fails this often while the storage answers is not the connection's fault.
 ATTEMPTS = 3
-# So many changes at most are made in one transaction: those of a trial with its parameters and attributes.
+# Most changes in one transaction: those of a trial with its parameters and attributes.
 MOST_TOGETHER = 200
 
 
@@ -42,7 +42,7 @@ class Spool:
         self.epoch = 0
 
     def add(self, changes: list[Change]) -> None:
-        """Append changes, and have them on the disk.
+        """Append changes durably.
 
         Raises:
             OSError: they cannot be written.
@@ -56,8 +56,8 @@ class Spool:
             os.fsync(file.fileno())
 
     def read(self) -> tuple[int, list[Change]]:
-        """The epoch it was written in, and what is in it. A last line that was broken off is no change: nothing was
-        done on the strength of it.
+        """Return the epoch it was written in, and its changes. A last line that was broken off is no change: nothing
+        was done on the strength of it.
 
         Raises:
             StorageError: it cannot be read.
@@ -70,15 +70,15 @@ class Spool:
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(
                 f"{self.path} holds results that the storage lacks, and cannot be read: {error}",
-                "mend it, or move it away, which loses them",
+                "fix it, or move it away, which loses them",
             ) from error
 
-    def put_aside(self, word: str) -> Path:
-        """Rename the file, so that it is kept and not read again; its new path."""
-        return self.path.rename(self.path.with_name(f"{self.path.stem}-{word}{self.path.suffix}"))
+    def set_aside(self, suffix: str) -> Path:
+        """Rename the file, so that it is kept and not read again. Returns its new path."""
+        return self.path.rename(self.path.with_name(f"{self.path.stem}-{suffix}{self.path.suffix}"))
 
     def remove(self) -> None:
-        """Forget all: the storage has them."""
+        """Remove the file: the storage has all changes."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.path.unlink()
 
@@ -86,9 +86,9 @@ class Spool:
 class StorageWriter:
     """Makes changes of the study called ``study`` in ``storage``, by a thread of its own.
 
-    ``reach`` is called until it no longer raises before anything is tried again: it tells whether the storage answers,
-    and whether the study's lease is still held (StudyOwned ends the run at once). ``explain`` says in one line what a
-    change was refused with. With a ``budget_s`` of 0 nothing is tried twice.
+    ``reach`` is called until it no longer raises before anything is tried again: it checks that the storage answers,
+    and that the study's lease is still held (StudyOwned ends the run at once). ``explain`` says in one line why a
+    change was refused. With a ``budget_s`` of 0 nothing is tried twice.
     """
 
     def __init__(
@@ -109,62 +109,57 @@ class StorageWriter:
         self._closing = False
         self._hurried = threading.Event()
         self._notices: list[str] = []
-        self._began: float | None = None  # when the change that is being made now was begun; None once that was told
+        self._began: float | None = None  # start of the change being made; None once a long wait was reported
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
         self._thread.start()
 
     def put(self, change: Change) -> None:
-        """Have a change made. Raises what ended the writing before."""
+        """Queue a change. Raises what ended the writing before."""
         with self._changed:
-            self._raise_failure()
+            self.check()
             if self._away:
-                self._add_to_spool(change)
+                try:
+                    self._spool.add([change])
+                    reached("kept-back")
+                except OSError as error:
+                    what = f"the storage is away, and {self._spool.path} cannot be written: {error.strerror}"
+                    raise StorageError(what, "free some space, then run the same command again") from error
             self._queue.append(change)
             self._changed.notify_all()
 
-    def _add_to_spool(self, change: Change) -> None:
-        try:
-            self._spool.add([change])
-            reached("kept-back")
-        except OSError as error:
-            what = f"the storage is away, and {self._spool.path} cannot be written: {error.strerror}"
-            raise StorageError(what, "make room, then run the same command again") from error
-
     def settle(self, seconds: float | None = None) -> bool:
-        """Wait until all changes are safe: in the storage, or in the spool; whether they are, after so many seconds at
-        most. Raises what ended the writing."""
+        """Wait until all changes are durable: in the storage, or in the spool. Returns False on timeout, and raises
+        what ended the writing."""
         with self._changed:
-            safe = self._changed.wait_for(lambda: not self._queue or self._away or self._failure, seconds)
-            self._raise_failure()
-            return bool(safe)
+            durable = self._changed.wait_for(lambda: not self._queue or self._away or self._failure, seconds)
+            self.check()
+            return bool(durable)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Hold back what is put meanwhile: a trial is made together with what fills it."""
+        """Hold back the changes put meanwhile: a trial is made together with the changes that fill it."""
         with self._changed:
             yield
 
     def check(self) -> None:
         """Raise what ended the writing, if anything has."""
         with self._changed:
-            self._raise_failure()
+            if self._failure is not None:
+                raise self._failure
 
     def notices(self) -> list[str]:
-        """What there was to say since the last call."""
+        """Return the messages since the last call."""
         with self._changed:
-            said, self._notices = self._notices, []
-            return said + self._waiting()
-
-    def _waiting(self) -> list[str]:
-        """That a change takes long, once. Of a server that is away other things are said."""
-        if self._budget_s or self._began is None or time.monotonic() - self._began < QUIET_S:
-            return []
-        self._began = None
-        return [f"another program may hold the storage: it is waited for, up to {BUSY_TIMEOUT_S:g} s"]
+            notices, self._notices = self._notices, []
+            # A change that takes long is reported once. Of a server that is away other things are.
+            if not self._budget_s and self._began is not None and time.monotonic() - self._began >= QUIET_S:
+                self._began = None
+                notices.append(f"another program may hold the storage: waiting for it, up to {BUSY_TIMEOUT_S:g} s")
+            return notices
 
     def close(self, *, hurried: bool = False) -> None:
-        """Make what is left, and end. Where ``hurried``, what a storage that is away lacks is left in the spool; else
-        it is waited for, and what ended the writing is raised."""
+        """Make the remaining changes, and end. If ``hurried``, what a storage that is away lacks is left in the
+        spool; else it is waited for, and what ended the writing is raised."""
         if hurried:
             self._hurried.set()
         with self._changed:
@@ -172,11 +167,7 @@ class StorageWriter:
             self._changed.notify_all()
         self._thread.join()
         if not hurried:
-            self._raise_failure()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+            self.check()
 
     def _work(self) -> None:
         try:
@@ -185,27 +176,27 @@ class StorageWriter:
             self._give_up(HpsearchError(f"writing to the storage failed: {type(error).__name__}: {error}"))
 
     def _make_all(self) -> None:
-        attempts, study, looked = 0, None, time.monotonic()
+        attempts, study, checked = 0, None, time.monotonic()
         while not self._is_over():
-            if time.monotonic() - looked >= LOOK_S:
-                if not self._reached():
+            if time.monotonic() - checked >= CHECK_S:
+                if not self._wait_for_storage():
                     return
-                looked = time.monotonic()
-                self._be_back()
+                checked = time.monotonic()
+                self._made(0)
             change, count = self._next(fold=not attempts)
             if change is None:
                 continue
             try:
                 study = study or StoredStudy(self._storage, self._storage.get_study_id_from_name(self._study))
                 reached(f"before-{change.point}")
-                change.make(study)
+                study.make(change)
                 reached(f"after-{change.point}")
             except HpsearchError as error:
                 self._give_up(error)
                 return
             except Exception as error:  # noqa: BLE001 - Optuna raises AssertionError and worse where a connection breaks
                 attempts, study = attempts + 1, None
-                if not self._reached():
+                if not self._wait_for_storage():
                     return
                 if attempts >= (ATTEMPTS if self._budget_s else 1):
                     self._give_up(self._explain(error))
@@ -219,35 +210,32 @@ class StorageWriter:
             return self._closing and not self._queue
 
     def _next(self, *, fold: bool) -> tuple[Change | None, int]:
-        """The next change to make, waited for as long as nobody need look at the storage, and how many of the queue it
-        stands for. After a failure that left open what was made, each is made by itself."""
+        """Wait for the next change, until the storage is to be checked again. Returns it and the number of queue
+        entries it covers: one, if a failure left open what was made, so that nothing may be folded."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing, LOOK_S)
+            self._changed.wait_for(lambda: self._queue or self._closing, CHECK_S)
             self._began = time.monotonic() if self._queue else None
             if not self._queue:
                 return None, 0
             first, *others = itertools.islice(self._queue, MOST_TOGETHER if fold else 1)
-            change, more = first.with_what_follows(others)
+            change, more = first.fold(others)
             return change, 1 + more
 
     def _made(self, count: int) -> None:
+        """Drop the first ``count`` queue entries. The storage answers: once it has everything, the spool is of no use
+        any more."""
         with self._changed:
             for _ in range(count):
                 self._queue.popleft()
-            self._began = None
-        self._be_back()
-
-    def _be_back(self) -> None:
-        """The storage answers: where it has everything, the spool is of no use any more."""
-        with self._changed:
+                self._began = None
             if not self._queue and self._away:
                 self._away = False
                 self._spool.remove()
                 self._notices.append("the storage answers again and has everything")
             self._changed.notify_all()
 
-    def _reached(self) -> bool:
-        """Wait until the storage answers and the lease is held; whether that came about."""
+    def _wait_for_storage(self) -> bool:
+        """Wait until the storage answers and the lease is held. Returns False if the writing ends instead."""
         began, pause = time.monotonic(), FIRST_PAUSE_S
         while True:
             try:
@@ -258,8 +246,11 @@ class StorageWriter:
                     what = f"{away.what}, for more than {self._budget_s:g} s" if self._budget_s else away.what
                     self._give_up(StorageError(what, away.remedy))
                     return False
-                if self._keep():
-                    self._say(f"{away.what}: trials go on, and their results are kept in {self._spool.path}")
+                if self._spool_all():
+                    with self._changed:
+                        self._notices.append(
+                            f"{away.what}: trials continue, and their results are spooled to {self._spool.path}"
+                        )
                 if self._hurried.wait(pause):
                     return False
                 pause = min(2 * pause, LONGEST_PAUSE_S)
@@ -267,25 +258,23 @@ class StorageWriter:
                 self._give_up(lost)
                 return False
 
-    def _keep(self) -> bool:
-        """Have all that is open on the disk, from now on; whether that is new."""
+    def _spool_all(self) -> bool:
+        """Spool all open changes, from now on. Returns False if they were spooled already."""
         with self._changed:
             if self._away or (not self._queue and self._closing):
                 return False
             self._away = True
-            with contextlib.suppress(OSError):  # then it is in memory alone
+            with contextlib.suppress(OSError):  # then they are in memory alone
                 self._spool.add(list(self._queue))
             self._changed.notify_all()
             return True
 
-    def _say(self, text: str) -> None:
-        with self._changed:
-            self._notices.append(text)
-
     def _give_up(self, error: HpsearchError) -> None:
-        """End the writing; what was not made is in the spool, if anything was not."""
-        self._keep()
+        """End the writing; the changes that were not made are in the spool."""
+        self._spool_all()
         with self._changed:
-            kept = f"; what it lacks is kept in {self._spool.path}" if self._queue and self._spool.path.exists() else ""
+            kept = (
+                f"; what it lacks is spooled in {self._spool.path}" if self._queue and self._spool.path.exists() else ""
+            )
             self._failure = type(error)(error.what + kept, error.remedy)
             self._changed.notify_all()

@@ -263,12 +263,12 @@ def test_a_storage_that_cannot_be_used_is_red(tmp_path: Path) -> None:
 
 
 def test_a_storage_can_be_made_or_written_and_is_not_changed(tmp_path: Path) -> None:
-    from hpsearch.study.storage.open import open_storage
+    from hpsearch.study.storage.open import StorageUrl
 
     assert storage(base_output_dir=tmp_path / "studies").level is Level.OK
     assert list(tmp_path.iterdir()) == []
     path = tmp_path / "there.db"
-    open_storage(f"sqlite:///{path}", create=True)
+    StorageUrl(f"sqlite:///{path}").open(create=True)
     assert storage(storage=f"sqlite:///{path}").text == f"{path} can be opened and written"
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""What is read past Optuna is what Optuna reads, whatever a trial holds; of tables that are not known Optuna reads."""
+"""Trials read past Optuna are those that Optuna reads; tables of an unknown revision are read by Optuna."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event, text
 
 from hpsearch.study.storage import replica
-from hpsearch.study.storage.open import open_storage
+from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.replica import read_trials
 from tests.postgres import Server, server
-from tests.study.test_mirror import live
+from tests.study.test_replica import live
 
 ODD = {
     "lr": FloatDistribution(1e-5, 1e-1, log=True),
@@ -44,7 +44,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RDBStora
         found = request.getfixturevalue("running")
         found.empty()
         url = found.url
-    opened = open_storage(url, create=True)
+    opened = StorageUrl(url).open(create=True)
     optuna.create_study(study_name="none", storage=opened)
     odd = optuna.create_study(study_name="odd", storage=opened, directions=["minimize", "maximize"])
     odd.add_trials(list(odd_trials()))
@@ -71,8 +71,8 @@ def odd_trials() -> Iterator[FrozenTrial]:
         yield create_trial(state=TrialState.FAIL, params={"which": which}, distributions={"which": ODD["which"]})
 
 
-def told(trials: list[FrozenTrial]) -> list[dict[str, Any]]:
-    """All there is of trials, with the order of parameters; NaN is not equal to itself."""
+def contents(trials: list[FrozenTrial]) -> list[dict[str, Any]]:
+    """Everything in trials, with the order of parameters; NaN is not equal to itself."""
     return [
         {
             "number": (trial.number, trial._trial_id, trial.state.name),
@@ -90,7 +90,7 @@ def told(trials: list[FrozenTrial]) -> list[dict[str, Any]]:
 def test_it_is_what_optuna_reads(storage: RDBStorage, name: str) -> None:
     study_id = storage.get_study_id_from_name(name)
     ours = read_trials(storage, study_id)
-    assert told(ours) == told(storage.get_all_trials(study_id))
+    assert contents(ours) == contents(storage.get_all_trials(study_id))
     assert all(type(trial) is FrozenTrial and trial.params.keys() == trial.distributions.keys() for trial in ours)
     assert all(isinstance(trial.datetime_start, datetime | None) for trial in ours)
 
@@ -102,7 +102,7 @@ def test_the_number_of_queries_is_that_of_the_tables(storage: RDBStorage) -> Non
     study_id = storage.get_study_id_from_name("a")
     asked.clear()
     read_trials(storage, study_id)
-    assert sum("SELECT" in one and "trial" in one for one in asked) == 6
+    assert sum("SELECT" in query and "trial" in query for query in asked) == 6
 
 
 def test_tables_that_are_not_known_are_left_to_optuna(storage: RDBStorage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,4 +114,4 @@ def test_tables_that_are_not_known_are_left_to_optuna(storage: RDBStorage, monke
     )
     monkeypatch.setattr(replica, "KNOWN_REVISIONS", frozenset())
     monkeypatch.setattr(replica, "_read", None)
-    assert told(read_trials(storage, study_id)) == told(storage.get_all_trials(study_id))
+    assert contents(read_trials(storage, study_id)) == contents(storage.get_all_trials(study_id))
