@@ -1,6 +1,6 @@
 """CMA-ES without a state of its own: the distribution is derived from the study's trials each time.
 
-Optuna's keeps a pickled object in the storage, which whoever can write there could replace by code.
+Optuna's keeps a pickled object in the storage, which anyone who can write there could replace by code.
 The algorithm is that of Hansen, The CMA Evolution Strategy: A Tutorial, arXiv:1604.00772 (2016).
 """
 

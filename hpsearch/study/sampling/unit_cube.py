@@ -38,7 +38,7 @@ class Axis:
 
     @property
     def absent(self) -> float:
-        """Where a trial without this parameter lies."""
+        """The place of a trial without this parameter."""
         return APART if self.unordered else ABSENT
 
     def place(self, value: Any) -> float:
