@@ -57,6 +57,17 @@ def test_the_door_and_the_sdk_load_the_standard_library_alone(module: str) -> No
     assert not foreign
 
 
+def test_the_package_lists_its_functions_without_loading_torch_and_its_run_names_its_arguments() -> None:
+    code = (
+        "import inspect, sys, hpsearch; print(*dir(hpsearch)); print(*inspect.signature(hpsearch.run).parameters); "
+        "assert not {'torch', 'optuna', 'click'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    names, arguments = (set(line.split()) for line in done.stdout.splitlines())
+    assert {"load_model", "run_ocr", "verify_config", "run", "resume"} <= names
+    assert {"study", "n_trials", "search_space", "timeout", "gpus", "slots", "settings"} <= arguments
+
+
 def test_the_command_line_starts_without_torch_and_without_optuna() -> None:
     loaded = packages(loaded_by("hpsearch", "hpsearch.cli"))
     assert not loaded & (TRAINING_PACKAGES | {"optuna", "sqlalchemy", "plotly"})

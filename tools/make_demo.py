@@ -22,7 +22,7 @@ from typing import Any
 from hpsearch.assets import asset_path
 from hpsearch.errors import UsageError
 
-SHIPPED = asset_path("digits")
+SHIPPED = asset_path("digits/data").parent
 INSTRUCTION = "Read."
 DIGIT_PIXELS = 16
 LINE_DIGITS = (3, 5)  # fewest and most digits of a line

@@ -86,11 +86,11 @@ def evaluate(
 
     A key is taken from OPENAI_API_KEY. Exit code 4: rows are left without an answer.
     """
-    from hpsearch.commands.evaluate import EvaluateRequest, taught
+    from hpsearch.commands.evaluate import EvaluateRequest, trained_with
     from hpsearch.commands.evaluate import evaluate as run
     from hpsearch.commands.openai_client import ReadRequest
 
-    own = taught(model_name, model_dir)
+    own = trained_with(model_name, model_dir)
     instruction, max_tokens = instruction or own.instruction, max_tokens or own.max_tokens
     question = ReadRequest(model_name, instruction or INSTRUCTION, max_tokens or MAX_TOKENS, temperature)
     if own.card is not None:

@@ -1,1 +1,1 @@
-"""What is done by a job that belongs to no study: reading pictures, merging an adapter, and what data commands want."""
+"""The commands besides running a study, a module each. They print nothing: the command line shows what they return."""

@@ -1,8 +1,8 @@
-"""Making a dataset of transcribed pages: `hpsearch data convert`."""
+"""`hpsearch data convert`: a dataset of transcribed pages."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from hpsearch.data.convert import SUMMARY, WORK, ConversionRequest, ConversionResult
@@ -12,7 +12,7 @@ from hpsearch.study.events import View, silent
 
 
 def convert_pages(
-    wanted: ConversionRequest, view: View = silent, trainer_python: str | None = None
+    request: ConversionRequest, view: View = silent, trainer_python: str | None = None
 ) -> ConversionResult:
     """Convert a folder of pages.
 
@@ -21,11 +21,10 @@ def convert_pages(
         UsageError: there are no pages, none can be used, or the output folder is one of something else.
         JobFailed: it failed for another reason.
     """
-    places = {name: str(Path(getattr(wanted, name)).expanduser().absolute()) for name in ("input_dir", "output_dir")}
-    if places["input_dir"] == places["output_dir"]:
+    source, target = (Path(place).expanduser().absolute() for place in (request.input_dir, request.output_dir))
+    if source == target:
         what = "pages are converted into another folder, but both are the same"
         raise UsageError(what, "choose another --output-dir")
-    found = run_errand(
-        "convert", asdict(wanted) | places, SUMMARY, view, trainer_python, work=Path(places["output_dir"], WORK)
-    )
-    return ConversionResult.from_json(found)
+    settings = asdict(replace(request, input_dir=str(source), output_dir=str(target)))
+    text = run_errand("convert", settings, SUMMARY, view, trainer_python, work=target / WORK)
+    return ConversionResult.from_json(text)

@@ -1,4 +1,4 @@
-"""Moving a study to another storage, trial for trial."""
+"""`hpsearch storage copy`: a study into another storage, trial for trial."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hpsearch.study.storage.open import StorageUrl
 
 
 def copy_study(name: str, source: StorageUrl, target: StorageUrl) -> int:
-    """Copy the study ``name`` from the storage at one URL to that at another; how many trials it has.
+    """Copy the study ``name`` from the storage at one URL to that at another. Returns its number of trials.
 
-    Nobody may run it meanwhile in either. The copy is whole, or not there. It is the same study, with the same folder.
+    It may not run meanwhile in either. The copy is whole, or not there. It is the same study, with the same folder.
 
     Raises:
         UsageError: there is no such study, or one of its name is in the target already.
         StudyOwned: it is being run.
-        StorageError: a storage cannot be used, or the copy is not what was copied.
+        StorageError: a storage cannot be used, or the copy differs from the study.
     """
     with source.opened() as there:
         require_study(there, name)
@@ -33,24 +33,20 @@ def copy_study(name: str, source: StorageUrl, target: StorageUrl) -> int:
             what = f"there is a study {name!r} in {target} already"
             raise UsageError(what, "copy into another storage, or delete that study there")
         with lease_for(source, name), lease_for(target, name):
-            return _copy(name, there, here)
-
-
-def _copy(name: str, there: BaseStorage, here: BaseStorage) -> int:
-    try:
-        optuna.copy_study(from_study_name=name, from_storage=there, to_storage=here)
-        before, after = _told(name, there), _told(name, here)
-        if before != after:
-            raise StorageError(f"the copy of {name!r} differs from the study", "copy it again, and report this")
-    except BaseException:
-        if name in study_names(here):
-            optuna.delete_study(study_name=name, storage=here)
-        raise
+            try:
+                optuna.copy_study(from_study_name=name, from_storage=there, to_storage=here)
+                before, after = _contents(name, there), _contents(name, here)
+                if before != after:
+                    raise StorageError(f"the copy of {name!r} differs from the study", "copy it again, and report this")
+            except BaseException:
+                if name in study_names(here):
+                    optuna.delete_study(study_name=name, storage=here)
+                raise
     return len(after["trials"])
 
 
-def _told(name: str, storage: BaseStorage) -> dict[str, Any]:
-    """All there is of a study. Trials are written as text, because NaN is not equal to itself."""
+def _contents(name: str, storage: BaseStorage) -> dict[str, Any]:
+    """Return all there is of a study. Trials are written as text, because NaN is not equal to itself."""
     study = optuna.load_study(study_name=name, storage=storage)
     return {
         "directions": study.directions,

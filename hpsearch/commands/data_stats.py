@@ -1,16 +1,15 @@
-"""What data is like, as a page to look at: `hpsearch data stats`."""
+"""`hpsearch data stats`: what rows are like, as files and as a page to look at."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
 from hpsearch.commands.merge_data import READING, data_settings
-from hpsearch.config.layers import known_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, DataStatistics
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import write_json, write_text
@@ -26,7 +25,7 @@ PAGE = "stats.html"
 SHOWING = frozenset(
     {"model_revision", "family", "profile", "instruction", "longest_edge", "max_pixels", "pan_and_scan"}
 )
-MOST_SPLITS = 6  # that are told apart in a figure
+MOST_SPLITS = 6  # that a figure tells apart
 
 
 def inspect_data(
@@ -45,40 +44,36 @@ def inspect_data(
         UsageError: the data or the model cannot be read, no row can be used, or the folder cannot be written.
         JobFailed: it failed for another reason.
     """
-    allowed = READING | SHOWING if model else READING
-    more = known_settings(sets, allowed) | ({"model_name": model} if model else {})
-    settings = data_settings(data, more, allowed)
-    _refuse_data_folder(target, Path(str(settings["input_data"])))
+    settings = data_settings(data, sets, model, READING | SHOWING if model else READING)
+    rows = Path(str(settings["input_data"]))
+    if target.resolve() in (rows.resolve(), rows.resolve().parent if rows.is_file() else None):
+        # The files that are written would be read as rows the next time.
+        raise UsageError(
+            f"--output-dir must be another folder than the data's, but {target} holds the rows", "name another folder"
+        )
     with _writing(target):
         target.mkdir(parents=True, exist_ok=True)
-        tried = target / f".{FINDINGS}"
-        tried.touch()
-        tried.unlink()
+        trial = target / f".{FINDINGS}"
+        trial.touch()
+        trial.unlink()
     try:
         text = run_errand("stats", settings, SUMMARY, view, trainer_python)
     finally:
         with suppress(OSError):  # it holds something
             target.rmdir()
-    target.mkdir(exist_ok=True)
-    found = DataStatistics.from_json(text)
+    statistics = DataStatistics.from_json(text)
     with _writing(target):
-        write_text(target / FINDINGS, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in found.findings))
-        write_json(target / SUMMARY, found.figures())
-        write_text(target / PAGE, page_of(found))
-    return found
-
-
-def _refuse_data_folder(target: Path, data: Path) -> None:
-    """What is written there would be taken for rows the next time."""
-    if target.resolve() in (data.resolve(), data.resolve().parent if data.is_file() else None):
-        raise UsageError(
-            f"--output-dir must be another folder than the data's, but {target} holds the rows", "name another folder"
-        )
+        target.mkdir(exist_ok=True)
+        lines = (json.dumps(finding, ensure_ascii=False) + "\n" for finding in statistics.findings)
+        write_text(target / FINDINGS, "".join(lines))
+        write_json(target / SUMMARY, statistics.figures())
+        write_text(target / PAGE, page_of(statistics))
+    return statistics
 
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Say in our words why a folder cannot be written."""
+    """Refuse a folder that cannot be written."""
     try:
         yield
     except OSError as error:
@@ -88,18 +83,25 @@ def _writing(target: Path) -> Iterator[None]:
         ) from error
 
 
-def page_of(found: DataStatistics) -> str:
-    """One HTML file that works offline."""
-    examples = {why: list(some) for why, some in groupby(found.examples, key=lambda each: each.why)}
-    pairs = {why: some for why, some in examples.items() if why in found.duplicates}
-    values = {"found": found, "examples": {why: examples[why] for why in examples if why not in pairs}, "pairs": pairs}
-    return render_page("stats.html.j2", (_lengths(found), _sizes(found)), {**values, "crowded": CROWDED})
+def page_of(statistics: DataStatistics) -> str:
+    """Render one HTML file that works offline."""
+    examples = {why: list(rows) for why, rows in groupby(statistics.examples, key=lambda example: example.why)}
+    pairs = {why: rows for why, rows in examples.items() if why in statistics.duplicates}
+    values = {
+        "found": statistics,
+        "examples": {why: rows for why, rows in examples.items() if why not in pairs},
+        "pairs": pairs,
+        "crowded": CROWDED,
+    }
+    return render_page("stats.html.j2", (_lengths(statistics), _sizes(statistics)), values)
 
 
-def _lengths(found: DataStatistics) -> Figure:
-    """How many texts are how long, a colour for each split."""
-    labels = [f"{least} to {most}" if least < most else str(most) for least, most in _ranges(found)]
-    groups: dict[str, tuple[str, ...]] = {split: (split,) for split in found.parts}
+def _lengths(statistics: DataStatistics) -> Figure:
+    """Draw how many texts are how long, a colour for each split."""
+    ends = [most for most, _ in statistics.lengths]
+    ranges = [(last + 1, most) for last, most in zip([0, *ends], ends, strict=False)]
+    labels = [f"{least} to {most}" if least < most else str(most) for least, most in ranges]
+    groups: dict[str, tuple[str, ...]] = {split: (split,) for split in statistics.parts}
     if len(groups) > MOST_SPLITS:
         groups = {"all splits": tuple(groups)}
     traces = tuple(
@@ -107,7 +109,7 @@ def _lengths(found: DataStatistics) -> Figure:
             "type": "bar",
             "name": plot_label(name),
             "x": labels,
-            "y": [sum(counts.get(split, 0) for split in splits) for _, counts in found.lengths],
+            "y": [sum(counts.get(split, 0) for split in splits) for _, counts in statistics.lengths],
             "marker": {"color": f"@series{number % SERIES}"},
             "hovertemplate": "%{y} texts of %{x} characters<extra></extra>",
         }
@@ -122,16 +124,11 @@ def _lengths(found: DataStatistics) -> Figure:
     return Figure("lengths", "Lengths of texts", "", traces, layout, 320)
 
 
-def _ranges(found: DataStatistics) -> list[tuple[int, int]]:
-    ends = [most for most, _ in found.lengths]
-    return [(last + 1, most) for last, most in zip([0, *ends], ends, strict=False)]
-
-
-def _sizes(found: DataStatistics) -> Figure:
-    """Pictures by width and height."""
-    counts: dict[tuple[int, int], int] = defaultdict(int)
-    for size in found.sizes:
-        counts[size] += 1
+def _sizes(statistics: DataStatistics) -> Figure:
+    """Draw pictures by width and height, in dots whose areas grow with the counts."""
+    counts = Counter(statistics.sizes)
+    largest = max(counts.values(), default=1)
+    diameters = [round(6 + 18 * (count / largest) ** 0.5, 1) if largest > 1 else 7 for count in counts.values()]
     trace: Trace = {
         "type": "scatter",
         "mode": "markers",
@@ -140,18 +137,13 @@ def _sizes(found: DataStatistics) -> Figure:
         "y": [height for _, height in counts],
         "text": [f"{count} of {width} x {height}" for (width, height), count in counts.items()],
         "hoverinfo": "text",
-        "marker": {"color": "@series0", "size": _dots(list(counts.values())), "opacity": fade(len(counts))},
+        "marker": {"color": "@series0", "size": diameters, "opacity": fade(len(counts))},
     }
-    total = sum(part.rows for part in found.parts.values())
-    caption = f"{len(found.sizes)} of {total} pictures. " if total > len(found.sizes) else ""
+    total = sum(part.rows for part in statistics.parts.values())
+    caption = f"{len(statistics.sizes)} of {total} pictures. " if total > len(statistics.sizes) else ""
     layout = {
         "xaxis": axis("width in pixels", rangemode="tozero"),
         "yaxis": axis("height in pixels", rangemode="tozero"),
         "showlegend": False,
     }
     return Figure("sizes", "Sizes of pictures", f"{caption}A larger dot is more pictures.", (trace,), layout, 360)
-
-
-def _dots(counts: Sequence[int]) -> list[float]:
-    """Diameters in pixels whose areas grow with the counts."""
-    return [round(6 + 18 * (count / max(counts)) ** 0.5, 1) if max(counts) > 1 else 7 for count in counts]

@@ -1,4 +1,4 @@
-"""Drafting a study for this machine: a look at data and model through the door, then two files."""
+"""`hpsearch init`: a study and its search space for this machine, from a survey of data and model."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ STUDIES, SPACES = Path("studies"), Path("search_spaces")  # in the working folde
 
 @dataclass(frozen=True)
 class DraftRequest:
-    """What is to be drafted: data and model as their options take them, further settings as texts of --set, the study's
-    name (None: from the data's), and whether files that are there may be replaced."""
+    """Data and model as their options take them, further settings as texts of --set, the study's name (None: from the
+    data's), and whether existing files may be replaced."""
 
     data: str
     model: str
@@ -55,75 +55,52 @@ class WrittenDraft:
     files: tuple[Path, ...]
 
 
-def draft_study(wanted: DraftRequest, view: View = silent) -> WrittenDraft:
-    """Look at data, model and machine, and write a study and its search space into the working folder.
+def draft_study(request: DraftRequest, view: View = silent) -> WrittenDraft:
+    """Survey data, model and machine, and write a study and its search space into the working folder.
 
     Raises:
         UsageError: a file is there already, or data or model cannot be used; nothing is written.
-        JobFailed: the look itself failed.
+        JobFailed: the survey itself failed.
         Interrupted: a stop signal came; nothing is written.
     """
-    name = check_study_name(wanted.study if wanted.study is not None else study_name(wanted.data))
+    name = check_study_name(request.study if request.study is not None else study_name(request.data))
     files = STUDIES / f"{name}.json", SPACES / f"{name}.json"
-    if not wanted.force:
-        _refuse_existing(files)
+    there = [str(path) for path in files if path.exists() or path.is_symlink()]
+    if there and not request.force:
+        what = f"init writes new files, but {' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already"
+        raise UsageError(what, "name another study with --study, or replace them with --force")
     given = {
-        "model_name": wanted.model,
-        "input_data": wanted.data,
-        **known_settings(wanted.sets, set(setting_names()) - {"model_name", "input_data"}),
+        "model_name": request.model,
+        "input_data": request.data,
+        **known_settings(request.sets, set(setting_names()) - {"model_name", "input_data"}),
     }
-    definition = load_settings(options=given).with_trainer(wanted.trainer_python)
+    definition = load_settings(options=given).with_trainer(request.trainer_python)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
-        survey = _survey(definition, folder, wanted.executor, interruption, view)
-    drafted = draft(survey, _as_written(given, definition, wanted.trainer_python))
-    for path, text in zip(files, _texts(drafted, name), strict=True):
-        write_text(path, text)
+        jobs = job_maker(definition, StudyFolders(folder, "init"), Path.cwd())
+        require_program(jobs)
+        text = look(jobs.survey(folder), SURVEY_FILE, request.executor, interruption, view)
+    drafted = draft(Survey.from_json(text), _as_written(given, definition, request.trainer_python))
+    for path, values in zip(files, (drafted.study(f"../{SPACES}/{name}.json"), drafted.space()), strict=True):
+        rows = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+        write_text(path, "{\n" + ",\n".join(rows) + "\n}\n")  # a line for each key, as people write it
     load_definition(name)  # what was written is what is read
     return WrittenDraft(name, drafted, files)
 
 
 def study_name(data: str) -> str:
-    """A study's name from that of its data: the file's or folder's, with what no name may hold left out."""
+    """Return a study's name from that of its data: the file's or folder's, without what a name may not hold."""
     path = Path(data.removeprefix(PREFIX).removeprefix(HUB).rstrip("/"))
     stem = path.parent.name if path.name == DATASET and path.parent.name else path.stem  # all conversions have one
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_") or "study"
 
 
-def _refuse_existing(files: Sequence[Path]) -> None:
-    there = [str(path) for path in files if path.exists() or path.is_symlink()]
-    if there:
-        what = f"init writes new files, but {' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already"
-        raise UsageError(what, "name another study with --study, or replace them with --force")
-
-
-def _survey(definition: StudyDefinition, folder: Path, executor: str, interruption: Interruption, view: View) -> Survey:
-    jobs = job_maker(definition, StudyFolders(folder, "init"), Path.cwd())
-    require_program(jobs)
-    return Survey.from_json(look(jobs.survey(folder), SURVEY_FILE, executor, interruption, view))
-
-
 def _as_written(given: Mapping[str, Any], definition: StudyDefinition, trainer: str | None) -> dict[str, Any]:
-    """What is given as the study's file has it: paths below the working folder lead from the file."""
+    """Return the given settings as the study's file has them: paths below the working folder lead from the file."""
     values = {name: definition.settings.get(name, value) for name, value in given.items()}
     if trainer is not None:
         values["trainer_python"] = definition.trainer_python
-    paths = {
-        name: values[name] for name in ("input_data", "image_root", "model_name", "trainer_python") if values.get(name)
-    }
-    return values | {name: _from_file(str(path)) for name, path in paths.items()}
-
-
-def _from_file(path: str) -> str:
-    below = Path(path).is_absolute() and Path(path).is_relative_to(Path.cwd())
-    return os.path.relpath(path, STUDIES.absolute()) if below else path
-
-
-def _texts(drafted: Draft, name: str) -> tuple[str, str]:
-    """The study's file and its search space's."""
-    return _lines(drafted.study(f"../{SPACES}/{name}.json")), _lines(drafted.space())
-
-
-def _lines(values: Mapping[str, Any]) -> str:
-    """JSON with a line for each key, as people write it."""
-    rows = (f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
-    return "{\n" + ",\n".join(rows) + "\n}\n"
+    for name in ("input_data", "image_root", "model_name", "trainer_python"):
+        path = str(values.get(name) or "")
+        if Path(path).is_absolute() and Path(path).is_relative_to(Path.cwd()):
+            values[name] = os.path.relpath(path, STUDIES.absolute())
+    return values

@@ -1,9 +1,12 @@
-"""Making one dataset of several: `hpsearch data merge`."""
+"""`hpsearch data merge`: one dataset of several.
+
+Also how --data names rows: DATA, or DATA?KEY=VALUE&KEY=VALUE with settings that say how it is read.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,45 +21,43 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.run_job import run_errand
 from hpsearch.study.events import View, silent
 
-# Data as commands are told of it: DATA, or DATA?KEY=VALUE&KEY=VALUE with settings that say how it is read.
-
 READING = frozenset(
     {"image_column", "text_column", "document_column", "image_root", "dataset_subset", "dataset_revision"}
 )
 
 
-def data_settings(text: str, more: dict[str, Any] | None = None, allowed: Collection[str] = READING) -> dict[str, Any]:
-    """Settings of a study that name the data and say how it is read; ``more`` are further ones, and ``allowed`` those
-    that may stand behind the question mark.
+def data_settings(
+    text: str, sets: Sequence[str] = (), model: str | None = None, allowed: Collection[str] = READING
+) -> dict[str, Any]:
+    """Return settings of a study that name the data and say how it is read. ``sets`` are texts of --set; they, and what
+    follows the question mark, may be of ``allowed`` settings.
 
     Raises:
-        UsageError: it is empty, or what stands behind the question mark is no such setting.
+        UsageError: no data is named, or a setting is not of these.
     """
-    data, mark, behind = text.rpartition("?")
+    data, mark, pairs = text.rpartition("?")
     if not mark or Path(text).exists():
-        data, behind = text, ""
+        data, pairs = text, ""
     if not data.strip():
         raise UsageError("--data must name rows, but is empty", "name a file, a folder or a dataset on the Hub")
-    given = {"input_data": data, **known_settings([_pair(each, text) for each in behind.split("&") if each], allowed)}
-    given |= more or {}
+    reading = [pair for pair in pairs.split("&") if pair]
+    for pair in reading:
+        if pair.find("=") < 1:
+            raise UsageError(
+                f"settings follow the question mark of {text!r} as KEY=VALUE, but {pair!r} is none",
+                f"write for example {data}?text_column=reading",
+            )
+    given = {"input_data": data, **known_settings(reading, allowed), **known_settings(sets, allowed)}
+    if model is not None:
+        given["model_name"] = model
     settings = load_settings(options=given).settings
     return {name: settings[name] for name in given}
-
-
-def _pair(part: str, text: str) -> str:
-    if not part.partition("=")[0] or "=" not in part:
-        raise UsageError(
-            f"behind the question mark of {text!r} stand settings as KEY=VALUE, but {part!r} is none",
-            f"write for example {text.rpartition('?')[0]}?text_column=reading",
-        )
-    return part
 
 
 def merge_datasets(
     datasets: Sequence[str], target: Path, drop_alike: bool, view: View = silent, trainer_python: str | None = None
 ) -> MergeDatasetsResult:
-    """Make one dataset of several. Each is written as a study's input_data is, with settings of its own behind a
-    question mark (``rows.json?text_column=reading&image_column=scan``).
+    """Make one dataset of several, each named as --data names it (``rows.json?text_column=reading``).
 
     Raises:
         Interrupted: a stop signal came.
@@ -67,25 +68,24 @@ def merge_datasets(
     settings = [data_settings(text) for text in datasets]
     if len(settings) < 2:
         raise UsageError("merge makes one dataset of several, but got one", "name each with a --data of its own")
-    repeated = [text for text, one in zip(datasets, settings, strict=True) if settings.count(one) > 1]
+    repeated = [text for text, values in zip(datasets, settings, strict=True) if settings.count(values) > 1]
     if repeated:
         raise UsageError(f"each dataset is merged once, but {repeated[0]} is given twice", "name it once")
-    wanted = MergeDatasetsRequest(tuple(settings), tuple(_names(settings)), str(target.absolute()), drop_alike)
-    found = run_errand("join", asdict(wanted), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
-    return MergeDatasetsResult.from_json(found)
+    names = _names([str(values["input_data"]) for values in settings])
+    request = MergeDatasetsRequest(tuple(settings), tuple(names), str(target.absolute()), drop_alike)
+    text = run_errand("join", asdict(request), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
+    return MergeDatasetsResult.from_json(text)
 
 
-def _names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A name for each dataset, all different: the last part of its place, or the last two, with a number if need be."""
-    places = [str(each["input_data"]) for each in settings]
-    names = [_name(place, 1) for place in places]
-    longer = [_name(place, 2) for place in places]
-    names = [other if names.count(name) > 1 else name for name, other in zip(names, longer, strict=True)]
+def _names(places: Sequence[str]) -> list[str]:
+    """Name each dataset differently: by the last part of its place, or the last two, with a number if need be."""
+    short, long = ([_name(place, parts) for place in places] for parts in (1, 2))
+    names = [other if short.count(name) > 1 else name for name, other in zip(short, long, strict=True)]
     return [f"{name}-{names[:at].count(name) + 1}" if names.count(name) > 1 else name for at, name in enumerate(names)]
 
 
 def _name(place: str, parts: int) -> str:
-    """The last parts of a place, without the ending of a file; all of an id on the Hub, and of an asset's name."""
+    """Return the last parts of a place, without a file's ending; all of an id on the Hub, and of an asset's name."""
     for prefix in (HUB, PREFIX):
         if place.startswith(prefix):
             return place.removeprefix(prefix)

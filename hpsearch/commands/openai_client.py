@@ -1,4 +1,4 @@
-"""Asking a model behind an OpenAI-compatible server what a picture reads."""
+"""The client of an OpenAI-compatible server: asks its model what a picture reads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hpsearch.errors import UsageError
 COMPLETIONS = "/chat/completions"
 MOST_BYTES = 8_000_000  # of an answer: of any page's text and more
 PASSED_ON = ("PNG", "JPEG", "WEBP")  # kinds of pictures that every server reads
-# What may be another time: too many requests, a gateway or server that is not there, and the server's own faults.
+# Worth a retry: too many requests, a gateway or server that is not there, and the server's own faults.
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 LONGEST_WAIT_S = 60.0
 SHOWN = 200  # characters of a server's words
 
 
 class NoAnswer(Exception):
-    """A picture was not read; the message says why. ``lasting``: it would not be at another time either; ``refused``:
-    because the server does not take the question."""
+    """A picture was not read; the message says why. ``lasting``: a retry would not help; ``refused``: the server does
+    not accept the question."""
 
     def __init__(self, reason: str, lasting: bool = False, wait_s: float | None = None, refused: bool = False) -> None:
         super().__init__(reason)
@@ -32,7 +32,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class ServerAnswer:
-    """What a picture reads, and whether the answer was cut off at its longest."""
+    """The text of a picture; ``cut_off``: at the limit of tokens."""
 
     text: str
     cut_off: bool = False
@@ -40,7 +40,7 @@ class ServerAnswer:
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """What is asked of every picture, and how it is to be answered."""
+    """The question for every picture, and how it is to be answered."""
 
     model: str
     instruction: str
@@ -56,7 +56,7 @@ class Endpoint:
 
         self.url = completions_url(url)
         self._question, self._retries, self._timeout_s = question, retries, timeout_s
-        headers = {"Authorization": f"Bearer {_sound(key)}"} if key and key.strip() else {}
+        headers = {"Authorization": f"Bearer {_valid(key)}"} if key and key.strip() else {}
         self._client = httpx.Client(timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)), headers=headers)
 
     def __enter__(self) -> Endpoint:
@@ -68,22 +68,22 @@ class Endpoint:
         self._client.close()
 
     def read(self, picture: bytes) -> ServerAnswer:
-        """What an encoded picture reads, asked again where that may help.
+        """Ask what an encoded picture reads, with retries where these may help.
 
         Raises:
             NoAnswer: it was not answered.
-            UsageError: nothing would be: the address, the model's name or the key is wrong.
+            UsageError: no picture would be: the address, the model's name or the key is wrong.
         """
         from tenacity import RetryError, Retrying, retry_if_exception, stop_after_attempt
 
-        asked = Retrying(
+        retrying = Retrying(
             stop=stop_after_attempt(self._retries + 1),
             wait=lambda state: _wait(state.attempt_number, state.outcome.exception() if state.outcome else None),
             retry=retry_if_exception(lambda error: isinstance(error, NoAnswer) and not error.lasting),
             sleep=time.sleep,
         )
         try:
-            return asked(self._ask, _body(self._question, picture))
+            return retrying(self._ask, _body(self._question, picture))
         except RetryError as error:
             last = error.last_attempt.exception()
             raise NoAnswer(f"{last} (asked {self._retries + 1} times)") from last
@@ -103,29 +103,29 @@ class Endpoint:
         return _answer(text)
 
     def _refusal(self, response: Any, text: str) -> Exception:
-        said = " ".join(text.split())[:SHOWN]
+        reply = " ".join(text.split())[:SHOWN]
         code = response.status_code
         if code in (401, 403):
             return UsageError(
-                f"the server refuses to be asked ({code}): {said}", "give its key as OPENAI_API_KEY in the environment"
+                f"the server refuses to be asked ({code}): {reply}", "give its key as OPENAI_API_KEY in the environment"
             )
         if 300 <= code < 400:
             return UsageError(
-                f"{self.url} is elsewhere ({code}): {response.headers.get('location', said)[:SHOWN]}",
+                f"{self.url} is elsewhere ({code}): {response.headers.get('location', reply)[:SHOWN]}",
                 "name that address with --vllm-url",
             )
         if code in (404, 405):
             return UsageError(
-                f"{self.url} does not answer for the model {self._question.model!r} ({code}): {said}",
-                "mend --vllm-url or --model-name; GET .../v1/models lists what is served",
+                f"{self.url} does not answer for the model {self._question.model!r} ({code}): {reply}",
+                "correct --vllm-url or --model-name; GET .../v1/models lists what is served",
             )
         if code in PASSING:
-            return NoAnswer(f"the server said {code}: {said}", wait_s=_retry_after(response))
-        return NoAnswer(f"the server said {code}: {said}", lasting=True, refused=True)
+            return NoAnswer(f"the server answered {code}: {reply}", wait_s=_retry_after(response))
+        return NoAnswer(f"the server answered {code}: {reply}", lasting=True, refused=True)
 
 
 def completions_url(url: str) -> str:
-    """The address that is asked, of one that may end before /v1 or after it.
+    """Return the address that is asked, of one that may end before /v1 or after it.
 
     Raises:
         UsageError: it is no address, or has a password in it.
@@ -136,8 +136,8 @@ def completions_url(url: str) -> str:
     except ValueError:  # of a port, or of brackets
         sound = False
     if not sound:
-        shown = url.rpartition("@")[2]  # what stands before it may be a password
-        raise UsageError(f"a server's address is http://HOST:PORT/v1, but is {shown!r}", "mend --vllm-url")
+        shown = url.rpartition("@")[2]  # a password may precede it
+        raise UsageError(f"a server's address is http://HOST:PORT/v1, but is {shown!r}", "correct --vllm-url")
     if parts.password is not None:
         raise UsageError(
             "a server's key goes into the environment, but the address has a password", "set OPENAI_API_KEY"
@@ -148,19 +148,19 @@ def completions_url(url: str) -> str:
     return parts._replace(path=path, fragment="").geturl()
 
 
-def _sound(key: str) -> str:
-    """A key as it can be sent. The message does not show it.
+def _valid(key: str) -> str:
+    """Return a key as it can be sent. The message does not show it.
 
     Raises:
         UsageError: it has characters that no header has.
     """
     if not key.strip().isascii() or not key.strip().isprintable():
-        raise UsageError("a key is printable ASCII, but this one has other characters", "mend OPENAI_API_KEY")
+        raise UsageError("a key is printable ASCII, but this one has other characters", "correct OPENAI_API_KEY")
     return key.strip()
 
 
 def data_url(picture: bytes) -> str:
-    """A picture as an address that has it in itself: as it is, or as PNG where a server may see another than people do.
+    """Return a picture as a data URL: as it is, or as PNG where a server may see another than people do.
 
     Raises:
         NoAnswer: it cannot be opened.
@@ -197,7 +197,7 @@ def _body(question: ReadRequest, picture: bytes) -> dict[str, Any]:
 
 
 def _limited(response: Any, until: float) -> str:
-    """A response's text. Raises NoAnswer where it is too long, TimeoutError where it does not end."""
+    """Return a response's text. Raises NoAnswer where it is too long, TimeoutError where it does not end."""
     data = bytearray()
     for part in response.iter_bytes():
         data += part
@@ -230,6 +230,6 @@ def _retry_after(response: Any) -> float | None:
 
 
 def _wait(attempt: int, error: BaseException | None) -> float:
-    """Seconds until it is asked again: what the server says, else 1, 2, 4 ..."""
-    told = error.wait_s if isinstance(error, NoAnswer) else None
-    return min(LONGEST_WAIT_S, told if told is not None else 2.0 ** (attempt - 1))
+    """Return the seconds before the next attempt: those that the server asks for, else 1, 2, 4 ..."""
+    wait_s = error.wait_s if isinstance(error, NoAnswer) else None
+    return min(LONGEST_WAIT_S, 2.0 ** (attempt - 1) if wait_s is None else wait_s)

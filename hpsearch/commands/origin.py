@@ -1,4 +1,4 @@
-"""Where an adapter is from: what a study, or a fine-tune of its own, left beside it, for a merged model's card."""
+"""The origin of an adapter, for a merged model's card: what a study, or a fine-tune of its own, left beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.assets import PREFIX
-from hpsearch.execution.job import ADAPTER_CARD, TRAIN_RESULTS_FILE
+from hpsearch.execution.adapter_card import AdapterCard
+from hpsearch.execution.job import TRAIN_RESULTS_FILE
 from hpsearch.execution.model_export import AdapterOrigin, public_name, public_settings
 from hpsearch.study.folders import MARKER
 from hpsearch.study.results import BEST_PARAMS
@@ -19,72 +20,66 @@ _Json = Mapping[str, Any]
 
 
 def origin_of(adapter: Path) -> AdapterOrigin:
-    """Gather what is known of an adapter. Whatever is missing, or is not what hpsearch writes, is left out."""
+    """Gather what is known of an adapter. What is missing, or is not what hpsearch writes, is left out."""
     adapter = adapter.absolute()
-    card = _read(adapter / ADAPTER_CARD)
-    settings = _dict(card, "settings")
-    loaded = _read(adapter / "adapter_config.json").get("base_model_name_or_path")  # whatever the card says
-    base = str(loaded or card.get("base") or "")
+    card = AdapterCard.find(adapter)
+    settings = card.settings
+    loaded = _read(adapter / "adapter_config.json").get("base_model_name_or_path")  # rather than what the card says
+    base = str(loaded or card.base)
     on_hub = not (Path(base).expanduser().is_absolute() or Path(base).is_dir() or base.startswith(PREFIX))
-    named = str(settings.get("model_name") or base) if base == card.get("base") else base
-    folder = _work_folder(adapter)
-    prepared = _read(folder / "prepared" / "prepared.json") if folder else {}
-    given = str(settings.get("input_data") or "")
-    data_on_hub = given.startswith(HUB) or bool(prepared.get("data_revision"))
-    data = public_name(given.removeprefix(HUB), data_on_hub)
+    named = str(settings.get("model_name") or base) if base == card.base else base
     base = public_name(base if on_hub or not named.startswith(PREFIX) else named, on_hub)
+    above = list(adapter.parents)[:3]  # best/, or adapter/ of a trial or of its attempt, or of a fine-tune
+    study = next((folder for folder in above if (folder / MARKER).is_file()), None)
+    folder = study or next((folder for folder in above[:1] if (folder / TRAIN_RESULTS_FILE).is_file()), None)
+    prepared = _read(folder / "prepared" / "prepared.json") if folder else {}
+    input_data = str(settings.get("input_data") or "")
+    data_on_hub = input_data.startswith(HUB) or bool(prepared.get("data_revision"))
+    data = public_name(input_data.removeprefix(HUB), data_on_hub)
+    if study:
+        history = _history(adapter, study)
+    else:
+        history = {"metrics": _numbers(_dict(_read(folder / TRAIN_RESULTS_FILE), "metrics"))} if folder else {}
     return AdapterOrigin(
         base=base,
         on_hub=bool(base) and on_hub,
         data=data,
         data_on_hub=data_on_hub,
         settings=public_settings(settings, base, data),
-        versions=_dict(card, "versions"),
+        versions=card.versions,
         untuned=_numbers(_dict(prepared, "base")),
         rows=_dict(prepared, "rows"),
-        **_found(adapter, folder),
+        **history,
     )
 
 
-def _work_folder(adapter: Path) -> Path | None:
-    """The folder of the study that an adapter is of (best/, or adapter/ of a trial or of its attempt), or of the
-    fine-tune."""
-    above = list(adapter.parents)[:3]
-    study = next((folder for folder in above if (folder / MARKER).is_file()), None)
-    return study or next((folder for folder in above[:1] if (folder / TRAIN_RESULTS_FILE).is_file()), None)
-
-
-def _found(adapter: Path, folder: Path | None) -> dict[str, Any]:
-    """The trial, its metrics, and what the study tried."""
-    if folder is None or not (folder / MARKER).is_file():
-        return {"metrics": _numbers(_dict(_read(folder / TRAIN_RESULTS_FILE), "metrics"))} if folder else {}
-    results = [found for path in _result_files(folder) if (found := _read(path))]
+def _history(adapter: Path, study: Path) -> dict[str, Any]:
+    """Gather the adapter's trial and its metrics, and what the study tried."""
+    patterns = ("trial_*/trial_*_results.json", "trial_*/attempt-*/trial_*_results.json")
+    paths = sorted(path for pattern in patterns for path in study.glob(pattern))
+    results = [result for path in paths if (result := _read(path))]
+    results.sort(key=lambda result: int(result.get("attempt") or 1))
+    last = {result.get("root"): result for result in results}
     own = _read(adapter / BEST_PARAMS) or next(
         (_read(path) for path in adapter.parent.glob("trial_*_results.json")), {}
     )
-    last = {each.get("root"): each for each in sorted(results, key=lambda each: int(each.get("attempt") or 1))}
     return {
         "study": str(own.get("study") or ""),
         "trial": own.get("trial"),
         "metrics": _numbers(_dict(own, "metrics")),
-        "trials": dict(Counter(str(each.get("cause")) for each in last.values()).most_common()),
+        "trials": dict(Counter(str(result.get("cause")) for result in last.values()).most_common()),
         "tried": _tried(last.values()),
     }
 
 
-def _result_files(folder: Path) -> list[Path]:
-    names = ("trial_*/trial_*_results.json", "trial_*/attempt-*/trial_*_results.json")
-    return sorted(path for name in names for path in folder.glob(name))
-
-
 def _tried(results: Iterable[_Json]) -> dict[str, list[Any]]:
-    """The values that trials had of each searched setting: numbers by size, others as they came."""
-    values: dict[str, list[Any]] = {}
-    for each in results:
-        for name, value in _dict(each, "params").items():
-            if value not in values.setdefault(name, []):
-                values[name].append(value)
-    return {name: sorted(some) if all(map(_is_number, some)) else some for name, some in sorted(values.items())}
+    """Return the values that trials had of each searched setting: numbers by size, others in their order."""
+    tried: dict[str, list[Any]] = {}
+    for result in results:
+        for name, value in _dict(result, "params").items():
+            if value not in tried.setdefault(name, []):
+                tried[name].append(value)
+    return {name: sorted(values) if all(map(_is_number, values)) else values for name, values in sorted(tried.items())}
 
 
 def _numbers(values: _Json) -> dict[str, float]:
@@ -96,13 +91,13 @@ def _is_number(value: Any) -> bool:
 
 
 def _dict(values: _Json, name: str) -> dict[str, Any]:
-    found = values.get(name)
-    return dict(found) if isinstance(found, dict) else {}
+    value = values.get(name)
+    return dict(value) if isinstance(value, dict) else {}
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}

@@ -1,4 +1,4 @@
-"""What a study would cost and when it would be done, told from the trials it has: `hpsearch plan`."""
+"""`hpsearch plan`: the cost of a study and the time until it is done, estimated from the trials it has."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from hpsearch.study.run import shares_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Totals of finished trials that a plan speaks of, beside the study's own target.
+# Totals of finished trials that a plan names, beside the study's own target.
 TOTALS = (10, 20, 40)
-# Trials of whose times the spread can be told; with fewer it is mostly assumed.
+# Trials that show the spread of their times; with fewer it is mostly assumed.
 ENOUGH = 5
-# Trials beyond which a limit is as good as none.
+# Further trials beyond which a limit is as good as none.
 MOST = 5000
 
 
@@ -42,14 +42,14 @@ class Range:
 
     @classmethod
     def of(cls, drawn: NDArray[np.float64]) -> Range:
-        """Median, 5th and 95th percentile of what was drawn."""
+        """Return the median, 5th and 95th percentile of the draws."""
         low, middle, high = np.quantile(drawn, (0.05, 0.5, 0.95))
         return cls(float(middle), float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a total of finished trials costs: ``gpu_hours`` over the study's life, and ``seconds`` from now."""
+    """The cost of a total of finished trials: ``gpu_hours`` over the study's life, and ``seconds`` from now."""
 
     trials: int
     gpu_hours: Range
@@ -58,7 +58,8 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Devices:
-    """``slots`` trials at once, each with so many ``gpus`` (``named``: known ones, else a slot counts as one)."""
+    """The number of trials at once (``slots``) and of GPUs for each (``named``: known ones, else a slot counts as
+    one)."""
 
     slots: int
     gpus: int
@@ -67,8 +68,8 @@ class Devices:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's space and its trials so far, and what is to be expected. ``points`` is None where they are infinite;
-    ``trial_s`` and what follows are None, and ``outlooks`` empty, while no trial is completed."""
+    """A study's space, its trials so far, and the forecast. ``points`` is None where they are infinite; ``trial_s`` and
+    the fields after it are None, and ``outlooks`` empty, while no trial is completed."""
 
     study: str
     search_mode: str
@@ -88,16 +89,16 @@ class Plan:
 
     @property
     def is_rough(self) -> bool:
-        """Whether so few trials are seen that their spread is mostly assumed."""
+        """True while the spread of the trials' times is mostly assumed, because few have ended."""
         return self.whole < ENOUGH
 
     def as_json(self) -> dict[str, Any]:
-        """The plan as JSON values; times in seconds from now."""
+        """Return the plan as JSON values; times in seconds from now."""
         return asdict(self) | {"is_rough": self.is_rough}
 
 
 def as_stored(options: RunOptions) -> RunOptions:
-    """The options for an existing study: as its stored definition says, where they say nothing of one themselves."""
+    """Return the options for an existing study, whose stored definition counts where they name none."""
     study = existing(options, options.study) if options.study else None
     is_ours = study is not None and readable_definition(study) is not None
     return replace(options, must_exist=True) if is_ours else options
@@ -136,7 +137,7 @@ def plan_study(options: RunOptions) -> Plan:
 
 
 def foresee(known: Plan, definition: StudyDefinition, trials: Sequence[FrozenTrial]) -> Plan:
-    """``known`` with what the trials so far let expect. One at least must be completed."""
+    """Add the forecast from the trials so far to a plan. One at least must be completed."""
     forecast = Forecast(definition, trials, definition.seed)
     most = known.points if known.search_mode == "grid" and known.points else math.inf
     totals = sorted({total for total in (*TOTALS, known.target) if known.finished < total <= most})
@@ -154,13 +155,13 @@ def foresee(known: Plan, definition: StudyDefinition, trials: Sequence[FrozenTri
 
 def _outlook(known: Plan, forecast: Forecast, total: int) -> Outlook:
     seconds, _ = forecast.draw(total - known.finished)
-    spans = np.asarray([makespan(each, known.devices.slots) for each in seconds])
+    spans = np.asarray([makespan(draw, known.devices.slots) for draw in seconds])
     hours = known.spent + known.devices.gpus * seconds.sum(axis=1) / HOUR_S
     return Outlook(total, Range.of(hours), Range.of(spans))
 
 
 def _within(known: Plan, forecast: Forecast) -> Range:
-    """How many finished trials there are once the limit is reached, up to ``MOST`` more."""
+    """Forecast the number of finished trials when the limit is reached, up to ``MOST`` more than now."""
     left = max(0.0, (known.limit or 0.0) - known.spent)
     usual = float(np.median(forecast.draw(1)[0])) * known.devices.gpus / HOUR_S
     seconds, _ = forecast.draw(round(min(MOST, 20 + 3 * left / usual)))
@@ -169,10 +170,10 @@ def _within(known: Plan, forecast: Forecast) -> Range:
 
 
 def makespan(seconds: Sequence[float] | NDArray[np.float64], slots: int) -> float:
-    """Seconds until all trials are done, each begun in the slot that is free first."""
+    """Return the seconds until all trials are done, each begun in the slot that is free first."""
     if slots == 1:
         return float(np.sum(seconds))
     ends = [0.0] * slots
-    for each in seconds:
-        heapq.heapreplace(ends, ends[0] + float(each))
+    for trial_s in seconds:
+        heapq.heapreplace(ends, ends[0] + float(trial_s))
     return max(ends)

@@ -1,4 +1,4 @@
-"""What predictions are worth: each by itself and all together, and how far off the whole may be by chance."""
+"""Scores of predictions: each and overall, with intervals; and where errors are, by character, script and length."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import zip_longest
 from operator import add
 
 from hpsearch.data.metrics import NORMALIZATIONS, Edits, Overlap, character_edits, character_overlap, total, word_edits
@@ -13,6 +14,8 @@ from hpsearch.data.text_stats import script_of
 
 DRAWS = 2000  # of the bootstrap: the ends of a 95 % interval then vary by about a hundredth of its width
 LOW, HIGH = 0.025, 0.975
+LENGTHS = (10, 30, 100, 300, 1000)  # characters: the longest label of each group but the last
+NOTHING = ""  # in a confusion: the character is missing on that side
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class PredictionScore:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value, and between what 95 % of the bootstrap's samples of the documents have it; None with one document, of
-    which all samples are the same."""
+    """A value, and the range that holds it in 95 % of the bootstrap's samples of the documents; None with one document,
+    of which all samples are the same."""
 
     value: float
     low: float | None = None
@@ -46,9 +49,6 @@ class Overall:
     perfect: int
 
 
-Share = Callable[[Sequence[PredictionScore]], tuple[float, float]]  # what stands above, and below
-
-
 def score(reference: str, prediction: str, normalization: str) -> PredictionScore:
     """Compare two texts after a normalisation of metrics.NORMALIZATIONS."""
     return PredictionScore(
@@ -59,66 +59,62 @@ def score(reference: str, prediction: str, normalization: str) -> PredictionScor
 
 
 def overall(scores: Sequence[PredictionScore], documents: Sequence[str]) -> Overall:
-    """The scores of all samples, ``documents`` naming what each is a part of: rows of one page err together, so pages
-    are drawn and not rows (Bisani and Ney, ICASSP 2004).
+    """Score all samples together. ``documents`` name the document of each: rows of one page err together, so pages are
+    drawn and not rows (Bisani and Ney, ICASSP 2004).
 
     Raises:
         ValueError: there is none.
     """
     if not scores:
         raise ValueError("a corpus has at least one sample")
-    groups: dict[str, list[PredictionScore]] = {}
-    for one, document in zip(scores, documents, strict=True):
-        groups.setdefault(document, []).append(one)
-    parts = list(groups.values())
+    by_document: dict[str, list[PredictionScore]] = {}
+    for row, document in zip(scores, documents, strict=True):
+        by_document.setdefault(document, []).append(row)
+
+    def interval(share: Callable[[Sequence[PredictionScore]], tuple[float, float]], empty: float | None) -> Interval:
+        return _interval([share(rows) for rows in by_document.values()], empty)
+
+    def error_rate(units: str) -> Interval:
+        def share(rows: Sequence[PredictionScore]) -> tuple[float, float]:
+            edits = total(getattr(row, units) for row in rows)
+            return edits.errors, edits.length
+
+        return interval(share, None)
+
+    def f1(rows: Sequence[PredictionScore]) -> tuple[float, float]:
+        overlap = reduce(add, (row.overlap for row in rows))
+        return 2 * overlap.shared, overlap.predicted + overlap.length
+
     return Overall(
-        cer=_interval(parts, lambda some: (total(each.characters for each in some).errors, _units(some, "characters"))),
-        wer=_interval(parts, lambda some: (total(each.words for each in some).errors, _units(some, "words"))),
-        f1=_interval(parts, _f1, empty=1.0),
-        f1_macro=_interval(parts, lambda some: (sum(each.overlap.f1 for each in some), len(some))),
-        perfect=sum(not each.characters.errors for each in scores),
+        cer=error_rate("characters"),
+        wer=error_rate("words"),
+        f1=interval(f1, 1.0),
+        f1_macro=interval(lambda rows: (sum(row.overlap.f1 for row in rows), len(rows)), None),
+        perfect=sum(not row.characters.errors for row in scores),
     )
 
 
-def _units(scores: Sequence[PredictionScore], name: str) -> int:
-    return sum(getattr(each, name).length for each in scores)
-
-
-def _f1(scores: Sequence[PredictionScore]) -> tuple[float, float]:
-    both = reduce(add, (each.overlap for each in scores))
-    return 2 * both.shared, both.predicted + both.length
-
-
-def _interval(parts: Sequence[Sequence[PredictionScore]], share: Share, empty: float | None = None) -> Interval:
-    """A share of sums over the parts, and its percentiles where parts are drawn again with replacement; ``empty``: the
-    share where there is nothing, None: as if there were one."""
+def _interval(shares: Sequence[tuple[float, float]], empty: float | None) -> Interval:
+    """Return the quotient of the documents' summed numerators and denominators, and its percentiles where documents are
+    drawn again with replacement. ``empty`` is the quotient where the denominator is 0; None: as if it were 1."""
     import numpy as np
 
-    sums = np.array([share(part) for part in parts], dtype=float)
+    def quotient(sums: Sequence[float]) -> float:
+        above, below = sums
+        return empty if empty is not None and not below else float(above / max(below, 1.0))
+
+    sums = np.array(shares, dtype=float)
     if len(sums) == 1:
-        return Interval(_quotient(sums[0], empty))
-    chance = np.random.default_rng(0)
-    drawn = np.empty(DRAWS)
-    for draw in range(DRAWS):
-        drawn[draw] = _quotient(sums[chance.integers(len(sums), size=len(sums))].sum(axis=0), empty)
-    low, high = np.quantile(drawn, (LOW, HIGH))
-    return Interval(_quotient(sums.sum(axis=0), empty), float(low), float(high))
-
-
-def _quotient(sums: Sequence[float], empty: float | None) -> float:
-    above, below = sums
-    return empty if empty is not None and not below else float(above / max(below, 1.0))
-
-
-# Where the errors are: which characters are taken for which, in which scripts, in texts of which length.
-
-LENGTHS = (10, 30, 100, 300, 1000)  # characters: the longest label of each group but the last
-NOTHING = ""  # in a confusion: the character is missing on that side
+        return Interval(quotient(sums[0]))
+    rng = np.random.default_rng(0)
+    draws = [quotient(sums[rng.integers(len(sums), size=len(sums))].sum(axis=0)) for _ in range(DRAWS)]
+    low, high = np.quantile(draws, (LOW, HIGH))
+    return Interval(quotient(sums.sum(axis=0)), float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A character of the label, what stands in its place, and how often; either may be ``NOTHING``."""
+    """A character of the label, the one in its place, and how often; either may be ``NOTHING``."""
 
     label: str
     prediction: str
@@ -141,57 +137,47 @@ class Group:
 
 
 def confusions(pairs: Iterable[tuple[str, str]], normalization: str) -> list[Confusion]:
-    """What is taken for what in pairs of label and prediction, most often first."""
-    counts = Counter(each for pair in pairs for each in _edits(*pair, normalization) if each[0] != each[1])
+    """Count the confusions in pairs of label and prediction; the most frequent first."""
+    counts = Counter(aligned for pair in pairs for aligned in _align(*pair, normalization) if aligned[0] != aligned[1])
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [Confusion(left, right, count) for (left, right), count in ranked]
 
 
 def by_script(pairs: Iterable[tuple[str, str]], normalization: str) -> list[Group]:
-    """Labels' characters by script, and how many of them are missing or taken for another; what is there beside the
-    label counts for the script of what is there."""
+    """Group the labels' characters by script, with those missing or mistaken for another; a character without one in
+    the label counts for its own script."""
     sizes, errors, samples = Counter[str](), Counter[str](), Counter[str]()
     for pair in pairs:
-        seen = set()
-        for label, prediction in _edits(*pair, normalization):
+        scripts = set()
+        for label, prediction in _align(*pair, normalization):
             script = script_of(label or prediction)
             sizes[script] += label != NOTHING
             errors[script] += label != prediction
-            seen.add(script)
-        samples.update(seen)
+            scripts.add(script)
+        samples.update(scripts)
     names = sorted(set(sizes) | set(errors), key=lambda name: (-sizes[name], name))
     return [Group(name, samples[name], sizes[name], errors[name]) for name in names]
 
 
 def by_length(scores: Sequence[PredictionScore]) -> list[Group]:
-    """Samples by the length of their label in characters."""
+    """Group samples by the length of their label in characters."""
     groups: dict[int, list[PredictionScore]] = defaultdict(list)
-    for one in scores:
-        length = one.characters.length
-        groups[next((place for place, most in enumerate(LENGTHS) if length <= most), len(LENGTHS))].append(one)
-    found = []
-    for place, some in sorted(groups.items()):
-        edits = total(each.characters for each in some)
-        found.append(Group(_length_name(place), len(some), edits.length, edits.errors))
-    return found
+    for row in scores:
+        length = row.characters.length
+        groups[next((place for place, most in enumerate(LENGTHS) if length <= most), len(LENGTHS))].append(row)
+    ranges = [f"{least} to {most}" for least, most in zip((0, *(most + 1 for most in LENGTHS)), LENGTHS, strict=False)]
+    names = [*ranges, f"more than {LENGTHS[-1]}"]
+    edits = {place: total(row.characters for row in rows) for place, rows in sorted(groups.items())}
+    return [Group(names[place], len(groups[place]), sums.length, sums.errors) for place, sums in edits.items()]
 
 
-def _length_name(place: int) -> str:
-    if place == len(LENGTHS):
-        return f"more than {LENGTHS[-1]}"
-    return f"{LENGTHS[place - 1] + 1 if place else 0} to {LENGTHS[place]}"
-
-
-def _edits(label: str, prediction: str, normalization: str) -> Iterator[tuple[str, str]]:
-    """Characters of label and prediction beside each other in a shortest alignment."""
+def _align(label: str, prediction: str, normalization: str) -> Iterator[tuple[str, str]]:
+    """Yield characters of label and prediction beside each other in a shortest alignment."""
     from rapidfuzz.distance import Levenshtein
 
     characters = NORMALIZATIONS[normalization].characters
     left, right = characters(label), characters(prediction)
     for block in Levenshtein.opcodes(left, right):
-        ours, theirs = left[block.src_start : block.src_end], right[block.dest_start : block.dest_end]
-        for number in range(max(len(ours), len(theirs))):
-            yield (
-                ours[number] if number < len(ours) else NOTHING,
-                theirs[number] if number < len(theirs) else NOTHING,
-            )
+        yield from zip_longest(
+            left[block.src_start : block.src_end], right[block.dest_start : block.dest_end], fillvalue=NOTHING
+        )

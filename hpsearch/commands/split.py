@@ -1,4 +1,4 @@
-"""Setting rows aside for a test, so that no document is on both sides: `hpsearch data split`."""
+"""`hpsearch data split`: rows set aside for a test, with no document on both sides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,7 @@ ENDINGS = {
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """What is split: the rows of ``source`` into two files in ``target``, so much of them for the test."""
+    """The rows of ``source`` as two files in ``target``, with a fraction of them for the test."""
 
     source: Path
     target: Path
@@ -39,7 +40,7 @@ class SplitRequest:
 
 @dataclass(frozen=True)
 class SplitPart:
-    """One of the two: its file, and how many rows, documents and characters it has."""
+    """One of the two files, and its numbers of rows, documents and characters."""
 
     file: Path
     rows: int
@@ -49,56 +50,42 @@ class SplitPart:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """Both sides, and how many rows were left out for want of a picture or a text."""
+    """Both files, and the number of rows that were left out, without a picture or a text."""
 
     non_test: SplitPart
     test: SplitPart
     left_out: int
 
 
-def split_rows(wanted: SplitRequest) -> SplitResult:
+def split_rows(request: SplitRequest) -> SplitResult:
     """Write both files. A row belongs to its document, or else to its picture; the same seed draws the same documents.
 
     Raises:
         UsageError: the rows cannot be read, are already split, are of one document, or files are there already.
     """
-    samples = _samples(wanted)
-    usable = [each for each in samples if not each.fault and each.text.strip() and _is_text(each.text)]
-    names = [_document(each) for each in usable]
-    held = _drawn(names, wanted)
-    files = [wanted.target / name for name in (NON_TEST, TEST)]
-    if any(path.exists() and path.samefile(wanted.source) for path in files):
-        raise UsageError(
-            "split does not replace what it splits, but the input is one of its files", "name another folder"
-        )
-    there = [str(path) for path in files if path.exists()]
-    if there and not wanted.force:
-        raise UsageError(
-            f"split writes new files, but {' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already",
-            "name another --output-dir, or replace them with --force",
-        )
-    wanted.target.mkdir(parents=True, exist_ok=True)
-    sides = []
-    for file, tested in zip(files, (False, True), strict=True):
-        chosen = [(each, name) for each, name in zip(usable, names, strict=True) if (name in held) is tested]
-        rows = [_row(each, wanted.target) for each, _ in chosen]
-        write_text(file, json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
-        characters = sum(len(each.text) for each, _ in chosen)
-        sides.append(SplitPart(file, len(rows), len({name for _, name in chosen}), characters))
-    return SplitResult(sides[0], sides[1], len(samples) - len(usable))
-
-
-def _samples(wanted: SplitRequest) -> list[Sample]:
-    splits = read_splits(wanted.source, wanted.layout)
+    splits = read_splits(request.source, request.layout)
     if len(splits) > 1:
-        raise UsageError(
-            f"rows are split once, but {wanted.source} has {', '.join(sorted(splits))} already", "name one of its files"
-        )
-    return [each for rows in splits.values() for each in rows]
+        names = ", ".join(sorted(splits))
+        raise UsageError(f"rows are split once, but {request.source} has {names} already", "name one of its files")
+    samples = [sample for rows in splits.values() for sample in rows]
+    usable = [sample for sample in samples if not sample.fault and sample.text.strip() and _is_text(sample.text)]
+    documents = [_document(sample) for sample in usable]
+    tested = _draw_documents(documents, request)
+    files = [request.target / name for name in (NON_TEST, TEST)]
+    _refuse_existing(files, request)
+    request.target.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for file, is_test in zip(files, (False, True), strict=True):
+        side = [(row, name) for row, name in zip(usable, documents, strict=True) if (name in tested) is is_test]
+        rows = [_row(sample, request.target) for sample, _ in side]
+        write_text(file, json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        characters = sum(len(sample.text) for sample, _ in side)
+        parts.append(SplitPart(file, len(rows), len({name for _, name in side}), characters))
+    return SplitResult(parts[0], parts[1], len(samples) - len(usable))
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be written: half a surrogate pair is no character."""
+    """Return False for a text that cannot be written: half a surrogate pair is no character."""
     return text.encode("utf-8", "replace").decode("utf-8") == text
 
 
@@ -110,47 +97,51 @@ def _document(sample: Sample) -> str:
     return f"picture {hashlib.sha256(sample.read()).hexdigest()}"
 
 
-def _drawn(names: Sequence[str], wanted: SplitRequest) -> set[str]:
-    """The documents for the test: drawn one after the other while that comes nearer to the fraction; one at least on
-    each side."""
-    sizes: dict[str, int] = {}
-    for name in names:
-        sizes[name] = sizes.get(name, 0) + 1
+def _draw_documents(documents: Sequence[str], request: SplitRequest) -> set[str]:
+    """Draw the test's documents, one after the other while that comes nearer to the fraction; at least one is on each
+    side."""
+    sizes = Counter(documents)
     if len(sizes) < 2:
         raise UsageError(
-            f"a split needs rows of two documents at least, but {wanted.source} has rows of {len(sizes)}",
+            f"a split needs rows of two documents at least, but {request.source} has rows of {len(sizes)}",
             "add rows, or name another --document-column",
         )
     order = sorted(sizes)
-    random.Random(wanted.seed).shuffle(order)
-    held: set[str] = set()
-    count = 0
-    for name in order[:-1]:
-        if held and count + sizes[name] / 2 > wanted.test_fraction * len(names):
+    random.Random(request.seed).shuffle(order)
+    drawn: set[str] = set()
+    rows = 0
+    for document in order[:-1]:
+        if drawn and rows + sizes[document] / 2 > request.test_fraction * len(documents):
             break
-        held.add(name)
-        count += sizes[name]
-    return held
+        drawn.add(document)
+        rows += sizes[document]
+    return drawn
+
+
+def _refuse_existing(files: Sequence[Path], request: SplitRequest) -> None:
+    there = [path for path in files if path.exists()]
+    if any(path.samefile(request.source) for path in there):
+        raise UsageError(
+            "split does not replace what it splits, but the input is one of its files", "name another folder"
+        )
+    if there and not request.force:
+        names = " and ".join(map(str, there))
+        raise UsageError(
+            f"split writes new files, but {names} {'is' if len(there) == 1 else 'are'} there already",
+            "name another --output-dir, or replace them with --force",
+        )
 
 
 def _row(sample: Sample, target: Path) -> dict[str, str]:
-    """A row whose picture's path leads from the file that it is written to, as the original did from its own."""
+    """Make a row whose picture's path leads from the file that it is written to, as the original did from its own. A
+    picture in the data itself is written to a file."""
     if isinstance(sample.image, Path):
-        shown = os.path.relpath(sample.image.resolve(), target.resolve())
+        path = os.path.relpath(sample.image.resolve(), target.resolve())
     else:
-        shown = _saved(sample.read(), target)
-    found = {"image_path": shown, "ocr_text": sample.text}
-    return {**found, "document": sample.document} if sample.document is not None else found
-
-
-def _saved(picture: bytes, target: Path) -> str:
-    """Write a picture that is in the data itself; where it is, from the target."""
-    ending = next(_endings(picture), ".bin")
-    path = Path(PICTURES, hashlib.sha256(picture).hexdigest()[:20] + ending)
-    (target / PICTURES).mkdir(exist_ok=True)
-    (target / path).write_bytes(picture)
-    return str(path)
-
-
-def _endings(picture: bytes) -> Iterator[str]:
-    return (ending for start, ending in ENDINGS.items() if picture.startswith(start))
+        picture = sample.read()
+        ending = next((ending for start, ending in ENDINGS.items() if picture.startswith(start)), ".bin")
+        path = str(Path(PICTURES, hashlib.sha256(picture).hexdigest()[:20] + ending))
+        (target / PICTURES).mkdir(exist_ok=True)
+        (target / path).write_bytes(picture)
+    row = {"image_path": path, "ocr_text": sample.text}
+    return {**row, "document": sample.document} if sample.document is not None else row

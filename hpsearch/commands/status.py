@@ -1,4 +1,4 @@
-"""Where studies stand, for those who look on: nothing here writes or takes a lease."""
+"""`hpsearch status`, `logs` and `stop`: studies and their runners from outside. Nothing is written, no lease taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
@@ -39,12 +39,12 @@ class StudyStatus:
     best_trial: int | None
     best_params: dict[str, Any]
     running: list[int]
-    gpu_hours: float  # what runs counted in; a slot without a GPU counts as one
+    gpu_hours: float  # those of running trials included; a slot without a GPU counts as one
     gpu_hours_limit: float | None
     owner: Owner | None
 
     def as_json(self) -> dict[str, Any]:
-        """The status as JSON values."""
+        """Return the status as JSON values."""
         return asdict(self)
 
 
@@ -58,11 +58,11 @@ class TrialLog:
     trial_id: int  # in the storage
 
     def ended(self) -> bool:
-        """Whether the trial runs no more."""
+        """Return True when the trial runs no more."""
         return self.storage.get_trial(self.trial_id).state != TrialState.RUNNING
 
     def read(self, position: int) -> tuple[bytes, int]:
-        """What stands behind ``position`` (bytes), and where it ends; a log that was capped is read anew."""
+        """Return what follows ``position`` (bytes), and the new position; a capped log is read from its start."""
         if not self.path.exists():
             return b"", position
         with self.path.open("rb") as file:
@@ -74,7 +74,7 @@ class TrialLog:
 
 
 def study_statuses(storage: str | None, base_output_dir: Path, study: str | None) -> list[StudyStatus]:
-    """The status of one study, or of all in the storage."""
+    """Return the status of one study, or of all in the storage."""
     url = StorageUrl.of(storage, base_output_dir)
     with url.opened() as opened:
         names = [study] if study else study_names(opened)
@@ -82,7 +82,11 @@ def study_statuses(storage: str | None, base_output_dir: Path, study: str | None
 
 
 def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
-    """The log of a trial; by default of the latest trial that ran."""
+    """Return the log of a trial; by default of the latest trial that ran.
+
+    Raises:
+        UsageError: there is no such trial.
+    """
     with StorageUrl.of(storage, base_output_dir).opened() as opened:
         loaded = read_study(opened, study or only_study(opened))
         trials = [trial for trial in loaded.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
@@ -91,16 +95,16 @@ def trial_log(storage: str | None, base_output_dir: Path, study: str | None, num
         where = folders.prepared / "log.txt"
         raise UsageError(f"no trial of {loaded.study_name} has started yet", f"what prepares them is logged in {where}")
     chosen = trials[-1].number if number is None else number
-    found = {trial.number: trial for trial in trials}.get(chosen)
-    if found is None:
+    trial = next((trial for trial in trials if trial.number == chosen), None)
+    if trial is None:
         raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"the last one is {trials[-1].number}")
     study_id = opened.get_study_id_from_name(loaded.study_name)
-    trial_id = opened.get_trial_id_from_study_id_trial_number(study_id, found.number)
-    return TrialLog(found.number, folders.attempt(root_of(found), attempt_of(found)) / "log.txt", opened, trial_id)
+    trial_id = opened.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+    return TrialLog(trial.number, folders.attempt(root_of(trial), attempt_of(trial)) / "log.txt", opened, trial_id)
 
 
 def running_owner(storage: str | None, base_output_dir: Path, study: str | None) -> tuple[str, Owner]:
-    """The study that runs on this machine and its live runner.
+    """Return the study that runs on this machine and its live runner.
 
     Raises:
         UsageError: nothing runs, several studies run and none was named, or the runner is on another machine.
@@ -127,13 +131,18 @@ def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
     best = best_trial(trials, study.direction.name.lower()) if len(study.directions) == 1 else None
     owner = live_owner(url, study.study_name) if definition and can_be_run(url) else None
     limit = limit_of(study)
+    causes = [
+        "not_tried" if attrs.NOT_TRIED in trial.user_attrs else cause.value
+        for trial in trials
+        if (cause := cause_of(trial)) is not None
+    ]
     return StudyStatus(
         study=study.study_name,
         ours=definition is not None,
         finished=finished(trials),
         target=target,
         states=dict(Counter(trial.state.name for trial in trials)),
-        causes=_causes(trials),
+        causes=dict(Counter(causes)),
         metric=definition.objective.metric if definition else "value",
         best=best.value if best else None,
         best_trial=best.number if best else None,
@@ -143,8 +152,3 @@ def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
         gpu_hours_limit=limit if math.isfinite(limit) else None,
         owner=owner,
     )
-
-
-def _causes(trials: list[FrozenTrial]) -> dict[str, int]:
-    causes = ((cause_of(trial), attrs.NOT_TRIED in trial.user_attrs) for trial in trials)
-    return dict(Counter("not_tried" if spared else cause.value for cause, spared in causes if cause is not None))

@@ -1,13 +1,11 @@
-"""One fine-tune outside a search: `hpsearch train`, most often with a study's best configuration."""
+"""`hpsearch train`: one fine-tune outside a search, most often with a study's best configuration."""
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
@@ -15,7 +13,7 @@ from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS
 from hpsearch.execution.files import write_json
 from hpsearch.execution.gpu_slots import without_gpus
-from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE, Job, Outcome, encode_values
+from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE, encode_values
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import failure, run_job
 from hpsearch.execution.signals import Interruption
@@ -32,7 +30,7 @@ _MARKER = ".train"  # in a folder that a fine-tune may overwrite
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a fine-tune ended: final metrics by name, the untuned model's, and where its files are."""
+    """The result of a fine-tune: final metrics by name, the untuned model's, and the folder of its files."""
 
     metrics: dict[str, float]
     untuned: dict[str, float]
@@ -56,12 +54,14 @@ def train_once(
         )
     require_complete(definition)
     output_dir = output_dir.absolute()
-    if _was_broken_off(output_dir) and definition.settings.get(RESUME, "") is None:
-        view(Note(f"goes on with the fine-tune that was broken off in {output_dir}; another --output-dir begins anew"))
+    if _is_unfinished(output_dir) and definition.settings.get(RESUME, "") is None:
+        view(
+            Note(f"goes on with the unfinished fine-tune in {output_dir}; another --output-dir starts one from scratch")
+        )
         definition = definition.model_copy(update={"settings": {**definition.settings, RESUME: "latest"}})
     jobs = job_maker(definition, StudyFolders(output_dir, output_dir.name))
     require_program(jobs)
-    _take_folder(output_dir)
+    _claim_folder(output_dir)
     runner = EXECUTORS[executor](without_gpus(1))
     try:
         with Interruption() as interruption:
@@ -74,20 +74,30 @@ def train_once(
             settings = definition.trial_settings({}, definition.seed)
             job = jobs.train(output_dir, with_resolved(settings, info.resolved) if info else settings)
             outcome = run_job(job, runner, interruption, view)
-        _refuse_failure(job, outcome)
-        untuned = dict(info.base) if info else {}
-        _write_results(output_dir, job.settings, outcome, untuned)
-        return TrainSummary(outcome.metrics, untuned, output_dir)
     finally:
         runner.close()
+    scores = [value for name, value in outcome.metrics.items() if name.startswith("eval_")]
+    if outcome.cause is not Cause.OK or not all(map(math.isfinite, scores)):
+        raise failure(job, outcome)
+    untuned = dict(info.base) if info else {}
+    results = {
+        "cause": outcome.cause.value,
+        "metrics": encode_values(outcome.metrics),
+        "untuned": encode_values(untuned),
+        "settings": dict(job.settings),
+        "duration_s": round(outcome.duration_s, 3),
+        "versions": versions_of_trial(output_dir),
+    }
+    write_json(output_dir / TRAIN_RESULTS_FILE, results)
+    return TrainSummary(outcome.metrics, untuned, output_dir)
 
 
-def _was_broken_off(folder: Path) -> bool:
-    """Whether a fine-tune was begun there, saved a checkpoint, and has no results yet."""
+def _is_unfinished(folder: Path) -> bool:
+    """True if a fine-tune was begun there, saved a checkpoint, and has no results yet."""
     return not (folder / TRAIN_RESULTS_FILE).exists() and any(folder.glob(f"{CHECKPOINTS}/checkpoint-*"))
 
 
-def _take_folder(folder: Path) -> None:
+def _claim_folder(folder: Path) -> None:
     """Make the folder, or see that an earlier fine-tune made it.
 
     Raises:
@@ -109,25 +119,7 @@ def _take_folder(folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Take away what an earlier fine-tune left, so that nothing of it stands beside what this one writes."""
+    """Remove what an earlier fine-tune left, so that nothing of it lies beside the files of this one."""
     shutil.rmtree(folder / "adapter", ignore_errors=True)
     for name in (*RESULT_FILES, "config.json", "versions.json"):
         (folder / name).unlink(missing_ok=True)
-
-
-def _refuse_failure(job: Job, outcome: Outcome) -> None:
-    values = [value for name, value in outcome.metrics.items() if name.startswith("eval_")]
-    if outcome.cause is not Cause.OK or not all(map(math.isfinite, values)):
-        raise failure(job, outcome)
-
-
-def _write_results(output_dir: Path, settings: Mapping[str, Any], outcome: Outcome, untuned: dict[str, float]) -> None:
-    results = {
-        "cause": outcome.cause.value,
-        "metrics": encode_values(outcome.metrics),
-        "untuned": encode_values(untuned),
-        "settings": dict(settings),
-        "duration_s": round(outcome.duration_s, 3),
-        "versions": versions_of_trial(output_dir),
-    }
-    write_json(output_dir / TRAIN_RESULTS_FILE, results)

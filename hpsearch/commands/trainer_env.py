@@ -1,4 +1,4 @@
-"""Making an environment for the built-in training from a lock file that ships: what `hpsearch setup-trainer` does.
+"""`hpsearch setup-trainer`: an environment for the built-in training from a lock file that ships.
 
 Every package is pinned. torch is installed first and by the index's choice of build (CPU or CUDA), with what that build
 needs; all others then exactly as the lock file lists them, so nothing is resolved and nothing else comes along.
@@ -22,7 +22,7 @@ from hpsearch.execution.files import make_folder, write_text
 from hpsearch.execution.trainer_python import OLDEST, Trainer
 
 LOCKS = Path(__file__).resolve().parents[1] / "assets" / "trainers"
-# In the folder from the first moment, so that what is found half made may be removed; says when it is complete.
+# In the folder from the first moment, so that an unfinished one may be removed; says when it is complete.
 MARKER = ".hpsearch-trainer.json"
 
 Say = Callable[[str], None]
@@ -30,8 +30,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrainerEnvRequest:
-    """What is asked for. ``name`` is that of a lock file; ``python`` makes the environment, and stays its base; ``gpu``
-    says whether to take along what only a GPU needs, None: if this machine has one."""
+    """The lock file's ``name``, the ``python`` that makes the environment and stays its base, and whether packages that
+    only a GPU needs are installed too (``gpu``; None: if this machine has one)."""
 
     name: str
     folder: Path
@@ -40,7 +40,7 @@ class TrainerEnvRequest:
 
     @property
     def with_gpu(self) -> bool:
-        """Whether packages for a GPU are taken along."""
+        """True if packages for a GPU are installed too."""
         return has_gpu() if self.gpu is None else self.gpu
 
     @property
@@ -50,7 +50,7 @@ class TrainerEnvRequest:
 
     @property
     def stamp(self) -> str:
-        """A digest of what the environment is made of: while it stays the same, so does the environment."""
+        """A digest of Python and packages: while it stays the same, so does the environment."""
         digest = hashlib.sha256(f"{Path(self.python).absolute()}\0{self.with_gpu}".encode())
         for lock in self.locks:
             digest.update(lock.read_bytes())
@@ -58,18 +58,18 @@ class TrainerEnvRequest:
 
 
 def lock_names() -> list[str]:
-    """Names of the environments that can be made."""
+    """Return the names of the environments that can be made."""
     return sorted(path.stem for path in LOCKS.glob("*.txt") if not path.stem.endswith("-gpu"))
 
 
 def default_folder(name: str) -> Path:
-    """Where an environment goes that is given no folder: beside other data of the user's programs."""
+    """Return the folder of an environment that is given none: beside other data of the user's programs."""
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(data).expanduser() / "hpsearch" / "trainers" / name
 
 
-def set_up(setup: TrainerEnvRequest, say: Say) -> Path:
-    """Make the environment, unless it is there already; its Python.
+def set_up(request: TrainerEnvRequest, say: Say) -> Path:
+    """Make the environment, unless it is complete already. Returns its Python.
 
     What an interrupted set-up left is removed and made again, and so is one from another lock file or Python.
 
@@ -77,42 +77,32 @@ def set_up(setup: TrainerEnvRequest, say: Say) -> Path:
         UsageError: the folder holds something else, or ``python`` cannot make an environment.
         JobFailed: a package could not be installed.
     """
-    python = setup.folder / "bin" / "python"
-    if python.is_file() and _is_complete(setup):
-        say(f"{setup.folder} is complete already")
+    python = request.folder / "bin" / "python"
+    if python.is_file() and _is_complete(request):
+        say(f"{request.folder} is complete already")
         return python
-    _take_folder(setup.folder, say)
-    steps = _steps(setup, python)
-    for number, (what, words) in enumerate(steps, start=1):
-        say(f"[{number}/{len(steps)}] {what}")
-        _run(words, what)
+    _claim_folder(request.folder, say)
+    steps = _steps(request, python)
+    for number, (step, words) in enumerate(steps, start=1):
+        say(f"[{number}/{len(steps)}] {step}")
+        if subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+            remedy = "see the lines above; the same command makes it again"
+            raise JobFailed(f"setup-trainer could not install {step}", remedy)
     Trainer(str(python)).require()
-    _mark(setup.folder, setup.stamp)
+    _mark(request.folder, request.stamp)
     return python
 
 
-def _steps(setup: TrainerEnvRequest, python: Path) -> list[tuple[str, Sequence[str]]]:
-    base = Trainer(setup.python).python
-    pip = (str(python), "-m", "pip", "install", "--disable-pip-version-check")
-    torch = next(line for line in setup.locks[0].read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
-    others = [word for lock in setup.locks for word in ("-r", str(lock))]
-    return [
-        (f"an environment in {setup.folder}", (base, "-m", "venv", str(setup.folder))),
-        (f"{torch}: 200 MB for a CPU, gigabytes with CUDA", (*pip, "-c", str(setup.locks[0]), torch)),
-        ("the other packages", (*pip, "--no-deps", *others)),
-    ]
-
-
-def _is_complete(setup: TrainerEnvRequest) -> bool:
+def _is_complete(request: TrainerEnvRequest) -> bool:
     try:
-        marker = json.loads((setup.folder / MARKER).read_text(encoding="utf-8"))
+        marker = json.loads((request.folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(marker, dict) and marker.get("complete") == setup.stamp
+    return isinstance(marker, dict) and marker.get("complete") == request.stamp
 
 
-def _take_folder(folder: Path, say: Say) -> None:
-    """An empty folder with our mark; what an earlier set-up left is removed.
+def _claim_folder(folder: Path, say: Say) -> None:
+    """Make an empty folder with our mark; what an earlier set-up left is removed.
 
     Raises:
         UsageError: it holds something else.
@@ -133,6 +123,19 @@ def _mark(folder: Path, stamp: str) -> None:
     write_text(folder / MARKER, json.dumps({"complete": stamp}) + "\n")
 
 
+def _steps(request: TrainerEnvRequest, python: Path) -> list[tuple[str, Sequence[str]]]:
+    """Return the commands that make the environment, each with a text to show."""
+    base, lock = Trainer(request.python).python, request.locks[0]
+    pip = (str(python), "-m", "pip", "install", "--disable-pip-version-check")
+    torch = next(line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
+    others = [word for path in request.locks for word in ("-r", str(path))]
+    return [
+        (f"an environment in {request.folder}", (base, "-m", "venv", str(request.folder))),
+        (f"{torch}: 200 MB for a CPU, gigabytes with CUDA", (*pip, "-c", str(lock), torch)),
+        ("the other packages", (*pip, "--no-deps", *others)),
+    ]
+
+
 def require_python(python: str) -> None:
     """Refuse a Python that cannot make an environment, before a folder is touched.
 
@@ -148,9 +151,3 @@ def require_python(python: str) -> None:
     if done.returncode != 0:
         what = f"an environment is made by Python {oldest} or newer with its venv module, but {python} cannot"
         raise UsageError(what, "name another one with --python; on Debian: apt-get install python3-venv")
-
-
-def _run(words: Sequence[str], what: str) -> None:
-    if subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode != 0:
-        remedy = "see the lines above; the same command makes it again"
-        raise JobFailed(f"setup-trainer could not install {what}", remedy)

@@ -1,4 +1,4 @@
-"""Checking a study before it costs anything: what its trials would be, and every reason not to begin."""
+"""`hpsearch validate --study`: a study checked before it costs anything, with every reason not to begin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONG_S = 7 * 86_400  # a week
 
 @dataclass(frozen=True)
 class StudyCheck:
-    """What a preflight found: facts as (what, text), and warnings."""
+    """The result of a preflight: facts as (name, text), and warnings."""
 
     study: str
     lines: list[tuple[str, str]]
@@ -33,7 +33,7 @@ class StudyCheck:
 
 
 def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
-    """Check a study as ``run`` would begin it, without writing anything or loading a weight.
+    """Check a study as ``run`` would begin it, without writing a file or loading a weight.
 
     Raises:
         UsageError: it cannot begin; the message has the rule, the values and the remedy.
@@ -50,17 +50,17 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     if definition.command is not None:
         return StudyCheck(resolved.study, [("program", definition.command[0])], warnings)
     with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
-        found = json.loads(look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view))
-    figures, sizes = found["figures"], found["figures"]["bytes"]
+        preflight = json.loads(look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view))
+    figures, sizes = preflight["figures"], preflight["figures"]["bytes"]
     require_room(definition, int(sizes["adapter"]), folders.root, int(sizes["rows"]))
-    warnings += [*found["warnings"], *warmup_warnings(definition, int(figures["evaluations"]))]
+    warnings += [*preflight["warnings"], *warmup_warnings(definition, int(figures["evaluations"]))]
     warnings += dear(target, figures)
-    lines = [*((what, text) for what, text in found["lines"]), ("search", _length(target, figures))]
+    lines = [*((name, text) for name, text in preflight["lines"]), ("search", _length(target, figures))]
     return StudyCheck(resolved.study, lines, warnings)
 
 
 def dear(target: int, figures: Mapping[str, Any]) -> list[str]:
-    """The warning that a search after ``target`` trials will take weeks; empty where it will not."""
+    """Return the warning that a search of ``target`` trials will take weeks; empty where it will not."""
     seconds = target * int(figures["steps"][1])
     if seconds < LONG_S:
         return []
@@ -71,14 +71,10 @@ def dear(target: int, figures: Mapping[str, Any]) -> list[str]:
 
 
 def _length(target: int, figures: Mapping[str, Any]) -> str:
-    """How long a search is. What a step takes is measured when it begins: until then it is told for a second."""
+    """Describe how long a search is. The time of a step is measured when it begins; until then a second is assumed."""
     least, most = (int(steps) for steps in figures["steps"])
     steps = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-    return f"{target:,} trials of {steps} steps: {_time(target * most)} at a step a second"
-
-
-def _time(seconds: int) -> str:
-    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds} seconds"
+    seconds = target * most
+    units = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
+    time = next((f"{seconds / size:.2g} {unit}" for size, unit in units if seconds >= 2 * size), f"{seconds} seconds")
+    return f"{target:,} trials of {steps} steps: {time} at a step a second"

@@ -1,4 +1,4 @@
-"""What is allowed in a definition but probably not meant."""
+"""Warnings about a definition: allowed, but probably not meant."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ DEAR_POINTS = 144  # of a grid: at ten minutes a trial, a day
 
 
 def advice(definition: StudyDefinition, target: int | None = None) -> list[str]:
-    """Warnings about a definition, each one sentence with what to do. ``target`` is the number of trials where an
-    option, rather than the definition, says it."""
-    target = target or _target(definition)
+    """Return warnings about a definition, each one sentence with its remedy. ``target`` is the number of trials where
+    an option gives it instead of the definition."""
+    if not target:
+        target = definition.target()
+        target = _points(definition) if target is None else target
     return [
         *_size(definition, target),
         *_pruner(definition, target),
@@ -54,16 +56,11 @@ def _size(definition: StudyDefinition, wanted: int | None) -> Iterator[str]:
 
 
 def _points(definition: StudyDefinition) -> int | None:
-    """How many different points the space has; None for infinitely many, or too many to matter."""
+    """Count the different points of the space; None for infinitely many, or too many to matter."""
     try:
         return space_size(definition.search_space, grid=definition.search_mode == "grid")
     except UsageError:
         return None
-
-
-def _target(definition: StudyDefinition) -> int | None:
-    target = definition.target()
-    return _points(definition) if target is None else target
 
 
 def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
@@ -87,7 +84,7 @@ def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
 
 
 def too_long_warmup(definition: StudyDefinition, steps: int) -> list[str]:
-    """The warning that trials of so many steps end before the pruner may stop them; empty where they do not."""
+    """Warn that trials of this number of steps end before the pruner may stop them; empty where they do not."""
     pruner = definition.pruner
     if pruner.type == "none" or (pruner.warmup(steps) < steps and steps > 1):
         return []
@@ -112,19 +109,13 @@ def _space(definition: StudyDefinition) -> Iterator[str]:
     for name, parameter in definition.search_space.items():
         if len(set(map(repr, parameter.extremes()))) == 1 and definition.search_mode != "grid":
             yield f"{show(name)} is searched, but has one value, {show(parameter.extremes()[0])}: fix it"
-        if isinstance(parameter, Uniform) and _needs_log(name, parameter):
+        if not isinstance(parameter, Uniform) or parameter.low <= 0:
+            continue
+        if name == "learning_rate" or parameter.high / parameter.low >= 100:
             yield (
                 f'"{name}" goes from {parameter.low:g} to {parameter.high:g} on a linear scale, '
                 'where small values are hardly tried; use "type": "loguniform"'
             )
-
-
-def _may_be_false(definition: StudyDefinition, name: str) -> bool:
-    return False in definition.searched_values().get(name, [definition.settings.get(name)])
-
-
-def _needs_log(name: str, parameter: Uniform) -> bool:
-    return parameter.low > 0 and (name == "learning_rate" or parameter.high / parameter.low >= 100)
 
 
 def _rest(definition: StudyDefinition) -> Iterator[str]:
@@ -139,8 +130,9 @@ def _rest(definition: StudyDefinition) -> Iterator[str]:
     data = definition.settings["input_data"]
     if data is not None and Path(data).is_absolute() and not Path(data).exists():
         yield f"there is nothing at input_data {data} on this machine"
+    values = {name: [value] for name, value in definition.settings.items()} | definition.searched_values()
     for group in ADAPTED:
-        if all(_may_be_false(definition, name) for name in group) and set(group) & set(definition.search_space):
+        if all(False in values.get(name, ()) for name in group) and set(group) & set(definition.search_space):
             yield f"{', '.join(group)} may all be false: such trials adapt nothing and end as invalid; fix one"
     steps, evaluations = definition.settings.get("max_steps"), definition.settings.get("evaluations")
     if steps is not None and evaluations is not None and steps < evaluations:  # eval_steps leaves evaluations out

@@ -1,4 +1,4 @@
-"""What a study's definition says about the search itself, beside the settings of its trials."""
+"""The keys of a definition about the search itself, beside the settings of its trials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpsearch.config.problems import BrokenRules, Problem, nearest_names, show
 from hpsearch.execution.job import CHANNEL_KEYS, MAX_NAME_CHARACTERS
 from hpsearch.execution.python_program import parse
 
-# What the built-in training reports: the direction in which each is better, and whether it is reported at every
+# Metrics of the built-in training: the direction in which each is better, and whether it is reported at every
 # evaluation (a pruner needs that) or only at the end.
 REPORTED_METRICS: dict[str, tuple[Literal["minimize", "maximize"], bool]] = {
     "eval_cer": ("minimize", True),
@@ -35,10 +35,10 @@ PRUNER_NUMBERS: dict[str, tuple[str, ...]] = {
     "hyperband": ("n_warmup_steps",),
     "none": (),
 }
-# What a pruner's numbers are where they are not given, if not what the fields say.
+# Defaults of a pruner's numbers that differ from those of the fields.
 _USUAL_NUMBERS: dict[str, dict[str, int | None]] = {"curve": {"n_startup_trials": 2, "n_warmup_steps": None}}
 
-# The search mode that each sampler is one of; that of "auto" is what it goes by.
+# The search mode of each sampler; "auto" follows the given mode.
 MODE_OF_SAMPLER: dict[str, str | None] = {
     "auto": None,
     "tpe": "bayesian",
@@ -116,18 +116,18 @@ class PrunerSettings(_Fields):
             problems = [Problem((name,), rule.format(show(name), show(self.type)), "delete it") for name in idle]
             raise BrokenRules(problems)
         if self.n_warmup_steps is None and self.type != "curve":
-            rule = f"null leaves the warm-up to the pruner, but one of type {show(self.type)} is told it"
+            rule = f"null leaves the warm-up to the pruner, but one of type {show(self.type)} needs one"
             raise BrokenRules([Problem(("n_warmup_steps",), rule, "write a number of steps, or delete it")])
         return self
 
     def warmup(self, steps: int | None) -> int:
-        """Steps a trial of so many (None: not known) makes before it may be stopped."""
+        """Return the steps that a trial of ``steps`` (None: not known) makes before it may be stopped."""
         if self.n_warmup_steps is not None:
             return self.n_warmup_steps
         return math.ceil(_USUAL_WARMUP * (steps or 0))
 
     def flat(self) -> dict[str, Any]:
-        """The type and the numbers it reads."""
+        """Return the type and the numbers that it reads."""
         return {name: getattr(self, name) for name in ("type", *PRUNER_NUMBERS[self.type])}
 
 
@@ -267,7 +267,7 @@ STUDY_KEYS = frozenset(StudyFields.model_fields)
 
 
 def impossible_metric(metric: str) -> Problem | None:
-    """What keeps a program of the user's own from reporting a metric of this name, if anything."""
+    """Return the problem of a metric's name that a program of the user's own cannot report, if any."""
     if metric not in CHANNEL_KEYS and metric.isprintable():
         return None
     rule = f"a metric's name is printable and none of {', '.join(CHANNEL_KEYS)}, but is {show(metric)}"
@@ -275,7 +275,7 @@ def impossible_metric(metric: str) -> Problem | None:
 
 
 def unknown_metric(metric: str) -> Problem | None:
-    """What is wrong with an objective of the built-in training, if anything."""
+    """Return the problem of an objective of the built-in training, if any."""
     path = ("objective", "metric")
     if metric.startswith("holdout_"):
         rule = f"held-out rows are never searched on, but the objective is {show(metric)}"

@@ -1,7 +1,7 @@
-"""What fits: batches, ranks, passes over the rows and sizes of pictures for a model, its rows and a device's memory.
+"""Batches, ranks, passes over the rows and sizes of pictures that fit a model, its rows and a device's memory.
 
-Memory is estimated from shapes, as no weight is loaded: what a study's own trials take is measured by them, and passes
-are made smaller where it runs out.
+Memory is estimated from shapes, as no weight is loaded: a study's own trials measure theirs, and passes are made
+smaller where it runs out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hpsearch.execution.survey_result import CROWDED, Sizing, Survey, TowerSize
 
 GB = 1e9
 NO_TOWER = TowerSize(0, 0, 0)
-USABLE = 0.9  # of a device's memory: the rest is the driver's, the library's and what lies between
+USABLE = 0.9  # of a device's memory: the rest is the driver's, the library's and lost between blocks
 # Bytes for a trained parameter: itself, its gradient and AdamW's two averages, in 32 bits each.
 TRAINED_BYTES = 16
 # Bytes of activations in 16 bits, for each token and unit of width: of a whole layer, and of one that is recomputed
@@ -34,7 +34,7 @@ LARGEST_PASS = 8  # rows: beyond, a pass is no faster for each row
 
 @dataclass(frozen=True)
 class Resources:
-    """A survey, and what follows from it before any setting is chosen."""
+    """A survey, and the quantities that follow from it before any setting is chosen."""
 
     survey: Survey
 
@@ -50,7 +50,7 @@ class Resources:
 
     @property
     def usable(self) -> float:
-        """Bytes of the device that a trial may take; without end on a CPU, whose memory is not counted."""
+        """Bytes of the device that a trial may take; infinite on a CPU, whose memory is not counted."""
         return self.survey.memory * USABLE if self.survey.memory else float("inf")
 
     @cached_property
@@ -77,26 +77,25 @@ class Resources:
         """Sizes of pictures that may be tried: those that are measured, edges up to the model's own limit; else that
         alone, and with crops."""
         own = self.survey.sizings[0]
-        sized = [each for each in self.survey.sizings if each.setting]
-        return [each for each in sized if each.max_pixels or each.picture <= own.picture] or [
-            each for each in self.survey.sizings if not each.setting
+        sized = [sizing for sizing in self.survey.sizings if sizing.setting]
+        return [sizing for sizing in sized if sizing.max_pixels or sizing.picture <= own.picture] or [
+            sizing for sizing in self.survey.sizings if not sizing.setting
         ]
 
     @cached_property
     def readable(self) -> list[Sizing]:
         """Sizes of pictures that keep the usual text readable, the smallest first; the largest where none does."""
         sizings = sorted(self.tried, key=lambda sizing: sizing.picture)
-        return [each for each in sizings if self.survey.answer <= CROWDED * each.picture] or sizings[-1:]
+        return [sizing for sizing in sizings if self.survey.answer <= CROWDED * sizing.picture] or sizings[-1:]
 
     @cached_property
     def sizings(self) -> list[Sizing]:
         """Those of them that fit in the memory and differ, the smallest first."""
-        fitting = [
-            each for each in self.readable if self.weights + self._beside(each, self.tunes_vision) <= self.usable
-        ]
+        room, vision = self.usable - self.weights, self.tunes_vision
+        fitting = [sizing for sizing in self.readable if self._beside(sizing, vision) <= room]
         apart = fitting[-1:]
-        for each in reversed(fitting[:-1]):
-            apart = [each, *apart] if each.picture <= APART * apart[0].picture else apart
+        for sizing in reversed(fitting[:-1]):
+            apart = [sizing, *apart] if sizing.picture <= APART * apart[0].picture else apart
         return apart
 
     @property
@@ -163,7 +162,7 @@ class Resources:
         return self._per_rank(self.tunes_vision)
 
     def activations(self, sizing: Sizing, recompute: bool, vision: bool | None = None) -> float:
-        """Bytes that the longest row keeps for its gradients; of the ``vision`` tower too, where that is adapted."""
+        """Return the bytes that the longest row keeps for its gradients; with ``vision`` also in the vision tower."""
         kept = _activations(self.survey.towers["language"], sizing.row, recompute)
         if self.tunes_vision if vision is None else vision:
             patches = sizing.picture * self.survey.patches
@@ -184,7 +183,7 @@ class Resources:
         return self.weights + max(self.ranks) * TRAINED_BYTES * self.per_rank + self._logits
 
     def _beside(self, sizing: Sizing, vision: bool = False) -> float:
-        """Bytes beside the weights, at the least: the smallest rank, one row in a pass, recomputed activations."""
+        """Return the least bytes beside the weights: the smallest rank, one row in a pass, recomputed activations."""
         trained = LEAST_RANK * TRAINED_BYTES * self._per_rank(vision)
         return trained + self._logits + self.activations(sizing, recompute=True, vision=vision)
 
@@ -195,5 +194,5 @@ def _activations(tower: TowerSize, tokens: int, recompute: bool) -> float:
 
 
 def gigabytes(count: float) -> str:
-    """Bytes for people."""
+    """Write a number of bytes for people."""
     return f"{count / GB:.3g} GB"

@@ -1,10 +1,12 @@
-"""Reading users' JSON strictly: what a lenient reader would change or drop silently is an error with its place."""
+"""Reading users' JSON strictly: values that a lenient reader would change or drop silently are errors with their
+places. And the comparison of such values."""
 
 from __future__ import annotations
 
 import json
 import math
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,19 @@ from hpsearch.errors import UsageError
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_DEPTH = 32
-MAX_VALUES = 1000  # each may break a rule, which takes a millisecond to tell; the largest file that ships has 59
+MAX_VALUES = 1000  # each may break a rule, which takes a millisecond to report; the largest file that ships has 59
 MAX_INTEGER_DIGITS = 309  # a longer one is beyond the range of a float
 
 
 class _NotStandard:
-    """Stands where the text has a number that strict JSON or a float cannot hold."""
+    """Takes the place of a number that strict JSON or a float cannot hold."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
 class _Repeated(dict[str, Any]):
-    """An object in which keys stand twice."""
+    """An object with repeated keys."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -42,14 +44,13 @@ def load_json(path: Path) -> dict[str, Any]:
     """
     value = parse_json(_read(path), Origin(str(path)))
     if not isinstance(value, dict):
-        raise _error(
-            Origin(str(path)), (), f"a definition is one JSON object, but the file holds {_kind(value)}", "write {...}"
-        )
+        kind = _KINDS.get(type(value), "null")
+        raise _error(Origin(str(path)), f"a definition is one JSON object, but the file holds {kind}", "write {...}")
     return value
 
 
 def parse_json(text: str, origin: Origin) -> Any:
-    """Read JSON text strictly; problems are told with ``origin`` and a JSON pointer.
+    """Read JSON text strictly; problems are reported with ``origin`` and a JSON pointer.
 
     Raises:
         UsageError: as for ``load_json``.
@@ -60,21 +61,21 @@ def parse_json(text: str, origin: Origin) -> Any:
             text,
             parse_constant=_NotStandard,
             parse_float=_float,
-            parse_int=_int,
-            object_pairs_hook=_object,
+            parse_int=lambda text: int(text) if len(text) < MAX_INTEGER_DIGITS else _NotStandard(text),
+            object_pairs_hook=lambda pairs: members if len(members := dict(pairs)) == len(pairs) else _Repeated(pairs),
         )
     except RecursionError:
-        raise _error(origin, (), f"JSON may be nested {MAX_DEPTH} deep, this is deeper", "flatten it") from None
+        raise _error(origin, f"JSON may be nested {MAX_DEPTH} deep, this is deeper", "flatten it") from None
     except json.JSONDecodeError as error:
         if not origin.is_file:
             raise
         what = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        raise _error(origin, (), what, "correct the file there") from None
+        raise _error(origin, what, "correct the file there") from None
     if _count(value, MAX_DEPTH) > MAX_VALUES:
-        raise _error(origin, (), f"a definition has at most {MAX_VALUES} values, this has more", "shorten it")
+        raise _error(origin, f"a definition has at most {MAX_VALUES} values, this has more", "shorten it")
     problems = list(_problems(value, ()))
     if problems:
-        raise InvalidDefinition([Problem(each.path, each.rule, each.remedy, origin.at(each.path)) for each in problems])
+        raise InvalidDefinition([replace(problem, where=origin.at(problem.path)) for problem in problems])
     return value
 
 
@@ -99,23 +100,14 @@ def _read(path: Path) -> str:
 
 
 def _count(value: Any, levels: int) -> int:
-    """How many values there are in so many levels."""
+    """Count the values in a number of levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + (sum(_count(each, levels - 1) for each in inner) if levels else 0)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else _Repeated(pairs)
+    return 1 + (sum(_count(item, levels - 1) for item in inner) if levels else 0)
 
 
 def _float(text: str) -> float | _NotStandard:
     value = float(text)
     return value if math.isfinite(value) else _NotStandard(text)
-
-
-def _int(text: str) -> int | _NotStandard:
-    return int(text) if len(text) < MAX_INTEGER_DIGITS else _NotStandard(text)
 
 
 def _problems(value: Any, path: JsonPath) -> list[Problem]:
@@ -125,17 +117,17 @@ def _problems(value: Any, path: JsonPath) -> list[Problem]:
         return [Problem(path, f"numbers must be finite, but this is {show(value.text)}", "write a finite number")]
     if isinstance(value, str):
         return _text_problems(value, path)
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if isinstance(value, _Repeated):
-        rule = "a key stands once in an object, but {} stands twice"
-        found += [Problem((*path, key), rule.format(show(key)), "delete one of them") for key in value.repeated]
+        rule = "a key is given once in an object, but {} is given twice"
+        problems += [Problem((*path, key), rule.format(show(key)), "delete one of them") for key in value.repeated]
     if isinstance(value, dict):
         for key in value:
-            found += _text_problems(key, path)
+            problems += _text_problems(key, path)
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inner:
-        found += _problems(item, (*path, key))
-    return found
+        problems += _problems(item, (*path, key))
+    return problems
 
 
 def _text_problems(text: str, path: JsonPath) -> list[Problem]:
@@ -146,19 +138,16 @@ def _text_problems(text: str, path: JsonPath) -> list[Problem]:
     return []
 
 
-def _error(origin: Origin, path: JsonPath, rule: str, remedy: str) -> InvalidDefinition:
-    return InvalidDefinition([Problem(path, rule, remedy, origin.at(path) if path else origin.source)])
+def _error(origin: Origin, rule: str, remedy: str) -> InvalidDefinition:
+    """Make the error of a whole document."""
+    return InvalidDefinition([Problem((), rule, remedy, origin.source)])
 
 
 _KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), "null")
-
-
 def canonical(value: Any) -> Any:
-    """A value in a form in which only equal values are equal: 1.0 as 1, true marked as no number."""
+    """Return a value in a form in which only equal values are equal: 1.0 as 1, true marked as no number."""
     if isinstance(value, bool):
         return ["bool", value]
     if isinstance(value, float) and value.is_integer():
@@ -167,5 +156,5 @@ def canonical(value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is a number; true and false are not."""
+    """Return whether ``value`` is a number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
-"""Laying definitions over each other: file, search space, options, --set. A later layer wins, key by key.
+"""Layers of a definition: file, search space, options, --set. A later layer wins, key by key.
 
-A later layer may fix what an earlier one searches, or search what it fixes. Of two names of one thing (max_steps and
-num_train_epochs, for example) the later layer's wins too. Within one layer, none of this may be in doubt.
+A later layer may fix a setting that an earlier one searches, or search one that it fixes. Of two names of one thing
+(max_steps and num_train_epochs, for example) the later layer's wins too. Within one layer, nothing may be given twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from hpsearch.config.problems import (
     JsonPath,
     Origin,
     Origins,
-    Problem,
     did_you_mean,
     nearest_names,
     show,
@@ -33,15 +32,17 @@ from hpsearch.errors import UsageError
 from hpsearch.settings import setting_names
 
 _PARTNERS = DECIDED_BY | {second: first for first, second in DECIDED_BY.items()}
-# Two names of one thing that may stand together where they agree; "auto" goes by the other.
+# Two names of one thing that may be given together where they agree; "auto" goes by the other.
 _SEARCH = {"sampler": "search_mode", "search_mode": "sampler"}
+# Another type of pruner reads other numbers, another metric has a direction of its own: the earlier ones are dropped.
+_STARTS_OVER = {("pruner", "type"), ("objective", "metric")}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Values of one source. ``origins`` says where each was given; ``space_is_patch`` that its search space changes
-    single ranges (null takes one away) where another layer's replaces all of them; ``base`` is the folder that relative
-    paths are relative to."""
+    """Values of one source. ``origins`` has the place of each; with ``space_is_patch`` its search space changes single
+    ranges (null removes one) and does not replace all of them; ``base`` is the folder to which its paths are
+    relative."""
 
     values: dict[str, Any]
     origins: Mapping[JsonPath, Origin]
@@ -49,9 +50,25 @@ class Layer:
     space_is_patch: bool = False
 
 
+def file_layer(values: Mapping[str, Any], path: Path) -> Layer:
+    """Make a layer of a definition's file."""
+    return Layer(dict(values), origins_of(values, Origin(str(path))), path.parent)
+
+
+def origins_of(values: Mapping[str, Any], origin: Origin) -> dict[JsonPath, Origin]:
+    """Return the origin of each key, and of each key of its objects, of one document."""
+    origins: dict[JsonPath, Origin] = {}
+    for name, value in values.items():
+        origins[(name,)] = Origin(origin.source, (*origin.path, name), origin.is_file)
+        if name in OBJECT_KEYS and isinstance(value, Mapping):
+            for inner in value:
+                origins[(name, inner)] = Origin(origin.source, (*origin.path, name, inner), origin.is_file)
+    return origins
+
+
 @dataclass
 class MergedLayers:
-    """What the layers so far add up to."""
+    """The values of the layers so far."""
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: Origins = field(default_factory=lambda: Origins(Origin("definition")))
@@ -62,7 +79,7 @@ class MergedLayers:
         Raises:
             InvalidDefinition: the layer both fixes and searches a key, or gives two names of one thing.
         """
-        _check(layer)
+        _refuse_doubles(layer)
         has_command = (layer.values.get("command") or self.values.get("command")) is not None
         values = layer.values if has_command else resolved(layer.values, layer.base)
         for name in _SEARCH.keys() & values.keys():
@@ -72,7 +89,9 @@ class MergedLayers:
             if name == "search_space":
                 self._add_space(value, layer.space_is_patch)
             elif name == "settings" and isinstance(value, Mapping) and isinstance(self.values.get(name, {}), Mapping):
-                self._add_own_settings(value)
+                for own in value:
+                    self._remove("search_space", own)
+                self.values[name] = {**self.values.get(name, {}), **deepcopy(dict(value))}
             else:
                 self._forget(name, value)
                 self.values[name] = deepcopy(value)
@@ -84,65 +103,42 @@ class MergedLayers:
             self.values["search_space"] = space
             return
         for name, value in space.items():
-            if is_patch and value is None:
-                continue
-            self._forget(name, value)
-            self._forget_fixed(name)
+            if not (is_patch and value is None):
+                self._forget(name, value)
+                self._forget_fixed(name)
         earlier = self.values.get("search_space")
         kept = dict(earlier) if is_patch and isinstance(earlier, Mapping) else {}
         changed = deepcopy({**kept, **space})
         self.values["search_space"] = {n: v for n, v in changed.items() if v is not None} if is_patch else changed
 
-    def _add_own_settings(self, settings: Mapping[str, Any]) -> None:
-        for name in settings:
-            self._forget_searched(name)
-        self.values["settings"] = {**self.values.get("settings", {}), **deepcopy(dict(settings))}
-
     def _forget(self, name: str, value: Any) -> None:
-        """Drop what earlier layers say of a key that is now given, under either of its names."""
+        """Drop earlier values and ranges of a key that is now given, under either of its names."""
         if name not in setting_names() or name == "seed":
             return
-        self._forget_searched(name)
+        self._remove("search_space", name)
         partner = _PARTNERS.get(name)
         if partner is not None and value is not None:
-            self._forget_searched(partner)
+            self._remove("search_space", partner)
             self._forget_fixed(partner)
-
-    def _forget_searched(self, name: str) -> None:
-        space = self.values.get("search_space")
-        if isinstance(space, Mapping) and name in space:
-            self.values["search_space"] = {each: value for each, value in space.items() if each != name}
 
     def _forget_fixed(self, name: str) -> None:
         if name != "seed":
             self.values.pop(name, None)
-        own = self.values.get("settings")
-        if isinstance(own, Mapping) and name in own:
-            self.values["settings"] = {each: value for each, value in own.items() if each != name}
+        self._remove("settings", name)
+
+    def _remove(self, key: str, name: str) -> None:
+        """Remove an entry of an object; layers are not changed by it."""
+        entries = self.values.get(key)
+        if isinstance(entries, Mapping) and name in entries:
+            self.values[key] = {other: value for other, value in entries.items() if other != name}
 
 
-def file_layer(values: Mapping[str, Any], path: Path) -> Layer:
-    """A definition's file as a layer."""
-    return Layer(dict(values), origins_of(values, Origin(str(path))), path.parent)
-
-
-def origins_of(values: Mapping[str, Any], origin: Origin) -> dict[JsonPath, Origin]:
-    """The origin of each key, and of each key of its objects, where all stand in one document."""
-    found: dict[JsonPath, Origin] = {}
-    for name, value in values.items():
-        found[(name,)] = Origin(origin.source, (*origin.path, name), origin.is_file)
-        if name in OBJECT_KEYS and isinstance(value, Mapping):
-            for inner in value:
-                found[(name, inner)] = Origin(origin.source, (*origin.path, name, inner), origin.is_file)
-    return found
-
-
-def _check(layer: Layer) -> None:
+def _refuse_doubles(layer: Layer) -> None:
     space = layer.values.get("search_space")
     searched = {name for name, value in space.items() if value is not None} if isinstance(space, Mapping) else set()
     fixed = {name: value for name, value in layer.values.items() if name in setting_names()}
-    problems: list[Problem] = double_keys(layer.values)
-    problems += [each for each in together_problems(fixed, searched) if each.path[-1] in DECIDED_BY.values()]
+    together = together_problems(fixed, searched)
+    problems = [*double_keys(layer.values), *(each for each in together if each.path[-1] in DECIDED_BY.values())]
     if problems:
         origins = Origins(Origin("definition"))
         for path, origin in layer.origins.items():
@@ -150,49 +146,8 @@ def _check(layer: Layer) -> None:
         raise InvalidDefinition(origins.locate(problems))
 
 
-# Reading --set KEY=VALUE.
-
-# Another type of pruner reads other numbers, another metric has a direction of its own: the earlier ones are dropped.
-_BEGIN_ANEW = {("pruner", "type"), ("objective", "metric")}
-
-
-@dataclass(frozen=True)
-class _Assignment:
-    text: str
-    path: tuple[str, ...]
-    value: Any
-
-    @property
-    def origin(self) -> Origin:
-        return Origin(f"--set {self.text}", is_file=False)
-
-
-def set_layer(texts: Sequence[str], earlier: Mapping[str, Any]) -> Layer:
-    """The layer that --set options make over ``earlier`` values.
-
-    ``KEY`` is a setting (with a command: a name of its own settings) or a key of the definition; ``search_space.NAME``,
-    ``pruner.NAME``, ``objective.NAME`` and ``settings.NAME`` change one entry of an object, ``search_space.NAME.FIELD``
-    one field of a range. ``VALUE`` is JSON, or else a text.
-
-    Raises:
-        UsageError: not KEY=VALUE, an unknown key, or one key twice.
-    """
-    assignments = sorted((_read(text, earlier) for text in texts), key=lambda each: each.path not in _BEGIN_ANEW)
-    _refuse_overlaps(assignments)
-    values: dict[str, Any] = {}
-    origins: dict[JsonPath, Origin] = {}
-    for each in assignments:
-        if len(each.path) == 1:
-            values[each.path[0]] = each.value
-        else:
-            _assign_inside(values, each, earlier)
-        origins[each.path] = each.origin
-    patches = any(each.path[0] == "search_space" and len(each.path) > 1 for each in assignments)
-    return Layer(values, origins, space_is_patch=patches)
-
-
 def known_settings(texts: Sequence[str], allowed: Collection[str]) -> dict[str, Any]:
-    """The settings that --set options give a command which takes those ``allowed``.
+    """Return the settings that --set options give to a command that takes those ``allowed``.
 
     Raises:
         UsageError: one names something else.
@@ -206,7 +161,43 @@ def known_settings(texts: Sequence[str], allowed: Collection[str]) -> dict[str, 
     return values
 
 
-def _read(text: str, earlier: Mapping[str, Any]) -> _Assignment:
+@dataclass(frozen=True)
+class _Assignment:
+    """One --set option."""
+
+    text: str
+    path: tuple[str, ...]
+    value: Any
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(f"--set {self.text}", is_file=False)
+
+
+def set_layer(texts: Sequence[str], earlier: Mapping[str, Any]) -> Layer:
+    """Make the layer of the --set options over ``earlier`` values.
+
+    ``KEY`` is a setting (with a command: a name of its own settings) or a key of the definition; ``search_space.NAME``,
+    ``pruner.NAME``, ``objective.NAME`` and ``settings.NAME`` change one entry of an object, ``search_space.NAME.FIELD``
+    one field of a range. ``VALUE`` is JSON, or else a text.
+
+    Raises:
+        UsageError: not KEY=VALUE, an unknown key, or one key twice.
+    """
+    read = (_read_assignment(text, earlier) for text in texts)
+    assignments = sorted(read, key=lambda assignment: assignment.path not in _STARTS_OVER)
+    _refuse_overlaps(assignments)
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        if len(assignment.path) == 1:
+            values[assignment.path[0]] = assignment.value
+        else:
+            _assign_inside(values, assignment, earlier)
+    patches = any(path[0] == "search_space" and len(path) > 1 for path in (each.path for each in assignments))
+    return Layer(values, {each.path: each.origin for each in assignments}, space_is_patch=patches)
+
+
+def _read_assignment(text: str, earlier: Mapping[str, Any]) -> _Assignment:
     key, separator, raw = text.partition("=")
     path = tuple(key.strip().split("."))
     if not separator or not all(path):
@@ -220,7 +211,10 @@ def _read(text: str, earlier: Mapping[str, Any]) -> _Assignment:
         path = ("settings", path[0])
     if path[0] not in KNOWN_KEYS:
         raise UsageError(f"--set: {show(path[0])} is not a known key", nearest_names(path[0], KNOWN_KEYS))
-    return _Assignment(text, path, _value(text, raw))
+    try:
+        return _Assignment(text, path, parse_json(raw, Origin(f"--set {text}", is_file=False)))
+    except json.JSONDecodeError:
+        return _Assignment(text, path, raw)
 
 
 def _refuse_mistyped(name: str, earlier: Mapping[str, Any]) -> None:
@@ -234,56 +228,43 @@ def _refuse_mistyped(name: str, earlier: Mapping[str, Any]) -> None:
         raise UsageError(f"--set: {show(name)} is neither a definition's key nor a placeholder of the command", remedy)
 
 
-def _value(text: str, raw: str) -> Any:
-    try:
-        return parse_json(raw, Origin(f"--set {text}", is_file=False))
-    except json.JSONDecodeError:
-        return raw
-
-
 def _refuse_overlaps(assignments: Sequence[_Assignment]) -> None:
-    for index, one in enumerate(assignments):
-        for other in assignments[index + 1 :]:
-            length = min(len(one.path), len(other.path))
-            if one.path[:length] == other.path[:length] or _same_setting(one.path, other.path):
-                shorter = one.path if len(one.path) == length else other.path
-                rule = f"a key is set once, but --set {show(one.text)} and --set {show(other.text)} both set"
+    for index, first in enumerate(assignments):
+        for second in assignments[index + 1 :]:
+            length = min(len(first.path), len(second.path))
+            if first.path[:length] == second.path[:length] or _same_setting(first.path, second.path):
+                shorter = first.path if len(first.path) == length else second.path
+                rule = f"a key is set once, but --set {show(first.text)} and --set {show(second.text)} both set"
                 raise UsageError(f"{rule} {show('.'.join(shorter))}", "delete one of them")
 
 
-def _same_setting(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether one fixes and the other searches the same setting."""
-    if one[0] in ("settings", "search_space") and other[0] in ("settings", "search_space"):
-        return len(one) > 1 and len(other) > 1 and one[1] == other[1]
-    (short, long) = sorted((one, other), key=len)
+def _same_setting(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    """Return whether one fixes and the other searches the same setting."""
+    if first[0] in ("settings", "search_space") and second[0] in ("settings", "search_space"):
+        return len(first) > 1 and len(second) > 1 and first[1] == second[1]
+    short, long = sorted((first, second), key=len)
     return long[:2] == ("search_space", short[0]) and len(short) == 1 and short[0] != "seed"
 
 
-def _assign_inside(values: dict[str, Any], each: _Assignment, earlier: Mapping[str, Any]) -> None:
-    root, name = each.path[0], each.path[1]
+def _assign_inside(values: dict[str, Any], assignment: _Assignment, earlier: Mapping[str, Any]) -> None:
+    root, name, *inner = assignment.path
     if root not in values:
-        values[root] = {} if each.path in _BEGIN_ANEW else _start(root, earlier)
+        values[root] = {}
+        if root in ("pruner", "objective") and assignment.path not in _STARTS_OVER:  # replaced as a whole
+            given = earlier.get(root)
+            values[root] = {"type": given} if root == "pruner" and isinstance(given, str) else _object(given)
     target = values[root]
-    if len(each.path) == 2:
-        target[name] = each.value
+    if not inner:
+        target[name] = assignment.value
         return
     if name not in target:
-        known = _object(_object(earlier.get(root)).get(name))
-        if not known:
+        target[name] = _object(_object(earlier.get(root)).get(name))
+        if not target[name]:
             raise UsageError(
-                f"--set {show(each.text)}: {show(name)} is not searched",
+                f"--set {show(assignment.text)}: {show(name)} is not searched",
                 f"give its range: --set search_space.{name}={{...}}",
             )
-        target[name] = known
-    target[name][each.path[2]] = each.value
-
-
-def _start(root: str, earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """What an assignment inside an object begins with: the whole earlier object where it is replaced as one."""
-    given = earlier.get(root)
-    if root == "pruner" and isinstance(given, str):
-        return {"type": given}
-    return _object(given) if root in ("pruner", "objective") else {}
+    target[name][inner[0]] = assignment.value
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What people get wrong in a search for LoRA settings: each is allowed, and has cost somebody a night."""
+"""Common mistakes in a search for LoRA settings: each is allowed, and has cost somebody a night."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAR_BELOW, FAR_ABOVE = 20, 10  # times the usual rate: below it LoRA hardly move
 BATCHES_APART = 4  # times: from there on the best learning rates differ by 2
 SELDOM = 4  # trials with a conditional setting, under which nothing is learned of it
 
-# What changes time and memory, but not what is learned.
+# Settings that change time and memory, but not the result.
 IDLE = {
     "max_seq_length": "it is a limit that is checked, and nothing is ever cut",
     "eval_batch_size": "it is how many rows are read at once",
@@ -33,7 +33,7 @@ IDLE = {
 
 
 def lora_advice(definition: StudyDefinition, target: int | None) -> Iterator[str]:
-    """Warnings about a search of the built-in training that is after ``target`` finished trials, each one sentence."""
+    """Return warnings about a search of the built-in training for ``target`` finished trials, each one sentence."""
     yield from _scale(definition)
     yield from _same_thing_twice(definition)
     yield from _rate(definition)
@@ -44,7 +44,7 @@ def lora_advice(definition: StudyDefinition, target: int | None) -> Iterator[str
 
 
 def _scale(definition: StudyDefinition) -> Iterator[str]:
-    """An alpha that does not go with the rank."""
+    """Warn of an alpha that does not suit the rank."""
     if definition.search_space.keys() & {"lora_alpha", "lora_alpha_ratio"}:
         return  # then the corners of the space are the search's to leave
     for rank in (min(_values(definition, "lora_r")), max(_values(definition, "lora_r"))):
@@ -63,7 +63,7 @@ def _scale(definition: StudyDefinition) -> Iterator[str]:
 
 
 def _same_thing_twice(definition: StudyDefinition) -> Iterator[str]:
-    """Settings searched beside each other that do nearly the same."""
+    """Warn of settings searched together that have nearly the same effect."""
     searched = definition.search_space.keys()
     scale = next((name for name in ("lora_alpha_ratio", "lora_alpha") if name in searched), None)
     if scale and "learning_rate" in searched and (scale == "lora_alpha_ratio" or "lora_r" not in searched):
@@ -79,7 +79,7 @@ def _same_thing_twice(definition: StudyDefinition) -> Iterator[str]:
 
 
 def _rate(definition: StudyDefinition) -> Iterator[str]:
-    """Learning rates that are far from what LoRA needs at these batches."""
+    """Warn of learning rates that are far from the usual ones for LoRA at these batches."""
     smallest, largest = _effective_batches(definition)
     if str(definition.settings["model_name"]).startswith(PREFIX) or "sgd" in _values(definition, "optim"):
         return  # a model of a few layers learns at rates that would ruin a large one
@@ -98,12 +98,12 @@ def _rate(definition: StudyDefinition) -> Iterator[str]:
 
 
 def usual_rate(batch: int) -> float:
-    """The learning rate that is usual for LoRA at an effective batch of so many rows."""
+    """Return the usual learning rate for LoRA at an effective batch of ``batch`` rows."""
     return USUAL_RATE * sqrt(batch / USUAL_BATCH)
 
 
 def _batches(definition: StudyDefinition) -> Iterator[str]:
-    """Batches compared at one learning rate, which suits one of them."""
+    """Warn of batches compared at one learning rate, which suits one of them."""
     smallest, largest = _effective_batches(definition)
     if largest >= BATCHES_APART * smallest and "learning_rate" not in definition.search_space:
         yield (
@@ -122,9 +122,9 @@ def _optimisers(definition: StudyDefinition) -> Iterator[str]:
 
 
 def _idle(definition: StudyDefinition) -> Iterator[str]:
-    """Searched settings that change no result, where the result is what is searched for."""
+    """Warn of searched settings that change no result, where the objective is a result."""
     if not REPORTED_METRICS.get(definition.objective.metric, ("", False))[1]:
-        return  # time and memory are what is searched for
+        return  # the objective is time or memory
     known = dict(IDLE)
     if _values(definition, "effective_batch_size") != [None]:
         known["per_device_train_batch_size"] = "with effective_batch_size it is how many rows go through at once"
@@ -136,32 +136,29 @@ def _idle(definition: StudyDefinition) -> Iterator[str]:
 
 
 def _seldom(definition: StudyDefinition, target: int | None) -> Iterator[str]:
-    """Settings under conditions that so few trials meet that the search learns nothing of them."""
+    """Warn of settings whose conditions too few trials meet for the search to learn of them."""
     for name, allowed in needs(definition.search_space).items():
         share = 1.0
         for parent, values in allowed.items():
             share *= len(values) / len(definition.search_space[parent].grid_values())
         if allowed and target is not None and definition.search_mode != "grid" and share * target < SELDOM:
+            condition = " and ".join(f"{above} is {' or '.join(map(show, own))}" for above, own in allowed.items())
             yield (
-                f"{show(name)} is searched where {_told(allowed)}, which about {share * target:.0f} of {target} trials "
+                f"{show(name)} is searched where {condition}, which about {share * target:.0f} of {target} trials "
                 "meet by chance: too few to learn from; make its condition wider, or n_trials greater"
             )
 
 
-def _told(allowed: dict[str, list[Any]]) -> str:
-    return " and ".join(f"{name} is {' or '.join(map(show, values))}" for name, values in allowed.items())
-
-
 def _values(definition: StudyDefinition, name: str) -> list[Any]:
-    """The extremes or choices of a searched setting, or the value of any other."""
+    """Return the extremes or choices of a searched setting, or the value of any other."""
     return definition.searched_values().get(name) or [definition.settings.get(name, defaults()[name])]
 
 
 def _effective_batches(definition: StudyDefinition) -> tuple[int, int]:
-    """The smallest and the largest number of rows in an optimiser step."""
-    found = _values(definition, "effective_batch_size")
-    sizes = [size for size in found if size is not None]
-    if None in found:
+    """Return the smallest and the largest number of rows in an optimiser step."""
+    given = _values(definition, "effective_batch_size")
+    sizes = [size for size in given if size is not None]
+    if None in given:
         rows, passes = (
             _values(definition, name) for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
         )

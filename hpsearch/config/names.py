@@ -1,4 +1,4 @@
-"""Names that become folders, placeholders or variables."""
+"""Names that become folders, placeholders or variables, and the relative paths in definitions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hpsearch.data.places import HUB, hub_id, may_be_hub_id
 from hpsearch.errors import UsageError
 
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_DATABASE, _COMPARISON = "hpsearch.db", "comparison"  # what lies beside the studies' folders
+_DATABASE, _COMPARISON = "hpsearch.db", "comparison"  # beside the studies' folders
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 
 
 def check_study_name(name: str) -> str:
-    """The name, if a study may have it: it names a folder, and storages and reports show it.
+    """Return the name, if a study may have it: it names a folder, and storages and reports show it.
 
     Raises:
         UsageError: it is not 1 to 128 letters, digits, ``.``, ``_`` and ``-``, beginning with a letter or digit, or
@@ -37,7 +37,7 @@ def check_study_name(name: str) -> str:
 
 
 def is_study_name(name: str) -> bool:
-    """Whether a study of ours may have this name."""
+    """Return whether a study of ours may have this name."""
     return isinstance(name, str) and _STUDY.fullmatch(name) is not None and ".." not in name and not _is_taken(name)
 
 
@@ -46,33 +46,28 @@ def _is_taken(name: str) -> bool:
 
 
 def is_parameter_name(name: str) -> bool:
-    """Whether a setting of one's own program may have this name (it becomes a placeholder)."""
+    """Return whether a setting of one's own program may have this name (it becomes a placeholder)."""
     return _PARAMETER.fullmatch(name) is not None
 
 
 def is_variable_name(name: str) -> bool:
-    """Whether an environment variable may have this name."""
+    """Return whether an environment variable may have this name."""
     return _VARIABLE.fullmatch(name) is not None
 
 
-# Where relative paths in definitions lead: from the file that has them, or from the working folder.
-
-
 def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Flat values with their relative paths made absolute, from the folder they were written in."""
+    """Make the relative paths in flat values absolute, from the folder they were written in."""
     given = {name: values[name] for name in _RESOLVERS if isinstance(values.get(name), str)}
     return {**values, **{name: _RESOLVERS[name](text, base) for name, text in given.items()}}
 
 
 def _data_path(text: str, base: Path) -> str:
-    """A name of data is one on the Hub where it says so, or can be nothing else; marked, so that nobody asks again."""
+    """Resolve a name of data: one on the Hub where it says so, or can be nothing else; then it is marked as such."""
     try:
         name = hub_id(text) or (text if may_be_hub_id(text, base) else None)
     except UsageError:
         return text  # refused with its place, where settings are checked
-    if name is not None:
-        return HUB + name
-    return _folder_path(text, base)
+    return _folder_path(text, base) if name is None else HUB + name
 
 
 def _folder_path(text: str, base: Path) -> str:
@@ -80,13 +75,19 @@ def _folder_path(text: str, base: Path) -> str:
 
 
 def _model_path(text: str, base: Path) -> str:
-    """A model name is a path where it begins like one, or where such a folder exists; else a name on the Hub."""
-    looks_like_one = text.startswith(("./", "../")) or _is_folder(base / text)
-    return _joined(base, text) if looks_like_one and not _is_absolute(text) else text
+    """Resolve a model name: a path where it begins like one, or where such a folder exists; else a name on the Hub."""
+    if _is_absolute(text):
+        return text
+    try:
+        is_path = text.startswith(("./", "../")) or (base / text).is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        is_path = False
+    return _joined(base, text) if is_path else text
 
 
 def _program_path(text: str, base: Path) -> str:
-    """A program is a path where it has a slash, else a name on PATH. Links are kept: an environment's Python is one."""
+    """Resolve a program: a path where it has a slash, else a name on PATH. Links are kept: an environment's Python is
+    one."""
     return str((base / Path(text).expanduser()).absolute()) if "/" in text else text
 
 
@@ -95,13 +96,6 @@ def _joined(base: Path, text: str) -> str:
         return str((base / text).resolve())
     except (OSError, ValueError, RuntimeError):  # a loop of links, or a name that no file can have
         return str((base / text).absolute())
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _is_absolute(text: str) -> bool:

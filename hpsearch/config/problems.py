@@ -1,4 +1,4 @@
-"""What is wrong with a definition: each problem with its place, rule, values and remedy; all of them told at once."""
+"""The problems of a definition: each with its place, rule, values and remedy; all of them are reported at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,27 +16,42 @@ from hpsearch.errors import UsageError
 JsonPath = tuple[str | int, ...]  # keys and indexes from a document's root, the parts of a JSON pointer
 
 _SHOWN_CHARACTERS = 80
-SHOWN_PROBLEMS = 100  # of those that a message lists
+SHOWN_PROBLEMS = 100  # in a message
+_KINDS = {"number": "a number", "integer": "a whole number", "string": "a text", "boolean": "true or false"}
+
+# Pydantic's words, and those of people who write JSON.
+_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
+    r"^\w+ should ": "must ",
+    r"a valid (number|integer|string|boolean)": lambda match: _KINDS[match[1]],
+    r"a valid (tuple|list)": "a list",
+    r"a valid (dictionary|mapping).*": "an object",
+    r" after validation, not \d+": "",
+    r"greater than or equal to": ">=",
+    r"less than or equal to": "<=",
+    r"greater than": ">",
+    r"less than": "<",
+    r"'": '"',
+}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value was given: a file and the path in it, or an option (whose path is empty)."""
+    """The place of a value: a file and the path in it, or an option (whose path is empty)."""
 
     source: str
     path: JsonPath = ()
     is_file: bool = True
 
     def at(self, rest: JsonPath) -> str:
-        """The place of ``rest`` below this origin, as people read it: FILE#/json/pointer, or the option."""
+        """Return the place of ``rest`` below this origin, for people: FILE#/json/pointer, or the option."""
         place = pointer((*self.path, *rest))
         text = f"{self.source}#{place}" if self.is_file or place else self.source
-        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+        return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One broken rule. ``path`` is where in the definition; ``where`` the same for people, once it is known."""
+    """One broken rule. ``path`` is its place in the definition; ``where`` the same for people, once it is known."""
 
     path: JsonPath
     rule: str  # the rule and the values
@@ -49,7 +64,7 @@ class Problem:
 
 
 class BrokenRules(ValueError):
-    """Raised by a model's validator: rules that hold between its fields."""
+    """Raised by a model's validator: broken rules between its fields."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(problem.rule for problem in problems))
@@ -72,20 +87,20 @@ class InvalidDefinition(UsageError):
 
 
 class Origins:
-    """Remembers where each part of a merged definition was given; the longest known path decides."""
+    """The origins of the parts of a merged definition; the longest known path decides."""
 
     def __init__(self, default: Origin) -> None:
         self._default = default
         self._known: dict[JsonPath, Origin] = {}
 
     def set(self, path: JsonPath, origin: Origin) -> None:
-        """Remember that ``path`` and what is below it was given at ``origin``."""
+        """Record that ``path`` and all below it was given at ``origin``."""
         for known in [known for known in self._known if known[: len(path)] == path]:
             del self._known[known]
         self._known[path] = origin
 
     def find(self, path: JsonPath) -> str:
-        """The place of ``path`` for people."""
+        """Return the place of ``path`` for people."""
         for length in range(len(path), 0, -1):
             origin = self._known.get(path[:length])
             if origin is not None:
@@ -93,17 +108,17 @@ class Origins:
         return self._default.at(path)
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        """The problems with their places filled in."""
-        return [Problem(each.path, each.rule, each.remedy, each.where or self.find(each.path)) for each in problems]
+        """Fill in the places of problems."""
+        return [replace(problem, where=problem.where or self.find(problem.path)) for problem in problems]
 
 
 def pointer(path: JsonPath) -> str:
-    """A path as a JSON pointer (RFC 6901)."""
+    """Write a path as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def show(value: Any) -> str:
-    """A value as JSON, short enough for one line and without control characters."""
+    """Write a value as JSON, short enough for one line and without control characters."""
     try:
         text = json.dumps(value, ensure_ascii=False)
         text = text if text.isprintable() else json.dumps(value)
@@ -113,16 +128,19 @@ def show(value: Any) -> str:
 
 
 def nearest_names(name: str, known: Iterable[str], hint: str = "") -> str:
-    """A remedy for an unknown name: the known ones like it, or all of them."""
+    """Return the remedy for an unknown name: the known ones like it, or all of them."""
     names = sorted(known)
     return (did_you_mean(name, names) or "known: " + ", ".join(names)) + hint
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question after the known names that are like an unknown one; empty where none is."""
+    """Ask for the known names that are like an unknown one; empty where none is."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=2, cutoff=0.6) or [one for one in names if name and name in one][:2]
-    return "did you mean " + " or ".join(show(one) for one in near) + "?" if near else ""
+    near = (
+        difflib.get_close_matches(name, names, n=2, cutoff=0.6)
+        or [other for other in names if name and name in other][:2]
+    )
+    return "did you mean " + " or ".join(map(show, near)) + "?" if near else ""
 
 
 def from_pydantic(
@@ -132,62 +150,37 @@ def from_pydantic(
     known: Callable[[JsonPath], Iterable[str]],
     expected: Callable[[JsonPath], str] = lambda _: "",
 ) -> list[Problem]:
-    """A pydantic error as problems below ``path``.
+    """Convert a pydantic error to problems below ``path``.
 
-    ``known`` gives the names that the object at a place may have; ``expected`` says what a place takes, for the remedy.
+    ``known`` returns the names that the object at a place may have; ``expected`` the remedy of a wrong value there.
     """
-    return [problem for each in error.errors() for problem in _read(each, path, known, expected)]
+    return [problem for details in error.errors() for problem in _read(details, path, known, expected)]
 
 
 def _read(
-    each: Mapping[str, Any],
+    details: Mapping[str, Any],
     path: JsonPath,
     known: Callable[[JsonPath], Iterable[str]],
     expected: Callable[[JsonPath], str],
 ) -> list[Problem]:
-    place = (*path, *each["loc"])
-    context = each.get("ctx", {})
+    place = (*path, *details["loc"])
+    context = details.get("ctx", {})
     broken = context.get("error")
     if isinstance(broken, BrokenRules):
         return [Problem((*place, *problem.path), problem.rule, problem.remedy) for problem in broken.problems]
     name = _name(place)
-    if each["type"] == "extra_forbidden":
+    if details["type"] == "extra_forbidden":
         return [Problem(place, f"{name} is not a known key", nearest_names(str(place[-1]), known(place[:-1])))]
-    if each["type"] == "missing":
+    if details["type"] == "missing":
         return [Problem(place[:-1], f"{name} is missing", f"add {show(place[-1])}")]
-    wanted = _wanted(each["msg"])
-    remedy = expected(place) or _correction(wanted)
-    return [Problem(place, f"{name} {wanted}, but is {show(each['input'])}", remedy)]
-
-
-_KINDS = {"number": "a number", "integer": "a whole number", "string": "a text", "boolean": "true or false"}
-
-# What pydantic calls things, and what people who write JSON call them.
-_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
-    r"^\w+ should ": "must ",
-    r"a valid (number|integer|string|boolean)": lambda match: _KINDS[match[1]],
-    r"a valid (tuple|list)": "a list",
-    r"a valid (dictionary|mapping).*": "an object",
-    r" after validation, not \d+": "",
-    r"greater than or equal to": ">=",
-    r"less than or equal to": "<=",
-    r"greater than": ">",
-    r"less than": "<",
-    r"'": '"',
-}
-
-
-def _wanted(message: str) -> str:
+    wanted = details["msg"]
     for pattern, words in _WORDS.items():
-        message = re.sub(pattern, words, message)
-    return message
-
-
-def _correction(wanted: str) -> str:
-    value = wanted.removeprefix("must be ")
-    if value == wanted:
-        return "correct it"
-    return f"write a value {value}" if value[0] in "<>" else f"write {value}"
+        wanted = re.sub(pattern, words, wanted)
+    remedy = expected(place)
+    if not remedy:
+        value = wanted.removeprefix("must be ")
+        remedy = f"write {'a value ' if value[0] in '<>' else ''}{value}" if value != wanted else "correct it"
+    return [Problem(place, f"{name} {wanted}, but is {show(details['input'])}", remedy)]
 
 
 def _name(place: JsonPath) -> str:

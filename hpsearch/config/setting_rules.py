@@ -1,4 +1,4 @@
-"""What the settings of the built-in training may be, alone and together."""
+"""Rules of the built-in training's settings, alone and together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpsearch.data.slices import Slice, searched_slice
 from hpsearch.errors import UsageError
 from hpsearch.settings import UNSEARCHABLE, TrainSettings, setting_names
 
-# Two names of one thing: where the first is given (not null), the second does nothing.
+# Two names of one thing: where the first is given (not null), the second has no effect.
 DECIDED_BY = {
     "max_steps": "num_train_epochs",
     "warmup_steps": "warmup_ratio",
@@ -34,10 +34,10 @@ ADAPTED = (
     ("finetune_attention_modules", "finetune_mlp_modules"),
 )
 
-# What is measured only where text is generated.
+# Metrics that need generated text.
 GENERATED = ("eval_cer", "eval_wer")
 
-# What reads a setting's text, and refuses it.
+# The readers of settings' texts, which refuse wrong ones.
 _CHECKS: dict[str, Callable[[str], object]] = {
     "train_split": searched_slice,
     "val_split": searched_slice,
@@ -46,20 +46,19 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 
 
 def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with fixed settings, each by itself."""
-    found = [problem for name, check in _CHECKS.items() for problem in _refused(check, name, settings.get(name))]
-    for name in ("model_name", "input_data"):
-        found += _refused(_check_asset, name, settings.get(name))
-    found += _refused(hub_id, "input_data", settings.get("input_data"))
+    """Find the problems of fixed settings, each by itself."""
+    checks = [*_CHECKS.items(), ("model_name", _check_asset), ("input_data", _check_asset), ("input_data", hub_id)]
+    problems = [problem for name, check in checks for problem in _refused(check, name, settings.get(name))]
     try:
         TrainSettings.model_validate(dict(settings), strict=True)
     except ValidationError as error:
-        found += from_pydantic(error, known=lambda _: setting_names(), expected=_expected)
-    return found
+        problems += from_pydantic(error, known=lambda _: setting_names(), expected=_expected)
+    return problems
 
 
 def searched_problems(name: str, parameter: Parameter) -> list[Problem]:
-    """What is wrong with searching a setting over a range: every choice and both ends must be values of the setting."""
+    """Find the problems of searching a setting over a range: every choice and both ends must be values of the
+    setting."""
     path: JsonPath = ("search_space", name)
     if name in UNSEARCHABLE:
         return [Problem(path, f"{show(name)} cannot be searched: {UNSEARCHABLE[name]}", "fix it to one value")]
@@ -84,9 +83,9 @@ def searched_problems(name: str, parameter: Parameter) -> list[Problem]:
 
 
 def together_problems(fixed: Mapping[str, Any], searched: Collection[str]) -> list[Problem]:
-    """Settings given together of which one would silently do nothing, and settings that leave nothing to train."""
+    """Find settings given together of which one would have no effect, and settings that leave nothing to train."""
     given = {name for name, value in fixed.items() if value is not None} | set(searched)
-    found = [
+    problems = [
         Problem(
             (second,) if second in fixed else ("search_space", second),
             f"{show(first)} decides alone, but {show(second)} is given too and would do nothing",
@@ -98,12 +97,12 @@ def together_problems(fixed: Mapping[str, Any], searched: Collection[str]) -> li
     for group in ADAPTED:
         if not any(name in searched or fixed.get(name, defaults()[name]) for name in group):
             rule = f"something must be adapted, but {', '.join(group)} are all false"
-            found.append(Problem((group[-1],), rule, "set one of them to true"))
-    return found + _without_text(fixed, searched)
+            problems.append(Problem((group[-1],), rule, "set one of them to true"))
+    return problems + _without_text(fixed, searched)
 
 
 def _without_text(fixed: Mapping[str, Any], searched: Collection[str]) -> list[Problem]:
-    """What is wrong with stopping early by a metric of text where none is generated."""
+    """Find the problem of stopping early by a metric of text where none is generated."""
     value = {**defaults(), **fixed}
     stops = "early_stopping_patience" in searched or value["early_stopping_patience"] > 0
     if value["compute_cer_wer"] or not (stops or value["load_best_model_at_end"]):
@@ -115,7 +114,7 @@ def _without_text(fixed: Mapping[str, Any], searched: Collection[str]) -> list[P
 
 
 def complete(fixed: Mapping[str, Any], searched: Iterable[str]) -> dict[str, Any]:
-    """Every fixed setting with its value, defaults included, without those that do nothing and the seed."""
+    """Return every fixed setting with its value, defaults included, without those that have no effect and the seed."""
     names = set(searched)
     everything = TrainSettings.model_validate(dict(fixed), strict=True).model_dump()
     idle = {second for first, second in DECIDED_BY.items() if first in names or everything[first] is not None}
@@ -123,7 +122,7 @@ def complete(fixed: Mapping[str, Any], searched: Iterable[str]) -> dict[str, Any
 
 
 def without_idle(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that do nothing beside others and are at their defaults, as a complete list has them."""
+    """Remove the settings that have no effect beside others and are at their defaults, as in a complete list."""
     idle = {
         second
         for first, second in DECIDED_BY.items()
@@ -134,25 +133,25 @@ def without_idle(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def defaults() -> dict[str, Any]:
-    """Every setting's default."""
+    """Return every setting's default."""
     return TrainSettings().model_dump()
 
 
 @cache
 def schemas() -> dict[str, dict[str, Any]]:
-    """The JSON schema of each setting."""
+    """Return the JSON schema of each setting."""
     properties: dict[str, dict[str, Any]] = TrainSettings.model_json_schema()["properties"]
     return properties
 
 
 def kinds(name: str) -> set[str]:
-    """The JSON types a setting takes."""
+    """Return the JSON types that a setting takes."""
     schema = schemas()[name]
-    return {each["type"] for each in schema.get("anyOf", [schema])}
+    return {part["type"] for part in schema.get("anyOf", [schema])}
 
 
 def takes(name: str) -> str:
-    """What a setting takes, in words: "a number > 0 and <= 10"."""
+    """Describe the values that a setting takes: "a number > 0 and <= 10"."""
     schema = schemas()[name]
     parts = schema.get("anyOf", [schema])
     return " or ".join(_takes(part) for part in parts)
@@ -169,7 +168,7 @@ _BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "m
 
 
 def _refused(check: Callable[[str], object], name: str, value: Any) -> list[Problem]:
-    """The problem that ``check`` has with a text, if any."""
+    """Return the problem that ``check`` has with a text, if any."""
     try:
         if isinstance(value, str):
             check(value)

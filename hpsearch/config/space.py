@@ -1,4 +1,4 @@
-"""Search spaces: the default configuration, and the points of a grid."""
+"""Search spaces: the default configuration and its variations, and the points of a grid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hpsearch.errors import UsageError
 
 
 def grid_axes(space: Mapping[str, Parameter]) -> dict[str, Sequence[Any]]:
-    """The values a grid tries for each searched setting, in the order of their names.
+    """Return the values that a grid tries for each searched setting, in the order of their names.
 
     Raises:
         UsageError: a range is continuous without values or points.
@@ -40,7 +40,7 @@ def grid_axes(space: Mapping[str, Parameter]) -> dict[str, Sequence[Any]]:
 
 
 def grid_size(space: Mapping[str, Parameter]) -> int:
-    """How many points the grid of a space has.
+    """Count the points of a space's grid.
 
     Raises:
         UsageError: as ``grid_axes``, or there are more than 10,000.
@@ -59,29 +59,29 @@ def grid_size(space: Mapping[str, Parameter]) -> int:
 
 
 def space_size(space: Mapping[str, Parameter], *, grid: bool) -> int | None:
-    """How many points a space has, or with ``grid`` its grid (raises as ``grid_axes``); None for infinitely many."""
+    """Count the points of a space, or with ``grid`` of its grid (raises as ``grid_axes``); None for infinitely many."""
     if grid:
         return grid_size(space)
-    if any(isinstance(each, (LogUniform, Uniform)) and each.low < each.high for each in space.values()):
+    if any(isinstance(own, (LogUniform, Uniform)) and own.low < own.high for own in space.values()):
         return None
     lists = {
-        name: each.grid_values() if isinstance(each, (IntRange, Categorical)) else [each.low]
-        for name, each in space.items()
+        name: own.grid_values() if isinstance(own, (IntRange, Categorical)) else [own.low]
+        for name, own in space.items()
     }
     return _count(space, lists)[0]
 
 
 def _count(space: Mapping[str, Parameter], axes: Mapping[str, Sequence[Any]]) -> tuple[int, bool]:
-    """How many combinations of active settings there are, and whether that is all of them: it may be more, where those
-    that others depend on alone make more than 10,000."""
+    """Count the combinations of active settings. Returns the number, and whether it is complete: there are more, where
+    those that others depend on make more than 10,000 by themselves."""
     stems = list(itertools.islice(_stems(space, axes), MAX_GRID_POINTS + 1))
     size = sum(math.prod(len(axes[name]) for name in _leaves(space, stem)) for stem in stems)
     return size, len(stems) <= MAX_GRID_POINTS
 
 
 def grid_points(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    """Every point of the grid, each with the settings alone that are active there, in an order that depends on the
-    space alone. Raises as ``grid_size``."""
+    """Return every point of the grid, each with only the settings that are active there, in an order that depends on
+    the space alone. Raises as ``grid_size``."""
     grid_size(space)
     axes = grid_axes(space)
     points: list[dict[str, Any]] = []
@@ -95,7 +95,8 @@ def grid_points(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
 
 
 def _stems(space: Mapping[str, Parameter], axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """The combinations of the settings that others depend on, without the inactive ones; one empty where none do."""
+    """List the combinations of the settings that others depend on, without the inactive ones; an empty one where none
+    do."""
     above = {parent for name in space for parent in parents(space, name)}
     return _combined(space, axes, [name for name in in_order(space) if name in above], {})
 
@@ -113,30 +114,30 @@ def _combined(
 
 
 def _leaves(space: Mapping[str, Parameter], stem: Mapping[str, Any]) -> list[str]:
-    """The active settings that no other depends on, in the order of their names."""
+    """Return the active settings that no other depends on, in the order of their names."""
     above = {parent for name in space for parent in parents(space, name)}
     return sorted(name for name in active(space, stem) if name not in above)
 
 
 def point_key(params: Mapping[str, Any]) -> str:
-    """A key equal for equal parameters: 1 and 1.0 are one number, true is no number, texts stand apart."""
+    """Return a key that is equal for equal parameters: 1 and 1.0 are one number, true and texts are none."""
     text = json.dumps({name: canonical(value) for name, value in params.items()}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def default_point(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The default configuration: each active parameter's default, else the value nearest to ``defaults``, else the
-    middle."""
+    """Return the default configuration: each active parameter's default, else the value nearest to ``defaults``, else
+    the middle."""
     return active_part(space, every_default(space, defaults))
 
 
 def every_default(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Each parameter's default as in ``default_point``, whether it is active or not."""
+    """Return each parameter's default as in ``default_point``, whether it is active or not."""
     return {name: _default(parameter, defaults.get(name)) for name, parameter in space.items()}
 
 
 def default_grid_point(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The grid point nearest to the default configuration. Raises as ``grid_axes``."""
+    """Return the grid point nearest to the default configuration. Raises as ``grid_axes``."""
     axes = grid_axes(space)
     wanted = every_default(space, defaults)
     return active_part(space, {name: nearest_of(axes[name], wanted[name], space[name].is_log) for name in space})
@@ -145,31 +146,31 @@ def default_grid_point(space: Mapping[str, Parameter], defaults: Mapping[str, An
 def every_value(
     space: Mapping[str, Parameter], params: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A value for each searched setting: that in ``params``, else as in the default configuration where it is active
-    beside them, else what it has where it is not searched (null: nothing is known of it)."""
+    """Return a value for each searched setting: that in ``params``, else that of the default configuration where it is
+    active beside them, else its inactive value (null: not known)."""
     wanted = every_default(space, defaults) | dict(params)
-    found = {name: inactive_value(parameter, defaults.get(name)) for name, parameter in space.items()}
-    return found | active_part(space, wanted) | dict(params)
+    inactive = {name: inactive_value(parameter, defaults.get(name)) for name, parameter in space.items()}
+    return inactive | active_part(space, wanted) | dict(params)
 
 
 def inactive_value(parameter: Parameter, default: Any) -> Any:
-    """What a searched setting has in a trial in which it is not searched; ``default`` is the setting's own."""
+    """Return the value of a searched setting in a trial in which it is inactive; ``default`` is the setting's own."""
     return default if parameter.otherwise is None else parameter.otherwise
 
 
 def variations(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Configurations that between them have each choice of each searched setting and both ends of its range: each
-    once, with what it takes for the setting to be active, and the rest as in the default configuration."""
-    start, found = default_point(space, defaults), []
+    """Return configurations that between them have each choice of each searched setting and both ends of its range:
+    each once, with the values that make the setting active, and the rest as in the default configuration."""
+    start, varied = default_point(space, defaults), []
     for name, allowed in needs(space).items():
         asked = {above: start[above] if start.get(above) in values else values[0] for above, values in allowed.items()}
         points = ({**asked, name: value} for value in space[name].extremes())
-        found += [point for point in points if start | point != start]
-    return found
+        varied += [point for point in points if start | point != start]
+    return varied
 
 
 def active_part(space: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of those settings that are active beside each other."""
+    """Return the values of the settings that are active beside each other."""
     names = set(active(space, values))
     return {name: values[name] for name in space if name in names}
 

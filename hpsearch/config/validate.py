@@ -1,8 +1,8 @@
-"""Checking definitions and search spaces without running anything: every error of every file."""
+"""Validating definitions and search spaces without running anything: every error of every file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from hpsearch.settings import setting_names
 
 @dataclass(frozen=True)
 class FileFinding:
-    """One thing to know about a file: an error, with its place, or a warning."""
+    """A finding about a file: an error, with its place, or a warning."""
 
     file: str
     text: str
@@ -33,7 +33,7 @@ class FileFinding:
 
 
 def validate_files(paths: Iterable[Path]) -> list[FileFinding]:
-    """What is to be known about definitions and search spaces; nothing is raised, run or written."""
+    """Return the findings about definitions and search spaces; nothing is raised, run or written."""
     return [finding for path in paths for finding in _validate(path)]
 
 
@@ -45,7 +45,7 @@ def _validate(path: Path) -> list[FileFinding]:
         errors, warnings = list(error.problems), []
     except UsageError as error:
         return [FileFinding(str(path), str(error), is_error=True)]
-    findings = [FileFinding(str(path), str(each), is_error=True) for each in errors]
+    findings = [FileFinding(str(path), str(problem), is_error=True) for problem in errors]
     return findings + [FileFinding(str(path), text, is_error=False) for text in warnings]
 
 
@@ -53,24 +53,20 @@ def _definition(path: Path) -> tuple[list[Problem], list[str]]:
     layers = file_layers(path)
     values = _merged(layers)
     origins = _origins(path, layers)
-    if _searches_nothing(values):
+    if "search_space" not in values and (values.get("command") is not None or not default_space(values)):
+        # for `hpsearch train`, such as a best config
         return origins.locate(examine(best_config_values(values), searching=False).problems), []
     problems = origins.locate(examine(values).problems)
     if problems:
         return problems, []
     definition = StudyDefinition.from_flat(values, origins=origins)
-    return [], [*_ruled_out(values, definition), *advice(definition)]
-
-
-def _ruled_out(values: Mapping[str, Any], definition: StudyDefinition) -> list[str]:
-    """Ranges whose condition no trial of the definition, as it is, can meet."""
-    named = [name for name in values.get("search_space", ()) if name not in definition.search_space]
+    ruled_out = [name for name in values.get("search_space", ()) if name not in definition.search_space]
     why = 'is never searched: what its "when" asks for is fixed to something else; search that, or delete the range'
-    return [f"{show(name)} {why}" for name in named]
+    return [], [*(f"{show(name)} {why}" for name in ruled_out), *advice(definition)]
 
 
 def _merged(layers: list[Layer]) -> dict[str, Any]:
-    """The layers over each other; where one breaks rules by itself, all that they say, so that every error is found."""
+    """Merge the layers; where one breaks rules by itself, return all their values, so that every error is found."""
     merged = MergedLayers()
     try:
         for layer in layers:
@@ -80,13 +76,8 @@ def _merged(layers: list[Layer]) -> dict[str, Any]:
     return merged.values
 
 
-def _searches_nothing(values: Mapping[str, Any]) -> bool:
-    """Whether a file is for ``hpsearch train``, such as a best config."""
-    return "search_space" not in values and (values.get("command") is not None or not default_space(values))
-
-
 def _space(path: Path) -> tuple[list[Problem], list[str]]:
-    """A bare search space: its names are the built-in training's, or else a command's."""
+    """Check a bare search space: its names are the built-in training's, or else a command's."""
     layer = space_layer(path)
     space, problems = parse_space(layer.values["search_space"])
     warnings = []

@@ -1,4 +1,4 @@
-"""Rows that are there twice: the same picture, or one that looks like another and reads the same."""
+"""Duplicate rows: the same picture, or one that looks like another and has the same text."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from enum import StrEnum
 
 from hpsearch.data.metrics import NORMALIZATIONS
 
-# Of 256 bits of their looks, how many may differ. Of made pages, smaller, larger or as JPEG, at most 12 differ, and two
-# pages in 22 and more; lines of 16 pixels with one number by several hands in 10 and more (53 pairs, one below 13).
+# Of 256 bits of their looks, the number that may differ. Of made pages, smaller, larger or as JPEG, at most 12 differ,
+# and two pages in 22 and more; lines of 16 pixels with one number by several hands in 10 and more (53 pairs, one below
+# 13).
 ALIKE_BITS = 12
 ALIKE_SHARE = 0.4  # of the bits that are set in either: a nearly empty page has few, in which it is like many others
 ALIKE_LEAST = 16  # bits that must be set for a look to say anything
 ALIKE_SHAPE = 0.05  # by which the ratio of their sides may differ
-COMPARED = 100  # rows of one text that later ones are compared with: a word may stand in a thousand pictures
+COMPARED = 100  # rows of one text that later ones are compared with: a word may be in a thousand pictures
 
 
 class DuplicateKind(StrEnum):
-    """How two rows are the same."""
+    """The way in which two rows are the same."""
 
     SAME = "the same picture and text"
     OTHER_TEXT = "the same picture with another text"
@@ -28,7 +29,7 @@ class DuplicateKind(StrEnum):
 
 @dataclass(frozen=True)
 class RowFingerprint:
-    """What must be known of a row: its text, a digest of its picture's pixels, what that looks like from afar
+    """The compared parts of a row: its text, a digest of its picture's pixels, the picture's look from afar
     (``look_of``) and its size in pixels."""
 
     text: str
@@ -39,7 +40,7 @@ class RowFingerprint:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """The row at ``index`` is, in a way, that at ``first``, which comes before it."""
+    """The row at ``index`` repeats the one at ``first``, which comes before it."""
 
     index: int
     first: int
@@ -47,10 +48,10 @@ class Duplicate:
 
 
 def find_duplicates(rows: Sequence[RowFingerprint]) -> list[Duplicate]:
-    """Each row that an earlier one makes superfluous or doubtful, in the rows' order. Texts are compared with runs of
-    white space as one."""
+    """Find each row that an earlier one makes superfluous or doubtful, in the rows' order. Texts are compared with runs
+    of white space as one."""
     texts = [" ".join(NORMALIZATIONS["nfc"].words(row.text)) for row in rows]
-    return sorted((*_same_pictures(rows, texts), *_alike(rows, texts)), key=lambda each: each.index)
+    return sorted((*_same_pictures(rows, texts), *_alike(rows, texts)), key=lambda duplicate: duplicate.index)
 
 
 def _same_pictures(rows: Sequence[RowFingerprint], texts: Sequence[str]) -> Iterator[Duplicate]:
@@ -58,9 +59,8 @@ def _same_pictures(rows: Sequence[RowFingerprint], texts: Sequence[str]) -> Iter
     for index, row in enumerate(rows):
         first = firsts.setdefault(row.picture, index)
         if first != index:
-            yield Duplicate(
-                index, first, DuplicateKind.SAME if texts[first] == texts[index] else DuplicateKind.OTHER_TEXT
-            )
+            same = texts[first] == texts[index]
+            yield Duplicate(index, first, DuplicateKind.SAME if same else DuplicateKind.OTHER_TEXT)
 
 
 def _alike(rows: Sequence[RowFingerprint], texts: Sequence[str]) -> Iterator[Duplicate]:
@@ -68,22 +68,19 @@ def _alike(rows: Sequence[RowFingerprint], texts: Sequence[str]) -> Iterator[Dup
     seen: set[str] = set()
     for index, row in enumerate(rows):
         if row.picture in seen:
-            continue  # the same picture is told as that
+            continue  # the same picture is reported as that
         seen.add(row.picture)
         group = groups[texts[index]]
-        first = next((each for each in group if _look_alike(rows[each], row)), None)
+        first = next((earlier for earlier in group if _look_alike(rows[earlier], row)), None)
         if first is not None:
             yield Duplicate(index, first, DuplicateKind.ALIKE)
         elif len(group) < COMPARED:
             group.append(index)
 
 
-def _look_alike(one: RowFingerprint, other: RowFingerprint) -> bool:
-    told = min(one.look.bit_count(), other.look.bit_count())
-    if told < ALIKE_LEAST or abs(_shape(one) / _shape(other) - 1) > ALIKE_SHAPE:
+def _look_alike(row: RowFingerprint, other: RowFingerprint) -> bool:
+    set_bits = min(row.look.bit_count(), other.look.bit_count())
+    shapes = (row.size[0] / row.size[1]) / (other.size[0] / other.size[1])
+    if set_bits < ALIKE_LEAST or abs(shapes - 1) > ALIKE_SHAPE:
         return False
-    return (one.look ^ other.look).bit_count() <= min(ALIKE_BITS, ALIKE_SHARE * told)
-
-
-def _shape(row: RowFingerprint) -> float:
-    return row.size[0] / row.size[1]
+    return (row.look ^ other.look).bit_count() <= min(ALIKE_BITS, ALIKE_SHARE * set_bits)

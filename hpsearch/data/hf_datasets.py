@@ -30,7 +30,7 @@ from hpsearch.errors import UsageError
 ROWS_AT_ONCE = 1000  # whose texts are read together
 _README = "README.md"
 _POINTER = b"version https://git-lfs"  # what a clone has in place of a file that Git LFS did not fetch
-_NO_SUCH_SUBSET = ("BuilderConfig", "Config name is missing")  # how the library's words on it begin
+_NO_SUCH_SUBSET = ("BuilderConfig", "Config name is missing")  # the beginnings of the library's messages
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class StoredPicture:
     folder: Path
 
     def read(self) -> bytes:
-        """The encoded picture. Raises Unusable where there is none, OSError where its file cannot be read."""
+        """Return the encoded picture. Raises Unusable where there is none, OSError where its file cannot be read."""
         value = self.table[self.number : self.number + 1][self.column][0].as_py()
         picture = picture_of(value, self.folder, f"row {self.number}")
         return picture if isinstance(picture, bytes) else picture.read_bytes()
 
 
 def read_saved(folder: Path) -> Mapping[str, Any]:
-    """The splits of what ``save_to_disk`` wrote; a dataset without splits is the split train.
+    """Read the splits that ``save_to_disk`` wrote; a dataset without splits is the split train.
 
     Raises:
         UsageError: it cannot be read.
@@ -66,7 +66,8 @@ def read_saved(folder: Path) -> Mapping[str, Any]:
 
 
 def _filled_splits(folder: Path) -> list[str] | None:
-    """The splits of a saved dataset that have files: the library fails at one without a row. None: it has no splits."""
+    """List the splits of a saved dataset that have files: the library fails at one without a row. None: it has no
+    splits."""
     try:
         splits = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
         states = {split: json.loads((folder / split / "state.json").read_text(encoding="utf-8")) for split in splits}
@@ -76,47 +77,48 @@ def _filled_splits(folder: Path) -> list[str] | None:
 
 
 def read_clone(folder: Path, subset: str | None, scratch: Path) -> Mapping[str, Any]:
-    """The splits of a repository's folder, as its README.md or the names of its files say. Its Arrow files are made in
-    ``scratch`` and needed as long as the rows: the library's own cache would not notice that a file has changed.
+    """Read the splits of a repository's folder, as its README.md or the names of its files say. Its Arrow files are
+    made in ``scratch`` and needed as long as the rows: the library's own cache would not notice that a file has
+    changed.
 
     Raises:
         UsageError: there are no data in it, it has no such subset, or a file cannot be read.
     """
     _refuse_pointers(folder)
     shutil.rmtree(scratch, ignore_errors=True)  # an earlier job may have been killed
-    with _explained(str(folder), "mend the files, or name the one with the rows"):
+    with _explained(str(folder), "correct the files, or name the one with the rows"):
         builder = _builder(str(folder), str(folder), subset, cache_dir=str(scratch))
         builder.download_and_prepare()
         return dict(builder.as_dataset())
 
 
 def clone_files(folder: Path, subset: str | None) -> list[Path]:
-    """The files that ``read_clone`` would read.
+    """List the files that ``read_clone`` would read.
 
     Raises:
         UsageError: there are none, or no such subset.
     """
-    with _explained(str(folder), "mend the files, or name the one with the rows"), TemporaryDirectory() as scratch:
+    with _explained(str(folder), "correct the files, or name the one with the rows"), TemporaryDirectory() as scratch:
         builder = _builder(str(folder), str(folder), subset, cache_dir=scratch)
-    found = [Path(name) for names in (builder.config.data_files or {}).values() for name in names]
-    return [folder / _README, *found]
+    named = [Path(name) for names in (builder.config.data_files or {}).values() for name in names]
+    return [folder / _README, *named]
 
 
 def read_hub(
     name: str, subset: str | None, revision: str | None, progress: ProgressReporter
 ) -> tuple[Mapping[str, Any], str]:
-    """The splits of a dataset on the Hub, and its commit. It is fetched once, with the token of the environment.
+    """Read the splits of a dataset on the Hub, and its commit. It is fetched once, with the token of the environment.
 
     Raises:
         UsageError: there is no such dataset, revision or subset, no access to it, or no way to it.
     """
     commit = hub.download(hub.DATASET, name, revision, [_README], progress).name
     progress.phase("download the data")
-    with _explained(name, "mend input_data, or try again with the network"):
+    with _explained(name, "correct input_data, or try again with the network"):
         builder = _builder(f"hf://datasets/{name}", name, subset, revision=commit)
         if builder.hash != commit:  # without a network the library takes whatever it has
             raise UsageError(
-                f"the dataset {name} is wanted at commit {commit} and cannot be downloaded; there is only an earlier "
+                f"the dataset {name} is needed at commit {commit} and cannot be downloaded; there is only an earlier "
                 f"download, of {builder.hash}",
                 "try again with the network",
             )
@@ -125,26 +127,29 @@ def read_hub(
 
 
 def samples_of(splits: Mapping[str, Any], layout: Layout, beside: Path, name: str) -> dict[str, list[Sample]]:
-    """Rows by split. ``beside`` is the folder that their pictures' paths lead from where the layout names none.
+    """Make samples of the rows by split. ``beside`` is the folder that their pictures' paths are relative to where the
+    layout names none.
 
     Raises:
         UsageError: a split lacks a column that is needed.
     """
-    found: dict[str, list[Sample]] = {}
+    samples: dict[str, list[Sample]] = {}
     for split, rows in splits.items():
         columns = layout.find(rows.column_names, f"the split {split} of {name}")
         maker = SampleMaker(layout, beside, columns)
-        found.setdefault(split_name(split), []).extend(_samples(split, rows, columns, maker, layout.folder(beside)))
-    return found
+        samples.setdefault(split_name(split), []).extend(_samples(split, rows, columns, maker, layout.folder(beside)))
+    return samples
 
 
 def _samples(split: str, rows: Any, columns: RowColumns, maker: SampleMaker, folder: Path) -> Iterator[Sample]:
+    import pyarrow as pa
+
     wanted = {columns.text, columns.document, SOURCES_COLUMN}
     wanted |= set(ORIGIN_COLUMNS) if set(ORIGIN_COLUMNS) <= set(rows.column_names) else set()
     read = {name for name in rows.column_names if name in wanted}
     pictures: Any = rows.select_columns([columns.image]).with_format("arrow")
-    if rows.features.arrow_schema.field(columns.image).type in _path_types():
-        read.add(columns.image)  # a path is known at once, a picture only when it is asked for
+    if rows.features.arrow_schema.field(columns.image).type in (pa.string(), pa.large_string()):
+        read.add(columns.image)  # a path is read at once, a picture only on demand
         pictures = None
     texts = rows.select_columns(sorted(read)).with_format("arrow")
     number = 0
@@ -157,14 +162,8 @@ def _samples(split: str, rows: Any, columns: RowColumns, maker: SampleMaker, fol
             number += 1
 
 
-def _path_types() -> tuple[Any, ...]:
-    import pyarrow as pa
-
-    return (pa.string(), pa.large_string())
-
-
 def _builder(path: str, name: str, subset: str | None, **options: Any) -> Any:
-    """The library's builder of a dataset."""
+    """Make the library's builder of a dataset."""
     from datasets import disable_progress_bars, get_dataset_config_names, load_dataset_builder
 
     disable_progress_bars()
@@ -193,7 +192,7 @@ def _refuse_pointers(folder: Path) -> None:
 
 @contextmanager
 def _explained(name: str, remedy: str) -> Iterator[None]:
-    """Say in our words why a dataset cannot be read."""
+    """Turn an error of the library into one that a person can act on."""
     import pyarrow as pa
     from datasets.exceptions import DatasetsError
 

@@ -14,8 +14,8 @@ from hpsearch.errors import UsageError
 
 @dataclass(frozen=True)
 class RepoKind:
-    """A kind of repository, and the words for it: the settings that name one, what else these may name, and where on
-    the Hub's site such pages are."""
+    """A kind of repository, and the words for it: the settings that name one, the forms that these may have, and the
+    folder of such pages on the Hub's site."""
 
     name: str
     setting: str
@@ -33,7 +33,8 @@ DATASET = RepoKind(
 def download(
     kind: RepoKind, name: str, revision: str | None, patterns: Sequence[str], progress: ProgressReporter
 ) -> Path:
-    """The folder of a repository's files that match the patterns, as it is in the Hub's cache; its name is the commit.
+    """Download a repository's files that match the patterns. Returns their folder in the Hub's cache, which is named
+    for the commit.
 
     Raises:
         UsageError: there is no such repository or revision, no access to it, or no way to it.
@@ -56,7 +57,7 @@ def download(
 
 @contextmanager
 def _explained(kind: RepoKind, name: str, revision: str | None) -> Iterator[None]:
-    """Say in our words why the Hub did not give what was asked for."""
+    """Turn an error of the Hub into one that a person can act on."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -71,28 +72,28 @@ def _explained(kind: RepoKind, name: str, revision: str | None) -> Iterator[None
     except HFValidationError as error:
         raise UsageError(
             f"{kind.setting} must be {kind.forms}, but {name!r} is none of them",
-            "mend the path, or write the id as owner/name",
+            "correct the path, or write the id as owner/name",
         ) from error
     except GatedRepoError as error:
         raise gated(kind, name) from error
     except RevisionNotFoundError as error:
         raise UsageError(
-            f"the {kind.name} {name} has no revision {revision!r}", f"mend {kind.revision_setting}"
+            f"the {kind.name} {name} has no revision {revision!r}", f"correct {kind.revision_setting}"
         ) from error
     except RepositoryNotFoundError as error:
         raise UsageError(
             f"{kind.setting} must be {kind.forms}, but {name!r} is not on the Hub or is private",
-            f"mend the name (a path is written ./{name}), or set HF_TOKEN to a token that may read it",
+            f"correct the name (a path is written ./{name}), or set HF_TOKEN to a token that may read it",
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UsageError(
             f"the {kind.name} {name} could not be downloaded: {error}",
-            f"mend {kind.setting} (a path is written ./{name}), or try again with the network",
+            f"correct {kind.setting} (a path is written ./{name}), or try again with the network",
         ) from error
 
 
 def gated(kind: RepoKind, name: str) -> UsageError:
-    """The refusal of what may only be read by who accepted its terms."""
+    """Return the refusal of a repository whose terms must be accepted first."""
     return UsageError(
         f"the {kind.name} {name} is gated, and no token in the environment gives access to it",
         f"accept its terms on https://huggingface.co/{kind.pages}{name}, then set HF_TOKEN",
@@ -100,7 +101,7 @@ def gated(kind: RepoKind, name: str) -> UsageError:
 
 
 def _bar_for(progress: ProgressReporter) -> Any:
-    """A progress bar for the Hub's downloads that shows itself through ``progress``."""
+    """Make a class of progress bars for the Hub's downloads that report to ``progress``."""
     from tqdm.auto import tqdm
 
     class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types

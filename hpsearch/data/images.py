@@ -1,4 +1,4 @@
-"""Decoding pictures so that what a model sees is what a person would see."""
+"""Decoding pictures so that a model sees what a person would see."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 _BOX = 4  # Pillow's Resampling.BOX: the mean of a field
-_NOISE = 2  # of 255: what a field's mean may differ by where nothing is written
+_NOISE = 2  # of 255: by which the mean of an empty field may differ
 
 
 def open_image(encoded: bytes) -> Any:
@@ -19,8 +19,8 @@ def open_image(encoded: bytes) -> Any:
 
 
 def seen(picture: Any, turned: bool = True) -> Any:
-    """An open Pillow image as RGB: ``turned`` as its camera says (EXIF), on white where it is transparent, and gray of
-    more bits or fractions brought to 8 (Pillow would cut it to white or black)."""
+    """Convert an open Pillow image to RGB: ``turned`` as its camera says (EXIF), on white where it is transparent, and
+    gray of more bits or fractions brought to 8 (Pillow would cut it to white or black)."""
     from PIL import Image, ImageOps
 
     shown = ImageOps.exif_transpose(picture) if turned else picture
@@ -33,7 +33,7 @@ def seen(picture: Any, turned: bool = True) -> Any:
 
 
 def thumbnail(picture: Any, edge: int) -> str:
-    """An RGB picture of at most ``edge`` pixels a side as a data URL, for a page."""
+    """Return an RGB picture of at most ``edge`` pixels a side as a data URL, for a page."""
     small = picture.copy()
     small.thumbnail((edge, edge))
     target = io.BytesIO()
@@ -42,20 +42,21 @@ def thumbnail(picture: Any, edge: int) -> str:
 
 
 def look_of(picture: Any) -> int:
-    """What a picture looks like from afar, in 256 bits: where in a grid of 17 by 16 fields the light grows to the
-    right. Another size, another format or a little noise changes few of them."""
+    """Return the look of a picture from afar, in 256 bits: the places in a grid of 17 by 16 fields where the light
+    grows to the right. Another size, another format or a little noise changes few of them."""
     fields = picture.convert("L").resize((17, 16), _BOX).tobytes()
     places = [17 * row + column for row in range(16) for column in range(16)]
     return sum((fields[place + 1] > fields[place] + _NOISE) << bit for bit, place in enumerate(places))
 
 
 def _in_eight_bits(picture: Any) -> Any:
-    """Gray in 16 or 32 bits, or in fractions of one: how much white is, the format or else the greatest value says."""
+    """Convert gray in 16 or 32 bits, or in fractions of one; the format or else the greatest value says what is
+    white."""
     wide = picture.convert("F")
     greatest = wide.getextrema()[1]
     white = (
         65535.0
         if picture.mode.startswith("I;16")
-        else next((each for each in (1.0, 255.0, 65535.0) if greatest <= each), greatest)
+        else next((limit for limit in (1.0, 255.0, 65535.0) if greatest <= limit), greatest)
     )
     return wide.point(lambda value: value * (255.0 / white) + 0.0).convert("L")

@@ -1,6 +1,7 @@
-"""The join job: several datasets become one, as parquet files that the `datasets` library and the Hub read.
+"""The merge job: several datasets become one, as parquet files that the `datasets` library and the Hub read.
 
-Every picture is opened once to find what is there twice, and read once more when it is written.
+Every picture is opened once to find duplicates, and read once more when it is written. The job's request and result
+cross the door as JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from hpsearch import sdk
 from hpsearch.data.check_images import CheckedImage, LeftOut, Opener
-from hpsearch.data.duplicates import Duplicate, DuplicateKind, RowFingerprint, find_duplicates
+from hpsearch.data.duplicates import DuplicateKind, RowFingerprint, find_duplicates
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import RowOrigin, Sample
 from hpsearch.data.slices import usual_split
@@ -26,16 +27,17 @@ from hpsearch.execution.job import Job
 from hpsearch.execution.output_folder import replacing
 from hpsearch.settings import TrainSettings
 
-# Making one dataset of several: what is wanted, and what came of it. Both cross the door as JSON.
-
 ROWS, CARD, LEFT_OUT, SUMMARY = "data", "README.md", "left_out.jsonl", "merged.json"
 WORK = ".merging"  # below the output folder, while it is not whole
+# Of a picture that is in several splits the row of the first of these stays: judged rows are not to be learned from.
+JUDGED = ("test", "holdout", "validation")
+COLUMNS = ("document", "dataset", "row")  # beside picture and text
 
 
 @dataclass(frozen=True)
 class MergeDatasetsRequest:
-    """What is wanted: of each of ``datasets`` (settings of a study that say where it is and how it is read) all rows,
-    in ``output_dir``, under ``names``. ``drop_alike``: of rows that look alike and read the same only the first."""
+    """A merge of all rows of ``datasets`` (each by settings of a study that name it and say how it is read) under
+    ``names`` in ``output_dir``. ``drop_alike``: of rows that look alike with the same text only the first is kept."""
 
     datasets: tuple[Mapping[str, object], ...]
     names: tuple[str, ...]
@@ -45,8 +47,8 @@ class MergeDatasetsRequest:
 
 @dataclass(frozen=True)
 class DatasetCounts:
-    """What came of one dataset: where it was read from, the commit of one on the Hub, rows by split that are taken, and
-    those that are not, by reason."""
+    """The result of one dataset: its source, the commit of one on the Hub, the merged rows by split, and those left out
+    by reason."""
 
     data: str
     revision: str | None
@@ -56,8 +58,8 @@ class DatasetCounts:
 
 @dataclass(frozen=True)
 class MergeDatasetsResult:
-    """What came of it, by dataset, and rows by split in all. ``alike`` rows look like an earlier one and read the same,
-    and were kept."""
+    """The result by dataset, and all rows by split. ``alike`` is the number of rows that look like an earlier one with
+    the same text, and were kept."""
 
     datasets: Mapping[str, DatasetCounts]
     rows: Mapping[str, int]
@@ -65,26 +67,20 @@ class MergeDatasetsResult:
     alike: int = 0
 
     def to_json(self) -> str:
-        """One JSON object, for people too."""
+        """Return one JSON object, for people too."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
 
     @staticmethod
     def from_json(text: str) -> MergeDatasetsResult:
-        """What ``to_json`` wrote."""
-        found = json.loads(text)
-        return MergeDatasetsResult(
-            **{**found, "datasets": {name: DatasetCounts(**each) for name, each in found["datasets"].items()}}
-        )
-
-
-# Of a picture that is in several splits the row of the first of these stays: what is judged is not to be learned from.
-JUDGED = ("test", "holdout", "validation")
-COLUMNS = ("document", "dataset", "row")  # beside picture and text
+        """Read what ``to_json`` wrote."""
+        values = json.loads(text)
+        datasets = {name: DatasetCounts(**counts) for name, counts in values["datasets"].items()}
+        return MergeDatasetsResult(**{**values, "datasets": datasets})
 
 
 @dataclass(frozen=True)
 class ReadDataset:
-    """A dataset as it was read: its name, where it is, and its rows by split. Their ids begin with the name."""
+    """A dataset as it was read: its name, its source, and its rows by split. Their ids begin with the name."""
 
     name: str
     data: str
@@ -98,7 +94,8 @@ class ReadDataset:
         rows = source.read(scratch, progress)
         splits: dict[str, list[Sample]] = {}
         for split, samples in rows.splits.items():
-            splits.setdefault(usual_split(split), []).extend(replace(each, id=f"{name}: {each.id}") for each in samples)
+            renamed = (replace(sample, id=f"{name}: {sample.id}") for sample in samples)
+            splits.setdefault(usual_split(split), []).extend(renamed)
         return ReadDataset(name, source.name, rows.revision, splits)
 
 
@@ -112,14 +109,13 @@ class DatasetRow:
 
     @property
     def origin(self) -> str:
-        """The dataset that it is from: of one that was merged before, what is said there."""
+        """The dataset that it comes from: of one that was merged before, the one named there."""
         return self.row.sample.origin.dataset if self.row.sample.origin else self.dataset
 
     def record(self) -> dict[str, Any]:
-        """Its columns in the new dataset."""
+        """Return its columns in the merged dataset."""
         sample = self.row.sample
-        own = RowOrigin(self.dataset, sample.id.removeprefix(f"{self.dataset}: "))
-        origin = sample.origin or own
+        origin = sample.origin or RowOrigin(self.dataset, sample.id.removeprefix(f"{self.dataset}: "))
         inside = sample.document is None or sample.origin is not None  # was named so when it was merged before
         return {
             "image": {"bytes": sample.read(), "path": None},
@@ -129,119 +125,111 @@ class DatasetRow:
             "row": origin.row,
         }
 
-    def comparable(self) -> RowFingerprint:
-        """What is compared of it."""
-        row = self.row
-        return RowFingerprint(row.sample.text, row.picture, row.look, row.size)
 
-
-def join(job: Job) -> None:
-    """Make the dataset that the job's settings want; its summary is in merged.json, here and in the job's folder.
+def merge(job: Job) -> None:
+    """Make the dataset that the job's settings request; its summary is in merged.json, here and in the job's folder.
 
     Raises:
-        UsageError: a dataset cannot be read, no row can be used, or the output folder is one of something else.
+        UsageError: a dataset cannot be read, no row can be used, or the output folder holds something else.
     """
     progress = ProgressReporter("read")
-    wanted = MergeDatasetsRequest(**{**job.settings, "datasets": tuple(job.settings["datasets"])})
-    with replacing(Path(wanted.output_dir), "merge", WORK, SUMMARY, (ROWS, CARD, LEFT_OUT)) as work:
-        found = _join(wanted, work, progress)
-        (work / SUMMARY).write_text(found.to_json(), encoding="utf-8")
-    (Path(job.output_dir) / SUMMARY).write_text(found.to_json(), encoding="utf-8")
-    sdk.finish(rows=sum(found.rows.values()))
+    request = MergeDatasetsRequest(**{**job.settings, "datasets": tuple(job.settings["datasets"])})
+    with replacing(Path(request.output_dir), "merge", WORK, SUMMARY, (ROWS, CARD, LEFT_OUT)) as work:
+        result = _merge(request, work, progress)
+        (work / SUMMARY).write_text(result.to_json(), encoding="utf-8")
+    (Path(job.output_dir) / SUMMARY).write_text(result.to_json(), encoding="utf-8")
+    sdk.finish(rows=sum(result.rows.values()))
 
 
-def _join(wanted: MergeDatasetsRequest, work: Path, progress: ProgressReporter) -> MergeDatasetsResult:
+def _merge(request: MergeDatasetsRequest, work: Path, progress: ProgressReporter) -> MergeDatasetsResult:
     """Read, compare and write all rows."""
-    read = [
+    datasets = [
         ReadDataset.of(name, settings, work / f"read-{number}", progress)
-        for number, (name, settings) in enumerate(zip(wanted.names, wanted.datasets, strict=True))
+        for number, (name, settings) in enumerate(zip(request.names, request.datasets, strict=True))
     ]
-    given, left_out = _opened(read, progress)
-    if not given:
+    rows, left_out = _usable_rows(datasets, progress)
+    if not rows:
         reason = left_out[0].reason if left_out else "they are empty"
         raise UsageError(
-            f"there must be rows that can be used, but {', '.join(wanted.names)} have none: {reason}",
-            "mend the rows, or name other data",
+            f"there must be rows that can be used, but {', '.join(request.names)} have none: {reason}",
+            "correct the rows, or name other data",
         )
     progress.phase("compare")
-    doubles = find_duplicates([each.comparable() for each in given])
-    dropped = [each for each in doubles if each.kind is not DuplicateKind.ALIKE or wanted.drop_alike]
-    left_out += [_double(each, given) for each in dropped]
-    gone = {each.index for each in dropped}
-    kept = [each for index, each in enumerate(given) if index not in gone]
+    checked = [row.row for row in rows]
+    duplicates = find_duplicates([RowFingerprint(row.sample.text, row.picture, row.look, row.size) for row in checked])
+    dropped = [row for row in duplicates if row.kind is not DuplicateKind.ALIKE or request.drop_alike]
+    for duplicate in dropped:
+        row, first = rows[duplicate.index], rows[duplicate.first]
+        reason = f"{duplicate.kind.value} as {first.row.sample.id} ({first.split})"
+        left_out.append(LeftOut(row.row.sample.id, row.split, reason))
+    gone = {duplicate.index for duplicate in dropped}
+    kept = [row for index, row in enumerate(rows) if index not in gone]
     size = _write(kept, work / ROWS, progress)
     (work / CARD).write_text(_card(kept), encoding="utf-8")
     if left_out:
-        lines = (json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in left_out)
+        lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in left_out)
         (work / LEFT_OUT).write_text("".join(lines), encoding="utf-8")
-    taken = {each.name: _taken(each, kept, left_out) for each in read}
-    return MergeDatasetsResult(taken, _by_split(kept), size, len(doubles) - len(dropped))
+    counts = {dataset.name: _counts(dataset, kept, left_out) for dataset in datasets}
+    return MergeDatasetsResult(counts, _by_split(kept), size, len(duplicates) - len(dropped))
 
 
-def _opened(read: Sequence[ReadDataset], progress: ProgressReporter) -> tuple[list[DatasetRow], list[LeftOut]]:
-    """Every row that can be used, those that are judged by first, and those that cannot."""
+def _usable_rows(datasets: Sequence[ReadDataset], progress: ProgressReporter) -> tuple[list[DatasetRow], list[LeftOut]]:
+    """Open the pictures of all rows: the rows that can be used, judged ones first, and the others."""
     progress.phase("open the pictures", fraction=0.0)
-    total = sum(len(samples) for each in read for samples in each.splits.values())
+    total = sum(len(samples) for dataset in datasets for samples in dataset.splits.values())
     opener = Opener(total, math.inf, progress, looks=True)
-    given = [
-        DatasetRow(each.name, split, row)
-        for each in read
-        for split, samples in each.splits.items()
+    rows = [
+        DatasetRow(dataset.name, split, row)
+        for dataset in datasets
+        for split, samples in dataset.splits.items()
         for row in opener.usable(samples, split)
     ]
-    given.sort(key=lambda each: JUDGED.index(each.split) if each.split in JUDGED else len(JUDGED))
-    return given, list(opener.left_out())
+    rows.sort(key=lambda row: JUDGED.index(row.split) if row.split in JUDGED else len(JUDGED))
+    return rows, list(opener.left_out())
 
 
-def _double(duplicate: Duplicate, given: Sequence[DatasetRow]) -> LeftOut:
-    one, first = given[duplicate.index], given[duplicate.first]
-    return LeftOut(one.row.sample.id, one.split, f"{duplicate.kind.value} as {first.row.sample.id} ({first.split})")
+def _counts(dataset: ReadDataset, kept: Sequence[DatasetRow], left_out: Sequence[LeftOut]) -> DatasetCounts:
+    ids = {sample.id for samples in dataset.splits.values() for sample in samples}
+    reasons = Counter(_reason(row) for row in left_out if row.row in ids)
+    rows = _by_split([row for row in kept if row.dataset == dataset.name])
+    return DatasetCounts(dataset.data, dataset.revision, rows, dict(reasons))
 
 
-def _taken(read: ReadDataset, kept: Sequence[DatasetRow], left_out: Sequence[LeftOut]) -> DatasetCounts:
-    ids = {each.id for samples in read.splits.values() for each in samples}
-    reasons = dict(Counter(_reason(each) for each in left_out if each.row in ids))
-    return DatasetCounts(
-        read.data, read.revision, _by_split([each for each in kept if each.dataset == read.name]), reasons
-    )
-
-
-def _reason(left: LeftOut) -> str:
-    """Why, without what is true of this row alone."""
-    return next((kind.value for kind in DuplicateKind if left.reason.startswith(f"{kind.value} as ")), left.why)
+def _reason(row: LeftOut) -> str:
+    """Return the reason without row-specific details, for counting."""
+    return next((kind.value for kind in DuplicateKind if row.reason.startswith(f"{kind.value} as ")), row.why)
 
 
 def _by_split(rows: Sequence[DatasetRow]) -> dict[str, int]:
-    return dict(Counter(each.split for each in rows))
+    return dict(Counter(row.split for row in rows))
 
 
 def _write(rows: Sequence[DatasetRow], folder: Path, progress: ProgressReporter) -> int:
-    """Write the rows, those of a dataset one after the other; how many bytes that takes."""
+    """Write the rows, those of a split one after the other. Returns the size of the files in bytes."""
     progress.phase("write", fraction=0.0)
     folder.mkdir()
     done = 0
+
+    def records(split: str) -> Iterator[dict[str, Any]]:
+        nonlocal done
+        for row in rows:
+            if row.split == split:
+                progress.show(fraction=done / len(rows))
+                yield row.record()
+                done += 1
+
     for split in _by_split(rows):
-        some = [each for each in rows if each.split == split]
-        write_parquet(folder, split, _records(some, progress, done / len(rows), 1 / len(rows)), COLUMNS)
-        done += len(some)
+        write_parquet(folder, split, records(split), COLUMNS)
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def _records(
-    rows: Sequence[DatasetRow], progress: ProgressReporter, before: float, each_is: float
-) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(rows):
-        progress.show(fraction=before + number * each_is)
-        yield row.record()
-
-
 def _card(rows: Sequence[DatasetRow]) -> str:
-    """What the `datasets` library reads to know the splits, and a person to know where rows are from."""
+    """Write the README.md that tells the `datasets` library the splits, and people the origin of the rows."""
     files = "".join(
         f"  - split: {json.dumps(split)}\n    path: {json.dumps(f'{ROWS}/{split}-*.parquet')}\n"
         for split in _by_split(rows)
     )
-    counts = Counter((each.origin, each.split) for each in rows)
+    counts = Counter((row.origin, row.split) for row in rows)
     table = "".join(f"| {name} | {split} | {count} |\n" for (name, split), count in counts.items())
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n# Merged by hpsearch\n\n"

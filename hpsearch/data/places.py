@@ -1,4 +1,4 @@
-"""What ``input_data`` names: something that ships, a dataset on the Hub, or a file or folder."""
+"""The forms of ``input_data``: an asset that ships, a dataset on the Hub, or a file or folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _FILE_ENDINGS = (".json", ".jsonl", ".parquet", ".csv", ".arrow", ".zip")
 
 
 def hub_id(text: str) -> str | None:
-    """The id in ``hub:owner/name``, or in the address of its page; None where the text is neither.
+    """Return the id in ``hub:owner/name``, or in the address of its page; None where the text is neither.
 
     Raises:
-        UsageError: what stands there is no id of the Hub.
+        UsageError: the name is no id of the Hub.
     """
-    prefix = next((each for each in (HUB, _ADDRESS) if text.startswith(each)), None)
+    prefix = next((start for start in (HUB, _ADDRESS) if text.startswith(start)), None)
     if prefix is None:
         return None
     name = text.removeprefix(prefix).rstrip("/")
@@ -33,7 +33,7 @@ def hub_id(text: str) -> str | None:
 
 
 def may_be_hub_id(text: str, base: Path) -> bool:
-    """Whether a text that nobody marked is a dataset on the Hub: it is written owner/name, has no file's ending, and
+    """Return whether an unmarked text is a dataset on the Hub: it is written owner/name, has no file's ending, and
     neither that path nor a folder ``owner`` is in ``base``, where it would be a mistyped path."""
     owner, slash, _ = text.partition("/")
     if not slash or not _is_id(text) or text.lower().endswith(_FILE_ENDINGS):

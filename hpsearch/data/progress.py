@@ -1,4 +1,4 @@
-"""What a job shows of itself while it works, about once a second."""
+"""The progress that a job shows while it works, about once a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEXT_CHARACTERS = 200  # of a sample's texts
 
 
 class ProgressReporter:
-    """Gathers what there is to show, and sends it when the last time is long enough ago or the phase changes."""
+    """Gathers values to show, and sends them about once a second and when the phase changes."""
 
     def __init__(self, phase: str) -> None:
         self._values: dict[str, Any] = {}
@@ -20,12 +20,12 @@ class ProgressReporter:
         self.phase(phase)
 
     def phase(self, name: str, **values: Any) -> None:
-        """Begin a phase of the work: shown at once."""
+        """Begin a phase of the work, and show it at once."""
         self._sent_at = 0.0
         self.show(phase=name, **values)
 
     def show(self, **values: Any) -> None:
-        """Add to what is shown. Texts are cut."""
+        """Add values. Texts are cut."""
         self._values |= {
             name: value[:TEXT_CHARACTERS] if isinstance(value, str) else value for name, value in values.items()
         }

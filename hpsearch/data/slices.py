@@ -1,4 +1,5 @@
-"""Slices of a split, written as in ``train[:90%]``, ``train[90%:]``, ``train[:200]``, ``train[-50:]`` or ``train``."""
+"""Splits and slices of them, written as in ``train[:90%]``, ``train[90%:]``, ``train[:200]``, ``train[-50:]`` or
+``train``, and the choice of the rows that are trained on, judged by and held out."""
 
 from __future__ import annotations
 
@@ -11,24 +12,29 @@ from hpsearch.errors import UsageError
 
 _SLICE = re.compile(r"(?P<split>[A-Za-z0-9_.-]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
 TEST_NAMES = ("test", "testing")
-_NAME = re.compile(r"\w+(\.\w+)*")  # what the `datasets` library takes
+_NAME = re.compile(r"\w+(\.\w+)*")  # the names that the `datasets` library takes
 _KNOWN_WORDS = {
-    "train": {"train", "training", "non"},  # ocr_non_test is what is not for the test
+    "train": {"train", "training", "non"},  # ocr_non_test holds the rows that are not for the test
     "test": {*TEST_NAMES},
     "holdout": {"holdout"},
     "validation": {"validation", "val", "valid", "dev", "eval"},
 }
 _OTHER_NAMES = {"val": "validation", "valid": "validation", "dev": "validation"}
+# The setting with each side's slice, and the split that a side has where no slice is given.
+SLICE_KEYS = {"train": "train_split", "validation": "val_split", "holdout": "holdout_split"}
+AUTOMATIC = {"train": "train", "validation": "validation"}
+
+T = TypeVar("T")
 
 
 def split_name(name: str) -> str:
-    """A split's usual name: val, valid and dev are validation."""
+    """Return a split's usual name: val, valid and dev are validation."""
     return _OTHER_NAMES.get(name, name)
 
 
 def usual_split(name: str) -> str:
-    """What a split is by the words of its name, however it is written: ocr_test and TEST are test, ocr_non_test and
-    Training train, eval and Validation validation. Any other name stays.
+    """Return the usual name of a split by the words in its name, however it is written: ocr_test and TEST are test,
+    ocr_non_test and Training train, eval and Validation validation. Any other name stays.
 
     Raises:
         UsageError: it is no name of a split: letters, numbers and _, in parts with . between.
@@ -39,25 +45,9 @@ def usual_split(name: str) -> str:
             return usual
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"a split's name is letters, numbers and _, but one is called {name!r}", "rename it, or the file it is"
+            f"a split's name is letters, numbers and _, but one is called {name!r}", "rename it, or its file"
         )
     return name
-
-
-def searched_slice(text: str) -> Slice:
-    """Read a slice of rows to learn from or to choose by.
-
-    Raises:
-        UsageError: it is not written as one, or is of a test split, which would then say nothing of unseen rows.
-    """
-    wanted = Slice.parse(text)
-    if wanted.split.lower() in TEST_NAMES:
-        raise UsageError(
-            f"a test split is neither learned from nor searched on, but {text!r} is a slice of one: the score of the "
-            "best trial, on rows it was chosen by, would say nothing of unseen ones",
-            "name a slice of another split; holdout_split may name the test split",
-        )
-    return wanted
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,8 @@ class Slice:
             UsageError: it is not written as one, or a percentage lies outside -100..100.
         """
         match = _SLICE.fullmatch(text.strip())
-        if match is None or any(not _fits(bound) for bound in match.group("start", "stop")):
+        bounds = match.group("start", "stop") if match else ()
+        if match is None or any(bound and bound.endswith("%") and abs(int(bound[:-1])) > 100 for bound in bounds):
             raise UsageError(
                 f"a slice must be written like train, train[:90%], train[90%:] or train[-50:], not {text!r}",
                 "percentages are whole numbers of at most 100",
@@ -84,12 +75,8 @@ class Slice:
         return Slice(split_name(match["split"]), match["start"], match["stop"])
 
     def rows(self, count: int) -> range:
-        """Which of a split's ``count`` rows it means; percentages are rounded to the nearest row."""
+        """Return the numbers of its rows in a split of ``count``; percentages are rounded to the nearest row."""
         return range(count)[slice(_bound(self.start, count), _bound(self.stop, count))]
-
-
-def _fits(bound: str | None) -> bool:
-    return bound is None or not bound.endswith("%") or abs(int(bound[:-1])) <= 100
 
 
 def _bound(bound: str | None, count: int) -> int | None:
@@ -102,44 +89,51 @@ def _bound(bound: str | None, count: int) -> int | None:
     return nearest if percent >= 0 else count - nearest
 
 
-# Which rows of which split are learned from, judged by and held out, where slices say so and where they do not.
+def searched_slice(text: str) -> Slice:
+    """Read a slice of rows to train on or to validate by.
 
-T = TypeVar("T")
-
-# The setting with each side's slice, and the split whose rows it has where that is not given.
-SLICE_KEYS = {"train": "train_split", "validation": "val_split", "holdout": "holdout_split"}
-AUTOMATIC = {"train": "train", "validation": "validation"}
+    Raises:
+        UsageError: it is not written as one, or is of a test split, which would then say nothing of unseen rows.
+    """
+    wanted = Slice.parse(text)
+    if wanted.split.lower() in TEST_NAMES:
+        raise UsageError(
+            f"a test split is neither learned from nor searched on, but {text!r} is a slice of one: the score of the "
+            "best trial, on rows it was chosen by, would say nothing of unseen ones",
+            "name a slice of another split; holdout_split may name the test split",
+        )
+    return wanted
 
 
 @dataclass(frozen=True)
 class ChosenSplits(Generic[T]):
-    """Rows by side. A side that is not in it is to be drawn from another one. ``unused`` are splits of no side."""
+    """Rows by side. A missing side is to be taken from another one. ``unused`` are splits of no side."""
 
     rows: Mapping[str, Sequence[T]]
     unused: tuple[str, ...]
 
 
 def choose(splits: Mapping[str, Sequence[T]], slices: Mapping[str, str | None], where: str) -> ChosenSplits[T]:
-    """Choose each side's rows: its slice, or what the other sides' slices leave of the split of its name. ``where``
-    says in messages whose splits they are.
+    """Choose each side's rows: its slice, or the rest, after the other sides' slices, of the split of its name.
+    ``where`` names the owner of the splits in messages.
 
     Raises:
-        UsageError: a slice is of a split that is not there, of a test split where it may not be, or badly written; or
-            there is nothing to train on.
+        UsageError: a slice is of a missing split, of a test split where it may not be, or badly written; or there is
+            nothing to train on.
     """
     wanted = {side: _parse(side, text) for side, text in slices.items() if text is not None}
-    numbers = {side: _numbers(splits, side, each, where) for side, each in wanted.items()}
+    numbers = {side: _numbers(splits, side, part, where) for side, part in wanted.items()}
     taken: dict[str, set[int]] = {}
-    for side, each in wanted.items():
-        taken.setdefault(each.split, set()).update(numbers[side])
-    rows = {side: [splits[each.split][number] for number in numbers[side]] for side, each in wanted.items()}
+    for side, part in wanted.items():
+        taken.setdefault(part.split, set()).update(numbers[side])
+    rows = {side: [splits[part.split][number] for number in numbers[side]] for side, part in wanted.items()}
     for side, split in AUTOMATIC.items():
         rest = [row for number, row in enumerate(splits.get(split, ())) if number not in taken.get(split, ())]
         if side not in rows and rest:
             rows[side] = rest
             taken.setdefault(split, set())
     if "train" not in rows:
-        _refuse_no_train(splits, wanted, where)
+        raise _no_train(splits, wanted, where)
     return ChosenSplits(rows, tuple(sorted(set(splits) - set(taken))))
 
 
@@ -160,17 +154,17 @@ def _numbers(splits: Mapping[str, Sequence[T]], side: str, wanted: Slice, where:
     )
 
 
-def _refuse_no_train(splits: Mapping[str, Sequence[T]], wanted: Mapping[str, Slice], where: str) -> None:
+def _no_train(splits: Mapping[str, Sequence[T]], wanted: Mapping[str, Slice], where: str) -> UsageError:
     if splits.get("train") is not None and not splits["train"]:
-        raise UsageError(
+        return UsageError(
             f"train must have rows, but the split train of {where} is empty", "write rows of image and text"
         )
     if "train" in splits:
         named = ", ".join(SLICE_KEYS[side] for side in wanted)
-        raise UsageError(f"train must have rows, but {named} leaves none of the split train", "set train_split")
-    raise UsageError(
+        return UsageError(f"train must have rows, but {named} leaves none of the split train", "set train_split")
+    return UsageError(
         f"the data must have a split train where train_split is not given, but {where} has {', '.join(sorted(splits))}",
-        f"name what to train on, as by --set 'train_split={_example(splits)}'",
+        f"name the rows to train on, as by --set 'train_split={_example(splits)}'",
     )
 
 

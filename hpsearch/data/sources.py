@@ -1,4 +1,4 @@
-"""Where a study's rows come from, and how they are read from there."""
+"""The forms in which data comes (files, saved datasets, clones, the Hub), and reading rows from them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hpsearch.data.rows import Layout, Sample, data_files, read_splits
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 
-# Files of Hugging Face datasets that are no split: what lists a folder's pictures, and what describes the columns.
+# Files of Hugging Face datasets that are no split: lists of a folder's pictures, and descriptions of the columns.
 _ABOUT = {"metadata", "dataset_infos", "dataset_info"}
 
 
 class SourceKind(Enum):
-    """What holds the rows."""
+    """The form of the data."""
 
     FILES = "a file, or a folder of files named by split"
     SAVED = "a dataset that was saved to disk"
@@ -31,7 +31,7 @@ class SourceKind(Enum):
 
 @dataclass(frozen=True)
 class Rows:
-    """What was read: rows by split, and the commit of a dataset on the Hub."""
+    """Rows by split, and the commit of a dataset on the Hub."""
 
     splits: Mapping[str, Sequence[Sample]]
     revision: str | None = None
@@ -39,7 +39,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where rows are: ``name`` is a path, or an id on the Hub."""
+    """The source of rows: ``name`` is a path, or an id on the Hub."""
 
     kind: SourceKind
     name: str
@@ -51,7 +51,7 @@ class DataSource:
         """Read the rows; their pictures may be read from ``scratch`` later.
 
         Raises:
-            UsageError: they cannot be read, or lack what makes them rows of image and text.
+            UsageError: they cannot be read, or are no rows of image and text.
         """
         if self.kind is SourceKind.FILES:
             return Rows(read_splits(Path(self.name), self.layout))
@@ -67,13 +67,18 @@ class DataSource:
         return Rows(hf_datasets.samples_of(splits, self.layout, Path(self.name), self.name), revision)
 
     def files(self) -> Iterator[Path]:
-        """The files that the rows hang on, pictures that they may name too; of a dataset on the Hub only these.
+        """List the files that the rows depend on, pictures that they may name included; of a dataset on the Hub only
+        these.
 
         Raises:
             UsageError: they cannot be read.
         """
         if self.kind is SourceKind.FILES:
-            yield from self._files_with_pictures()
+            for path in data_files(Path(self.name)):
+                yield path
+                if path.suffix != ".parquet":
+                    samples = (sample for split in read_splits(path, self.layout).values() for sample in split)
+                    yield from (sample.image for sample in samples if isinstance(sample.image, Path))
         elif self.kind is SourceKind.SAVED:
             yield from Path(self.name).glob("**/*.arrow")
             yield from Path(self.name).glob("**/state.json")  # says which of these files, in which order
@@ -85,25 +90,18 @@ class DataSource:
             yield from self._pictures()
 
     def _pictures(self) -> Iterator[Path]:
-        """Every picture in the folder that paths may lead to: which of them are named is known only after reading."""
+        """List every picture in the folder of the paths: which of them are named is known only after reading."""
         folder = self.layout.image_root or (None if self.kind is SourceKind.HUB else Path(self.name))
         for path in folder.rglob("*") if folder else ():
             if (guess_type(path.name)[0] or "").startswith("image/"):
                 yield path
 
-    def _files_with_pictures(self) -> Iterator[Path]:
-        for path in data_files(Path(self.name)):
-            yield path
-            if path.suffix != ".parquet":
-                samples = (sample for split in read_splits(path, self.layout).values() for sample in split)
-                yield from (sample.image for sample in samples if isinstance(sample.image, Path))
-
 
 def find_source(settings: TrainSettings) -> DataSource:
-    """Where the data is.
+    """Find the data that the settings name.
 
     Raises:
-        UsageError: no data is named, nothing is there, or a setting does not go with it.
+        UsageError: no data is named, nothing is there, or a setting does not fit it.
     """
     if settings.input_data is None:
         raise UsageError("a fine-tune needs rows of image and text, but input_data is not set", "set input_data")
@@ -122,7 +120,7 @@ def _place(input_data: str) -> Path:
     if not place.exists():
         raise UsageError(
             f"rows must be in a file or folder, but {place} does not exist",
-            "mend its path (a dataset on the Hub is written hub:owner/name)",
+            "correct its path (a dataset on the Hub is written hub:owner/name)",
         )
     return place
 
@@ -135,16 +133,13 @@ def _kind(place: Path | None, subset: str | None) -> SourceKind:
     if (place / "dataset_dict.json").is_file() or (place / "state.json").is_file():
         return SourceKind.SAVED
     flat = {path.stem for path in data_files(place)}
-    named_by_split = bool(flat - _ABOUT) or not (flat or _has_folders(place))
+    has_folders = any(path.is_dir() and not path.name.startswith(".") for path in place.iterdir())
+    named_by_split = bool(flat - _ABOUT) or not (flat or has_folders)
     return SourceKind.FILES if named_by_split and subset is None and not _has_card(place) else SourceKind.CLONE
 
 
-def _has_folders(place: Path) -> bool:
-    return any(path.is_dir() and not path.name.startswith(".") for path in place.iterdir())
-
-
 def _has_card(place: Path) -> bool:
-    """Whether a README.md says which files are which split, as that of a dataset repository."""
+    """Return whether a README.md names the files of each split, as that of a dataset repository."""
     try:
         with (place / "README.md").open(encoding="utf-8", errors="replace") as card:
             return card.readline().strip() == "---" and "configs:" in card.read().partition("\n---")[0]
@@ -157,7 +152,7 @@ def _refuse_misplaced(settings: TrainSettings, kind: SourceKind) -> None:
     for name, kinds in allowed.items():
         if getattr(settings, name) is not None and kind not in kinds:
             raise UsageError(
-                f"{name} goes with {' or '.join(each.value for each in kinds)}, but input_data "
+                f"{name} goes with {' or '.join(form.value for form in kinds)}, but input_data "
                 f"{settings.input_data!r} is {kind.value}",
                 f"set {name} to null, or name other data",
             )
@@ -168,5 +163,5 @@ def _image_root(settings: TrainSettings) -> Path | None:
         return None
     root = Path(settings.image_root).expanduser().absolute()
     if not root.is_dir():
-        raise UsageError(f"image_root must be a folder, but {root} is none", "mend image_root")
+        raise UsageError(f"image_root must be a folder, but {root} is none", "correct image_root")
     return root

@@ -1,4 +1,4 @@
-"""Dealing rows out to train, validation and holdout so that nothing is learned that is later judged."""
+"""Assigning rows to train, validation and holdout so that no row is both learned from and judged by."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Generic, Protocol, TypeVar
 
 
 class SplittableRow(Protocol):
-    """What must be known of a row to deal it out."""
+    """The parts of a row that decide its side."""
 
     @property
     def picture(self) -> str:
-        """A digest of what the picture shows."""
+        """A digest of the picture's pixels."""
 
     @property
     def document(self) -> str | None:
@@ -35,7 +35,7 @@ class LeftOutRow(Generic[Row]):
 
 @dataclass(frozen=True)
 class SplitRows(Generic[Row]):
-    """Rows of the three sides. ``parted`` are those that were left out, and ``warnings`` sum them up."""
+    """Rows of the three sides. ``parted`` are the rows that were left out, and ``warnings`` sum them up."""
 
     train: Sequence[Row]
     validation: Sequence[Row]
@@ -45,14 +45,14 @@ class SplitRows(Generic[Row]):
 
 
 def hold_out(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]]:
-    """Cut rows into (validation, holdout), about ``fraction`` of them in the second and at least one in each where
-    there are two documents or pictures. The cut depends on what the rows are, not on their order or on a seed, and
-    never parts a document."""
+    """Split rows into (validation, holdout), about ``fraction`` of them in the second and at least one in each where
+    there are two documents or pictures. The split depends on the rows alone, not on their order or on a seed, and never
+    divides a document."""
     groups: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault(row.document or row.picture, []).append(index)
     held: set[int] = set()
-    for key in sorted(groups, key=_lot)[: len(groups) - 1]:
+    for key in sorted(groups, key=_digest)[: len(groups) - 1]:
         if held and len(held) + len(groups[key]) / 2 > fraction * len(rows):
             break
         held.update(groups[key])
@@ -60,8 +60,8 @@ def hold_out(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]
 
 
 def separate(division: SplitRows[Row]) -> SplitRows[Row]:
-    """Leave out of train what is also in validation or holdout, and out of validation what is also in holdout: the
-    same picture, or a part of the same document."""
+    """Leave out of train the rows that are also in validation or holdout, and out of validation those also in holdout:
+    the same picture, or a part of the same document."""
     holdout = division.holdout
     validation, first = _without(division.validation, holdout, "validation", "the holdout set")
     train, second = _without(division.train, [*validation, *holdout], "train", "validation or the holdout set")
@@ -71,9 +71,10 @@ def separate(division: SplitRows[Row]) -> SplitRows[Row]:
 
 
 def pick(keys: Sequence[str], count: int) -> list[int]:
-    """Positions of at most ``count`` of the keys, in order: always the same ones, drawn by a lot of the keys alone."""
-    drawn = sorted(range(len(keys)), key=lambda index: _lot(keys[index]))
-    return sorted(drawn[:count])
+    """Return the positions, in order, of a random sample of at most ``count`` keys, which depends on the keys alone;
+    larger samples contain the smaller ones."""
+    shuffled = sorted(range(len(keys)), key=lambda index: _digest(keys[index]))
+    return sorted(shuffled[:count])
 
 
 def _without(
@@ -88,7 +89,7 @@ def _without(
 
 
 def _summed(parted: Sequence[LeftOutRow[Row]]) -> list[str]:
-    counts = Counter((one.side, one.reason) for one in parted)
+    counts = Counter((row.side, row.reason) for row in parted)
     return [f"{count} rows left out of {side}: {reason}" for (side, reason), count in counts.items()]
 
 
@@ -98,5 +99,5 @@ _KEYS: dict[str, Callable[[SplittableRow], str | None]] = {
 }
 
 
-def _lot(key: str) -> str:
+def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()

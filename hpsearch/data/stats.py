@@ -1,10 +1,11 @@
-"""What data is like. It crosses the door as JSON."""
+"""The statistics of data that `hpsearch data stats` shows, as the job writes them and the command reads them: JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from hpsearch.execution.survey_result import Sizing
 
@@ -13,7 +14,7 @@ SUMMARY, FINDINGS = "stats.json", "findings.jsonl"
 
 @dataclass(frozen=True)
 class Spread:
-    """How values are spread: the least, those that 5, 50 and 95 % are no greater than, the greatest, and their sum."""
+    """The spread of values: the least, the percentiles 5, 50 and 95, the greatest, and the sum."""
 
     least: float = 0
     low: float = 0
@@ -25,8 +26,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Part:
-    """One split: its rows that can be used and those that cannot, its documents (0: rows name none), and how characters
-    and words of a text, sides of a picture in pixels, and the bytes of its file are spread."""
+    """One split: its rows that can be used and those that cannot, its documents (0: rows name none), and the spread of
+    the characters and words of a text, the sides of a picture in pixels, and the bytes of its file."""
 
     rows: int
     unusable: int
@@ -40,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Script:
-    """How many characters of all texts are of a script, and how many rows have one."""
+    """The number of characters of a script in all texts, and of rows that have one."""
 
     name: str
     characters: int
@@ -49,8 +50,8 @@ class Script:
 
 @dataclass(frozen=True)
 class Example:
-    """A row to look at: why it is shown, where it stands, its text, the size of its picture in pixels, and that made
-    small, as a data URL. ``beside`` is the row that it repeats."""
+    """A row to look at: why it is shown, its place, its text, the size of its picture in pixels, and a small copy of
+    that as a data URL. ``beside`` is the row that it repeats."""
 
     why: str
     row: str
@@ -63,12 +64,12 @@ class Example:
 
 @dataclass(frozen=True)
 class DataStatistics:
-    """What was found. ``lengths`` and ``sizes`` are for drawing: texts by length (the longest of each group, and the
-    texts in it by split), and up to a thousand pictures' sides in pixels. ``unusable`` counts rows by reason,
-    ``duplicates`` by kind, ``crossing`` those of them whose first is in another split. ``rare`` characters are seen
-    once or twice, and ``shown_rare`` are some of them; ``not_composed`` texts are not in Unicode's composed form (NFC).
-    With a ``model``, ``text_tokens`` are those of the usual text, and ``sizings`` the rows' tokens at some sizes of
-    pictures. ``findings`` name each row that cannot be used or is there twice."""
+    """The statistics of all splits. ``lengths`` and ``sizes`` are for drawing: texts by length (the longest of each
+    group, and the texts in it by split), and up to a thousand pictures' sides in pixels. ``unusable`` counts rows by
+    reason, ``duplicates`` by kind, ``crossing`` those of them whose first is in another split. ``rare`` characters are
+    seen once or twice, and ``shown_rare`` are some of them; ``not_composed`` texts are not in Unicode's composed form
+    (NFC). With a ``model``, ``text_tokens`` are those of the usual text, and ``sizings`` the rows' tokens at some sizes
+    of pictures. ``findings`` name each row that cannot be used or is a duplicate."""
 
     data: str
     revision: str | None
@@ -91,30 +92,30 @@ class DataStatistics:
     findings: tuple[Mapping[str, str], ...] = ()
 
     def to_json(self) -> str:
-        """One JSON object."""
+        """Return one JSON object."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     def figures(self) -> dict[str, object]:
-        """What are figures in it, for people and programs."""
+        """Return the figures alone, for people and programs."""
         return {name: value for name, value in asdict(self).items() if name not in ("examples", "findings")}
 
     @staticmethod
     def from_json(text: str) -> DataStatistics:
-        """What ``to_json`` wrote."""
-        found = json.loads(text)
+        """Read what ``to_json`` wrote."""
+        values = json.loads(text)
+        parts: dict[str, dict[str, Any]] = {
+            split: {name: Spread(**value) if isinstance(value, dict) else value for name, value in part.items()}
+            for split, part in values["parts"].items()
+        }
         return DataStatistics(
             **{
-                **found,
-                "parts": {name: _part(each) for name, each in found["parts"].items()},
-                "scripts": tuple(Script(**each) for each in found["scripts"]),
-                "lengths": tuple((most, counts) for most, counts in found["lengths"]),
-                "sizes": tuple((width, height) for width, height in found["sizes"]),
-                "sizings": tuple(Sizing(**each) for each in found["sizings"]),
-                "findings": tuple(found["findings"]),
-                "examples": tuple(Example(**{**each, "size": tuple(each["size"])}) for each in found["examples"]),
+                **values,
+                "parts": {split: Part(**part) for split, part in parts.items()},
+                "scripts": tuple(Script(**script) for script in values["scripts"]),
+                "lengths": tuple((most, counts) for most, counts in values["lengths"]),
+                "sizes": tuple((width, height) for width, height in values["sizes"]),
+                "sizings": tuple(Sizing(**sizing) for sizing in values["sizings"]),
+                "findings": tuple(values["findings"]),
+                "examples": tuple(Example(**{**row, "size": tuple(row["size"])}) for row in values["examples"]),
             }
         )
-
-
-def _part(found: Mapping[str, object]) -> Part:
-    return Part(**{name: Spread(**each) if isinstance(each, dict) else each for name, each in found.items()})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What texts and pictures are like, by split."""
+"""Statistics of texts: scripts, alphabet, lengths."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from hpsearch.data.stats import Script, Spread
-
-# Which script a character is of.
 
 # By the first word of a character's name, where that is not the script's.
 _NAMED = {
@@ -21,10 +19,13 @@ _NAMED = {
     "MODIFIER": "modifier letters",
 }
 _OTHERS = {"Cf": "invisible signs", "Cc": "control characters"}
+RARE = 2  # occurrences of a rare character at most: too few to be learned
+SHOWN_RARE = 60
+STEPS = (1, 2, 3, 5, 7)  # of each power of ten, the ends of groups of lengths
 
 
 def script_of(character: str) -> str:
-    """The script of a character (of a grapheme, its first), or what else it is."""
+    """Return the script of a character (of a grapheme, its first), or the kind of any other sign."""
     first = character[0]
     category = unicodedata.category(first)
     if first.isspace():
@@ -45,13 +46,8 @@ def _first_word(character: str) -> str:
     return unicodedata.name(character, "OTHER").split()[0].partition("-")[0]
 
 
-RARE = 2  # times at most that a rare character is seen: too few to be learned
-SHOWN_RARE = 60
-STEPS = (1, 2, 3, 5, 7)  # of each power of ten, the ends of groups of lengths
-
-
 def spread(values: Iterable[float]) -> Spread:
-    """How values are spread; zeros without any."""
+    """Return the spread of values; zeros without any."""
     ordered = sorted(values)
     if not ordered:
         return Spread()
@@ -60,7 +56,7 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def scripts(texts: Iterable[str]) -> tuple[Script, ...]:
-    """The scripts of all texts, the most frequent first."""
+    """Count the scripts of all texts, the most frequent first."""
     characters, rows = Counter[str](), Counter[str]()
     known: dict[str, str] = {}
     for text in texts:
@@ -73,26 +69,25 @@ def scripts(texts: Iterable[str]) -> tuple[Script, ...]:
 
 
 def alphabet(texts: Iterable[str]) -> tuple[int, int, Mapping[str, int]]:
-    """How many different characters there are, how many of them are rare, and some of these with how often."""
+    """Count the different characters and the rare ones, and list some of these with their number of occurrences."""
     counts = Counter[str]()
     for text in texts:
         counts.update(text)
-    rare = sorted(
-        (each for each in counts if counts[each] <= RARE and not each.isspace()), key=lambda each: counts[each]
-    )
-    return len(counts), len(rare), {each: counts[each] for each in rare[:SHOWN_RARE]}
+    rare = sorted((sign for sign in counts if counts[sign] <= RARE and not sign.isspace()), key=counts.__getitem__)
+    return len(counts), len(rare), {sign: counts[sign] for sign in rare[:SHOWN_RARE]}
 
 
 def not_composed(texts: Iterable[str]) -> int:
-    """How many texts are not in Unicode's composed form: what looks the same is written in two ways."""
+    """Count the texts that are not in Unicode's composed form: the same looks are written in two ways."""
     return sum(not unicodedata.is_normalized("NFC", text) for text in texts)
 
 
 def by_length(texts: Mapping[str, Sequence[str]]) -> tuple[tuple[int, Mapping[str, int]], ...]:
-    """Texts by split, grouped by their length in characters: the longest of each group, up to the longest there is."""
+    """Count texts by split in groups of lengths in characters, each named by its greatest length, up to the longest
+    text."""
     groups: dict[int, Counter[str]] = defaultdict(Counter)
-    for split, some in texts.items():
-        for text in some:
+    for split, own in texts.items():
+        for text in own:
             groups[_end(len(text))][split] += 1
     most = max(groups, default=0)
     ends = [end for power in range(len(str(most))) for step in STEPS if (end := step * 10**power) <= most]

@@ -13,32 +13,65 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-MORE = ("document", "kind", "id", "copy")  # columns beside picture and text
-ROWS = "data-00000-of-00001.arrow"
+MORE_COLUMNS = ("document", "kind", "id", "copy")  # beside picture and text
+ARROW_FILE = "data-00000-of-00001.arrow"
 # Of a parquet file, what is written, and read, together: rows, and bytes of their pictures.
 GROUP, GROUP_BYTES = 100, 16_000_000
-FILE_BYTES = 500_000_000  # of pictures in a parquet file: what the Hub cuts datasets into
+FILE_BYTES = 500_000_000  # of pictures in a parquet file: the size into which the Hub cuts datasets
 
 
-def save_dataset(folder: Path, splits: Mapping[str, Path], batch_size: int, instruction: str | None) -> None:
-    """Save the rows that files of metadata name, by split, ``batch_size`` of them in memory at once.
+def save_dataset(folder: Path, splits: Mapping[str, Path], batch_size: int, question: str | None = None) -> None:
+    """Save the rows listed in files of metadata, by split, ``batch_size`` of them in memory at a time. The pictures
+    go into the dataset, which needs no file beside it. With a ``question``, rows have FineVision's columns: a list of
+    pictures, and a list of turns in which it is asked."""
+    from datasets import DatasetInfo, Features, Image, List, Value
 
-    With an ``instruction`` each row is a turn of FineVision's form, else an image and a text. Picture files go into the
-    dataset, which needs nothing beside it.
-    """
-    from datasets import DatasetInfo
-
-    features = _features(instruction)
+    text = Value("string")
+    columns: dict[str, Any] = {"image": Image(), "text": text}
+    if question is not None:
+        columns = {"images": List(Image()), "texts": List({"user": text, "assistant": text})}
+    features = Features({**columns, **{name: Value("int32") if name == "copy" else text for name in MORE_COLUMNS}})
     for split, path in splits.items():
-        place = folder / split
-        place.mkdir(parents=True)
+        target = folder / split
+        target.mkdir(parents=True)
         digest = hashlib.sha256()
-        _write_rows(place / ROWS, features.arrow_schema, _rows(path, instruction, digest), batch_size)
-        DatasetInfo(features=features).write_to_directory(str(place))
-        (place / "state.json").write_text(
-            json.dumps(_state(split, digest.hexdigest()[:16]), indent=2), encoding="utf-8"
-        )
+        _write_arrow(target / ARROW_FILE, features.arrow_schema, _rows(path, question, digest), batch_size)
+        DatasetInfo(features=features).write_to_directory(str(target))
+        # The library's own record of a dataset that was never transformed. Its cache goes by the fingerprint.
+        state: dict[str, Any] = {
+            "_data_files": [{"filename": ARROW_FILE}],
+            "_fingerprint": digest.hexdigest()[:16],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": split,
+        }
+        (target / "state.json").write_text(json.dumps(state, indent=2), encoding="utf-8")
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}), encoding="utf-8")
+
+
+def _write_arrow(path: Path, schema: Any, rows: Iterator[dict[str, Any]], batch_size: int) -> None:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        while batch := list(islice(rows, batch_size)):
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+
+
+def _rows(metadata: Path, question: str | None, digest: hashlib._Hash) -> Iterator[dict[str, Any]]:
+    """The rows of a file of metadata with their pictures; all bytes of both are added to ``digest``."""
+    with metadata.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            file = metadata.parent / row["image_path"]
+            picture = {"bytes": file.read_bytes(), "path": file.name}
+            digest.update(line.encode() + picture["bytes"])
+            more = {name: row[name] for name in MORE_COLUMNS}
+            if question is None:
+                yield {"image": picture, "text": row["ocr_text"], **more}
+            else:
+                yield {"images": [picture], "texts": [{"user": question, "assistant": row["ocr_text"]}], **more}
 
 
 def write_parquet(folder: Path, split: str, rows: Iterator[dict[str, Any]], more: Sequence[str]) -> None:
@@ -48,9 +81,8 @@ def write_parquet(folder: Path, split: str, rows: Iterator[dict[str, Any]], more
     import pyarrow.parquet as pq
     from datasets import Features, Image, Value
 
-    schema = Features(
-        {"image": Image(), "text": Value("string"), **{name: Value("string") for name in more}}
-    ).arrow_schema
+    texts = {name: Value("string") for name in ("text", *more)}
+    schema = Features({"image": Image(), **texts}).arrow_schema
     files: list[Path] = []
     groups = _groups(rows)
     group = next(groups, None)
@@ -78,49 +110,3 @@ def _groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
             group, size = [], 0
     if group:
         yield group
-
-
-def _write_rows(path: Path, schema: Any, rows: Iterator[dict[str, Any]], at_once: int) -> None:
-    import pyarrow as pa
-
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        while batch := list(islice(rows, at_once)):
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
-
-
-def _state(split: str, fingerprint: str) -> dict[str, Any]:
-    """What the library writes of a dataset that nothing was done to. By its fingerprint it knows what it has cached."""
-    return {
-        "_data_files": [{"filename": ROWS}],
-        "_fingerprint": fingerprint,
-        "_format_columns": None,
-        "_format_kwargs": {},
-        "_format_type": None,
-        "_output_all_columns": False,
-        "_split": split,
-    }
-
-
-def _rows(path: Path, instruction: str | None, digest: hashlib._Hash) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            file = path.parent / row["image_path"]
-            picture = {"bytes": file.read_bytes(), "path": file.name}
-            digest.update(line.encode() + picture["bytes"])
-            more = {name: row[name] for name in MORE}
-            if instruction is not None:
-                turn = {"user": instruction, "assistant": row["ocr_text"]}
-                yield {"images": [picture], "texts": [turn], **more}
-            else:
-                yield {"image": picture, "text": row["ocr_text"], **more}
-
-
-def _features(instruction: str | None) -> Any:
-    from datasets import Features, Image, List, Value
-
-    text = Value("string")
-    more = {name: Value("int32") if name == "copy" else text for name in MORE}
-    if instruction is not None:
-        return Features({"images": List(Image()), "texts": List({"user": text, "assistant": text}), **more})
-    return Features({"image": Image(), "text": text, **more})

@@ -1,20 +1,21 @@
-"""What crosses the door when hpsearch asks whether a machine is ready: a question in, findings out. Standard library.
+"""The question of `hpsearch doctor` for the training's interpreter, in a job of kind "doctor", and its findings.
 
-The question is one JSON object on the program's standard input. What is found comes back as JSON lines on its standard
-output: ``{"begin": check}`` and ``{"end": check}`` around each check, so that one that hangs or dies is known by name,
-and between them ``{"finding": {...}}`` and ``{"fact": name, "value": ...}``.
+The question is the job's settings. The findings are JSON lines in a file of its folder, so that those of a job that
+hangs or dies are kept: ``{"checks": [...]}`` first, then ``{"begin": check}`` and ``{"end": check}`` around each check,
+and between these ``{"finding": {...}}`` and ``{"fact": name, "value": ...}``. Standard library only.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
+FINDINGS_FILE = "findings.jsonl"
+
 
 class Level(str, Enum):
-    """What a finding means for a search."""
+    """The meaning of a finding for a search."""
 
     OK = "ok"
     WARNING = "warning"  # a search works, but not as well as it could, or not everywhere
@@ -23,7 +24,7 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: the ``check`` it belongs to, what was found, and what to do about it.
+    """One result of a check: the ``check``'s name, the result as text, and what to do about it.
 
     Raises:
         ValueError: it is red and names no remedy.
@@ -40,7 +41,7 @@ class Finding:
             raise ValueError(f"a red finding names its remedy, but {self.check!r} has none: {self.text}")
 
     def to_json(self) -> dict[str, str]:
-        """The finding as flat JSON."""
+        """Return the finding as flat JSON."""
         return {**asdict(self), "level": self.level.value}
 
     @staticmethod
@@ -50,17 +51,17 @@ class Finding:
 
 
 def ok(check: str, text: str) -> Finding:
-    """A finding that all is well."""
+    """Make a finding that all is well."""
     return Finding(check, Level.OK, text)
 
 
 def warning(check: str, text: str, remedy: str = "") -> Finding:
-    """A finding that something could be better."""
+    """Make a finding that something could be better."""
     return Finding(check, Level.WARNING, text, remedy)
 
 
 def red(check: str, text: str, remedy: str) -> Finding:
-    """A finding that a search would fail."""
+    """Make a finding that a search would fail."""
     return Finding(check, Level.RED, text, remedy)
 
 
@@ -74,14 +75,14 @@ class Fact:
 
 @dataclass(frozen=True)
 class DoctorQuestion:
-    """What the training side is asked to look at.
+    """The question for the training's interpreter.
 
-    ``settings`` are those of the default configuration (None: no study is asked about), ``searched`` the values that a
-    search may try, by setting, and ``variations`` what differs in other configurations. ``gpus`` are the GPUs that the
-    driver shows, ``driver_cuda`` the newest CUDA version it supports ("" where not known). ``requirements`` are what
-    hpsearch's own metadata asks of the training's packages. ``pip`` and ``install`` are the commands that install
-    packages for this interpreter, and the training's. ``failed`` are checks that hung or died before, and ``timeout_s``
-    the seconds that one may take.
+    ``checks`` are names of checks, none: all of them. ``settings`` are those of the default configuration (None: no
+    study is asked about), ``searched`` the values that a search may try, by setting, and ``variations`` what differs in
+    other configurations. ``gpus`` are the GPUs that the driver shows, ``driver_cuda`` the newest CUDA version it
+    supports ("" where not known). ``requirements`` are hpsearch's own for the training's packages. ``pip`` and
+    ``install`` are the commands that install packages for this interpreter, and the training's. ``failed`` are checks
+    that hung or died before.
     """
 
     checks: tuple[str, ...] = ()
@@ -94,19 +95,17 @@ class DoctorQuestion:
     pip: str = "pip"
     install: str = "pip install 'hpsearch[train]'"
     failed: tuple[str, ...] = ()
-    timeout_s: float = 60.0
 
-    def to_json(self) -> str:
-        """The question as one JSON object."""
-        return json.dumps(asdict(self))
+    def to_settings(self) -> dict[str, Any]:
+        """Return the question as a job's settings."""
+        return asdict(self)
 
     @staticmethod
-    def from_json(text: str) -> DoctorQuestion:
-        """Read back what ``to_json`` wrote."""
-        fields = json.loads(text)
+    def from_settings(settings: dict[str, Any]) -> DoctorQuestion:
+        """Read back what ``to_settings`` returned, after a way through JSON."""
         lists = ("checks", "gpus", "requirements", "failed")
-        return DoctorQuestion(**{**fields, **{name: tuple(fields[name]) for name in lists}})
+        return DoctorQuestion(**{**settings, **{name: tuple(settings[name]) for name in lists}})
 
     def searches(self, name: str) -> list[Any]:
-        """Every value that a setting may have in this study."""
+        """Return every value that a setting may have in this study."""
         return self.searched.get(name) or [(self.settings or {}).get(name)]

@@ -38,7 +38,7 @@ ALLOWED = (
 _NEVER = ("HPSEARCH_*", "PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE")
 
 # Kinds of jobs that use the network.
-ONLINE = ("survey", "preflight", "prepare", "ocr", "stats", "join", "merge", "publish")
+ONLINE = ("survey", "preflight", "prepare", "ocr", "stats", "join", "merge", "publish", "doctor")
 # Allowed to them although they are, or may hold, secrets: they download models and data, or upload a model.
 _FOR_PREPARE = (
     "HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_ENDPOINT",

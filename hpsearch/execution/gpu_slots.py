@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hpsearch.errors import UsageError
 from hpsearch.execution.environment import has_gpu
 from hpsearch.execution.gpu import ANSWER_S, Driver, Gpu, find_driver
+from hpsearch.execution.units import bytes_text
 
 # A process that only queries a GPU holds 300 to 600 MB of it (its CUDA context), so a leftover one is noticed.
 TOLERANCE_BYTES = 256 * 1024**2
@@ -22,7 +23,6 @@ TOLERANCE_BYTES = 256 * 1024**2
 PATIENCE_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _BUSY = 0.1  # of a GPU's memory: beyond that another process is at work on it
-_GB = 1e9
 ALL = "all"
 
 Memory = Callable[[], Mapping[int, int]]
@@ -59,8 +59,9 @@ def memory_in_use() -> dict[int, int]:
 
 
 class Slots:
-    """Hands out slots and takes them back. ``say`` is called, from another thread, when a slot became free or unusable,
-    with a text for the user (empty where all is well)."""
+    """Hands out slots and takes them back. ``usable`` is the number of slots without those whose GPU is left out.
+    ``say`` is called, from another thread, when a slot became free or unusable, with a text for the user (empty where
+    all is well)."""
 
     def __init__(
         self,
@@ -70,16 +71,11 @@ class Slots:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._say, self._memory, self._patience_s = say, memory, patience_s
-        self._usable = len(slots)
+        self.usable = len(slots)
         self._free = sorted(slots, key=lambda slot: slot.number)
         self._baseline: dict[int, int] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-
-    @property
-    def usable(self) -> int:
-        """Number of slots without those whose GPU is left out."""
-        return self._usable
 
     @property
     def free(self) -> int:
@@ -113,7 +109,7 @@ class Slots:
             if not left_out and time.monotonic() - began >= self._patience_s:
                 left_out = True
                 with self._lock:
-                    self._usable -= 1
+                    self.usable -= 1
                 self._say(f"{trouble}, {self._patience_s:g} s after the end of its job: it is left out for now")
             if self._closed.wait(pause):
                 return
@@ -129,13 +125,13 @@ class Slots:
                 return f"the driver shows no GPU {gpu}"
             held = used[gpu] - self._baseline.setdefault(gpu, used[gpu])
             if held > TOLERANCE_BYTES:
-                return f"GPU {gpu} still holds {held / _GB:.1f} GB more than before its first job"
+                return f"GPU {gpu} still holds {bytes_text(held)} more than before its first job"
             self._baseline[gpu] = min(self._baseline[gpu], used[gpu])
         return ""
 
     def _set_free(self, slot: Slot, regained: int) -> None:
         with self._lock:
-            self._usable += regained
+            self.usable += regained
             self._free = sorted([*self._free, slot], key=lambda free: free.number)
 
 
@@ -260,7 +256,7 @@ def _busy(slots: Sequence[Slot], driver: Driver) -> list[str]:
     for number in (gpu for slot in slots for gpu in slot.gpus):
         gpu = driver.gpus[number]
         if gpu.used > _BUSY * gpu.total:
-            held = f"{gpu.used / _GB:.1f} of {gpu.total / _GB:.1f} GB"
+            held = f"{bytes_text(gpu.used)} of {bytes_text(gpu.total)}"
             by = ", ".join(f"{holder.name} (pid {holder.pid})" for holder in gpu.holders)
             notes.append(f"of GPU {number} {held} are in use already{', by ' + by if by else ''}")
     return notes

@@ -59,7 +59,7 @@ class Job:
     """One piece of work for a program behind the protocol.
 
     ``id`` names the job and its processes; ``kind`` is survey, preflight, prepare, trial, train, ocr, convert, stats,
-    join or merge.
+    join, merge, gguf, publish or doctor.
     ``command`` is the argv of the program, never a shell string. ``output_dir`` is where the program writes; the
     supervisor keeps its own files (log.txt, metrics.jsonl, outcome.json) there too. ``settings`` are JSON values.
     ``steps`` is the number of the last step that the program will report, None where that is unknown. ``environment``

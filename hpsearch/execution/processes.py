@@ -156,8 +156,13 @@ def _wait_for_orphans(prefix: str) -> None:
     gone."""
 
     def orphans() -> dict[int, str]:
-        supervisors = _marked(SUPERVISES_VARIABLE).items()
-        return {pid: tag for pid, tag in supervisors if tag.startswith(prefix) and not _runner_lives(tag)}
+        left = {}
+        for pid, tag in _marked(SUPERVISES_VARIABLE).items():
+            if tag.startswith(prefix):
+                runner, start, _ = tag.rpartition("/")[2].split(".")
+                if _start_time(int(runner)) != int(start):
+                    left[pid] = tag
+        return left
 
     patience = time.monotonic() + _ORPHANED_SUPERVISOR_S
     while (left := orphans()) and time.monotonic() < patience + _SWEEP_S:
@@ -165,11 +170,6 @@ def _wait_for_orphans(prefix: str) -> None:
             for pid, tag in left.items():
                 _kill(pid, SUPERVISES_VARIABLE, tag)
         time.sleep(_PAUSE_S)
-
-
-def _runner_lives(tag: str) -> bool:
-    pid, start, _ = tag.rpartition("/")[2].split(".")
-    return _start_time(int(pid)) == int(start)
 
 
 def _end_all(find: Callable[[], dict[int, str]]) -> int:
@@ -181,9 +181,10 @@ def _end_all(find: Callable[[], dict[int, str]]) -> int:
             start = _start_time(pid)
             if _kill(pid, TAG_VARIABLE, tag):
                 ended[pid] = start
-        # A process that is ending has no environment any more, and may still hold a GPU.
-        if not left and not any(_lives(pid, start) for pid, start in ended.items()):
-            break
+        if not left:  # one that is ending has no environment any more, and may still hold a GPU
+            states = ((start, _stat(pid)) for pid, start in ended.items())
+            if not any(stat and int(stat[19]) == start and stat[0] not in (b"Z", b"X") for start, stat in states):
+                break
         time.sleep(_PAUSE_S)
     return len(ended)
 
@@ -224,12 +225,6 @@ def _value(pid: int, variable: str) -> str | None:
     _, mark, rest = environment.partition(f"\0{variable}=".encode())
     # The fork server keeps space for longer tags.
     return os.fsdecode(rest.partition(b"\0")[0].rstrip()) if mark else None
-
-
-def _lives(pid: int, start: int) -> bool:
-    """True if the process that was started then is there, and no zombie."""
-    fields = _stat(pid)
-    return bool(fields) and int(fields[19]) == start and fields[0] not in (b"Z", b"X")
 
 
 def _start_time(pid: int) -> int:

@@ -72,7 +72,7 @@ class Record:
         self.first_bad = ""  # why the first of them was refused
         self.verdict: tuple[Cause, str] | None = None
         self._last_step = -1  # the greatest step that names the objective
-        self._last_metrics: dict[str, float] = {}
+        self.last_metrics: dict[str, float] = {}  # of that step
         self._steps: set[int] = set()
         self._metric_bytes = 0
         self._open = True
@@ -82,11 +82,6 @@ class Record:
     def has_result(self) -> bool:
         """True once a final line has named the objective."""
         return self.metric in self.final
-
-    @property
-    def last_metrics(self) -> dict[str, float]:
-        """Metrics of the greatest step that names the objective; empty if no step does."""
-        return self._last_metrics
 
     def take(self, raw: bytes) -> Line | None:
         """Record one line; returns None where it is refused, or repeats a step (the first value is kept)."""
@@ -126,7 +121,7 @@ class Record:
         self._keep(line.step, line.metrics, size)
         self._steps.add(line.step)
         if self.metric in line.metrics and line.step > self._last_step:
-            self._last_step, self._last_metrics = line.step, line.metrics
+            self._last_step, self.last_metrics = line.step, line.metrics
 
     def _keep(self, step: int | None, metrics: dict[str, float], size: int) -> None:
         """Write metrics to the file, and see whether they mean divergence."""

@@ -61,6 +61,7 @@ class Supervision:
         self._oom_kills = oom_kills()
         self._stop: Stop | None = None
         self._kill_at = _FOREVER
+        self._timeout_at = _FOREVER if job.timeout_s is None else program.began + job.timeout_s
         self._pruned_at: int | None = None
         self._last_sign = program.began
         self._progress: dict[str, Any] | None = None
@@ -112,7 +113,7 @@ class Supervision:
         now = time.monotonic()
         tick = _TICK_S if self._pidfd >= 0 else _TICK_WITHOUT_PIDFD_S
         progress = self._progress_at if self._progress else _FOREVER
-        return max(0.0, min(tick, min(self._kill_at, self._timeout_at(), self._stall_at(), progress) - now))
+        return max(0.0, min(tick, min(self._kill_at, self._timeout_at, self._stall_at(), progress) - now))
 
     # Talking with the executor
 
@@ -192,9 +193,6 @@ class Supervision:
 
     # Ending
 
-    def _timeout_at(self) -> float:
-        return _FOREVER if self._job.timeout_s is None else self._program.began + self._job.timeout_s
-
     def _stall_at(self) -> float:
         return _FOREVER if self._job.stall_s is None else self._last_sign + self._job.stall_s
 
@@ -202,7 +200,7 @@ class Supervision:
         now = time.monotonic()
         if self._is_full():
             self._last_sign = now  # the program cannot report, so its silence says nothing
-        if self._stop is None and now >= self._timeout_at():
+        if self._stop is None and now >= self._timeout_at:
             self._end_program(Cause.TIMEOUT, f"ran past its limit of {self._job.timeout_s:g} s", _OWN_GRACE_S)
         elif self._stop is None and now >= self._stall_at():
             self._end_program(Cause.STALLED, f"reported nothing for {self._job.stall_s:g} s", _OWN_GRACE_S)

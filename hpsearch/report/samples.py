@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from hpsearch.data.metrics import graphemes
 from hpsearch.report.rows import TrialRow, evenly, finite
 from hpsearch.report.text import visible, visible_lines
 
@@ -78,9 +78,9 @@ def read_samples(folder: Path | None, limit: int = 12) -> Samples | None:
 def align(reference: str, prediction: str) -> tuple[tuple[TextRun, ...], tuple[TextRun, ...], float]:
     """Both texts in runs that are alike or differ, by the fewest edits, and the differing share of the reference.
 
-    A character is a letter with its combining marks, so that no mark is parted from its letter.
+    A character is a grapheme, so that no mark is parted from its letter.
     """
-    left, right = _clusters(reference), _clusters(prediction)
+    left, right = graphemes(reference), graphemes(prediction)
     if not left or not right:
         share = float(left != right)
         return _whole(left), _whole(right), share
@@ -92,10 +92,7 @@ def _matches(left: Sequence[str], right: Sequence[str]) -> tuple[set[int], set[i
     """Places in ``left`` and ``right`` that match in a shortest alignment, and the number of edits."""
     import jiwer
 
-    codes: dict[str, str] = {}
-    encoded = ["".join(codes.setdefault(item, chr(0x100000 + len(codes))) for item in text) for text in (left, right)]
-    plain = jiwer.Compose([jiwer.ReduceToListOfListOfChars()])
-    output = jiwer.process_characters(*encoded, reference_transform=plain, hypothesis_transform=plain)
+    output = jiwer.process_words([left], [right], reference_transform=list, hypothesis_transform=list)
     same_left: set[int] = set()
     same_right: set[int] = set()
     for chunk in output.alignments[0]:
@@ -123,16 +120,6 @@ def _piece(text: str, differs: bool) -> TextRun:
 
 def _whole(text: Sequence[str]) -> tuple[TextRun, ...]:
     return (_piece("".join(text), True),) if text else ()
-
-
-def _clusters(text: str) -> list[str]:
-    clusters: list[str] = []
-    for character in text:
-        if clusters and (unicodedata.category(character).startswith("M") or character in "\u200c\u200d"):
-            clusters[-1] += character
-        else:
-            clusters.append(character)
-    return clusters
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -1,1 +1,2 @@
-"""What runs behind the door: making data and model ready, and one fine-tune. The only room that imports torch."""
+"""The training program and its jobs: data and model made ready, fine-tunes, export. The only room that imports
+torch."""

@@ -1,4 +1,4 @@
-"""The program behind the door: ``python -m hpsearch.training`` does the job named in HPSEARCH_JOB.
+"""The training program: ``python -m hpsearch.training`` runs the job named in HPSEARCH_JOB.
 
 Exit codes: 0 done (or pruned), 2 refused, 1 anything else.
 """
@@ -16,29 +16,30 @@ from hpsearch import sdk
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.outcome import Cause
-from hpsearch.training.machine.faults import Fault, available_bytes, classify
+from hpsearch.training.machine.faults import available_bytes, classify
 from hpsearch.training.machine.libraries import ignore_known_warnings, importing
 from hpsearch.training.preload import set_environment
 
-# What does a job, by its kind.
+# The function that runs a job, by the job's kind.
 _JOBS = {
     "survey": "training.survey.survey",
     "preflight": "training.prepare.preflight",
     "prepare": "training.prepare.prepare",
     "trial": "training.trial.run_trial",
     "train": "training.trial.run_trial",
-    "ocr": "training.ocr_job.read_pictures",
+    "ocr": "training.predict.read_pictures",
     "convert": "data.convert.convert",
     "stats": "training.data_stats.stats",
-    "join": "data.merge.join",
+    "join": "data.merge.merge",
     "merge": "training.export.merge.merge",
     "gguf": "training.export.gguf.convert",
     "publish": "training.export.publish.publish",
+    "doctor": "training.doctor.answer",
 }
 
 
 def main() -> int:
-    """Do the job, and say on the report channel why where it cannot be done."""
+    """Run the job. Where that fails, the reason goes to the report channel. Returns the exit code."""
     job = sdk.job()
     if job is None:
         print("hpsearch.training is started by hpsearch, with HPSEARCH_JOB in its environment", file=sys.stderr)
@@ -47,7 +48,7 @@ def main() -> int:
     set_environment(job.kind)
     ignore_known_warnings()
     try:
-        _do(job)
+        _run(job)
     except UsageError as error:
         print(error, file=sys.stderr)
         sdk.fault("invalid", str(error))
@@ -57,43 +58,34 @@ def main() -> int:
         if fault is None:
             raise
         traceback.print_exc()
-        _say_what_it_had(fault)
+        with suppress(RuntimeError):  # a device that failed answers nothing any more
+            # Of the device's memory another process may have held the rest.
+            available = available_bytes() if fault.cause is Cause.CUDA_OOM else 0
+            if available:
+                sdk.finish(device_memory_bytes=available)
         sdk.fault(fault.cause.value, fault.message)
         return 1
     return 0
 
 
-def _say_what_it_had(fault: Fault) -> None:
-    """Report how much memory of the device there was where it ran out: another process may have held the rest."""
-    with suppress(RuntimeError):  # a device that failed answers nothing any more
-        had = available_bytes() if fault.cause is Cause.CUDA_OOM else 0
-        if had:
-            sdk.finish(device_memory_bytes=had)
-
-
-def _do(job: Job) -> None:
+def _run(job: Job) -> None:
     if job.kind not in _JOBS:
-        raise UsageError(f"a job's kind must be one of {', '.join(_JOBS)}, but is {job.kind!r}", "mend the job")
-    place, _, function = _JOBS[job.kind].rpartition(".")
+        raise UsageError(f"a job's kind must be one of {', '.join(_JOBS)}, but is {job.kind!r}", "fix the job")
+    module, _, function = _JOBS[job.kind].rpartition(".")
     with importing():
-        if job.kind in ("trial", "train"):
-            _start_backend(job)
-        module = import_module(f"hpsearch.{place}")
-    getattr(module, function)(job)
+        if job.kind in ("trial", "train") and job.prepared_dir is not None:  # without one the recipe refuses it
+            # The backend decides what is imported first.
+            from hpsearch.training.backends.startup import start_backend
+            from hpsearch.training.prepared import PreparedData
 
-
-def _start_backend(job: Job) -> None:
-    """Import first what the backend wants to be first; a job without a prepared folder is refused by the recipe."""
-    from hpsearch.training.backends.startup import start_backend
-    from hpsearch.training.prepared import PreparedData
-
-    if job.prepared_dir is not None:
-        folder = Path(job.prepared_dir)
-        start_backend(PreparedData.read(folder).backend, folder)
+            folder = Path(job.prepared_dir)
+            start_backend(PreparedData.read(folder).backend, folder)
+        run = getattr(import_module(f"hpsearch.{module}"), function)
+    run(job)
 
 
 def end() -> None:
-    """Do the job and end the process with its exit code."""
+    """Run the job and end the process with its exit code."""
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

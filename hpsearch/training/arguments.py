@@ -1,4 +1,4 @@
-"""Settings in the words of peft and of transformers' trainer. Pure functions over the settings, without torch."""
+"""Arguments of peft and of transformers' trainer from the settings. Pure functions, without torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SCHEDULERS = {"constant": "constant_with_warmup"}
 
 
 def tower_patterns(settings: TrainSettings, family: Family) -> dict[str, str]:
-    """For each tower with anything to adapt (language, vision, merger), the regular expression of its linear layers'
-    names; a tower that the settings leave alone, or of which they adapt no kind of module, is not there."""
+    """Return the regular expression of the names of the linear layers to adapt, by tower (language, vision, merger);
+    none for a tower that the settings leave alone, or of which they adapt no kind of module."""
     towers = {
         "language": (settings.finetune_language_layers, family.language),
         "vision": (settings.finetune_vision_layers, family.vision),
@@ -28,7 +28,7 @@ def tower_patterns(settings: TrainSettings, family: Family) -> dict[str, str]:
 
 
 def tower_pattern(tower: Tower, settings: TrainSettings) -> str:
-    """The expression of the layers of a tower that are of the kinds that the settings adapt; empty for none."""
+    """Return the expression of the layers of a tower of the kinds that the settings adapt; empty for none."""
     leaves = (
         *(tower.attention if settings.finetune_attention_modules else ()),
         *(tower.mlp if settings.finetune_mlp_modules else ()),
@@ -37,19 +37,19 @@ def tower_pattern(tower: Tower, settings: TrainSettings) -> str:
 
 
 def lora_targets(settings: TrainSettings, family: Family) -> str:
-    """The regular expression of the modules to adapt, which a module's full name must match entirely."""
+    """Return the regular expression of the modules to adapt, which a module's full name must match entirely."""
     return "|".join(f"(?:{pattern})" for pattern in tower_patterns(settings, family).values())
 
 
 def lora_alpha(settings: TrainSettings) -> float:
-    """The LoRA scale that the settings mean, given by itself or as a multiple of the rank."""
+    """Return the LoRA scale, which the settings have as a number or as a multiple of the rank."""
     if settings.lora_alpha_ratio is None:
         return settings.lora_alpha
     return settings.lora_alpha_ratio * settings.lora_r
 
 
 def lora_options(settings: TrainSettings, family: Family) -> dict[str, Any]:
-    """Arguments of ``peft.LoraConfig``."""
+    """Return arguments of ``peft.LoraConfig``."""
     return {
         "r": settings.lora_r,
         "lora_alpha": lora_alpha(settings),
@@ -63,7 +63,7 @@ def lora_options(settings: TrainSettings, family: Family) -> dict[str, Any]:
 
 
 def training_options(settings: TrainSettings, batching: Batching, device: str, precision: str) -> dict[str, Any]:
-    """Arguments of trl's ``SFTConfig``, besides the folder."""
+    """Return arguments of trl's ``SFTConfig``, besides the folder."""
     return {
         "learning_rate": settings.learning_rate,
         "num_train_epochs": settings.num_train_epochs,
@@ -108,7 +108,7 @@ def training_options(settings: TrainSettings, batching: Batching, device: str, p
 
 
 def warmup(settings: TrainSettings) -> float:
-    """Warm-up as transformers 5 takes it: a whole number of steps, or a fraction of all steps in [0, 1)."""
+    """Return the warm-up as transformers 5 takes it: a whole number of steps, or a fraction of all steps in [0, 1)."""
     if settings.warmup_steps is not None:
         return settings.warmup_steps
     return min(settings.warmup_ratio, 0.999999)  # 1.0 would mean one step

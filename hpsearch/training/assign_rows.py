@@ -1,4 +1,5 @@
-"""From the study's data to rows that every trial can trust: each picture opened once, nothing on two sides."""
+"""The assignment of a study's rows to train, validation and holdout: each picture is opened once, and no page is in two
+splits."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import Sample
 from hpsearch.data.slices import SLICE_KEYS, ChosenSplits, choose
 from hpsearch.data.sources import DataSource
-from hpsearch.data.splits import LeftOutRow, SplitRows, hold_out, separate
+from hpsearch.data.splits import SplitRows, hold_out, separate
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import require_space
 from hpsearch.settings import TrainSettings
@@ -24,7 +25,7 @@ _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 
 @dataclass(frozen=True)
 class Data:
-    """Rows by split, what was noticed on the way, and the commit of a dataset on the Hub."""
+    """Rows by split, warnings, and the commit of a dataset on the Hub."""
 
     rows: Mapping[str, Sequence[CheckedImage]]
     warnings: tuple[str, ...]
@@ -32,14 +33,14 @@ class Data:
 
     @property
     def bytes(self) -> int:
-        """What ``write`` takes of the disk, but for texts."""
+        """Size of what ``write`` writes, without the texts."""
         return sum(checked.bytes for rows in self.rows.values() for checked in rows)
 
     def write(self, folder: Path) -> str:
-        """Write each split's rows into ``folder``; a digest of every row's picture and text, by split.
+        """Write each split's rows into ``folder``. Returns a digest of every row's picture and text, by split.
 
         Raises:
-            UsageError: there is no room for them.
+            UsageError: there is no space for them.
         """
         remedy = "free some space, or name another --base-output-dir"
         require_space(folder, self.bytes, "a copy of all rows", remedy, spare=0)
@@ -61,8 +62,8 @@ def _digested(rows: Sequence[CheckedImage], digest: hashlib._Hash) -> Iterator[P
 def gather(
     source: DataSource, settings: TrainSettings, family: Family, folder: Path, progress: ProgressReporter
 ) -> Data:
-    """Read, choose, open and deal out the rows. Those that cannot be used, or that the ``family`` cannot take, are
-    left out and listed in ``folder``; what their pictures are read from may be in its ``SCRATCH``.
+    """Read, choose, open and assign the rows. Those that cannot be used, or that the ``family`` cannot take, are left
+    out and listed in ``folder``; the files of their pictures may be in its ``SCRATCH``.
 
     Raises:
         UsageError: a split is missing or ends up empty, or too many rows are unusable.
@@ -75,25 +76,26 @@ def gather(
     checked = {side: opener.usable(samples, side) for side, samples in choice.rows.items()}
     write_left_out(folder, opener.left_out())
     opener.refuse_too_many(left_out_file(folder))
-    division = _dealt(checked, settings)
-    rows = {split: getattr(division, split) for split in SPLITS}
+    assigned = _assign(checked, settings)
+    rows = {split: getattr(assigned, split) for split in SPLITS}
     _refuse_empty(rows, settings)
-    left_out = (*opener.left_out(), *map(_told, division.parted))
+    parted = (LeftOut(row.row.sample.id, row.side, row.reason) for row in assigned.parted)
+    left_out = (*opener.left_out(), *parted)
     write_left_out(folder, left_out)
     warnings = (
         *opener.warnings(),
-        *division.warnings,
+        *assigned.warnings,
         *([f"all {len(left_out)} rows left out are listed in {left_out_file(folder)}"] if left_out else []),
-        *_idle(settings, choice),
-        *_asked(division, settings),
-        *_shared_sources(division),
+        *_unused(settings, choice),
+        *_own_questions(assigned, settings),
+        *_shared_sources(assigned),
     )
     return Data(rows, warnings, read.revision)
 
 
-def _dealt(checked: Mapping[str, Sequence[CheckedImage]], settings: TrainSettings) -> SplitRows[CheckedImage]:
-    """All three sides; those that were not chosen are drawn: validation from train, the holdout from validation, or
-    from train too where what was drawn is a single document."""
+def _assign(checked: Mapping[str, Sequence[CheckedImage]], settings: TrainSettings) -> SplitRows[CheckedImage]:
+    """Make all three splits; those that were not chosen are drawn: validation from train, the holdout from validation,
+    or from train too where the drawn validation is a single document."""
     sides = dict(checked)
     drawn = "validation" not in sides
     if drawn:
@@ -104,10 +106,6 @@ def _dealt(checked: Mapping[str, Sequence[CheckedImage]], settings: TrainSetting
             fraction = settings.val_ratio * settings.holdout_fraction
             sides["train"], sides["holdout"] = hold_out(sides["train"], fraction)
     return separate(SplitRows(sides["train"], sides["validation"], sides["holdout"]))
-
-
-def _told(parted: LeftOutRow[CheckedImage]) -> LeftOut:
-    return LeftOut(parted.row.sample.id, parted.side, parted.reason)
 
 
 def _refuse_empty(rows: Mapping[str, Sequence[CheckedImage]], settings: TrainSettings) -> None:
@@ -121,25 +119,25 @@ def _refuse_empty(rows: Mapping[str, Sequence[CheckedImage]], settings: TrainSet
             )
 
 
-def _idle(settings: TrainSettings, choice: ChosenSplits[Sample]) -> Iterator[str]:
-    """What was given, in data or settings, and does nothing."""
+def _unused(settings: TrainSettings, choice: ChosenSplits[Sample]) -> Iterator[str]:
+    """Warn of splits and settings that were given and have no effect."""
     for split in choice.unused:
         yield f"the split {split} of the data is not used" + (
-            f'; with "holdout_split": "{split}" the best trial is judged on it'
+            f'; with "holdout_split": "{split}" the best trial is evaluated on it'
             if settings.holdout_split is None
             else ""
         )
     drawn = "validation" not in choice.rows
     if settings.val_split is None and not drawn and settings.val_ratio != TrainSettings().val_ratio:
-        yield f"val_ratio {settings.val_ratio} does nothing: trials are judged by the data's validation split"
+        yield f"val_ratio {settings.val_ratio} does nothing: trials are evaluated on the data's validation split"
     samples = (sample for side in choice.rows.values() for sample in side)
     if settings.image_root is not None and not any(isinstance(sample.image, Path) for sample in samples):
         yield "image_root does nothing: no row names its picture by a path"
 
 
-def _asked(division: SplitRows[CheckedImage], settings: TrainSettings) -> Iterator[str]:
-    """A word on questions that the rows have of their own."""
-    rows = [checked.sample for side in SPLITS for checked in getattr(division, side)]
+def _own_questions(assigned: SplitRows[CheckedImage], settings: TrainSettings) -> Iterator[str]:
+    """Warn of questions that the rows have and that are not used."""
+    rows = [checked.sample for side in SPLITS for checked in getattr(assigned, side)]
     asking = [row for row in rows if row.asked not in ("", settings.instruction)]
     if asking:
         example = asking[0].asked[:_SHOWN_CHARACTERS]
@@ -149,9 +147,9 @@ def _asked(division: SplitRows[CheckedImage], settings: TrainSettings) -> Iterat
         )
 
 
-def _shared_sources(division: SplitRows[CheckedImage]) -> list[str]:
-    judged = {source for one in (*division.validation, *division.holdout) for source in one.sample.sources}
-    shared = sum(1 for one in division.train if not judged.isdisjoint(one.sample.sources))
+def _shared_sources(assigned: SplitRows[CheckedImage]) -> list[str]:
+    evaluated = {source for row in (*assigned.validation, *assigned.holdout) for source in row.sample.sources}
+    shared = sum(1 for row in assigned.train if not evaluated.isdisjoint(row.sample.sources))
     if not shared:
         return []
     return [f"{shared} rows of train are made of pieces that are also in validation or the holdout set: scores flatter"]

@@ -1,8 +1,8 @@
 """The training program for another Python than the one that runs hpsearch: ``python -P launch.py``.
 
-That Python has the libraries, in versions of its own, but hpsearch itself always comes from where this file stands:
-one source on both sides of the door, so the two can never be of different releases. With ``--check`` it only tells, as
-JSON, which libraries it finds, and imports none.
+That Python has the libraries, in versions of its own, but hpsearch itself always comes from where this file lies: one
+source for both processes, so the two can never be of different releases. With ``--check`` it only prints, as JSON,
+which libraries it finds, and imports none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import platform
 import runpy
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # Distributions that the training side imports, whatever it is asked to do.
@@ -22,15 +21,16 @@ NEEDED = (
 
 
 def check() -> str:
-    """Which Python this is, and the versions of what is needed; null for what is missing."""
-    return json.dumps({"python": platform.python_version(), "versions": {name: _version(name) for name in NEEDED}})
+    """Describe this Python as JSON: its version, and those of the needed libraries; null for a missing one."""
+    adopt_hpsearch()
+    from hpsearch.execution.versions import version_of
+
+    return json.dumps({"python": platform.python_version(), "versions": {name: version_of(name) for name in NEEDED}})
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def adopt_hpsearch() -> None:
+    """Make ``hpsearch`` the package of this file, whatever else is installed."""
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "execution" / "bootstrap.py"))["adopt_hpsearch"]()
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     if "--check" in sys.argv:
         print(check())
         return
-    runpy.run_path(str(Path(__file__).resolve().parents[1] / "execution" / "bootstrap.py"))["adopt_hpsearch"]()
+    adopt_hpsearch()
     from hpsearch.training.__main__ import end
 
     end()

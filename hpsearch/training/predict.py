@@ -16,11 +16,12 @@ from hpsearch import sdk
 from hpsearch.data.images import open_image
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import ADAPTER_CARD, TEXTS_FILE, Job
+from hpsearch.execution.adapter_card import AdapterCard
+from hpsearch.execution.job import TEXTS_FILE, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.evaluate.scores import RepetitionStopper, computing, ending_tokens, greedy
+from hpsearch.training.evaluate.scores import RepetitionStopper, autocast, ending_tokens, greedy
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.models.base import BaseCheckpoint, find_base, require_safetensors
@@ -28,114 +29,25 @@ from hpsearch.training.models.chat import Chat, answer_at_once
 from hpsearch.training.models.profiles import Difference
 
 NEW_TOKENS = 2048  # where the card does not say how long answers may be
-# Of the second attempt at a page that went round in circles; also what Chandra's users have read with until now.
+# Of the second attempt at a page whose text repeated itself; also what Chandra's users have read with until now.
 RETRY_TEMPERATURE, RETRY_SEED = 0.3, 0
-_BASE = ("model_revision", "load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "precision")
-_SIZES = ("longest_edge", "max_pixels", "pan_and_scan", "instruction", "max_new_tokens")
+# Settings that a card decides: those of loading, and those of sizes and the question.
+_OF_LOADING = ("model_revision", "load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "precision")
+_OF_SIZES = ("longest_edge", "max_pixels", "pan_and_scan", "instruction", "max_new_tokens")
+_OF_THE_JOB = ("images", "model", "batch_size", "temperature")  # settings of the ocr job that no fine-tune has
 
 
 class OcrModel(NamedTuple):
-    """What ``load_model`` gives and ``run_ocr`` takes."""
+    """The result of ``load_model``, for ``run_ocr``."""
 
     model: Any
     tokenizer: Any
     processor: Any
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A model ready to read: what it is asked, and how long its answers may be in tokens."""
-
-    loaded: Loaded
-    prompt: str
-    max_new_tokens: int
-
-    def read(self, pictures: Sequence[Any], instruction: str | None = None, temperature: float = 0.0) -> list[str]:
-        """The texts of some pictures, read together, or in halves where memory does not suffice for that. Greedy at
-        temperature 0; what then goes round in circles is read once more, with a little chance."""
-        try:
-            return self._read(pictures, instruction, temperature)
-        except Exception as error:
-            if len(pictures) == 1 or not is_out_of_memory(error):
-                raise
-        free_memory()  # only here, where the error's frames no longer hold tensors
-        middle = len(pictures) // 2
-        halves = (pictures[:middle], pictures[middle:])
-        return [text for half in halves for text in self.read(half, instruction, temperature)]
-
-    def _read(self, pictures: Sequence[Any], instruction: str | None, temperature: float) -> list[str]:
-        texts, circles = self._generate(pictures, instruction, temperature)
-        if temperature == 0.0 and any(circles):
-            again = [picture for picture, turning in zip(pictures, circles, strict=True) if turning]
-            with torch.random.fork_rng():
-                torch.manual_seed(RETRY_SEED)  # so that reading repeats
-                second = iter(self._generate(again, instruction, RETRY_TEMPERATURE)[0])
-            texts = [next(second) if turning else text for text, turning in zip(texts, circles, strict=True)]
-        return texts
-
-    @torch.no_grad()
-    def _generate(
-        self, pictures: Sequence[Any], instruction: str | None, temperature: float
-    ) -> tuple[list[str], list[bool]]:
-        processor, device = self.loaded.processor, self.loaded.device
-        question = Chat(processor, instruction or self.prompt).question
-        inputs = processor(
-            text=[question] * len(pictures),
-            images=[[picture] for picture in pictures],
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-            add_special_tokens=False,
-        ).to(device)
-        start = inputs["input_ids"].shape[1]
-        config = greedy(self.loaded.model, self.max_new_tokens)
-        if temperature > 0:
-            config.do_sample, config.temperature = True, temperature
-        guard = RepetitionStopper(start, ending_tokens(config))
-        with computing(self.loaded):
-            tokens = self.loaded.model.generate(**inputs, generation_config=config, stopping_criteria=[guard])
-        texts = processor.tokenizer.batch_decode(tokens[:, start:], skip_special_tokens=True)
-        return [text.strip() for text in texts], guard.caught(len(pictures))
-
-
-def load_reader(model: str | Path, **settings: Any) -> Reader:
-    """Load an adapter's folder with its base, or a model: a folder, a Hub id or asset:NAME. ``settings`` are those of
-    loading and of sizes (load_in_4bit, precision, longest_edge, ...); an adapter's own stand where none is given.
-
-    Raises:
-        UsageError: there is no such model, or no access to it.
-    """
-    folder = Path(model).expanduser()
-    adapter = folder if (folder / "adapter_config.json").is_file() else None
-    card = _card(folder)
-    known = {name: card[name] for name in (*_BASE, *_SIZES) if name in card}
-    if "max_pixels" in settings:
-        known.pop("longest_edge", None)  # which would decide alone
-    wanted = TrainSettings(**{**known, "model_name": _base_name(adapter, str(model)), **settings})
-    base = find_base(wanted, ProgressReporter("load"))
-    backend = HfBackend()
-    loaded = backend.load(base.family, base.folder, wanted)
-    if adapter is not None:
-        from peft import PeftModel
-
-        require_safetensors(adapter)
-        loaded = replace(loaded, model=PeftModel.from_pretrained(loaded.model, str(adapter)))
-        _take_template(loaded.processor, adapter)
-    backend.to_inference(loaded)
-    return Reader(loaded, wanted.instruction or base.prompt, wanted.max_new_tokens or NEW_TOKENS)
-
-
-def _take_template(processor: Any, adapter: Path) -> None:
-    """Ask as the adapter was trained: its folder may have another chat template than its base."""
-    template = adapter / "chat_template.jinja"
-    if template.is_file():
-        processor.chat_template = template.read_text(encoding="utf-8")
-        answer_at_once(processor)
-
-
 def load_model(model: str | Path, **settings: Any) -> OcrModel:
     """Load a tuned model for ``run_ocr``: ``model, tokenizer, processor = load_model("studies/mine/best")``. See
-    ``load_reader`` for what may be named and set.
+    ``load_reader`` for the models and settings.
 
     Raises:
         UsageError: there is no such model, or no access to it.
@@ -154,8 +66,8 @@ def run_ocr(
     instruction: str | None = None,
     temperature: float = 0.0,
 ) -> str:
-    """The text of a picture: a path, the bytes of a picture file or a Pillow image. ``model`` is of ``load_model``
-    (``tokenizer`` and ``processor`` are taken as they come with it). At temperature 0 reading is greedy, so it repeats.
+    """Read the text of a picture: a path, the bytes of a picture file or a Pillow image. ``model`` is of ``load_model``
+    and brings its own ``tokenizer`` and ``processor``. At temperature 0 reading is greedy, so it repeats.
 
     Raises:
         UsageError: the picture cannot be opened, or the model was loaded by something else.
@@ -167,8 +79,11 @@ def run_ocr(
 
 
 def verify_config(model: str | Path, profile: str = "auto") -> list[Difference]:
-    """Where a model's configuration is not what its family and profile expect: each with place, expected and found; an
-    empty list for a sound one. Only small files are read, or downloaded.
+    """Compare a model's configuration with what its family and profile expect. Only small files are read, or
+    downloaded.
+
+    Returns:
+        The differences, each with place, expected and found value; an empty list for a sound model.
 
     Raises:
         UsageError: there is no such model, or it is of no known family.
@@ -176,38 +91,101 @@ def verify_config(model: str | Path, profile: str = "auto") -> list[Difference]:
     return base_of(str(model), profile).differences()
 
 
-def base_of(model: str, profile: str = "auto") -> BaseCheckpoint:
-    """The base model of an adapter's folder, or the model itself, without its weights."""
+@dataclass(frozen=True)
+class Reader:
+    """A model ready to read: ``prompt`` is the instruction of its question, ``max_new_tokens`` limits its answers."""
+
+    loaded: Loaded
+    prompt: str
+    max_new_tokens: int
+
+    def read(self, pictures: Sequence[Any], instruction: str | None = None, temperature: float = 0.0) -> list[str]:
+        """Read the texts of pictures together, or in halves where memory does not suffice for that. Greedy at
+        temperature 0; a text that repeats itself is then read once more, at ``RETRY_TEMPERATURE``."""
+        try:
+            return self._read(pictures, instruction, temperature)
+        except Exception as error:
+            if len(pictures) == 1 or not is_out_of_memory(error):
+                raise
+        free_memory()  # only here, where the error's frames no longer hold tensors
+        middle = len(pictures) // 2
+        halves = (pictures[:middle], pictures[middle:])
+        return [text for half in halves for text in self.read(half, instruction, temperature)]
+
+    def _read(self, pictures: Sequence[Any], instruction: str | None, temperature: float) -> list[str]:
+        texts, repeats = self._generate(pictures, instruction, temperature)
+        if temperature == 0.0 and any(repeats):
+            again = [picture for picture, repeating in zip(pictures, repeats, strict=True) if repeating]
+            with torch.random.fork_rng():
+                torch.manual_seed(RETRY_SEED)  # so that reading repeats
+                second = iter(self._generate(again, instruction, RETRY_TEMPERATURE)[0])
+            texts = [next(second) if repeating else text for text, repeating in zip(texts, repeats, strict=True)]
+        return texts
+
+    @torch.no_grad()
+    def _generate(
+        self, pictures: Sequence[Any], instruction: str | None, temperature: float
+    ) -> tuple[list[str], list[bool]]:
+        """Generate the texts. Also returns the pictures for which it was stopped because the text repeated itself."""
+        processor = self.loaded.processor
+        inputs = processor(
+            text=[Chat(processor, instruction or self.prompt).question] * len(pictures),
+            images=[[picture] for picture in pictures],
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            add_special_tokens=False,
+        ).to(self.loaded.device)
+        start = inputs["input_ids"].shape[1]
+        config = greedy(self.loaded.model, self.max_new_tokens)
+        if temperature > 0:
+            config.do_sample, config.temperature = True, temperature
+        stopper = RepetitionStopper(start, ending_tokens(config))
+        with autocast(self.loaded):
+            tokens = self.loaded.model.generate(**inputs, generation_config=config, stopping_criteria=[stopper])
+        texts = processor.tokenizer.batch_decode(tokens[:, start:], skip_special_tokens=True)
+        return [text.strip() for text in texts], stopper.stopped(len(pictures))
+
+
+def load_reader(model: str | Path, **settings: Any) -> Reader:
+    """Load an adapter's folder with its base, or a model: a folder, a Hub id or asset:NAME. ``settings`` are those of
+    loading and of sizes (load_in_4bit, precision, longest_edge, ...); where none is given, the adapter's own holds.
+
+    Raises:
+        UsageError: there is no such model, or no access to it.
+    """
     folder = Path(model).expanduser()
-    adapter = folder if (folder / "adapter_config.json").is_file() else None
-    settings = TrainSettings.model_validate({"model_name": _base_name(adapter, model), "profile": profile})
+    adapter = _adapter_in(folder)
+    card = AdapterCard.find(folder).settings
+    known = {name: card[name] for name in (*_OF_LOADING, *_OF_SIZES) if name in card}
+    if "max_pixels" in settings:
+        known.pop("longest_edge", None)  # which would decide alone
+    chosen = TrainSettings(**{**known, "model_name": _base_name(adapter, str(model)), **settings})
+    base = find_base(chosen, ProgressReporter("load"))
+    backend = HfBackend()
+    loaded = backend.load(base.family, base.folder, chosen)
+    if adapter is not None:
+        from peft import PeftModel
+
+        require_safetensors(adapter)
+        loaded = replace(loaded, model=PeftModel.from_pretrained(loaded.model, str(adapter)))
+        template = adapter / "chat_template.jinja"  # it may have been trained with another one than its base's
+        if template.is_file():
+            loaded.processor.chat_template = template.read_text(encoding="utf-8")
+            answer_at_once(loaded.processor)
+    backend.to_inference(loaded)
+    return Reader(loaded, chosen.instruction or base.prompt, chosen.max_new_tokens or NEW_TOKENS)
+
+
+def base_of(model: str, profile: str = "auto") -> BaseCheckpoint:
+    """Find the base model of an adapter's folder, or the model itself, without its weights."""
+    name = _base_name(_adapter_in(Path(model).expanduser()), model)
+    settings = TrainSettings.model_validate({"model_name": name, "profile": profile})
     return find_base(settings, ProgressReporter("check"), weights=False)
 
 
-def picture_of(image: Any) -> Any:
-    """A picture as the model sees it, from a path, bytes or a Pillow image.
-
-    Raises:
-        UsageError: it cannot be opened.
-    """
-    if isinstance(image, Image.Image):
-        kept = io.BytesIO()
-        image.save(kept, "PNG")
-        return open_image(kept.getvalue())
-    try:
-        return open_image(image if isinstance(image, bytes) else Path(image).expanduser().read_bytes())
-    except Exception as error:
-        named = image if isinstance(image, (str, Path)) else "the bytes given"
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture that can be read"
-        raise UsageError(
-            f"a picture must be a file that can be opened, but {named}: {why}", "name another one"
-        ) from error
-
-
-def batches(pictures: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Pictures in batches of at most ``size``."""
-    for start in range(0, len(pictures), size):
-        yield pictures[start : start + size]
+def _adapter_in(folder: Path) -> Path | None:
+    return folder if (folder / "adapter_config.json").is_file() else None
 
 
 def _base_name(adapter: Path | None, model: str) -> str:
@@ -223,42 +201,55 @@ def _base_name(adapter: Path | None, model: str) -> str:
         ) from error
 
 
-def _card(folder: Path) -> dict[str, Any]:
-    """The settings that an adapter was made with, where it was made by hpsearch."""
+def picture_of(image: Any) -> Any:
+    """Open a picture as the model sees it, from a path, bytes or a Pillow image.
+
+    Raises:
+        UsageError: it cannot be opened.
+    """
+    if isinstance(image, Image.Image):
+        png = io.BytesIO()
+        image.save(png, "PNG")
+        return open_image(png.getvalue())
     try:
-        settings: dict[str, Any] = json.loads((folder / ADAPTER_CARD).read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return settings
+        return open_image(image if isinstance(image, bytes) else Path(image).expanduser().read_bytes())
+    except Exception as error:
+        named = image if isinstance(image, (str, Path)) else "the bytes given"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture that can be read"
+        raise UsageError(
+            f"a picture must be a file that can be opened, but {named}: {why}", "name another one"
+        ) from error
 
 
-# The ocr job: a list of pictures read with one model, a JSON line for each as soon as it is read.
-
-_OWN = ("images", "model", "batch_size", "temperature")  # keys of the job's settings that are not a fine-tune's
+def batches(pictures: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Yield the pictures in batches of at most ``size``."""
+    for start in range(0, len(pictures), size):
+        yield pictures[start : start + size]
 
 
 def read_pictures(job: Job) -> None:
-    """Read the job's "images" with its "model" into texts.jsonl.
+    """Run the ocr job: read its "images" with its "model", and write a JSON line to texts.jsonl for each picture as
+    soon as it is read.
 
     Raises:
         UsageError: the model or a picture cannot be used; every picture is opened before the first is read.
     """
     progress = ProgressReporter("open the pictures")
-    wanted = job.settings
-    images = [str(image) for image in wanted["images"]]
+    settings = job.settings
+    images = [str(image) for image in settings["images"]]
     for image in images:
         picture_of(image)
     progress.phase("load")
-    given = {name: value for name, value in wanted.items() if name not in _OWN and value is not None}
-    reader = load_reader(wanted["model"], **given)
+    given = {name: value for name, value in settings.items() if name not in _OF_THE_JOB and value is not None}
+    reader = load_reader(settings["model"], **given)
     progress.phase("read", fraction=0.0)
     done = 0
     with (Path(job.output_dir) / TEXTS_FILE).open("w", encoding="utf-8") as target:
-        for some in batches(images, int(wanted["batch_size"])):
-            texts = reader.read([picture_of(image) for image in some], temperature=float(wanted["temperature"]))
-            for image, text in zip(some, texts, strict=True):
+        for batch in batches(images, int(settings["batch_size"])):
+            texts = reader.read([picture_of(image) for image in batch], temperature=float(settings["temperature"]))
+            for image, text in zip(batch, texts, strict=True):
                 target.write(json.dumps({"image_path": image, "ocr_text": text}, ensure_ascii=False) + "\n")
             target.flush()
-            done += len(some)
+            done += len(batch)
             progress.phase("read", fraction=done / len(images))
     sdk.finish(pictures=done)

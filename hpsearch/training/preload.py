@@ -1,7 +1,7 @@
-"""What trials of the built-in training have in common before they know their settings: imports, and nothing else.
+"""Imports that all trials of the built-in training need, before they know their settings; imports, and nothing else.
 
-The fork server (hpsearch/execution/fork_server.py) calls these once and forks each trial afterwards; so nothing here
-may compute, start a thread, or touch a GPU.
+The fork server (hpsearch/execution/fork_server.py) calls these functions once and forks each trial afterwards; so
+nothing here may compute, start a thread, or touch a GPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def set_environment(kind: str) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads do not survive a fork
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same sums every time, says NVIDIA
-    if "LOCAL_RANK" not in os.environ:  # without a launcher a trial has one GPU: the trainer refuses several
+    # Without a launcher a trial has one GPU: the trainer refuses several. The doctor counts them.
+    if "LOCAL_RANK" not in os.environ and kind != "doctor":
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
     if kind not in ONLINE:  # what a trial needs was made ready before
@@ -28,13 +29,16 @@ def set_environment(kind: str) -> None:
 
 def libraries(_prepared_dir: str | None) -> None:
     """Import what every trial on the hf backend needs."""
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # whether there is a GPU is found out without touching it
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # torch looks for a GPU without touching it
     set_environment("trial")
     ignore_known_warnings()
     with importing():
-        if _touches_the_gpu():
+        import torch
+
+        # peft and trl would import bitsandbytes, which asks each GPU for its generation, and a process that has done so
+        # cannot be forked any more.
+        if torch.cuda.is_available() and find_spec("bitsandbytes") is not None:
             import datasets  # noqa: F401
-            import torch  # noqa: F401
             import transformers  # noqa: F401
 
             return
@@ -75,11 +79,3 @@ def model(prepared_dir: str | None) -> None:
         family = FAMILIES[PreparedData.read(Path(prepared_dir)).family]
         for name in (family.model_class, family.processor_class):
             getattr(transformers, name)
-
-
-def _touches_the_gpu() -> bool:
-    """Whether bitsandbytes would be imported, by peft and trl: it asks each GPU for its generation, and a process that
-    has done so cannot be forked any more."""
-    import torch
-
-    return torch.cuda.is_available() and find_spec("bitsandbytes") is not None

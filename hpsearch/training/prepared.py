@@ -1,4 +1,4 @@
-"""What the prepare job leaves in its folder for the trials: rows, where the model is, and what was found out."""
+"""The prepared folder, which the prepare job leaves for the trials: the rows of each split, and prepared.json."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings
 if TYPE_CHECKING:
     from hpsearch.training.models.chat import Chat
 
-
-# Rows as the trainer and the evaluation see them: an image, a question and the answer to be learned.
-
-ROWS_AT_ONCE = 32  # written together, so that only so many pictures are in memory
+ROWS_AT_ONCE = 32  # written together, so that only these pictures are in memory
+SPLITS = ("train", "validation", "holdout")
+FILE_NAME = "prepared.json"
+SCRATCH = "scratch"  # a folder in the prepared one while it is made
+_SIZING = ("longest_edge", "max_pixels", "pan_and_scan", "instruction")  # what rows' tokens depend on
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class PreparedRow:
 
 
 def table_of(rows: Iterable[PreparedRow]) -> Any:
-    """Rows as an Arrow table."""
+    """Return the rows as an Arrow table."""
     import pyarrow as pa
 
     return pa.Table.from_batches(_batches(rows), _schema())
@@ -59,14 +60,14 @@ def _schema() -> Any:
 def _batches(rows: Iterable[PreparedRow]) -> Iterator[Any]:
     import pyarrow as pa
 
-    left = iter(rows)
-    while chunk := list(islice(left, ROWS_AT_ONCE)):
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, ROWS_AT_ONCE)):
         yield pa.RecordBatch.from_pylist([vars(row) for row in chunk], _schema())
 
 
 class RowFile(Sequence[PreparedRow]):
-    """The rows of a file written by ``write_rows``, or those at some ``positions`` of it, mapped into memory and read
-    as they are asked for. ``table`` has all of the file."""
+    """Rows of a file that ``write_rows`` wrote, mapped into memory and read when they are asked for: those at
+    ``positions``, or all. ``table`` has all of the file."""
 
     def __init__(self, path: Path, positions: Sequence[int] | None = None) -> None:
         import pyarrow as pa
@@ -77,18 +78,18 @@ class RowFile(Sequence[PreparedRow]):
     def __len__(self) -> int:
         return len(self._positions)
 
-    def dealt(self, first: int, players: int) -> RowFile:
-        """Every so-many-th of the rows, from ``first`` on."""
+    def every(self, step: int, first: int) -> RowFile:
+        """Select every ``step``-th row, from ``first`` on."""
         share = copy(self)
-        share._positions = self._positions[first::players]
+        share._positions = self._positions[first::step]
         return share
 
     def ids(self) -> list[str]:
-        """The rows' ids, without their pictures."""
+        """Read the rows' ids, without their pictures."""
         return self._column("id")
 
     def text_lengths(self) -> list[int]:
-        """The rows' lengths in characters, without their pictures."""
+        """Read the lengths of the rows' texts in characters, without their pictures."""
         return [len(text) for text in self._column("text")]
 
     def _column(self, name: str) -> list[str]:
@@ -102,9 +103,10 @@ class RowFile(Sequence[PreparedRow]):
 
 
 def training_rows(table: Any, chat: Chat) -> Any:
-    """A ``datasets.Dataset`` over an Arrow table of rows, giving prompt/completion rows so that only the answer is
-    learned. Texts are already as the chat template writes them: the same that the evaluation uses. Pictures are decoded
-    when a batch is made."""
+    """Make a ``datasets.Dataset`` of prompt/completion rows over an Arrow table, so that only the answer is learned.
+
+    Texts are already as the chat template writes them, the same that the evaluation uses. Pictures are decoded when a
+    batch is made."""
     from datasets import Dataset
 
     def as_prompts(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -118,20 +120,14 @@ def training_rows(table: Any, chat: Chat) -> Any:
     return Dataset(table, fingerprint="hpsearch").with_transform(as_prompts)
 
 
-SPLITS = ("train", "validation", "holdout")
-FILE_NAME = "prepared.json"
-SCRATCH = "scratch"  # a folder in the prepared one while it is made
-_SIZING = ("longest_edge", "max_pixels", "pan_and_scan", "instruction")  # what rows' tokens depend on
-
-
 @dataclass(frozen=True)
 class PreparedData:
-    """prepared.json. ``stamp`` is a digest of all that went in: while it stays the same, so does the result.
-    ``figures`` and ``lines`` are the preflight's; ``resolved`` what settings left open came to (the prompt, how many
-    rows are judged on, the model's commit), for all trials of the study. ``base`` are the untuned model's scores,
-    ``samples`` some of its answers. ``data_revision`` is the commit of a dataset on the Hub."""
+    """The content of prepared.json. ``stamp`` is the digest of the job's input: while it stays the same, so does the
+    result. ``figures`` and ``lines`` are the preflight's; ``resolved`` the values of settings that were left open (the
+    prompt, the number of rows in evaluations, the model's commit), for all trials of the study. ``base`` are the
+    untuned model's scores, ``samples`` some of its answers. ``data_revision`` is the commit of a dataset on the Hub."""
 
-    stamp: str
+    stamp: str  # the name is a key of the file
     fingerprint: str
     model_fingerprint: str
     model_path: str
@@ -153,7 +149,7 @@ class PreparedData:
     warnings: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """Write prepared.json into ``folder``, whole or not at all."""
+        """Write prepared.json into ``folder`` in one step."""
         write_text(folder / FILE_NAME, json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False))
 
     @staticmethod
@@ -168,7 +164,7 @@ class PreparedData:
             return PreparedData(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
-                f"a trial needs what its prepare job found, but {path} cannot be used: {error}",
+                f"a trial needs the result of its prepare job, but {path} cannot be used: {error}",
                 "run the prepare job first",
             ) from error
 
@@ -195,23 +191,23 @@ class PreparedData:
             )
 
     def resolved_in(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with what they leave open as prepare resolved it."""
-        open_ones = {name: value for name, value in self.resolved.items() if getattr(settings, name) is None}
-        return settings.model_copy(update=open_ones)
+        """Fill in what the settings leave open, as prepare resolved it."""
+        resolved = {name: value for name, value in self.resolved.items() if getattr(settings, name) is None}
+        return settings.model_copy(update=resolved)
 
 
 def row_file(folder: Path, split: str) -> Path:
-    """Where a split's rows are."""
+    """Return the path of a split's rows."""
     return folder / f"{split}.arrow"
 
 
 def open_rows(folder: Path, split: str) -> RowFile:
-    """A split's rows, mapped into memory."""
+    """Open a split's rows, mapped into memory."""
     return RowFile(row_file(folder, split))
 
 
-def drawn(folder: Path, split: str, count: int | None) -> Sequence[PreparedRow]:
-    """So many rows of a split, always the same ones, and with more of them the same and others; all for None."""
+def row_subset(folder: Path, split: str, count: int | None) -> Sequence[PreparedRow]:
+    """Draw ``count`` rows of a split, always the same ones; a larger subset holds every smaller one. None: all rows."""
     rows = open_rows(folder, split)
     if count is None or count >= len(rows):
         return rows

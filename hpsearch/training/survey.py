@@ -1,5 +1,5 @@
-"""The survey job: what data, model and machine are like, for drafting a study. No weight is loaded, nothing refused
-that a setting could mend."""
+"""The survey job: measures of data, model and machine, for drafting a study. No weight is loaded, and nothing is
+refused that a setting could fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpsearch.execution.job import SURVEY_FILE, Job
 from hpsearch.execution.survey_result import Survey, TowerSize
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data, gather
-from hpsearch.training.machine.device import Machine, precision_on
+from hpsearch.training.machine import Machine, precision_on
 from hpsearch.training.machine.libraries import importing
 from hpsearch.training.models.base import BaseCheckpoint, find_base
 from hpsearch.training.preflight.lengths import Measure, Shape, largest_edge, sizings
@@ -27,7 +27,7 @@ PARTS = ("language", "vision", "merger")
 
 
 def survey(job: Job) -> None:
-    """Look at the job's data and model, and write what was found to survey.json.
+    """Measure the job's data and model, and write the result to survey.json.
 
     Raises:
         UsageError: the data or the model cannot be used at all.
@@ -40,12 +40,12 @@ def survey(job: Job) -> None:
     progress.phase("load the libraries")
     with importing():
         from hpsearch.training.machine.device import gpu_name, this_machine
-    found = _found(base, data, settings, this_machine(), gpu_name(), progress)
-    (folder / SURVEY_FILE).write_text(found.to_json(), encoding="utf-8")
-    sdk.finish(rows=sum(found.rows.values()))
+    result = _measure(base, data, settings, this_machine(), gpu_name(), progress)
+    (folder / SURVEY_FILE).write_text(result.to_json(), encoding="utf-8")
+    sdk.finish(rows=sum(result.rows.values()))
 
 
-def _found(
+def _measure(
     base: BaseCheckpoint, data: Data, settings: TrainSettings, machine: Machine, gpu: str, progress: ProgressReporter
 ) -> Survey:
     progress.phase("measure lengths", fraction=0.0)
@@ -78,12 +78,12 @@ def _found(
 
 
 def _towers(base: BaseCheckpoint, outline: Outline, settings: TrainSettings) -> Iterator[tuple[str, TowerSize]]:
-    """The model's parts; one in which nothing matches trains nothing, which is told by its 0."""
+    """Yield the model's parts by name; one in which nothing matches has 0 trainable parameters."""
     config = base.config()
     for name in PARTS:
-        wanted = {f"finetune_{part}_layers": part == name for part in PARTS} | {"lora_r": 1, "use_dora": False}
+        only = {f"finetune_{part}_layers": part == name for part in PARTS} | {"lora_r": 1, "use_dora": False}
         try:
-            (adapted,) = outline.adapted(settings.model_copy(update=wanted), base.family).values()
+            (adapted,) = outline.adapted(settings.model_copy(update=only), base.family).values()
         except UsageError:
             adapted = {"trainable": 0}
         part: dict[str, Any] = config.get("vision_config" if name == "vision" else "text_config") or {}
@@ -92,7 +92,7 @@ def _towers(base: BaseCheckpoint, outline: Outline, settings: TrainSettings) -> 
 
 
 def _patches(config: Any) -> int:
-    """Positions in the vision tower for each token that the language model sees of a picture."""
+    """Return the positions in the vision tower for each token that the language model sees of a picture."""
     vision = config.get("vision_config") or {}
     if "spatial_merge_size" in vision:
         return int(vision["spatial_merge_size"]) ** 2

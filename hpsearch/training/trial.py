@@ -1,20 +1,21 @@
-"""The one recipe: load, adapt, train with evaluations on the way, judge, save. Every backend and family takes it."""
+"""The one recipe of a fine-tune: load, adapt, train with evaluations, evaluate the result, save. Every backend and
+family follows it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import ADAPTER_CARD, CHECKPOINTS, RESULT_FILES, Job
+from hpsearch.execution.adapter_card import AdapterCard
+from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
 from hpsearch.training.evaluate.evaluator import Evaluator
@@ -27,7 +28,7 @@ from hpsearch.training.machine.device import choose_device, free_memory, peak_me
 from hpsearch.training.machine.libraries import library_versions
 from hpsearch.training.machine.ranks import is_first, join_ranks, ranks
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared import PreparedData, PreparedRow, drawn
+from hpsearch.training.prepared import PreparedData, PreparedRow, row_subset
 from hpsearch.training.schedule import FINAL_SETS
 
 
@@ -35,17 +36,23 @@ def run_trial(job: Job) -> None:
     """Run a trial, or a fine-tune outside a search: the same thing. Reports its evaluations and its final metrics.
 
     Raises:
-        UsageError: the settings cannot be honoured here, or the checkpoint to go on from is of another fine-tune.
+        UsageError: the settings cannot be honoured here, or the checkpoint to resume from is of another fine-tune.
         Fault: the training diverged, or memory ran out whatever was given up for it.
     """
     progress = ProgressReporter("load")
-    folder, output = _prepared_dir(job), Path(job.output_dir)
+    if job.prepared_dir is None:
+        raise UsageError(f"a {job.kind} job must name its prepared_dir, but {job.id} does not", "name it in the job")
+    folder, output = Path(job.prepared_dir), Path(job.output_dir)
     prepared = PreparedData.read(folder)
     settings = prepared.resolved_in(TrainSettings.model_validate(job.settings))
     prepared.check(settings)
     set_threads(settings.cpu_threads, choose_device())
     backend = BACKENDS[prepared.backend]()
-    _require_one_gpu_of(prepared.backend)
+    if ranks() > 1 and prepared.backend != "hf":
+        raise UsageError(
+            f"the backend {prepared.backend} trains on one GPU, but this trial has {ranks()}",
+            'leave --gpus-per-trial out, or begin a study with "backend": "hf"',
+        )
     join_ranks()
     mine = fingerprint(settings, prepared)
     checkpoints = Path(job.checkpoint_dir or output / CHECKPOINTS)
@@ -53,46 +60,38 @@ def run_trial(job: Job) -> None:
     if job.attempt > 1:
         checkpoint = checkpoint or own_checkpoint(checkpoints, mine)
     if is_first():
-        _clear(output)
+        _remove_earlier_results(output)
         _write_json(output / "config.json", settings.model_dump())
         _write_json(output / "versions.json", library_versions())
     report_to = settings.report_to if is_first() else "none"
     with closing(Tracking(report_to, job)) as tracker:  # the points before a failure are wanted most
-        judge = Evaluator(backend, load_adapted(backend, prepared, settings), settings, progress)
-        _introduce(job, prepared, judge.loaded)
-        trial = _Trial(job, folder, output, settings, prepared, judge, tracker)
-        trained = train(judge, folder, checkpoints, evaluation_subset(folder, settings), tracker, mine, checkpoint)
+        evaluator = Evaluator(backend, load_adapted(backend, prepared, settings), settings, progress)
+        _print_head(job, prepared, evaluator.loaded)
+        rows = evaluation_subset(folder, settings)
+        trained = train(evaluator, folder, checkpoints, rows, tracker, mine, checkpoint)
         if trained.pruned:
             print("pruned: no final evaluation, nothing saved")
         else:
-            trial.finish(trained)
+            _Trial(job, folder, output, settings, prepared, evaluator, tracker).finish(trained)
     if is_first():
-        _tidy(checkpoints, asked_for=job.kind != "trial" and bool(settings.save_steps))
+        _remove_checkpoints(checkpoints, unless=job.kind != "trial" and bool(settings.save_steps))
 
 
-def _require_one_gpu_of(backend: str) -> None:
-    if ranks() > 1 and backend != "hf":
-        raise UsageError(
-            f"the backend {backend} trains on one GPU, but this trial has {ranks()}",
-            'leave --gpus-per-trial out, or begin a study with "backend": "hf"',
-        )
-
-
-def _clear(output: Path) -> None:
-    """Take away what an earlier fine-tune in this folder left, so that nothing of it stands beside this one's."""
+def _remove_earlier_results(output: Path) -> None:
     shutil.rmtree(output / "adapter", ignore_errors=True)
     for name in RESULT_FILES:
         (output / name).unlink(missing_ok=True)
 
 
-def _tidy(checkpoints: Path, *, asked_for: bool) -> None:
-    """Take the checkpoints of a fine-tune that is over away, unless they were asked for, and the folder if empty."""
-    if not asked_for or (checkpoints.is_dir() and not any(checkpoints.iterdir())):
+def _remove_checkpoints(checkpoints: Path, *, unless: bool) -> None:
+    """Remove the checkpoints of a fine-tune that is over, ``unless`` they were asked for; the folder in any case where
+    it is empty."""
+    if not unless or (checkpoints.is_dir() and not any(checkpoints.iterdir())):
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def load_adapted(backend: Backend, prepared: PreparedData, settings: TrainSettings) -> Loaded:
-    """The base model with fresh LoRA matrices, which depend on the settings alone, not on what loading drew."""
+    """Load the base model with fresh LoRA matrices, which depend on the settings alone, not on what loading drew."""
     family = FAMILIES[prepared.family]
     loaded = backend.load(family, Path(prepared.model_path), settings)
     set_seeds(settings.seed)
@@ -100,8 +99,8 @@ def load_adapted(backend: Backend, prepared: PreparedData, settings: TrainSettin
     return loaded
 
 
-def _introduce(job: Job, prepared: PreparedData, loaded: Loaded) -> None:
-    """Open the trial's log with what it runs on and what it trains."""
+def _print_head(job: Job, prepared: PreparedData, loaded: Loaded) -> None:
+    """Begin the trial's log with what it runs on and what it trains."""
     libraries = ", ".join(f"{name} {version}" for name, version in library_versions().items())
     adapted = len(loaded.model.base_model.targeted_module_names)
     trained, of = loaded.model.get_nb_trainable_parameters()
@@ -113,19 +112,13 @@ def _introduce(job: Job, prepared: PreparedData, loaded: Loaded) -> None:
 
 
 def evaluation_subset(folder: Path, settings: TrainSettings) -> Sequence[PreparedRow]:
-    """The validation rows of the evaluations on the way: few, and the same in every trial of a study."""
-    return drawn(folder, "validation", settings.eval_samples)
+    """Return the validation rows of the evaluations during training: few, and the same in every trial of a study."""
+    return row_subset(folder, "validation", settings.eval_samples)
 
 
 def final_rows(folder: Path, split: str, settings: TrainSettings) -> Sequence[PreparedRow]:
-    """The rows of a split that the trained model is judged on."""
-    return drawn(folder, split, settings.final_samples)
-
-
-def _prepared_dir(job: Job) -> Path:
-    if job.prepared_dir is None:
-        raise UsageError(f"a {job.kind} job must name its prepared_dir, but {job.id} does not", "name it in the job")
-    return Path(job.prepared_dir)
+    """Return the rows of a split that the trained model is evaluated on."""
+    return row_subset(folder, split, settings.final_samples)
 
 
 @dataclass(frozen=True)
@@ -137,37 +130,51 @@ class _Trial:
     output: Path
     settings: TrainSettings
     prepared: PreparedData
-    judge: Evaluator
+    evaluator: Evaluator
     tracker: Tracking
 
     def finish(self, trained: TrainingResult) -> None:
-        """Save the trained model, judge it on the validation and holdout sets, and report."""
-        speed = trained.speed
-        self.judge.progress.phase("save", fraction=1.0)
-        adapter = self.output / "adapter"  # first of all: judging may fail, and hours would be lost with it
+        """Save the trained model, evaluate it on the validation and holdout sets, and report."""
+        evaluator, progress = self.evaluator, self.evaluator.progress
+        progress.phase("save", fraction=1.0)
+        adapter = self.output / "adapter"  # saved first: an evaluation may fail, and hours would be lost with it
         if is_first():
-            self.judge.backend.save(self.judge.loaded, adapter, _base_name(self.settings, self.prepared))
-            _write_json(adapter / ADAPTER_CARD, _card(self.job, self.settings, self.prepared))
+            card = self._card()
+            evaluator.backend.save(evaluator.loaded, adapter, card.base)
+            card.write(adapter)
         free_memory()  # what the optimiser held
-        self.judge.progress.phase("final evaluation", fraction=1.0)
-        scores = {prefix: self._judge(split) for prefix, split in FINAL_SETS.items()}
-        self.judge.progress.phase("report")
+        progress.phase("final evaluation", fraction=1.0)
+        scores = {}
+        for prefix, split in FINAL_SETS.items():
+            rows = final_rows(self.folder, split, self.settings)
+            scores[prefix] = evaluator.evaluate(evaluator.batches(rows))
+        progress.phase("report")
         if is_first():
             write_predictions(self.output / "predictions.jsonl", scores)
         metrics = {name: value for prefix, score in scores.items() for name, value in score.metrics(prefix).items()}
-        peak = peak_memory_bytes(self.judge.loaded.device)
+        peak = peak_memory_bytes(evaluator.loaded.device)
         print(f"final: {figures(metrics)}; adapter in {adapter}")
-        _show_sample(self.prepared, scores["eval"].judged)
+        _print_sample(self.prepared, scores["eval"].rows)
         self.tracker.log(trained.steps, {f"final_{name}": value for name, value in metrics.items()})
-        sdk.finish(**metrics, **speed, **trained.figures(), eval_seconds=self.judge.seconds, peak_memory_bytes=peak)
+        measured = {"eval_seconds": evaluator.seconds, "peak_memory_bytes": peak}
+        sdk.finish(**metrics, **trained.speed, **trained.figures(), **measured)
 
-    def _judge(self, split: str) -> Scores:
-        return self.judge.judge(self.judge.examination(final_rows(self.folder, split, self.settings)))
+    def _card(self) -> AdapterCard:
+        model = self.settings.model_name
+        local = model.startswith(PREFIX) or Path(model).expanduser().is_dir()
+        others = {
+            "study": self.job.study,
+            "trial": self.job.number,
+            "family": self.prepared.family,
+            "profile": self.prepared.profile,
+        }
+        base = self.prepared.model_path if local else model
+        return AdapterCard(base, self.settings.model_dump(), library_versions(), others)
 
 
-def _show_sample(prepared: PreparedData, judged: tuple[RowScore, ...]) -> None:
-    """Show in the log what the untuned base read of a page, and what is read of it now."""
-    after = {one.row: one.prediction for one in judged if one.prediction is not None}
+def _print_sample(prepared: PreparedData, rows: Sequence[RowScore]) -> None:
+    """Print to the log what the untuned base read of a page, and what is read of it now."""
+    after = {row.row: row.prediction for row in rows if row.prediction is not None}
     for sample in prepared.samples:
         if sample["id"] in after:
             print(f"sample {sample['id']}: {sample['reference']!r}")
@@ -176,36 +183,17 @@ def _show_sample(prepared: PreparedData, judged: tuple[RowScore, ...]) -> None:
             return
 
 
-def _card(job: Job, settings: TrainSettings, prepared: PreparedData) -> dict[str, Any]:
-    """What whoever loads the adapter must know beside it: how pictures were sized, and what the model was asked."""
-    return {
-        "study": job.study,
-        "trial": job.number,
-        "family": prepared.family,
-        "profile": prepared.profile,
-        "base": _base_name(settings, prepared),
-        "settings": settings.model_dump(),
-        "versions": library_versions(),
-    }
-
-
-def _base_name(settings: TrainSettings, prepared: PreparedData) -> str:
-    """Where whoever loads the adapter finds its base: the Hub id, or else the folder."""
-    local = settings.model_name.startswith(PREFIX) or Path(settings.model_name).expanduser().is_dir()
-    return prepared.model_path if local else settings.model_name
-
-
-def write_predictions(path: Path, scores: dict[str, Scores]) -> None:
-    """One JSON line for each row that was judged: its split and id, what it reads, what the model read, and its CER."""
+def write_predictions(path: Path, scores: Mapping[str, Scores]) -> None:
+    """Write a JSON line for each row of the final evaluation: split, id, reference, prediction and CER."""
     with path.open("w", encoding="utf-8") as target:
         for prefix, score in scores.items():
-            for one in score.judged:
+            for row in score.rows:
                 line = {
                     "split": FINAL_SETS[prefix],
-                    "id": one.row,
-                    "reference": one.reference,
-                    "prediction": one.prediction,
-                    "cer": None if one.prediction is None else one.characters.rate,
+                    "id": row.row,
+                    "reference": row.reference,
+                    "prediction": row.prediction,
+                    "cer": None if row.prediction is None else row.characters.rate,
                 }
                 target.write(json.dumps(line, ensure_ascii=False) + "\n")
 

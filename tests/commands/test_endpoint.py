@@ -123,10 +123,10 @@ def test_what_may_pass_is_asked_again(how: str, at_once: list[float]) -> None:
 
 
 @pytest.mark.parametrize("how", PASSING)
-def test_what_does_not_pass_is_told(how: str) -> None:
-    with pytest.raises(NoAnswer, match=r"\(asked 2 times\)") as told:
+def test_a_fault_that_persists_is_reported(how: str) -> None:
+    with pytest.raises(NoAnswer, match=r"\(asked 2 times\)") as error:
         ask(PASSING[how], retries=1)
-    assert not told.value.lasting
+    assert not error.value.lasting
 
 
 def test_a_server_that_hangs_is_not_waited_for_longer_than_the_limit() -> None:
@@ -160,28 +160,28 @@ def test_a_server_that_goes_on_for_ever_is_left() -> None:
 
 
 def test_an_answer_without_end_is_left() -> None:
-    with pytest.raises(NoAnswer, match="more than 8 MB") as told:
+    with pytest.raises(NoAnswer, match="more than 8 MB") as error:
         ask(lambda request: request.send(b" " * 9_000_000))
-    assert told.value.lasting
+    assert error.value.lasting
 
 
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_a_refused_picture_is_not_sent_again(code: int, at_once: list[float]) -> None:
-    with pytest.raises(NoAnswer, match=f"the server said {code}: too large") as told:
+    with pytest.raises(NoAnswer, match=f"the server answered {code}: too large") as error:
         ask(lambda request: request.send(b"too  large", code))
-    assert told.value.lasting and at_once == []
+    assert error.value.lasting and at_once == []
 
 
 @pytest.mark.parametrize(
     ("code", "remedy"), [(401, "OPENAI_API_KEY"), (403, "OPENAI_API_KEY"), (404, "--model-name"), (308, "--vllm-url")]
 )
 def test_what_concerns_all_rows_ends_the_evaluation(code: int, remedy: str, at_once: list[float]) -> None:
-    with pytest.raises(UsageError, match=str(code)) as told:
+    with pytest.raises(UsageError, match=str(code)) as error:
         ask(lambda request: request.send(b"no", code))
-    assert remedy in told.value.remedy and "secret" not in str(told.value) and at_once == []
+    assert remedy in error.value.remedy and "secret" not in str(error.value) and at_once == []
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_a_server_that_is_not_there_is_reported() -> None:
     with serving(lambda request: request.reply("x")) as server:
         url = server.url
     with (
@@ -210,9 +210,9 @@ def test_answers_of_other_forms(answer: Callable[[Request], None], expected: Ser
 
 @pytest.mark.parametrize("image", [b"", b"text", picture()[:40]])
 def test_a_broken_picture_is_not_sent(image: bytes) -> None:
-    with pytest.raises(NoAnswer, match="its picture cannot be opened") as told:
+    with pytest.raises(NoAnswer, match="its picture cannot be opened") as error:
         ask(lambda request: request.reply("x"), image=image)
-    assert told.value.lasting
+    assert error.value.lasting
 
 
 @pytest.mark.parametrize(
@@ -234,9 +234,9 @@ def test_addresses_are_taken_as_people_write_them(url: str, asked: str) -> None:
     ["", "ftp://a/v1", "http://", "http://u:secret@a/v1", "a:port/v1", "u:secret@a:port", "http://[::1", "a:99999"],
 )
 def test_what_is_no_address_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as error:
         completions_url(url)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["sk-7f3\n", " sk-7f3\r\n"])
@@ -248,6 +248,6 @@ def test_white_space_around_a_key_is_no_part_of_it(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["sk-7f3\nX-Other: 1", "sk-7f3\u00e9"])
 def test_a_key_that_no_header_takes_is_refused_and_not_shown(key: str) -> None:
-    with pytest.raises(UsageError, match="a key is printable ASCII") as told:
+    with pytest.raises(UsageError, match="a key is printable ASCII") as error:
         Endpoint("http://a", QUESTION, key, 5.0, 0)
-    assert "7f3" not in str(told.value)
+    assert "7f3" not in str(error.value)

@@ -22,14 +22,14 @@ def write(path: Path, value: Any) -> None:
 
 def card(folder: Path, **changes: Any) -> Path:
     """An adapter's card in a folder."""
-    found = {
+    values = {
         "study": "s",
         "base": "google/gemma-3-4b-it",
         "settings": SETTINGS,
         "versions": {"peft": "0.21"},
         **changes,
     }
-    write(folder / "hpsearch.json", found)
+    write(folder / "hpsearch.json", values)
     return folder
 
 
@@ -43,39 +43,39 @@ def study(tmp_path: Path) -> Path:
     ends = [(0, 1, "ok", 8), (1, 1, "interrupted", 32), (1, 2, "ok", 32), (2, 1, "pruned", 16), (3, 1, "cuda_oom", 64)]
     for number, (root, attempt, cause, rank) in enumerate(ends):
         place = folder / f"trial_{root}" / ("" if attempt == 1 else f"attempt-{attempt}")
-        found = {"study": "s", "trial": number, "root": root, "attempt": attempt, "cause": cause}
-        found |= {"params": {"lora_r": rank}, "metrics": {"eval_cer": 0.1 + number, "holdout_cer": 0.2}}
-        write(place / f"trial_{root}_results.json", found)
+        result = {"study": "s", "trial": number, "root": root, "attempt": attempt, "cause": cause}
+        result |= {"params": {"lora_r": rank}, "metrics": {"eval_cer": 0.1 + number, "holdout_cer": 0.2}}
+        write(place / f"trial_{root}_results.json", result)
     best = {"study": "s", "trial": 2, "params": {"lora_r": 32}, "metrics": {"eval_cer": 0.05, "holdout_cer": 0.07}}
     write(card(folder / "best") / "best_params.json", best)
     return folder
 
 
 def test_the_best_trial_is_known_with_its_study(study: Path) -> None:
-    found = origin_of(study / "best")
-    assert (found.study, found.trial, found.base, found.on_hub) == ("s", 2, "google/gemma-3-4b-it", True)
-    assert found.trials == {"ok": 2, "pruned": 1, "cuda_oom": 1}, "each trial by how its last attempt ended"
-    assert found.tried == {"lora_r": [8, 16, 32, 64]}
-    assert found.metrics == {"eval_cer": 0.05, "holdout_cer": 0.07}
-    assert found.untuned == {"eval_cer": 0.5, "holdout_cer": 0.6}
-    assert found.rows == {"train": 80, "holdout": 9} and found.versions == {"peft": "0.21"}
-    assert (found.data, found.data_on_hub) == ("pages.json", False)
-    assert "anna" not in repr(found) and "/home" not in repr(found) and str(study) not in repr(found)
+    origin = origin_of(study / "best")
+    assert (origin.study, origin.trial, origin.base, origin.on_hub) == ("s", 2, "google/gemma-3-4b-it", True)
+    assert origin.trials == {"ok": 2, "pruned": 1, "cuda_oom": 1}, "each trial by how its last attempt ended"
+    assert origin.tried == {"lora_r": [8, 16, 32, 64]}
+    assert origin.metrics == {"eval_cer": 0.05, "holdout_cer": 0.07}
+    assert origin.untuned == {"eval_cer": 0.5, "holdout_cer": 0.6}
+    assert origin.rows == {"train": 80, "holdout": 9} and origin.versions == {"peft": "0.21"}
+    assert (origin.data, origin.data_on_hub) == ("pages.json", False)
+    assert "anna" not in repr(origin) and "/home" not in repr(origin) and str(study) not in repr(origin)
 
 
 @pytest.mark.parametrize(("place", "trial"), [("trial_0", 0), ("trial_1/attempt-2", 2)])
 def test_any_trial_of_a_study_is_known(study: Path, place: str, trial: int) -> None:
-    found = origin_of(card(study / place / "adapter"))
-    assert (found.study, found.trial, found.metrics["eval_cer"]) == ("s", trial, 0.1 + trial)
-    assert found.rows and found.trials
+    origin = origin_of(card(study / place / "adapter"))
+    assert (origin.study, origin.trial, origin.metrics["eval_cer"]) == ("s", trial, 0.1 + trial)
+    assert origin.rows and origin.trials
 
 
 def test_a_fine_tune_of_its_own_is_known(tmp_path: Path) -> None:
     write(tmp_path / "train_results.json", {"metrics": {"holdout_cer": 0.3}})
     write(tmp_path / "prepared" / "prepared.json", {"rows": {"train": 5}, "base": {"holdout_cer": 0.9}})
-    found = origin_of(card(tmp_path / "adapter"))
-    assert (found.study, found.trial, found.trials, found.tried) == ("", None, {}, {})
-    assert (found.metrics, found.untuned, found.rows) == ({"holdout_cer": 0.3}, {"holdout_cer": 0.9}, {"train": 5})
+    origin = origin_of(card(tmp_path / "adapter"))
+    assert (origin.study, origin.trial, origin.trials, origin.tried) == ("", None, {}, {})
+    assert (origin.metrics, origin.untuned, origin.rows) == ({"holdout_cer": 0.3}, {"holdout_cer": 0.9}, {"train": 5})
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_a_fine_tune_of_its_own_is_known(tmp_path: Path) -> None:
     [("hub:org/pages", None, ("org/pages", True)), ("org/pages", "c0ffee", ("org/pages", True)),
      ("org/pages", None, ("pages", False)), ("asset:digits/data", None, ("asset:digits/data", False))],
 )  # fmt: skip
-def test_data_on_the_hub_are_told_from_a_folder(
+def test_data_on_the_hub_are_distinguished_from_a_folder(
     tmp_path: Path, given: str, revision: str | None, named: tuple[str, bool]
 ) -> None:
     write(tmp_path / "train_results.json", {})
     write(tmp_path / "prepared" / "prepared.json", {"data_revision": revision})
-    found = origin_of(card(tmp_path / "adapter", settings={**SETTINGS, "input_data": given}))
-    assert (found.data, found.data_on_hub) == named
-    assert found.settings["input_data"] == named[0]
+    origin = origin_of(card(tmp_path / "adapter", settings={**SETTINGS, "input_data": given}))
+    assert (origin.data, origin.data_on_hub) == named
+    assert origin.settings["input_data"] == named[0]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_data_on_the_hub_are_told_from_a_folder(
 def test_a_base_on_this_machine_is_named_without_its_path(
     tmp_path: Path, base: str, model_name: str, named: str
 ) -> None:
-    found = origin_of(card(tmp_path, base=base, settings={**SETTINGS, "model_name": model_name}))
-    assert (found.base, found.on_hub, found.settings["model_name"]) == (named, False, named)
+    origin = origin_of(card(tmp_path, base=base, settings={**SETTINGS, "model_name": model_name}))
+    assert (origin.base, origin.on_hub, origin.settings["model_name"]) == (named, False, named)
 
 
 def test_an_adapter_of_another_program_has_its_base_alone(tmp_path: Path) -> None:

@@ -116,9 +116,9 @@ class TestRefusals:
             (
                 {"learning_rate": RATE},
                 '"learning_rate" must be a number, but is {"type": "loguniform", "low": 1e-05, "high": 0.0005} '
-                '(s.json#/learning_rate); ranges stand inside "search_space"',
+                '(s.json#/learning_rate); ranges belong inside "search_space"',
             ),
-            ({"lr": RATE}, '"lr" is not a known key of a definition (s.json#/lr); ranges stand inside "search_space"'),
+            ({"lr": RATE}, '"lr" is not a known key of a definition (s.json#/lr); ranges belong inside "search_space"'),
             (
                 {"lora_r": "8"},
                 '"lora_r" must be a whole number, but is "8" (s.json#/lora_r); '
@@ -227,7 +227,7 @@ class TestRefusals:
             ),
             (
                 {"pruner": {"type": "median", "n_warmup_steps": None}},
-                'null leaves the warm-up to the pruner, but one of type "median" is told it '
+                'null leaves the warm-up to the pruner, but one of type "median" needs one '
                 "(s.json#/pruner/n_warmup_steps); write a number of steps, or delete it",
             ),
             (
@@ -308,7 +308,7 @@ class TestRefusals:
                 {"command": ["prog", "{rate}"]},
                 '"{rate}" in the command is neither searched nor fixed (s.json#/command/1); '
                 "known: checkpoint_dir, lr, none, on, output_dir, seed, study, text, trial "
-                '(fixed values stand in "settings"; {{ and }} are braces)',
+                '(fixed values are in "settings"; {{ and }} are braces)',
             ),
             (
                 {"command": ["prog", "{"]},
@@ -712,7 +712,7 @@ class TestResumed:
     """A checkpoint is one fine-tune's."""
 
     def test_a_study_names_none(self) -> None:
-        with pytest.raises(UsageError, match="goes on with one fine-tune, but a study has many"):
+        with pytest.raises(UsageError, match="continues one fine-tune, but a study has many"):
             StudyDefinition.from_flat({"resume_from_checkpoint": "latest"})
         assert StudyDefinition.from_flat({"resume_from_checkpoint": None}).settings["resume_from_checkpoint"] is None
 

@@ -56,9 +56,9 @@ class TestStrictJson:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ('{"a": {"b": 1, "b": 2}}', 'but "b" stands twice (f.json#/a/b); delete one of them'),
-            ('{"a/~": 1, "a/~": 1}', 'but "a/~" stands twice (f.json#/a~1~0); delete one of them'),
-            ('[{"a": 1, "a": 2}]', 'a key stands once in an object, but "a" stands twice (f.json#/0/a)'),
+            ('{"a": {"b": 1, "b": 2}}', 'but "b" is given twice (f.json#/a/b); delete one of them'),
+            ('{"a/~": 1, "a/~": 1}', 'but "a/~" is given twice (f.json#/a~1~0); delete one of them'),
+            ('[{"a": 1, "a": 2}]', 'a key is given once in an object, but "a" is given twice (f.json#/0/a)'),
             ('{"a": [1, NaN]}', 'numbers must be finite, but this is "NaN" (f.json#/a/1); write a finite number'),
             ('{"a": -Infinity}', 'numbers must be finite, but this is "-Infinity" (f.json#/a); write a finite number'),
             ('{"a": 1e400}', 'numbers must be finite, but this is "1e400" (f.json#/a); write a finite number'),
@@ -372,7 +372,7 @@ class TestLayerRefusals:
             (["lora_r=abc"], 'must be a whole number, but is "abc" (--set lora_r=abc); write a whole number'),
             (['search_space.lora_r={"type": "int", "low": 9, "high": 1}'], "high=1 (--set search_space.lora_r="),
             (["search_space.num_train_epochs.low=9"], "low=9, high=5 ("),
-            ([f"lora_r={json.dumps(RANK)}"], 'ranges stand inside "search_space"'),
+            ([f"lora_r={json.dumps(RANK)}"], 'ranges belong inside "search_space"'),
         ],
     )  # fmt: skip
     def test_set(self, sets: list[str], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import jiwer
 import pytest
@@ -11,16 +12,22 @@ from hpsearch.data.metrics import (
     NORMALIZATIONS,
     Edits,
     character_edits,
-    character_error_rate,
     total,
     word_edits,
-    word_error_rate,
 )
 
 
+def character_error_rate(references: Sequence[str], predictions: Sequence[str]) -> float:
+    return total(map(character_edits, references, predictions)).rate
+
+
+def word_error_rate(references: Sequence[str], predictions: Sequence[str]) -> float:
+    return total(map(word_edits, references, predictions)).rate
+
+
 def some_texts(seed: int, count: int = 40) -> list[str]:
-    chance = random.Random(seed)
-    return ["".join(chance.choices("abc d", k=chance.randint(1, 30))).strip() or "a" for _ in range(count)]
+    rng = random.Random(seed)
+    return ["".join(rng.choices("abc d", k=rng.randint(1, 30))).strip() or "a" for _ in range(count)]
 
 
 def test_rates_are_those_of_jiwer() -> None:
@@ -103,8 +110,3 @@ def test_graphemes_are_what_a_reader_takes_for_characters() -> None:
     assert character_edits("\u0995\u09cd\u09b7\u09bf", "\u0995\u09cd\u09b7\u09c0", "graphemes") == Edits(1, 0, 0, 1)
     assert character_edits("\u0995\u09be\u0996", "\u0995\u0996", "graphemes").rate == 0.5
     assert character_edits("\U0001f469\u200d\U0001f4bb", "", "graphemes").length == 1
-
-
-def test_a_corpus_needs_as_many_predictions_as_references() -> None:
-    with pytest.raises(ValueError, match="2 references"):
-        character_error_rate(["a", "b"], ["a"])

@@ -350,7 +350,7 @@ def test_a_short_line_with_a_steep_baseline_stands(tmp_path: Path) -> None:
 def test_a_text_that_is_not_parted_into_lines_is_a_paragraph_and_no_line(tmp_path: Path) -> None:
     page = read(PAGE_START + region("a", "<TextEquiv><Unicode>x\ny</Unicode></TextEquiv>") + PAGE_END, tmp_path)
     line_, paragraph, whole = pieces(page, KINDS)
-    assert line_.fault == "its region's text is not parted into lines"
+    assert line_.fault == "its region's text is not divided into lines"
     assert (paragraph.text, paragraph.fault, whole.text) == ("x\ny", "", "x\ny")
 
 

@@ -104,7 +104,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
     assert page.elements["img"] > 20
 
 
-def test_columns_are_named_and_a_wrong_word_is_told(tmp_path: Path, command_line: CommandLine) -> None:
+def test_columns_are_named_and_a_wrong_word_is_refused(tmp_path: Path, command_line: CommandLine) -> None:
     rows(tmp_path / "scans")
     done = command_line("data", "stats", "--data", "scans/test.json", "--set", "document_column=ocr_text")
     assert done.returncode == 0, done.stderr
@@ -115,7 +115,7 @@ def test_columns_are_named_and_a_wrong_word_is_told(tmp_path: Path, command_line
         (("--data", "scans", "--set", "lora_r=8"), 'but not "lora_r"; leave it out'),
         (("--data", "scans", "--set", "train_split=train[:5]"), 'but not "train_split"'),
         (("--data", "scans?longest_edge=512"), 'but not "longest_edge"'),
-        (("--data", "scans?text_column"), "stand settings as KEY=VALUE, but 'text_column' is none"),
+        (("--data", "scans?text_column"), "as KEY=VALUE, but 'text_column' is none"),
         (("--data", ""), "--data must name rows, but is empty"),
         (("--data", "scans", "--output-dir", "scans"), "--output-dir must be another folder than the data's"),
         (("--data", "scans/test.json", "--output-dir", "scans"), "--output-dir must be another folder than the data's"),

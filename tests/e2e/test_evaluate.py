@@ -52,8 +52,8 @@ def words(server: Server, *more: str) -> tuple[str, ...]:
 
 
 def report(folder: Path, name: str = "evaluation.json") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / name).read_text())
-    return found
+    results: dict[str, Any] = json.loads((folder / name).read_text())
+    return results
 
 
 def test_what_is_written_has_the_keys_that_scripts_know(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
@@ -68,12 +68,12 @@ def test_what_is_written_has_the_keys_that_scripts_know(rows: Path, tmp_path: Pa
     assert f"CER: {14 / characters:.4f} (95 %:" in done.stdout
     assert "rows: 12 answered, 0 failed, 0 open; 10 perfect, 1 empty, 0 cut off" in done.stdout
     assert "evaluate: 12 of 12, CER" in done.stderr
-    found = report(tmp_path, "out/table.json")
-    assert found["overall_cer"] == pytest.approx(14 / characters, abs=1e-6)
-    assert (found["total_samples"], found["model_name"]) == (12, "tiny")
-    assert found["timestamp"].startswith("20")
-    assert [each["label"] for each in found["samples"]] == [f"text number {number}" for number in range(ROWS)]
-    sample = found["samples"][5]
+    results = report(tmp_path, "out/table.json")
+    assert results["overall_cer"] == pytest.approx(14 / characters, abs=1e-6)
+    assert (results["total_samples"], results["model_name"]) == (12, "tiny")
+    assert results["timestamp"].startswith("20")
+    assert [sample["label"] for sample in results["samples"]] == [f"text number {number}" for number in range(ROWS)]
+    sample = results["samples"][5]
     assert (sample["image_path"], sample["prediction"]) == ("../data/5.png", "text nunber 5")
     assert (sample["cer_score"], sample["f1_score"]) == (
         pytest.approx(1 / 13, abs=1e-6),
@@ -142,7 +142,7 @@ def test_what_was_answered_before_an_interruption_is_kept(
         assert sum(count > 1 for count in server.asked.values()) <= 3, "only what was under way is asked again"
 
 
-def test_rows_without_an_answer_are_told_and_asked_for_again(
+def test_rows_without_an_answer_are_named_and_asked_for_again(
     rows: Path, tmp_path: Path, command_line: CommandLine
 ) -> None:
     failing = [True]
@@ -158,12 +158,12 @@ def test_rows_without_an_answer_are_told_and_asked_for_again(
         done = command_line(*words(server))
         assert done.returncode == 4
         assert "2 rows have no answer; the same command asks for them again" in done.stderr
-        assert "warning: the server said 413: picture too large" in done.stdout
+        assert "warning: the server answered 413: picture too large" in done.stdout
         assert "warning: its picture cannot be opened" in done.stdout
-        found = report(tmp_path)
-        assert (found["total_samples"], found["failed_samples"], found["overall_cer"]) == (10, 2, 0.0)
-        assert [each["error"][:15] for each in found["samples"] if "error" in each] == [
-            "the server said",
+        results = report(tmp_path)
+        assert (results["total_samples"], results["failed_samples"], results["overall_cer"]) == (10, 2, 0.0)
+        assert [sample["error"][:15] for sample in results["samples"] if "error" in sample] == [
+            "the server answered",
             "its picture can",
         ]
         failing[0] = False
@@ -181,7 +181,7 @@ def test_a_server_that_refuses_from_the_first_row_on_ends_it(
     with serving(refuse) as server:
         done = command_line(*words(server, "--workers", "2"))
         assert done.returncode == 2, done.stderr
-        assert "refuses all of the first 6 rows, the last one: the server said 400: Server is pinned" in done.stderr
+        assert "refuses all of the first 6 rows, the last one: the server answered 400: Server is pinned" in done.stderr
         assert "CER -" in done.stderr and "CER 0" not in done.stderr
         assert sum(server.asked.values()) < ROWS
 

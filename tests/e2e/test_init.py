@@ -37,8 +37,8 @@ def test_what_it_writes_is_valid_and_runs_as_written(rows: Path, tmp_path: Path,
     written, ranges = json.loads(study.read_text()), json.loads(space.read_text())
     assert (written["input_data"], written["model_name"]) == ("../my digits", "asset:digits/qwen3_vl")
     assert written["holdout_split"] == "holdout" and "pruner" not in written
-    for name, each in ranges.items():
-        assert each["why"] and name in made.stdout
+    for name, parameter in ranges.items():
+        assert parameter["why"] and name in made.stdout
     assert "800 training rows" in ranges["num_train_epochs"]["why"]
     assert ranges["finetune_merger_layers"]["when"] == {"finetune_vision_layers": True}
     assert "max_seq_length: the longest row has" in written["description"]
@@ -54,7 +54,7 @@ def test_what_it_writes_is_valid_and_runs_as_written(rows: Path, tmp_path: Path,
     assert Path(best["input_data"]) == rows
 
 
-def test_it_replaces_nothing_unless_it_is_told_to(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
+def test_it_replaces_nothing_without_force(rows: Path, tmp_path: Path, command_line: CommandLine) -> None:
     (tmp_path / "search_spaces").mkdir()
     mine = tmp_path / "search_spaces/tens.json"
     mine.write_text("{}")

@@ -38,7 +38,7 @@ def takes() -> Iterator[tuple[Takes, dict[str, str]]]:
         yield takes, {"HF_ENDPOINT": address, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
 
 
-def test_a_merged_model_is_sent_without_merging_anew(
+def test_a_merged_model_is_sent_without_merging_again(
     adapter: Path, takes: tuple[Takes, dict[str, str]], tmp_path: Path, command_line: CommandLine
 ) -> None:
     hub, environment = takes
@@ -99,19 +99,19 @@ def test_ctrl_c_leaves_nothing_and_the_same_command_merges(
 def test_what_would_do_nothing_is_refused(adapter: Path, tmp_path: Path, command_line: CommandLine) -> None:
     words = ("merge", "--lora-dir", str(adapter), "--output-dir", "merged")
     assert command_line(*words).returncode == 0
-    for more, told in (
+    for more, message in (
         (
             ("merge", "--output-dir", "merged", "--precision", "fp32"),
             "merged already, in bf16, but --precision is fp32",
         ),
         ((*words, "--precision", "fp32"), "merged already, in bf16, but --precision is fp32"),
-        ((*words, "--check", "gone.png"), "--check compares while it is merged"),
-        (("merge", "--output-dir", "merged", "--force"), "--force merges anew, which needs an adapter"),
+        ((*words, "--check", "gone.png"), "--check compares during a merge"),
+        (("merge", "--output-dir", "merged", "--force"), "--force merges again, which needs an adapter"),
         ((*words, "--llama-cpp", "here"), "--llama-cpp goes with --save-gguf, which is not given"),
         ((*words, "--public"), "--private/--public goes with --push-to-hub, which is not given"),
     ):
         done = command_line(*more)
-        assert done.returncode == 2 and told in done.stderr, done.stderr
+        assert done.returncode == 2 and message in done.stderr, done.stderr
     assert "merged already, and left as it is" in command_line(*words, "--precision", "bf16").stdout
 
 
@@ -123,7 +123,7 @@ def test_the_hub_is_not_asked_for_what_cannot_be_merged(
     (tmp_path / "full/mine").touch()
     (tmp_path / "tuned").mkdir()
     (tmp_path / "tuned/adapter").symlink_to(adapter)
-    for lora, target, told in (
+    for lora, target, message in (
         ("nowhere", "merged", "an adapter's folder has adapter_config.json, but"),
         ("tuned", "merged", "name tuned/adapter"),
         (str(adapter), "full", "holds mine"),
@@ -131,7 +131,7 @@ def test_the_hub_is_not_asked_for_what_cannot_be_merged(
         done = command_line(
             "merge", "--lora-dir", lora, "--output-dir", target, "--push-to-hub", "me/ocr", **environment
         )
-        assert done.returncode == 2 and told in done.stderr.replace(str(tmp_path) + "/", ""), done.stderr
+        assert done.returncode == 2 and message in done.stderr.replace(str(tmp_path) + "/", ""), done.stderr
     assert not hub.said and not hub.repositories
 
 

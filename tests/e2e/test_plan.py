@@ -47,7 +47,7 @@ def test_a_plan_as_json_says_the_same_and_knows_the_limit(tmp_path: Path, comman
     made = json.loads(command_line("plan", *STUDY, "--n-trials", "9", "--json").stdout)
     assert (made["points"], made["target"], made["finished"], made["whole"]) == (12, 9, 6, 6)
     assert (made["limit"], made["is_rough"]) == (7.0, False)
-    assert [each["trials"] for each in made["outlooks"]] == [9, 10]  # of 12 points no 20 can be tried
+    assert [outlook["trials"] for outlook in made["outlooks"]] == [9, 10]  # of 12 points no 20 can be tried
     for outlook in made["outlooks"]:
         hours = outlook["gpu_hours"]
         assert made["spent"] < hours["low"] <= hours["middle"] <= hours["high"]

@@ -33,12 +33,12 @@ def test_both_results_stand_side_by_side_and_predictions_stay(tmp_path: Path, co
     done = command_line(*SCORE)
     assert done.returncode == 0, done.stderr
     assert "no_punctuation *" in done.stdout and "4 scored, 0 without an answer" in done.stdout
-    found = json.loads((tmp_path / "scores/norm.json").read_text())
-    assert (found["overall_cer"], found["recorded"]) == (round(2 / 7, 6), {"overall_cer": 0.5, "overall_f1": 0.25})
-    assert found["by_normalization"]["none"]["overall_cer"] == round(5 / 11, 6)
-    assert [each["prediction"] for each in found["samples"]] == ["ab c", "中文", "y", ""]
-    assert found["samples"][0]["cer_score"] == 0.0
-    assert found["samples"][0]["recorded"] == {"cer_score": 0.5, "f1_score": 0.25}
+    report = json.loads((tmp_path / "scores/norm.json").read_text())
+    assert (report["overall_cer"], report["recorded"]) == (round(2 / 7, 6), {"overall_cer": 0.5, "overall_f1": 0.25})
+    assert report["by_normalization"]["none"]["overall_cer"] == round(5 / 11, 6)
+    assert [sample["prediction"] for sample in report["samples"]] == ["ab c", "中文", "y", ""]
+    assert report["samples"][0]["cer_score"] == 0.0
+    assert report["samples"][0]["recorded"] == {"cer_score": 0.5, "f1_score": 0.25}
     assert file.read_bytes() == before
     page = (tmp_path / "scores/norm.html").read_text()
     for text in ("Confusions", "Empty predictions", "<li>3.png</li>", "Han", "Latin", "compared as no_punctuation"):

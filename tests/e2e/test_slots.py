@@ -110,7 +110,7 @@ def test_by_itself_a_run_of_the_studys_own_program_shows_it_all_gpus(
     done = command_line(*RUN, "--n-trials", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert seen(tmp_path) == [(0, 1, 2, 3)] * 2
-    assert "warning: of GPU 1 9.9 of 25.2 GB are in use already" in done.stdout
+    assert "warning: of GPU 1 9.86 GB of 25.2 GB are in use already" in done.stdout
 
 
 def test_gpus_that_are_not_there_are_refused_before_anything_is_made(

@@ -32,7 +32,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("study", "trainer"), KINDS)
-def test_a_fine_tune_goes_on_bit_by_bit_and_reads_as_it_was_judged(
+def test_a_fine_tune_goes_on_bit_by_bit_and_reads_as_it_was_evaluated(
     tmp_path: Path, command_line: CommandLine, study: str, trainer: list[str]
 ) -> None:
     words = ["train", "--study", study, *WORDS, *trainer]
@@ -61,7 +61,7 @@ def test_a_fine_tune_broken_off_goes_on_from_the_latest_checkpoint(
     assert other.returncode == 2 and "lora_r was" in other.stderr and "another --output-dir" in other.stderr
     again = command_line(*words)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "goes on with the fine-tune that was broken off" in again.stdout + again.stderr
+    assert "goes on with the unfinished fine-tune" in again.stdout + again.stderr
     assert "/tuned/checkpoints/checkpoint-" in _goes_on_from(tmp_path)
     assert (tmp_path / "tuned/adapter/adapter_model.safetensors").is_file()
 

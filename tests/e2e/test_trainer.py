@@ -123,6 +123,6 @@ def test_a_python_that_cannot_train_is_refused_before_anything(tmp_path: Path, c
     assert "`hpsearch setup-trainer`" in refused.stderr
     train = command_line("train", "--input-data", "asset:digits/data", "--output-dir", "o", "--trainer-python", "none")
     assert (train.returncode, (tmp_path / "o").exists()) == (2, False)
-    told = command_line("run", "--study", "digits-ocr", HPSEARCH_TRAINER_PYTHON=str(tmp_path / "gone"))
-    assert (told.returncode, "is no program" in told.stderr) == (2, True)
+    refused = command_line("run", "--study", "digits-ocr", HPSEARCH_TRAINER_PYTHON=str(tmp_path / "gone"))
+    assert (refused.returncode, "is no program" in refused.stderr) == (2, True)
     assert not (tmp_path / "studies").exists()

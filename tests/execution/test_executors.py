@@ -23,7 +23,7 @@ OK = {"cer": 0.25, "wer": 0.5}
 
 
 class ExecutorContract:
-    """A trial is a script: lines to send, "ask" (end if answered to prune), "hang", an exit code, or an error's text."""
+    """A trial is a script: lines to send, "ask" (end if answered to prune), "hang", an exit code, or an error text."""
 
     @pytest.fixture
     def executor(self, study: str) -> Iterator[Executor]:  # study: looks for leftovers after this is closed

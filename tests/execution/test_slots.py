@@ -61,7 +61,7 @@ def test_gpus_that_cuda_visible_devices_leaves_out_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request", "message"),
+    ("options", "message"),
     [
         ({"gpus": "0,7"}, r"there is no '7'; .*there are: GPUs 0, 1, 2, 3"),
         ({"gpus": "0,,1"}, "there is no ''"),
@@ -73,25 +73,25 @@ def test_gpus_that_cuda_visible_devices_leaves_out_are_left_out() -> None:
     ],
     ids=str,
 )
-def test_what_is_not_there_is_refused_with_what_is(request: dict[str, Any], message: str) -> None:
+def test_what_is_not_there_is_refused_with_what_is(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        shared(**request)
+        shared(**options)
 
 
 def test_without_gpus_slots_are_places_on_the_cpu() -> None:
     assert share_out(GpuRequest(slots=3), {}, Driver(), own_program=False).slots == without_gpus(3)
     assert share_out(GpuRequest(), {}, Driver(), own_program=True).slots == (Slot(),)
     assert Slot().environment == {}
-    for wanted in (GpuRequest("0"), GpuRequest(gpus_per_trial=1)):
+    for request in (GpuRequest("0"), GpuRequest(gpus_per_trial=1)):
         with pytest.raises(UsageError, match="needs NVIDIA GPUs, but no NVIDIA driver answers here"):
-            share_out(wanted, {}, Driver(), own_program=False)
+            share_out(request, {}, Driver(), own_program=False)
 
 
 def test_idle_and_busy_gpus_are_noted() -> None:
     busy = Gpu("NVIDIA L4", 24 * GIB, 10 * GIB, (Holder(4711, "python", None),))
     (idle, used) = share_out(GpuRequest(), {}, Driver(gpus=(busy, *FOUR.gpus[1:])), own_program=False).notes
     assert idle == "trials use GPU 0; GPUs 1, 2, 3 stay idle: --gpus all uses all"
-    assert used == "of GPU 0 15.0 of 25.8 GB are in use already, by python (pid 4711)"
+    assert used == "of GPU 0 15 GB of 25.8 GB are in use already, by python (pid 4711)"
     assert share_out(GpuRequest("1"), {}, FOUR, own_program=False).notes == ()
 
 
@@ -157,7 +157,7 @@ def test_a_gpu_that_stays_full_is_left_out_until_it_is_free_again() -> None:
     bench.slots.give_back(slot)
     bench.until(lambda: bench.slots.usable == 1 and bench.notes)
     (note,) = bench.notes
-    assert note.startswith("GPU 0 still holds 3.2 GB more than before its first job, 0.2 s after the end of its job")
+    assert note.startswith("GPU 0 still holds 3.22 GB more than before its first job, 0.2 s after the end of its job")
     assert bench.taken().number == 1
     bench.used[0] = GIB
     bench.until(lambda: bench.slots.usable == 2)

@@ -20,7 +20,7 @@ from tests.e2e.conftest import Runner, alive, trials
 from tests.faults import plain
 from tests.faults.goals import Effort, Found, Goal
 
-TREE = Path(__file__).parents[1] / "trials" / "programs" / "tree.py"
+TREE = Path(__file__).parents[1] / "execution" / "programs" / "tree.py"
 PROCESSES = 6  # of the tree: five that try to get away, and its root
 LATER_S = 5.0
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}

@@ -28,11 +28,12 @@ def old(folder: Path, version: str) -> Path:
     return path
 
 
-def told(path: Path) -> list[tuple[object, ...]]:
-    """What is in a study."""
+def trials_of(path: Path) -> list[tuple[object, ...]]:
+    """The parts of the old study's trials."""
     study = optuna.load_study(study_name="old", storage=f"sqlite:///{path}")
     return [
-        (t.state, t.value, t.params, t.intermediate_values, t.user_attrs, t.datetime_complete) for t in study.trials
+        (trial.state, trial.value, trial.params, trial.intermediate_values, trial.user_attrs, trial.datetime_complete)
+        for trial in study.trials
     ]
 
 
@@ -69,7 +70,7 @@ def test_an_upgrade_keeps_every_trial_and_a_copy(tmp_path: Path, command_line: C
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT value FROM trial_values ORDER BY trial_id").fetchall() == rows
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert [(value,) for _, value, *_ in told(path)] == rows
+    assert [(value,) for _, value, *_ in trials_of(path)] == rows
     again = command_line("storage", "upgrade", "--storage", "sqlite:///old.db")
     assert again.returncode == 0
     assert "nothing to do" in again.stdout

@@ -16,7 +16,7 @@ from hpsearch.execution.job import Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.backends.hf import HfBackend
-from hpsearch.training.fit.checkpoints import Rhythm
+from hpsearch.training.fit.checkpoints import CheckpointTimer
 from hpsearch.training.fit.train import Batching, TrainingResult
 from hpsearch.training.prepared import PreparedData
 from tests.training.conftest import Door, at
@@ -95,7 +95,7 @@ def test_a_later_attempt_goes_on_by_itself_or_begins_anew_where_it_may_not(
 def test_without_being_asked_it_saves_every_ten_minutes() -> None:
     now = [0.0]
 
-    def due(rhythm: Rhythm) -> list[float]:
+    def due(rhythm: CheckpointTimer) -> list[float]:
         found = []
         for minutes in range(1, 31):
             now[0] = 60.0 * minutes
@@ -104,7 +104,7 @@ def test_without_being_asked_it_saves_every_ten_minutes() -> None:
 
     for save_steps, minutes in ((None, [10, 20, 30]), (0, []), (5, [])):
         now[0] = 0.0
-        assert due(Rhythm(TrainSettings(save_steps=save_steps), lambda: now[0])) == minutes
+        assert due(CheckpointTimer(TrainSettings(save_steps=save_steps), lambda: now[0])) == minutes
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_out_of_memory_while_judging_halves_the_batches(
     monkeypatch.setattr(evaluation, "_judge_batch", crowded)
     assert train(door, "qwen3_vl", "narrow", eval_batch_size=5) == 0
     found = figures(door)
-    assert "out of memory while judging: 2 rows at once from here on" in capsys.readouterr().out
+    assert "out of memory while evaluating: 2 rows at once from here on" in capsys.readouterr().out
     assert found == {name: pytest.approx(value, rel=1e-4) for name, value in expected.items()}
 
 

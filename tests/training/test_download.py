@@ -113,9 +113,10 @@ def test_the_token_comes_from_the_environment(served: tuple[Fetcher, list[tuple[
             "tiny/missing",
             "",
             "UsageError",
-            "'tiny/missing' is not on the Hub or is private; mend the name (a path is written ./tiny/missing), or set",
+            "'tiny/missing' is not on the Hub or is private; correct the name (a path is written ./tiny/missing), "
+            "or set",
         ),
-        ("tiny/open", "no-such", "UsageError", "the model tiny/open has no revision 'no-such'; mend model_revision"),
+        ("tiny/open", "no-such", "UsageError", "the model tiny/open has no revision 'no-such'; correct model_revision"),
         ("not an id", "", "UsageError", "must be a Hub id, a folder or asset:NAME, but 'not an id' is none of them"),
     ],
 )

@@ -95,7 +95,7 @@ def test_all_that_the_processor_gives_reaches_the_trainer(loaded: Loaded, family
 def test_the_picture_is_seen_where_the_question_ends(loaded: Loaded) -> None:
     pair = [PreparedRow("one", picture("cat"), "x"), PreparedRow("other", picture("owl"), "x")]
     alike = [pair[0], replace(pair[0], id="again")]
-    losses = [[row.loss for row in evaluate(loaded, rows, settings()).judged] for rows in (pair, alike)]
+    losses = [[row.loss for row in evaluate(loaded, rows, settings()).rows] for rows in (pair, alike)]
     assert abs(losses[0][0] - losses[0][1]) > 1e-3, "the answer's probability does not depend on the picture"
     assert losses[1][0] == pytest.approx(losses[1][1], abs=1e-6)
 
@@ -106,9 +106,9 @@ def test_neither_batches_nor_padding_change_a_score(loaded: Loaded, size: int) -
         evaluate(loaded, ROWS, settings(eval_batch_size=5)),
         evaluate(loaded, ROWS, settings(eval_batch_size=size)),
     )
-    assert [one.prediction for one in together.judged] == [one.prediction for one in apart.judged]
+    assert [one.prediction for one in together.rows] == [one.prediction for one in apart.rows]
     assert together.loss == pytest.approx(apart.loss, rel=1e-4)
-    assert [one.reference for one in apart.judged] == [row.text for row in ROWS]
+    assert [one.reference for one in apart.rows] == [row.text for row in ROWS]
 
 
 def test_the_larger_gemma_4s_attend_both_ways_within_a_picture(tiny_bases: dict[str, Path], tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_larger_gemma_4s_attend_both_ways_within_a_picture(tiny_bases: dict[
         backend.load(FAMILIES["gemma4"], folder, settings()) for folder in (tiny_bases["gemma4"], tmp_path / "model")
     )
     together, apart = (evaluate(both_ways, ROWS, settings(eval_batch_size=size)) for size in (5, 1))
-    assert [one.prediction for one in together.judged] == [one.prediction for one in apart.judged]
+    assert [one.prediction for one in together.rows] == [one.prediction for one in apart.rows]
     assert together.loss == pytest.approx(apart.loss, rel=1e-4)
     with torch.no_grad():
         theirs = both_ways.model.eval()(**collated(both_ways, ROWS, tmp_path)).loss
@@ -137,10 +137,10 @@ def test_generation_is_greedy_and_bounded_whatever_the_model_asks_for(loaded: Lo
     own.do_sample, own.temperature, own.top_p, own.max_length = True, 5.0, 0.5, 7
     state = torch.get_rng_state()
     after = evaluate(loaded, ROWS, settings())
-    assert [one.prediction for one in after.judged] == [one.prediction for one in before.judged]
+    assert [one.prediction for one in after.rows] == [one.prediction for one in before.rows]
     assert torch.equal(torch.get_rng_state(), state)
     tokenizer = loaded.processor.tokenizer
-    assert all(len(tokenizer(one.prediction)["input_ids"]) <= 4 for one in after.judged)
+    assert all(len(tokenizer(one.prediction)["input_ids"]) <= 4 for one in after.rows)
 
 
 def test_someone_may_look_on(loaded: Loaded) -> None:
@@ -152,8 +152,8 @@ def test_someone_may_look_on(loaded: Loaded) -> None:
 def test_texts_are_normalized_before_they_are_compared(loaded: Loaded) -> None:
     rows = [replace(row, text=row.text + "  ") for row in ROWS]
     raw, folded = (evaluate(loaded, rows, settings(text_normalization=name)) for name in ("nfc", "whitespace"))
-    assert raw.judged[0].characters.length == 5
-    assert folded.judged[0].characters.length == 3
+    assert raw.rows[0].characters.length == 5
+    assert folded.rows[0].characters.length == 3
 
 
 def test_a_template_that_thinks_before_it_answers_is_refused(loaded: Loaded) -> None:

@@ -11,11 +11,11 @@ from hpsearch.data.sources import find_source
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import gather
-from hpsearch.training.machine.device import Machine
+from hpsearch.training.machine import Machine
 from hpsearch.training.models.base import known_base
 from hpsearch.training.preflight.lengths import Lengths, Shape
 from hpsearch.training.preflight.memory import Footprint, Linear, Outline, footprint
-from hpsearch.training.preflight.preflight import fly
+from hpsearch.training.preflight.preflight import check_candidates
 from tests.training.conftest import Door
 
 SHAPES = [Shape("short", "a", (8, 8)), Shape("long", "b" * 9, (8, 8))]
@@ -57,8 +57,8 @@ def test_what_the_device_cannot_hold_is_refused_before_a_weight_is_loaded(door: 
     for memory, fits in ((10**9, True), (10**6, False)):
         machine = Machine("cuda", bf16=True, bitsandbytes=True, memory_bytes=memory)
         if fits:
-            lines = dict(fly(base, data, [settings], machine, door.folder, ProgressReporter("test")).lines)
+            lines = dict(check_candidates(base, data, [settings], machine, door.folder, ProgressReporter("test")).lines)
             assert lines["memory"].endswith("the device has 1 GB")
         else:
             with pytest.raises(UsageError, match="the logits of one row must fit in the device's 1 MB, but take 2"):
-                fly(base, data, [settings], machine, door.folder, ProgressReporter("test"))
+                check_candidates(base, data, [settings], machine, door.folder, ProgressReporter("test"))

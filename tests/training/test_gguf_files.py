@@ -18,11 +18,10 @@ from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.model_export import CONVERTED, SUMMARY, Gguf, GgufFile, GgufRequest, MergedModel, MergeRequest
 from hpsearch.settings import TrainSettings
-from hpsearch.training.export import gguf as gguf_files
-from hpsearch.training.export.gguf import SCRIPT, _refuse_other_model
+from hpsearch.training.export.gguf import SCRIPT, Converter, refuse_other_model
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.models.serving import llama_options, name_areas
+from hpsearch.training.models.serving import llama_options, write_image_areas
 from tests.training.adapters import random_adapter
 from tests.training.conftest import Door, picture
 from tools import tiny_models as tiny
@@ -111,7 +110,7 @@ def test_llama_cpp_gets_the_merged_model(
     weights = load_file(target / "model.safetensors")
     name = next(name for name in weights if "down_proj" in name)
     save_file(weights | {name: weights[name] * 1.5}, target / "model.safetensors", metadata={"format": "pt"})
-    (found,) = gguf_files._look(GgufRequest(str(target), "q8_0", llama_cpp), [target / "model-q8_0.gguf"])
+    (found,) = Converter(GgufRequest(str(target), "q8_0", llama_cpp)).inspect([target / "model-q8_0.gguf"])
     assert found.apart == pytest.approx(1 / 3, abs=0.01), "of another model it is noticed"
 
 
@@ -136,13 +135,13 @@ def test_linear_attention_is_compared_in_llama_cpps_order_and_no_layer_is_promis
     text = json.loads((folder / "config.json").read_text())["text_config"]
     assert text["linear_num_value_heads"] > text["linear_num_key_heads"] and text["mtp_num_hidden_layers"] == 1
     gguf = pytest.importorskip("gguf")
-    wanted, quiet = GgufRequest(str(folder), "f16", taking_any_vocabulary), ProgressReporter("convert")
-    words = ("--outtype", "f16", "--outfile", str(path), *gguf_files._no_prediction(wanted, "qwen3_5"))
-    gguf_files._convert(wanted, words, quiet)
-    (found,) = gguf_files._look(wanted, [path])
+    converter = Converter(GgufRequest(str(folder), "f16", taking_any_vocabulary))
+    words = ("--outtype", "f16", "--outfile", str(path), *converter.no_prediction("qwen3_5"))
+    converter.run(words, ProgressReporter("convert"))
+    (found,) = converter.inspect([path])
     assert (found.architecture, found.lacking) == ("qwen35", 0)
     assert found.compared == found.matrices > 10 and found.apart < 0.001
-    _refuse_other_model(found, "f16", vision=False)
+    refuse_other_model(found, "f16", vision=False)
 
     weights = load_file(folder / "model.safetensors")
     name = next(name for name in weights if name.endswith("linear_attn.out_proj.weight"))
@@ -151,7 +150,7 @@ def test_linear_attention_is_compared_in_llama_cpps_order_and_no_layer_is_promis
     changed = gguf.GGUFReader(path, "r+")
     changed.fields["qwen35.block_count"].parts[-1][0] += 1
     del changed
-    (found,) = gguf_files._look(wanted, [path])
+    (found,) = converter.inspect([path])
     assert found.lacking == 1 and found.apart > 1, "layers that are not there, heads in another order"
 
 
@@ -166,12 +165,12 @@ def test_what_sees_pictures_in_paddleocr_vl_is_converted_with_its_size(
     config["vision_config"]["architectures"] = ["PaddleOCRVisionModel"]  # as on the Hub
     (folder / "config.json").write_text(json.dumps(config))
     load_processor(FAMILIES["paddleocr_vl"], folder, TrainSettings(longest_edge=100)).save_pretrained(folder)
-    name_areas(folder)
-    wanted = GgufRequest(str(folder), "f16", llama_cpp)
+    write_image_areas(folder)
+    converter = Converter(GgufRequest(str(folder), "f16", llama_cpp))
     words = ("--outtype", "f16", "--outfile", str(path), "--mmproj")
-    gguf_files._convert(wanted, words, ProgressReporter("convert"))
-    (found,) = gguf_files._look(wanted, [path])
-    _refuse_other_model(found, "f16", vision=True)
+    converter.run(words, ProgressReporter("convert"))
+    (found,) = converter.inspect([path])
+    refuse_other_model(found, "f16", vision=True)
     assert found.compared == found.matrices
     fields = gguf.GGUFReader(path).fields
     assert fields["clip.vision.image_max_pixels"].contents() == 10_000
@@ -216,7 +215,7 @@ def merged(tmp_path: Path) -> Path:
 def test_what_the_converter_fails_with_is_shown(
     script: str, why: str, door: Door, merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gguf_files, "MODULES", ())
+    monkeypatch.setattr("hpsearch.training.export.gguf.MODULES", ())
     (tmp_path / SCRIPT).write_text(script)
     before = {path.name: path.read_bytes() for path in merged.iterdir()}
     assert converted(door, merged, str(tmp_path)) == 2
@@ -235,11 +234,11 @@ def test_a_converter_that_cannot_run_is_refused_before_anything(
     assert "name its folder with --llama-cpp or LLAMA_CPP" in said(door)
     (tmp_path / SCRIPT).write_text(FAILING)
     assert converted(door, merged, str(tmp_path), only_ask=True, python="/no/python") == 2
-    assert "mend --converter-python" in said(door)
-    monkeypatch.setattr(gguf_files, "MODULES", ("torch", "no_such_module", "yaml_too"))
+    assert "fix --converter-python" in said(door)
+    monkeypatch.setattr("hpsearch.training.export.gguf.MODULES", ("torch", "no_such_module", "yaml_too"))
     assert converted(door, merged, str(tmp_path), only_ask=True) == 2
     assert "-m pip install no_such_module yaml_too" in said(door)
-    monkeypatch.setattr(gguf_files, "MODULES", ())
+    monkeypatch.setattr("hpsearch.training.export.gguf.MODULES", ())
     assert converted(door, merged, str(tmp_path), only_ask=True) == 0
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
@@ -259,6 +258,6 @@ def test_a_converter_that_cannot_run_is_refused_before_anything(
     ],
 )
 def test_a_file_of_another_model_is_refused(changes: dict[str, Any], why: str) -> None:
-    _refuse_other_model(GOOD, "q8_0", vision=False)
+    refuse_other_model(GOOD, "q8_0", vision=False)
     with pytest.raises(UsageError, match=why):
-        _refuse_other_model(replace(GOOD, **changes), "q8_0", vision=False)
+        refuse_other_model(replace(GOOD, **changes), "q8_0", vision=False)

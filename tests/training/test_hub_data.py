@@ -131,10 +131,11 @@ def test_what_is_not_there_is_refused(study: Study) -> None:
     code, torch, said = study.do("prepare", study.settings("hub:tiny/missing"))
     assert (code, torch) == (2, False)
     assert (
-        "but 'tiny/missing' is not on the Hub or is private; mend the name (a path is written ./tiny/missing)" in said
+        "but 'tiny/missing' is not on the Hub or is private; correct the name (a path is written ./tiny/missing)"
+        in said
     )
     said = study.read("hub:tiny/open", dataset_revision="no-such")["refused"]
-    assert said == "the dataset tiny/open has no revision 'no-such'; mend dataset_revision"
+    assert said == "the dataset tiny/open has no revision 'no-such'; correct dataset_revision"
     said = study.read("hub:tiny/open", text_column="words")["refused"]
     assert "'words', and the split train of tiny/open has image, text" in said
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(study.door.folder / "empty")}

@@ -18,7 +18,7 @@ from hpsearch.settings import TrainSettings
 from hpsearch.training.export import merge as merging
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import has_torchvision, load_processor
-from hpsearch.training.models.serving import VIDEO, keep_video, name_areas
+from hpsearch.training.models.serving import VIDEO, keep_video, write_image_areas
 from hpsearch.training.predict import load_reader, picture_of
 from tests.training.adapters import random_adapter
 from tests.training.conftest import FAMILY_NAMES, TYPICAL_FAMILIES, Door, picture, skip_without_classes
@@ -142,7 +142,7 @@ def test_the_areas_trained_with_have_both_their_names(family: str, tiny_bases: d
     settings, saved = TrainSettings(longest_edge=100), tmp_path / "processor_config.json"
     load_processor(FAMILIES[family], tiny_bases[family], settings).save_pretrained(tmp_path)
     shutil.copyfile(tiny_bases[family] / "config.json", tmp_path / "config.json")
-    name_areas(tmp_path)
+    write_image_areas(tmp_path)
     alone = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert (alone["min_pixels"], alone["max_pixels"]) == (256, 10_000)
     whole = json.loads(saved.read_text())

@@ -74,7 +74,7 @@ def test_a_pruned_trial_ends_well(runner: Runner, prepared: dict[str, Door]) -> 
 def test_a_refusal_is_exit_code_2_with_its_reason(runner: Runner, door: Door) -> None:
     outcome = runner.run(door.job("prepare", door.settings(input_data="/nowhere")))
     assert (outcome.cause, outcome.exit_code) == (Cause.INVALID, 2)
-    assert "/nowhere does not exist; mend its path" in outcome.message
+    assert "/nowhere does not exist; correct its path" in outcome.message
 
 
 def test_without_a_job_the_program_says_what_it_is() -> None:

@@ -76,7 +76,7 @@ def test_a_base_reads_too_and_asks_what_its_family_asks(door: Door, family_name:
     assert len(texts) == 2
 
 
-def test_what_goes_round_in_circles_is_read_once_more(
+def test_what_goes_round_is_repeating_is_read_once_more(
     tuned: tuple[Door, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch

@@ -28,7 +28,8 @@ from hpsearch.training.backends.hf import four_bits
 from hpsearch.training.evaluate.scores import evaluate
 from hpsearch.training.fit.best import BestWeights
 from hpsearch.training.fit.tracking import TRACKERS
-from hpsearch.training.machine.device import Machine, set_threads
+from hpsearch.training.machine import Machine
+from hpsearch.training.machine.device import set_threads
 from hpsearch.training.models.base import find_model, known_base
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES, find_family
@@ -699,7 +700,7 @@ def _(bench: Bench) -> None:
 @shows("max_new_tokens")
 def _(bench: Bench) -> None:
     longest = {
-        limit: max(len(one.prediction) for one in judge(bench, max_new_tokens=limit)[0].judged) for limit in (1, 3)
+        limit: max(len(one.prediction) for one in judge(bench, max_new_tokens=limit)[0].rows) for limit in (1, 3)
     }
     assert longest[1] <= 1
     assert longest[3] <= 3
@@ -711,7 +712,7 @@ def _(bench: Bench) -> None:
 
     assert set(NORMALIZATIONS) == set(TrainSettings.model_json_schema()["properties"]["text_normalization"]["enum"])
     scores, _ = judge(bench, text_normalization="whitespace")
-    for one in scores.judged:
+    for one in scores.rows:
         assert one.characters == character_edits(one.reference, one.prediction, "whitespace")
 
 

@@ -21,7 +21,7 @@ from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import gather
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepare import stamp_of
+from hpsearch.training.prepare import input_digest
 from hpsearch.training.prepared import open_rows
 from tests.training.conftest import WORDS, Door, picture
 from tests.training.data_sets import SPLIT_WORDS, SUBSETS, finevision, repository, saved, simple
@@ -151,8 +151,8 @@ def test_what_data_and_settings_have_and_nothing_uses_is_told(gathering: Gatheri
     source = saved(tmp_path / "data")
     gathering.texts(source, val_ratio=0.5)
     assert gathering.warnings == (
-        'the split test of the data is not used; with "holdout_split": "test" the best trial is judged on it',
-        "val_ratio 0.5 does nothing: trials are judged by the data's validation split",
+        'the split test of the data is not used; with "holdout_split": "test" the best trial is evaluated on it',
+        "val_ratio 0.5 does nothing: trials are evaluated on the data's validation split",
     )
 
 
@@ -324,7 +324,7 @@ def test_the_stamp_changes_with_the_files_and_only_then(tmp_path: Path, form: st
     settings = TrainSettings(input_data=str(source))
 
     def stamp() -> str:
-        return stamp_of([settings], find_source(settings))
+        return input_digest([settings], find_source(settings))
 
     first = stamp()
     (source / "studies").mkdir()

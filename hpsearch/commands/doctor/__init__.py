@@ -1,4 +1,4 @@
-"""The examination: the driver first, then the training side, then the searching side's own checks, in one list."""
+"""`hpsearch doctor`: every check in one list, and its findings as text or JSON."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ import os
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from hpsearch.commands.doctor import machine, packages, study
 from hpsearch.commands.doctor.machine import DoctorContext
-from hpsearch.commands.doctor.training import CHECKS, DoctorAnswer, ask
-from hpsearch.config.definition import StudyDefinition
+from hpsearch.commands.doctor.training import DoctorAnswer, ask
 from hpsearch.config.load import load_definition
 from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.execution.doctor_question import DoctorQuestion, Finding, Level
 from hpsearch.execution.environment import build_environment
 from hpsearch.execution.gpu import find_driver
 from hpsearch.execution.trainer_python import Trainer, named_python
+from hpsearch.execution.versions import requirements_of
 from hpsearch.report.text import visible
 from hpsearch.study.options import RunOptions
 from hpsearch.study.resolve import resolve
 
+__all__ = [
+    "DoctorContext", "DoctorQuestion", "ask", "examine", "exit_code", "machine", "render", "study", "to_json",
+]  # fmt: skip
+
 TIMEOUT_S = 60.0  # for one check: torch from a slow network disk takes half a minute to import
 
 Check = Callable[[DoctorContext], Iterable[Finding]]
-# Before what the training side says, and after it. Adding a check is an entry here.
+# Before the checks of the training side (hpsearch/training/doctor.py), and after them. Adding a check is an entry here.
 BEFORE: tuple[Check, ...] = (packages.python, packages.packages, machine.driver, machine.gpus)
 AFTER: tuple[Check, ...] = (
     machine.memory,
@@ -39,6 +42,11 @@ AFTER: tuple[Check, ...] = (
     machine.browser,
 )
 
+SYMBOLS = {Level.OK: "✓", Level.WARNING: "!", Level.RED: "✗"}
+PLAIN_SYMBOLS = {Level.OK: "+", Level.WARNING: "!", Level.RED: "x"}  # where the terminal's encoding has no others
+COLOURS = {Level.OK: "32", Level.WARNING: "33", Level.RED: "31"}  # SGR: green, yellow, red (ECMA-48)
+_LEAST_WIDTH = 40
+
 
 def examine(
     options: RunOptions,
@@ -48,98 +56,74 @@ def examine(
     python: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Sequence[Finding]:
-    """Look at this machine, and with ``is_named`` at the study that ``options`` mean. Nothing is written or downloaded.
+    """Check this machine, and with ``is_named`` the study that ``options`` mean. Nothing is written or downloaded.
 
-    ``python`` is the interpreter of the training jobs, by default the study's; ``environ`` what their environment is
-    chosen from, by default this process's. One check may take ``timeout_s`` seconds.
+    ``python`` is the interpreter of the training jobs, by default the study's; their environment is chosen from
+    ``environ``, by default this process's. One check may take ``timeout_s`` seconds.
     """
-    patient = DoctorContext(options, find_driver(timeout_s), timeout_s=timeout_s)
-    if is_named:
-        patient = _with_study(patient)
     environ = os.environ if environ is None else environ
-    answer = _training_side(patient, python or _trainer(patient, environ), environ)
-    patient = replace(patient, facts=answer.facts)
-    before, after = ([finding for check in checks for finding in check(patient)] for checks in (BEFORE, AFTER))
+    context = DoctorContext(options, find_driver(timeout_s), timeout_s=timeout_s)
+    if is_named:
+        context = _with_study(context)
+    answer = _ask_training_side(context, python, environ)
+    context = replace(context, facts=answer.facts)
+    before, after = ([finding for check in checks for finding in check(context)] for checks in (BEFORE, AFTER))
     return [*before, *answer.findings, *after]
 
 
-def exit_code(findings: Sequence[Finding]) -> int:
-    """0 without a red finding, else 2."""
-    return 2 if any(finding.level is Level.RED for finding in findings) else 0
-
-
-def _with_study(patient: DoctorContext) -> DoctorContext:
+def _with_study(context: DoctorContext) -> DoctorContext:
+    """Add the study's name and definition, or why they cannot be resolved. A broken storage is not asked for them."""
+    options = context.options
     try:
-        name, definition = _resolved(patient.options)
-        return replace(patient, study=name, definition=definition)
+        try:
+            resolved = resolve(options)
+            return replace(context, study=resolved.study, definition=resolved.definition)
+        except StorageError:
+            name = options.study or "study"
+            files = load_definition(name, options.config, options.search_space, options.options, options.sets)
+            return replace(context, study=name, definition=files)
     except HpsearchError as error:
-        return replace(patient, study=patient.options.study or "", complaint=(error.what, error.remedy))
+        return replace(context, study=options.study or "", complaint=(error.what, error.remedy))
 
 
-def _resolved(options: RunOptions) -> tuple[str, StudyDefinition]:
-    """The study's name and definition; where the storage is broken, by the files alone."""
-    try:
-        found = resolve(options)
-        return found.study, found.definition
-    except StorageError:
-        name = options.study or "study"
-        return name, load_definition(name, options.config, options.search_space, options.options, options.sets)
-
-
-def _trainer(patient: DoctorContext, environ: Mapping[str, str]) -> str:
-    """The interpreter that would run the study's jobs."""
-    named = patient.definition.trainer_python if patient.definition else patient.options.trainer_python
-    return Trainer(named_python(named, environ)).python
-
-
-def _training_side(patient: DoctorContext, python: str, environ: Mapping[str, str]) -> DoctorAnswer:
-    """What the training side says; nothing where the study runs a program of its own, or its definition is broken."""
-    if patient.definition is not None and patient.definition.command is not None:
+def _ask_training_side(context: DoctorContext, python: str | None, environ: Mapping[str, str]) -> DoctorAnswer:
+    """Ask the training's interpreter; nothing where the study runs a program of its own."""
+    definition = context.definition
+    if definition is not None and definition.command is not None:
         return DoctorAnswer()
-    env_pass = patient.definition.env_pass if patient.definition else ()
-    environment = build_environment(environ, env_pass, kind="prepare")[0]
-    return ask(_question(patient, python), python, environment)
-
-
-def _question(patient: DoctorContext, python: str) -> DoctorQuestion:
-    searched: dict[str, list[Any]] = patient.definition.searched_values() if patient.definition else {}
-    return DoctorQuestion(
-        checks=CHECKS,
-        settings=patient.settings,
-        searched=searched,
-        variations=patient.definition.variations() if patient.definition else [],
-        gpus=tuple(gpu.name for gpu in patient.driver.gpus),
-        driver_cuda=patient.driver.cuda,
-        requirements=packages.training_requirements(),
-        pip=packages.pip_command(python),
-        install=packages.install_command("train", python),
-        timeout_s=patient.timeout_s,
+    named = python or (definition.trainer_python if definition else context.options.trainer_python)
+    trainer = Trainer(named_python(named, environ))
+    question = DoctorQuestion(
+        settings=context.settings,
+        searched=definition.searched_values() if definition else {},
+        variations=definition.variations() if definition else [],
+        gpus=tuple(gpu.name for gpu in context.driver.gpus),
+        driver_cuda=context.driver.cuda,
+        requirements=tuple(requirements_of("hpsearch", "train")),
+        pip=packages.pip_command(trainer.python),
+        install=packages.install_command("train", trainer.python),
     )
+    environment = build_environment(environ, definition.env_pass if definition else (), kind="doctor")[0]
+    return ask(question, trainer, environment, context.timeout_s)
 
 
-# Findings as text: one line each, wrapped below itself where a terminal is narrow. Pure functions.
-
-SYMBOLS = {Level.OK: "✓", Level.WARNING: "!", Level.RED: "✗"}
-PLAIN_SYMBOLS = {Level.OK: "+", Level.WARNING: "!", Level.RED: "x"}  # where the terminal's encoding has no others
-COLOURS = {Level.OK: "32", Level.WARNING: "33", Level.RED: "31"}  # SGR: green, yellow, red (ECMA-48)
-_LEAST_WIDTH = 40
+def exit_code(findings: Sequence[Finding]) -> int:
+    """Return 0 without a red finding, else 2."""
+    return 2 if any(finding.level is Level.RED for finding in findings) else 0
 
 
 def render(
     findings: Sequence[Finding], *, width: int | None = None, colour: bool = False, symbols: bool = True
 ) -> list[str]:
-    """The lines to print: one for each finding, and a summary. ``width`` wraps them; None leaves each in one line."""
+    """Return the lines to print: one for each finding, and a summary. ``width`` wraps them below themselves; None
+    leaves each in one line."""
     column = max((len(finding.check) for finding in findings), default=0)
     lines = [line for finding in findings for line in _lines(finding, column, width, colour, symbols)]
-    return [*lines, _summary(findings)]
-
-
-def to_json(findings: Sequence[Finding]) -> str:
-    """The findings as one JSON object, with the counts."""
-    counts = {level.value: sum(finding.level is level for finding in findings) for level in Level}
-    return json.dumps(
-        {"findings": [finding.to_json() for finding in findings], "counts": counts}, indent=2, ensure_ascii=False
-    )
+    red, warned = (sum(finding.level is level for finding in findings) for level in (Level.RED, Level.WARNING))
+    verdict = "not ready" if red else "ready"
+    if red or warned:
+        verdict += f": {red} red, {warned} warning{'' if warned == 1 else 's'}"
+    return [*lines, verdict]
 
 
 def _lines(finding: Finding, column: int, width: int | None, colour: bool, symbols: bool) -> list[str]:
@@ -158,9 +142,9 @@ def _lines(finding: Finding, column: int, width: int | None, colour: bool, symbo
     return [f"{painted} {head}{wrapped[0]}".rstrip(), *(" " * indent + line for line in wrapped[1:])]
 
 
-def _summary(findings: Sequence[Finding]) -> str:
-    red, warned = (sum(finding.level is level for finding in findings) for level in (Level.RED, Level.WARNING))
-    counted = f"{red} red, {warned} warning{'' if warned == 1 else 's'}"
-    if red:
-        return f"not ready: {counted}"
-    return f"ready: {counted}" if warned else "ready"
+def to_json(findings: Sequence[Finding]) -> str:
+    """Return the findings as one JSON object, with the counts."""
+    counts = {level.value: sum(finding.level is level for finding in findings) for level in Level}
+    return json.dumps(
+        {"findings": [finding.to_json() for finding in findings], "counts": counts}, indent=2, ensure_ascii=False
+    )

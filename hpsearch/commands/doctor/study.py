@@ -1,4 +1,4 @@
-"""What a study needs besides the machine: its definition, its data, its program, its storage."""
+"""The checks of what a study needs besides the machine: its definition, its data, its program, its storage."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from hpsearch.study.storage.sqlite import network_warning, require_sound
 LOCK_WAIT_S = 2.0
 
 
-def definition(patient: DoctorContext) -> Iterator[Finding]:
-    """What was resolved."""
-    if patient.complaint:
-        what, remedy = patient.complaint
+def definition(context: DoctorContext) -> Iterator[Finding]:
+    """Report how the study was resolved."""
+    if context.complaint:
+        what, remedy = context.complaint
         yield red("study", what, remedy or "correct the definition")
-    elif patient.definition is not None:
-        searched = ", ".join(patient.definition.search_space) or "nothing"
-        model = f", model {patient.settings['model_name']}" if patient.settings else ", a program of its own"
-        yield ok("study", f"{patient.study}: searches {searched}{model}")
+    elif context.definition is not None:
+        searched = ", ".join(context.definition.search_space) or "nothing"
+        model = f", model {context.settings['model_name']}" if context.settings else ", a program of its own"
+        yield ok("study", f"{context.study}: searches {searched}{model}")
 
 
-def program(patient: DoctorContext) -> Iterator[Finding]:
-    """The program of a study that runs its own."""
-    if patient.definition is None or patient.definition.command is None:
+def program(context: DoctorContext) -> Iterator[Finding]:
+    """Check the program of a study that runs its own."""
+    if context.definition is None or context.definition.command is None:
         return
     try:
-        require_program(JobMaker(patient.definition, patient.folders, dict(os.environ)))
+        require_program(JobMaker(context.definition, context.folders, dict(os.environ)))
     except UsageError as error:
         yield red("program", error.what, error.remedy)
     else:
-        yield ok("program", f"{patient.definition.command[0]} is there")
+        yield ok("program", f"{context.definition.command[0]} is there")
 
 
-def data(patient: DoctorContext) -> Iterator[Finding]:
-    """Whether the study's rows are there. What they hold is looked at by the run itself."""
-    if patient.settings is None or patient.definition is None:
+def data(context: DoctorContext) -> Iterator[Finding]:
+    """Check that the study's rows are there. The run itself looks at what they hold."""
+    if context.settings is None:
         return
-    named = patient.settings["input_data"]
+    named = context.settings["input_data"]
     if named is None:
         yield red("data", "input_data is not given", "name your rows with --input-data FILE")
         return
@@ -67,10 +67,10 @@ def data(patient: DoctorContext) -> Iterator[Finding]:
     except OSError as error:
         yield red("data", f"{error.filename} cannot be read: {error.strerror}", f"chmod u+r {error.filename}")
     else:
-        yield _files(named, place, files)
+        yield _check_files(named, place, files)
 
 
-def _files(named: str, place: Path, files: list[Path]) -> Finding:
+def _check_files(named: str, place: Path, files: list[Path]) -> Finding:
     if not place.exists():
         return red("data", f"{place} does not exist", "correct the path, or name your rows with --input-data FILE")
     if not files and any(place.iterdir()):
@@ -81,35 +81,31 @@ def _files(named: str, place: Path, files: list[Path]) -> Finding:
     return ok("data", f"{named}: {len(files)} file{'s' if len(files) > 1 else ''}")
 
 
-def storage(patient: DoctorContext) -> Iterator[Finding]:
-    """Whether the storage can be opened and written, or made. Nothing is changed."""
-    url = patient.options.url
+def storage(context: DoctorContext) -> Iterator[Finding]:
+    """Check that the storage can be opened and written, or made. Nothing is changed."""
+    url = context.options.url
     try:
         path = url.sqlite_path
         if url.is_postgres:
-            yield _server(url)
+            yield _check_server(url)
         elif path is None:
             remedy = "name sqlite:///FILE or postgresql://USER@HOST/NAME"
             yield red("storage", f"{url} cannot be searched on", remedy)
         else:
-            yield from _file(url, path)
+            if shared := network_warning(path):
+                yield warning("storage", *shared)
+            if path.exists():
+                with url.errors():
+                    require_sound(path)
+                url.open()
+                yield _check_writable(path)
+            else:
+                yield _check_can_be_made(path)
     except HpsearchError as error:
         yield red("storage", error.what, error.remedy or "choose another --storage")
 
 
-def _file(url: StorageUrl, path: Path) -> Iterator[Finding]:
-    if shared := network_warning(path):
-        yield warning("storage", *shared)
-    if not path.exists():
-        yield _can_be_made(path)
-        return
-    with url.errors():
-        require_sound(path)
-    url.open()
-    yield _can_be_written(path)
-
-
-def _server(url: StorageUrl) -> Finding:
+def _check_server(url: StorageUrl) -> Finding:
     with url.errors(), connect(url.full) as connection:
         ((there, may_make),) = query(
             connection,
@@ -121,7 +117,7 @@ def _server(url: StorageUrl) -> Finding:
     return red("storage", f"in {url} this user may not make tables", remedy)
 
 
-def _can_be_made(path: Path) -> Finding:
+def _check_can_be_made(path: Path) -> Finding:
     place = nearest(path.parent)
     try:
         tempfile.TemporaryFile(dir=place).close()
@@ -131,7 +127,7 @@ def _can_be_made(path: Path) -> Finding:
     return ok("storage", f"{path} will be made by the first run")
 
 
-def _can_be_written(path: Path) -> Finding:
+def _check_writable(path: Path) -> Finding:
     try:
         tempfile.TemporaryFile(dir=path.parent).close()  # SQLite writes files beside it
         with closing(sqlite3.connect(path, timeout=LOCK_WAIT_S)) as connection:

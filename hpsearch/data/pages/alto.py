@@ -6,16 +6,16 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hpsearch.data.pages.layout import Line, Outline, Page, Region, Unreadable, box
+from hpsearch.data.pages.layout import Line, Outline, Page, Region, Unreadable, around, box
 from hpsearch.data.pages.xml import child, children, descendants, name_of, number, points, quarters
 
-# The file has the margins before the print space; this is how a page is read.
+# The file has the margins before the print space; this is the order in which a page is read.
 _SPACES = ("TopMargin", "LeftMargin", "PrintSpace", "RightMargin", "BottomMargin")
-_SOFT_HYPHEN = "\u00ad"  # what some write for the hyphen at a line's end, which is there to be read
+_SOFT_HYPHEN = "\u00ad"  # written by some for a line's last hyphen, which is visible
 
 
 def read_page(root: Any) -> Page:
-    """The page of an alto element.
+    """Read the page of an alto element.
 
     Raises:
         Unreadable: there is none or more than one, or a coordinate is no number.
@@ -26,62 +26,60 @@ def read_page(root: Any) -> Page:
     width, height = number(pages[0], "WIDTH"), number(pages[0], "HEIGHT")
     size = (width, height) if width and height else None
     unit = _value(root, "MeasurementUnit") or "pixel"
-    ranks = {each: place for place, each in enumerate(_order(root))}
+    ranks = {name: place for place, name in enumerate(_order(root))}
     turn = quarters(number(pages[0], "ROTATION"))
     return Page(_value(root, "fileName"), size, tuple(_regions(pages[0], ranks)), unit == "pixel", turn)
 
 
 def _value(root: Any, name: str) -> str:
-    found = next(descendants(root, name), None)
-    return (found.text or "").strip() if found is not None else ""
+    element = next(descendants(root, name), None)
+    return (element.text or "").strip() if element is not None else ""
 
 
 def _order(root: Any) -> list[str]:
-    """The ids in ReadingOrder (since 4.3): of blocks, lines or strings."""
+    """Return the ids in ReadingOrder (since 4.3): of blocks, lines or strings."""
     order = child(root, "ReadingOrder")
     if order is None:
         return []
-    return [
-        name for each in descendants(order, "ElementRef", "OrderedGroup") for name in (each.get("REF") or "").split()
-    ]
+    references = descendants(order, "ElementRef", "OrderedGroup")
+    return [name for reference in references for name in (reference.get("REF") or "").split()]
 
 
 def _regions(page: Any, ranks: Mapping[str, int]) -> Iterator[Region]:
-    spaces = sorted(children(page, *_SPACES), key=lambda each: _SPACES.index(name_of(each)))
+    spaces = sorted(children(page, *_SPACES), key=lambda space: _SPACES.index(name_of(space)))
     blocks = [block for space in spaces or [page] for block in _chained(list(_blocks(space)))]
     return (_region(block, ranks) for block in _sorted(blocks, ranks))
 
 
 def _blocks(space: Any) -> Iterator[Any]:
-    """Text blocks, through those that are composed."""
-    for each in children(space, "TextBlock", "ComposedBlock"):
-        if name_of(each) == "TextBlock":
-            yield each
+    """List the text blocks, also inside composed ones."""
+    for block in children(space, "TextBlock", "ComposedBlock"):
+        if name_of(block) == "TextBlock":
+            yield block
         else:
-            yield from _blocks(each)
+            yield from _blocks(block)
 
 
 def _chained(blocks: Sequence[Any]) -> list[Any]:
-    """Blocks in the order in which each names the next, those that no other names in the file's order."""
+    """Order blocks as each names the next; those that no other names stay in the file's order."""
     place = {block.get("ID"): at for at, block in reversed(list(enumerate(blocks))) if block.get("ID")}
     following = [place.get(block.get("IDNEXT") or "") for block in blocks]
-    found: dict[int, Any] = {}
+    chained: dict[int, Any] = {}
     for start in [*(at for at in range(len(blocks)) if at not in following), *range(len(blocks))]:  # last, rings
         at: int | None = start
-        while at is not None and at not in found:
-            found[at] = blocks[at]
+        while at is not None and at not in chained:
+            chained[at] = blocks[at]
             at = following[at]
-    return list(found.values())
+    return list(chained.values())
 
 
 def _sorted(elements: Sequence[Any], ranks: Mapping[str, int]) -> list[Any]:
-    """Elements by the page's order; those it does not list stay behind the one they follow."""
-    found, last = [], -1
-    for each in elements:
-        own = [ranks[name] for name in (each.get("ID"), *(below.get("ID") for below in each.iter())) if name in ranks]
-        last = min(own, default=last)
-        found.append((last, each))
-    return [each for _, each in sorted(found, key=lambda pair: pair[0])]
+    """Sort elements by the page's order; those it does not list stay behind the one they follow."""
+    ranked, last = [], -1
+    for element in elements:
+        last = min((ranks[name] for inner in element.iter() if (name := inner.get("ID")) in ranks), default=last)
+        ranked.append((last, element))
+    return [element for _, element in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def _region(block: Any, ranks: Mapping[str, int]) -> Region:
@@ -90,9 +88,9 @@ def _region(block: Any, ranks: Mapping[str, int]) -> Region:
 
 
 def _turn(block: Any) -> int | None:
-    """Its own rotation, or that of what it stands in: counterclockwise, so it is undone clockwise."""
-    stated = (quarters(number(each, "ROTATION")) for each in (block, *block.iterancestors()))
-    return next((each for each in stated if each is not None), None)
+    """Return its own rotation, or that of the element around it: counterclockwise, so it is undone clockwise."""
+    stated = (quarters(number(element, "ROTATION")) for element in (block, *block.iterancestors()))
+    return next((turn for turn in stated if turn is not None), None)
 
 
 def _line(element: Any) -> Line:
@@ -102,32 +100,28 @@ def _line(element: Any) -> Line:
 
 
 def _outline(element: Any) -> Outline:
-    """Its polygon, or else its rectangle, or that of what stands in it."""
+    """Return its polygon, or else its rectangle, or that of its contents."""
     shape = child(element, "Shape")
     polygon = child(shape, "Polygon") if shape is not None else None
-    if polygon is not None and len(found := points(polygon.get("POINTS", ""))) > 2:
-        return found
+    if polygon is not None and len(corners := points(polygon.get("POINTS", ""))) > 2:
+        return corners
     sides = [number(element, name) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
     if None not in sides and all(sides[2:]):
         return box(*sides)  # type: ignore[arg-type]
-    corners = [corner for each in children(element, "String", "HYP", "TextLine") for corner in _outline(each)]
-    if not corners:
-        return ()
-    across, down = zip(*corners, strict=True)
-    return (min(across), min(down)), (max(across), min(down)), (max(across), max(down)), (min(across), max(down))
+    return around(corner for part in children(element, "String", "HYP", "TextLine") for corner in _outline(part))
 
 
 def _text(line: Any) -> str:
-    """Its strings with the spaces between them. Where a line has none at all, words are parted all the same, but for
-    those of scripts that are written without."""
+    """Join its strings with the spaces between them. Where a line has none at all, words are separated all the same,
+    except in scripts that are written without spaces."""
     parts = list(children(line, "String", "SP", "HYP"))
-    spaced = any(name_of(each) == "SP" for each in parts)
+    spaced = any(name_of(part) == "SP" for part in parts)
     text = ""
-    for each in parts:
-        content = "" if name_of(each) == "SP" else each.get("CONTENT", "")
-        if name_of(each) == "HYP":
+    for part in parts:
+        content = "" if name_of(part) == "SP" else part.get("CONTENT", "")
+        if name_of(part) == "HYP":
             text += content.replace(_SOFT_HYPHEN, "-")
-        elif name_of(each) == "SP" or (text and not spaced and not (_is_wide(text[-1]) and _is_wide(content[:1]))):
+        elif name_of(part) == "SP" or (text and not spaced and not (_is_wide(text[-1]) and _is_wide(content[:1]))):
             text += " " + content
         else:
             text += content
@@ -135,7 +129,7 @@ def _text(line: Any) -> str:
 
 
 def _is_wide(character: str) -> bool:
-    """Whether it is of a script that is written without spaces: Korean is as wide, but has them."""
+    """Return whether it is of a script that is written without spaces: Korean is as wide, but has them."""
     if not character or unicodedata.east_asian_width(character) not in "WF":
         return False
     return not unicodedata.name(character, "").startswith("HANGUL")

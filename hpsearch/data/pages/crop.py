@@ -1,4 +1,5 @@
-"""The pieces of a page that a model is taught with: lines, paragraphs, the whole."""
+"""The pieces of a page that a model is trained on (lines, paragraphs, the whole), cut out of its picture, and copies
+of them as another scan might have made: turned a little, noisy, blurred, lighter or darker."""
 
 from __future__ import annotations
 
@@ -8,17 +9,21 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hpsearch.data.pages.layout import Outline, Page, Region, bounds
+from hpsearch.data.pages.layout import Outline, Page, Region, around, bounds
 
 LINE, PARAGRAPH, PAGE = "line", "paragraph", "page"
 KINDS = (LINE, PARAGRAPH, PAGE)
 LEAST = 3  # pixels along each side of a piece
+# As far as a sheet lies askew on a scanner, and as noisy as a phone's picture in a room: beyond, people rescan.
+MOST_DEGREES, MOST_NOISE, MOST_BLUR, MOST_LIGHT = 2.0, 12.0, 1.2, 0.15
+LINE_HEIGHT = 40.0  # pixels for which the blur is meant; that of smaller letters is less
+USUAL = 0.6  # the probability of each change
 
 
 @dataclass(frozen=True)
 class PageCrop:
-    """A part of a page and what it reads: ``outline`` in pixels, None for all of it, and ``turn``, the quarters that it
-    is to be turned clockwise. ``fault`` says why it cannot be used."""
+    """A part of a page and its text: ``outline`` in pixels, None for all of it, and ``turn``, the quarters by which it
+    must be turned clockwise. ``fault`` says why it cannot be used."""
 
     kind: str
     id: str
@@ -29,13 +34,14 @@ class PageCrop:
 
 
 def pieces(page: Page, kinds: Collection[str]) -> Iterator[PageCrop]:
-    """The pieces of a page whose points are in pixels, in reading order."""
+    """List the pieces of a page whose points are in pixels, in reading order."""
     for number, region in enumerate(page.regions):
         name = region.id or f"r{number}"
         if LINE in kinds:
             yield from _lines(region, name)
         if PARAGRAPH in kinds and (region.lines or region.own):
-            outline = region.outline or _around(region)
+            lines = region.with_outlines().lines
+            outline = region.outline or around(corner for line in lines for corner in line.outline)
             yield _checked(PARAGRAPH, name, region.text, outline, region.common_turn)
     if PAGE in kinds:
         yield PageCrop(PAGE, "page", page.text, None, "" if page.text else "it has no text", page.upright_turn)
@@ -43,7 +49,7 @@ def pieces(page: Page, kinds: Collection[str]) -> Iterator[PageCrop]:
 
 def _lines(region: Region, name: str) -> Iterator[PageCrop]:
     if region.own:
-        yield PageCrop(LINE, name, region.own, None, "its region's text is not parted into lines")
+        yield PageCrop(LINE, name, region.own, None, "its region's text is not divided into lines")
     for number, line in enumerate(region.with_outlines().lines):
         yield _checked(LINE, line.id or f"{name}-{number}", line.text, line.outline, region.turn_of(line))
 
@@ -55,22 +61,14 @@ def _checked(kind: str, name: str, text: str, outline: Outline, turn: int) -> Pa
     return PageCrop(kind, name, text, outline, fault, turn)
 
 
-def _around(region: Region) -> Outline:
-    corners = [corner for line in region.with_outlines().lines for corner in line.outline]
-    if not corners:
-        return ()
-    left, top, right, bottom = bounds(corners)
-    return (left, top), (right, top), (right, bottom), (left, bottom)
-
-
 def cut(picture: Any, piece: PageCrop) -> Any | None:
-    """A piece of a Pillow image, upright; None where hardly anything of it is on the picture."""
+    """Cut a piece out of a Pillow image, and turn it upright; None where hardly anything of it is on the picture."""
     part = picture if piece.outline is None else _cut(picture, piece.outline)
     return part if part is None else upright(part, piece.turn)
 
 
 def upright(picture: Any, turn: int) -> Any:
-    """An image turned clockwise by so many quarters."""
+    """Turn an image clockwise by ``turn`` quarters."""
     from PIL import Image
 
     ways = {1: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_90}
@@ -78,7 +76,7 @@ def upright(picture: Any, turn: int) -> Any:
 
 
 def _cut(picture: Any, outline: Outline) -> Any | None:
-    """The part in an outline, in the rectangle around it; what of that is outside has the colour that is most usual."""
+    """Cut out the rectangle around an outline, with the paper's colour outside of the outline."""
     from PIL import Image, ImageDraw
 
     left, top, right, bottom = bounds(outline)
@@ -95,7 +93,7 @@ def _cut(picture: Any, outline: Outline) -> Any | None:
 
 
 def paper(picture: Any) -> tuple[int, ...]:
-    """The median colour of an RGB image: its paper's, where there is less ink than paper."""
+    """Return the median colour of an RGB image: its paper's, where there is less ink than paper."""
     counts, half = picture.histogram(), picture.width * picture.height / 2
     return tuple(_middle(counts[256 * band : 256 * (band + 1)], half) for band in range(3))
 
@@ -110,57 +108,42 @@ def _middle(counts: list[int], half: float) -> int:
 
 
 def shrunk(picture: Any, longest_edge: int) -> Any:
-    """An image of at most so many pixels along its longer side."""
+    """Shrink an image to at most ``longest_edge`` pixels along its longer side."""
+    from PIL import Image
+
     factor = longest_edge / max(picture.size)
     if factor >= 1.0:
         return picture
-    return picture.resize(tuple(max(1, round(side * factor)) for side in picture.size), _smooth())
-
-
-def _smooth() -> Any:
-    from PIL import Image
-
-    return Image.Resampling.LANCZOS
-
-
-# Copies of a picture as another scan might have made it: turned a little, noisy, blurred, lighter or darker.
-
-# As far as a sheet lies askew on a scanner, and as noisy as a phone's picture in a room: beyond, people rescan.
-MOST_DEGREES, MOST_NOISE, MOST_BLUR, MOST_LIGHT = 2.0, 12.0, 1.2, 0.15
-LINE_HEIGHT = 40.0  # pixels for which the blur is meant; that of smaller letters is less
-USUAL = 0.6  # how often each is done
+    size = tuple(max(1, round(side * factor)) for side in picture.size)
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def augmented(picture: Any, *name: str | int) -> Any:
-    """A copy of an RGB image. All chance follows from ``name``, so that the same copy is made again."""
+    """Make a changed copy of an RGB image. The random changes follow from ``name``, so that the same copy can be made
+    again."""
     import numpy as np
     from PIL import Image, ImageEnhance, ImageFilter
 
     seed = hashlib.sha256("\0".join(map(str, name)).encode()).digest()[:8]
-    chance = np.random.default_rng(int.from_bytes(seed, "big"))
-    turned, noisy, blurred, lit = _some(chance)
+    rng = np.random.default_rng(int.from_bytes(seed, "big"))
+    done = rng.uniform(size=4) < USUAL
+    done[int(rng.integers(4))] |= not done.any()  # one of the four at least
+    turned, noisy, blurred, lit = map(bool, done)
     if turned:
-        degrees = _amount(chance) * MOST_DEGREES
+        degrees = _amount(rng) * MOST_DEGREES
         picture = picture.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=paper(picture))
     if lit:
-        picture = ImageEnhance.Brightness(picture).enhance(1.0 + _amount(chance) * MOST_LIGHT)
+        picture = ImageEnhance.Brightness(picture).enhance(1.0 + _amount(rng) * MOST_LIGHT)
     if blurred:
         most = MOST_BLUR * min(1.0, picture.height / LINE_HEIGHT)
-        picture = picture.filter(ImageFilter.GaussianBlur(abs(_amount(chance)) * most))
+        picture = picture.filter(ImageFilter.GaussianBlur(abs(_amount(rng)) * most))
     if noisy:
         values = np.asarray(picture, dtype=np.float64)
-        values = values + chance.normal(0.0, abs(_amount(chance)) * MOST_NOISE, values.shape)
+        values = values + rng.normal(0.0, abs(_amount(rng)) * MOST_NOISE, values.shape)
         picture = Image.fromarray(np.clip(values, 0, 255).round().astype(np.uint8))
     return picture
 
 
-def _amount(chance: Any) -> float:
-    """How much of something is done, of the most there is: enough to be seen, either way."""
-    return float(chance.choice((-1.0, 1.0)) * chance.uniform(0.4, 1.0))
-
-
-def _some(chance: Any) -> tuple[bool, ...]:
-    """Which of the four are done: one at least."""
-    done = chance.uniform(size=4) < USUAL
-    done[int(chance.integers(4))] |= not done.any()
-    return tuple(map(bool, done))
+def _amount(rng: Any) -> float:
+    """Return the amount of a change as a share of the greatest: enough to be seen, in either direction."""
+    return float(rng.choice((-1.0, 1.0)) * rng.uniform(0.4, 1.0))

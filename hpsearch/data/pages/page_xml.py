@@ -1,6 +1,6 @@
 """PAGE-XML (PRImA), all versions of pagecontent: 2009 and 2010 with a Point for each corner, 2013 to 2019 with lists.
 
-What is read of it, and what of the rest is not, is in docs/converting.md.
+docs/converting.md lists the elements that are read and those that are not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _REFERENCES = ("RegionRef", "RegionRefIndexed")
 
 
 def read_page(root: Any) -> Page:
-    """The page of a PcGts element.
+    """Read the page of a PcGts element.
 
     Raises:
         Unreadable: there is none, or a coordinate is no number.
@@ -30,81 +30,78 @@ def read_page(root: Any) -> Page:
     width, height = number(page, "imageWidth"), number(page, "imageHeight")
     size = (width, height) if width and height else None
     turn = quarters(number(page, "orientation"))
-    return Page(page.get("imageFilename", "").strip(), size, tuple(_regions(page)), turn=turn)
-
-
-def _regions(page: Any) -> Iterator[Region]:
-    """Those with text, in reading order: as it is written there, the others after what they stand in or behind."""
-    order = _order(page)
-    yield from map(_region, _arranged(page, {each: place for place, each in enumerate(order)}))
+    order = child(page, "ReadingOrder")
+    ranks = {name: place for place, name in enumerate(_listed(order) if order is not None else ())}
+    regions = tuple(map(_region, _arranged(page, ranks)))
+    return Page(page.get("imageFilename", "").strip(), size, regions, turn=turn)
 
 
 def _arranged(parent: Any, ranks: dict[str, int]) -> Iterator[Any]:
-    """The text regions below an element, each with those in it after itself."""
-    inner = [each for each in parent if name_of(each).endswith("Region")]
-    for each in _sorted(inner, ranks):
-        if name_of(each) == "TextRegion":
-            yield each
-        yield from _arranged(each, ranks)
+    """List the text regions below an element in reading order, each followed by those inside it."""
+    inner = [element for element in parent if name_of(element).endswith("Region")]
+    for region in _sorted(inner, ranks):
+        if name_of(region) == "TextRegion":
+            yield region
+        yield from _arranged(region, ranks)
 
 
 def _sorted(elements: Sequence[Any], ranks: dict[str, int]) -> list[Any]:
-    """Elements by the page's order; those it does not list keep their place behind the one they follow."""
-    custom = [_CUSTOM_ORDER.search(each.get("custom") or "") for each in elements]
-    if not any(_rank(each, ranks) is not None for each in elements) and all(custom):
-        return [each for _, each in sorted(zip(custom, elements, strict=True), key=lambda pair: int(pair[0][1]))]  # type: ignore[index]
-    found, last = [], -1.0
-    for each in elements:
-        rank = _rank(each, ranks)
-        last = float(rank) if rank is not None else last
-        found.append((last, each))
-    return [each for _, each in sorted(found, key=lambda pair: pair[0])]
+    """Sort elements by the page's order; those it does not list keep their place behind the one they follow."""
+    custom = [_CUSTOM_ORDER.search(element.get("custom") or "") for element in elements]
+    own = [_rank(element, ranks) for element in elements]
+    if all(rank is None for rank in own) and all(custom):
+        return [element for _, element in sorted(zip(custom, elements, strict=True), key=lambda pair: int(pair[0][1]))]  # type: ignore[index]
+    ranked, last = [], -1
+    for element, rank in zip(elements, own, strict=True):
+        last = last if rank is None else rank
+        ranked.append((last, element))
+    return [element for _, element in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def _rank(element: Any, ranks: dict[str, int]) -> int | None:
-    """Where a region stands in the page's order: itself, or else the first that stands in it."""
+    """Return a region's rank in the page's order: its own, or else the lowest of the regions inside it."""
     own = ranks.get(element.get("id", ""))
     if own is not None:
         return own
-    inner = [ranks[each.get("id", "")] for each in element.iterdescendants() if each.get("id", "") in ranks]
-    return min(inner, default=None)
-
-
-def _order(page: Any) -> list[str]:
-    """The ids of regions in the order that the page's ReadingOrder gives them."""
-    order = child(page, "ReadingOrder")
-    return list(_listed(order)) if order is not None else []
+    ids = (inner.get("id", "") for inner in element.iterdescendants())
+    return min((ranks[name] for name in ids if name in ranks), default=None)
 
 
 def _listed(group: Any) -> Iterator[str]:
+    """List the ids of regions in the order of a ReadingOrder, or of a group in it."""
     members = list(children(group, *_GROUPS, *_REFERENCES))
-    if all(each.get("index") is not None for each in members):
-        members.sort(key=lambda each: number(each, "index") or 0.0)
-    for each in members:
-        if each.get("regionRef"):
-            yield each.get("regionRef")
-        if name_of(each) in _GROUPS:
-            yield from _listed(each)
+    _sort_by_index(members)
+    for member in members:
+        if member.get("regionRef"):
+            yield member.get("regionRef")
+        if name_of(member) in _GROUPS:
+            yield from _listed(member)
+
+
+def _sort_by_index(elements: list[Any]) -> bool:
+    """Sort elements by their index, if all have one. Returns whether they have."""
+    indexed = all(element.get("index") is not None for element in elements)
+    if indexed:
+        elements.sort(key=lambda element: number(element, "index") or 0.0)
+    return indexed
 
 
 def _region(element: Any) -> Region:
     lines = list(children(element, "TextLine"))
-    if lines and all(each.get("index") is not None for each in lines):
-        lines.sort(key=lambda each: number(each, "index") or 0.0)
-    else:
+    if not _sort_by_index(lines):
         lines = _sorted(lines, {})
-    inner = any(name_of(each) == "TextRegion" for each in element)
+    inner = any(name_of(part) == "TextRegion" for part in element)
     own = "" if lines or inner else _text(element)  # one that holds others repeats them
     return Region(element.get("id", ""), _outline(element, "Coords"), tuple(map(_line, lines)), own, _turn(element))
 
 
 def _turn(element: Any) -> int | None:
-    """Its own, or that of the nearest that it stands in and that has one: a table, or the page."""
+    """Return its own turn, or that of the nearest element around it that has one: a table, or the page."""
     stated = (
-        quarters(number(each, "orientation"), number(each, "readingOrientation"))
-        for each in (element, *element.iterancestors())
+        quarters(number(outer, "orientation"), number(outer, "readingOrientation"))
+        for outer in (element, *element.iterancestors())
     )
-    return next((each for each in stated if each is not None), None)
+    return next((turn for turn in stated if turn is not None), None)
 
 
 def _line(element: Any) -> Line:
@@ -117,20 +114,20 @@ def _line(element: Any) -> Line:
 
 
 def _outline(element: Any, name: str) -> Outline:
-    found = child(element, name)
-    if found is None:
+    outline = child(element, name)
+    if outline is None:
         return ()
-    if found.get("points") is not None:
-        return points(found.get("points"))
-    corners = ((number(each, "x"), number(each, "y")) for each in children(found, "Point"))
+    if outline.get("points") is not None:
+        return points(outline.get("points"))
+    corners = ((number(point, "x"), number(point, "y")) for point in children(outline, "Point"))
     return tuple((x, y) for x, y in corners if x is not None and y is not None)
 
 
 def _text(element: Any) -> str:
-    """What is transcribed: the best of its TextEquivs, or else what its words or glyphs say."""
+    """Return the transcription: the best of its TextEquivs, or else the text of its words or glyphs."""
     equivalents = list(children(element, "TextEquiv"))
     if equivalents:
-        best = min(equivalents, key=lambda each: number(each, "index") or 0.0)
+        best = min(equivalents, key=lambda equivalent: number(equivalent, "index") or 0.0)
         unicode = child(best, "Unicode")
         text = ("".join(unicode.itertext()) if unicode is not None else "").strip()
         if text:

@@ -20,7 +20,7 @@ LIKE = 0.02  # how much sides may differ in their proportions: a picture that wa
 
 
 def read_page(path: Path) -> Page | None:
-    """The page of a PAGE or ALTO file; None for XML of another kind, such as METS.
+    """Read the page of a PAGE or ALTO file; None for XML of another kind, such as METS.
 
     Raises:
         Unreadable: it is no XML, or not one page.
@@ -34,7 +34,7 @@ def read_page(path: Path) -> Page | None:
 
 
 class Pictures:
-    """The pictures below a folder. Only among them a page's is looked for, whatever path its file names."""
+    """The pictures below a folder. A page's picture is looked for among them alone, whatever path its file names."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._named: dict[str, list[Path]] = defaultdict(list)
@@ -45,7 +45,7 @@ class Pictures:
                 self._stems[_key(path.stem)].append(path)
 
     def of(self, page: Page, file: Path) -> Path:
-        """The picture of the page in ``file``: of the name that stands there, or else with another ending, or else of
+        """Find the picture of the page in ``file``: by the name given there, or else with another ending, or else by
         the file's own name; of several the nearest.
 
         Raises:
@@ -55,31 +55,31 @@ class Pictures:
         stem = PureWindowsPath(name).stem
         wanted = ((self._named, name), (self._named, unquote(name)), (self._stems, stem), (self._stems, file.stem))
         for known, key in wanted:
-            found = known.get(_key(key), []) if key else []
-            if found:
-                return _nearest([each for each in found if each.name == key] or found, file)
+            paths = known.get(_key(key), []) if key else []
+            if paths:
+                return _nearest([path for path in paths if path.name == key] or paths, file)
         raise Unreadable("there is no picture of it", name or f"{file.stem}.*")
 
 
 def _key(name: str) -> str:
-    """A name whatever its case and however its accents are written, which differs between machines."""
+    """Return a name without its case and its form of accents, which differ between machines."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _nearest(found: Sequence[Path], file: Path) -> Path:
+def _nearest(paths: Sequence[Path], file: Path) -> Path:
     def steps(path: Path) -> int:
         common = len(Path(os.path.commonpath([path.parent, file.parent])).parts)
         return len(path.parts) - 1 + len(file.parent.parts) - 2 * common
 
-    ranked = sorted(found, key=lambda path: (steps(path), str(path)))
+    ranked = sorted(paths, key=lambda path: (steps(path), str(path)))
     if len(ranked) > 1 and steps(ranked[0]) == steps(ranked[1]):
         raise Unreadable("several pictures may be meant", f"{ranked[0]} and {ranked[1]}")
     return ranked[0]
 
 
 def fitted(page: Page, picture: Any) -> tuple[Page, bool]:
-    """The page with all points in pixels of its picture (an open Pillow image), and whether that is to be turned as its
-    camera says (EXIF) to be the one that was transcribed.
+    """Convert all points of a page to pixels of its picture (an open Pillow image). Returns the page, and whether the
+    picture must be turned as its camera says (EXIF) to be the one that was transcribed.
 
     Raises:
         Unreadable: it is a picture of another shape, or nothing says how large the page's units are.
@@ -97,8 +97,8 @@ def fitted(page: Page, picture: Any) -> tuple[Page, bool]:
         return page.scaled(turned[0] / page.size[0], turned[1] / page.size[1]), True
     if _like(page.size, stored):
         return page.scaled(stored[0] / page.size[0], stored[1] / page.size[1]), False
-    shown, of = (f"{each[0]:g}x{each[1]:g}" for each in (turned, page.size))
-    raise Unreadable("its picture has another shape", f"{of} there, {shown} pixels here")
+    there, here = (f"{width:g}x{height:g}" for width, height in (page.size, turned))
+    raise Unreadable("its picture has another shape", f"{there} there, {here} pixels here")
 
 
 def _like(first: tuple[float, float], second: tuple[float, float]) -> bool:

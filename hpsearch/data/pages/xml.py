@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 def parsed(path: Path) -> Any:
-    """A file's root element. Nothing that the file names is opened.
+    """Parse a file. Returns its root element; no file that it names is opened.
 
     Raises:
         Unreadable: it is no XML.
@@ -32,35 +32,35 @@ def parsed(path: Path) -> Any:
 
 
 def name_of(element: Any) -> str:
-    """An element's name without its namespace; "" for what is none, such as an entity."""
+    """Return an element's name without its namespace; "" for a node that has none, such as an entity."""
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def children(element: Any, *names: str) -> Iterator[Any]:
-    """The children of these names."""
+    """List the children of these names."""
     return (child for child in element if name_of(child) in names)
 
 
 def child(element: Any, name: str) -> Any | None:
-    """The first child of a name."""
+    """Return the first child of a name."""
     return next(children(element, name), None)
 
 
 def descendants(element: Any, *names: str) -> Iterator[Any]:
-    """What is below, of these names, in the file's order."""
-    return (each for each in element.iterdescendants() if name_of(each) in names)
+    """List the descendants of these names, in the file's order."""
+    return (inner for inner in element.iterdescendants() if name_of(inner) in names)
 
 
 def points(text: str) -> Outline:
-    """The points in "x1,y1 x2,y2" or "x1 y1 x2 y2".
+    """Read the points in "x1,y1 x2,y2" or "x1 y1 x2 y2".
 
     Raises:
-        Unreadable: there is a number without its partner, or something that is no number.
+        Unreadable: a number has no partner, or there is something else.
     """
     if _NUMBER.sub("", text).strip(", \t\r\n"):
         raise Unreadable("its points are not pairs of numbers", repr(text[:40]))
-    numbers = [float(each) for each in _NUMBER.findall(text)]
-    if any(abs(each) > FARTHEST for each in numbers):
+    numbers = list(map(float, _NUMBER.findall(text)))
+    if any(abs(value) > FARTHEST for value in numbers):
         raise Unreadable("its points lie beyond any picture", repr(text[:40]))
     if len(numbers) % 2:
         raise Unreadable("its points are not pairs of numbers", f"{len(numbers)} in {text[:40]!r}")
@@ -68,23 +68,23 @@ def points(text: str) -> Outline:
 
 
 def number(element: Any, name: str) -> float | None:
-    """An attribute that is a number; None where it is missing or empty.
+    """Read an attribute that is a number; None where it is missing or empty.
 
     Raises:
         Unreadable: it is something else.
     """
-    value = (element.get(name) or "").strip()
-    if not value:
+    text = (element.get(name) or "").strip()
+    if not text:
         return None
-    if not _NUMBER.fullmatch(value):
-        raise Unreadable(f"its {name} is no number", repr(value[:40]))
-    found = float(value)
-    if abs(found) > FARTHEST:
-        raise Unreadable(f"its {name} lies beyond any picture", value[:40])
-    return found
+    if not _NUMBER.fullmatch(text):
+        raise Unreadable(f"its {name} is no number", repr(text[:40]))
+    value = float(text)
+    if abs(value) > FARTHEST:
+        raise Unreadable(f"its {name} lies beyond any picture", text[:40])
+    return value
 
 
 def quarters(*degrees: float | None) -> int | None:
-    """The quarters, 0 to 3, that angles are together; None where all are missing."""
-    there = [each for each in degrees if each is not None]
-    return round(sum(there) / 90) % 4 if there else None
+    """Return the sum of angles in quarters, 0 to 3; None where all are missing."""
+    given = [angle for angle in degrees if angle is not None]
+    return round(sum(given) / 90) % 4 if given else None

@@ -107,7 +107,6 @@ class ForkServerClient:
     once: bool = False
     connection: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
-    inbox: bytes = b""
     unfit: str = ""
     deaths: int = 0
     asked: set[str] = field(default_factory=set)
@@ -142,11 +141,6 @@ class ForkServerClient:
         self.connection, self.asked = ours, set()
         return ours
 
-    def import_for(self, job: Job) -> None:
-        """Have it import the job's preload."""
-        if not set(job.preload or ()) <= self.asked:
-            self._order(job, {}, [])
-
     def fork(self, job: Job, tag: str, slot: Slot, control: socket.socket) -> None:
         """Have the job's supervisor forked, with this end of its control socket.
 
@@ -160,7 +154,7 @@ class ForkServerClient:
             "working_dir": job.working_dir or str(Path.cwd()),
             "environment": slot.environment,
         }
-        self._order(job, own, [control.fileno()])
+        self.order(job, own, [control.fileno()])
 
     def receive(self) -> bool:
         """Read its messages; returns False once it has ended."""
@@ -201,7 +195,8 @@ class ForkServerClient:
             raise OSError(errno.ENOTCONN, "the fork server has ended")
         return self.connection
 
-    def _order(self, job: Job, own: dict[str, Any], descriptors: list[int]) -> None:
+    def order(self, job: Job, own: dict[str, Any], descriptors: list[int]) -> None:
+        """Have it import the job's preload; and fork the job, if ``own`` and its control socket are given."""
         order = {"preload": job.preload, "prepared_dir": job.prepared_dir, **own}
         socket.send_fds(self._open, [json.dumps(order).encode()], descriptors)
         self.asked |= set(job.preload or ())
@@ -211,7 +206,7 @@ class ForkServers:
     """The fork servers of one executor. ``watch`` gets the socket of each, and calls ``serve`` when there is something
     to read; ``say`` gets the reason why programs are started by themselves although they could share imports."""
 
-    def __init__(self, watch: Callable[[socket.socket, ForkServerClient], None], say: Callable[[str], None]) -> None:
+    def __init__(self, watch: Callable[[socket.socket, ForkServerClient], object], say: Callable[[str], None]) -> None:
         self._watch, self._say = watch, say
         self._all: dict[Hashable, ForkServerClient] = {}
 
@@ -221,7 +216,8 @@ class ForkServers:
         if server is not None:
             with suppress(OSError):
                 self._run(server, job)
-                server.import_for(job)
+                if not set(job.preload or ()) <= server.asked:
+                    server.order(job, {}, [])
 
     def fork(self, job: Job, tag: str, slot: Slot, control: socket.socket) -> ForkedSupervisor | None:
         """Have a job's supervisor forked; None where the job has to be started by itself."""

@@ -75,7 +75,9 @@ class LocalExecutor:
 
     def __init__(self, slots: Sequence[Slot] = (Slot(),)) -> None:
         self._slots = Slots(slots, self._notify)
-        self._fork_servers = ForkServers(self._watch, self._notify)
+        self._fork_servers = ForkServers(
+            lambda connection, server: self._selector.register(connection, selectors.EVENT_READ, server), self._notify
+        )
         self._supervisors: dict[str, _Supervisor] = {}
         self._events: list[Event] = []
         self._lock = threading.RLock()
@@ -201,9 +203,6 @@ class LocalExecutor:
         self._supervisors[job.id] = supervisor
         self._selector.register(ours, selectors.EVENT_READ, supervisor)
         self._send(supervisor, replace(job, environment={}, gpus=slot.gpus).to_json().replace("\n", ""))
-
-    def _watch(self, connection: socket.socket, server: ForkServerClient) -> None:
-        self._selector.register(connection, selectors.EVENT_READ, server)
 
     def _refuse(self, job: Job, reason: str) -> None:
         self._events.append(Finished(job.id, Outcome(Cause.LAUNCH, message=reason)))

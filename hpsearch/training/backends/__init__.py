@@ -1,7 +1,7 @@
 """The port through which models are loaded, adapted and trained, and its implementations by name.
 
-A backend supplies these steps and nothing else; the order in which they are taken, the evaluation and the reports are
-the recipe's, once for all backends.
+A backend supplies these steps and nothing else; their order, the evaluations and the reports are the recipe's, once for
+all backends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Training:
-    """What a trainer is made for: prompt/completion ``rows``, and the ``folder`` that checkpoints go to. A pass of the
+    """The input of a trainer: prompt/completion ``rows``, and the ``folder`` for checkpoints. A pass of the
     ``heaviest``, positions of the longest rows with the longest first, is tried before the first step."""
 
     rows: Any
@@ -40,7 +40,7 @@ class Training:
 
 
 class Backend(Protocol):
-    """The steps of a fine-tune that depend on the libraries that do it."""
+    """The steps of a fine-tune that depend on the libraries used."""
 
     name: str
 
@@ -51,7 +51,7 @@ class Backend(Protocol):
         """Wrap the model with the LoRA matrices that the settings ask for."""
 
     def trainer(self, loaded: Loaded, training: Training) -> Any:
-        """A transformers Trainer."""
+        """Make a transformers Trainer."""
 
     def to_inference(self, loaded: Loaded) -> None:
         """Make the model ready to generate."""
@@ -60,7 +60,7 @@ class Backend(Protocol):
         """Make the model ready to be trained further."""
 
     def save(self, loaded: Loaded, folder: Path, base: str) -> None:
-        """Write the adapter, saying that ``base`` is the model it belongs to, and the processor."""
+        """Write the adapter, with ``base`` as the name of its base model, and the processor."""
 
 
 def _hf() -> Backend:

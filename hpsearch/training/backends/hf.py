@@ -19,33 +19,11 @@ from hpsearch.training.machine.libraries import hide_bars
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import class_of, load_processor
 
-# Trying the longest rows before the first step, so that memory runs out then or not at all.
-
-
-class HeaviestFirst(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Takes one pass forward and backward over the longest rows when training begins, and forgets what it gave."""
-
-    def __init__(self, trainer: Any, positions: Sequence[int]) -> None:
-        self._trainer, self._positions = trainer, positions
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take the pass. Random numbers, gradients and counts of tokens are as before."""
-        trainer = self._trainer
-        counted = getattr(trainer, "_total_train_tokens", None)
-        trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
-        with torch.random.fork_rng():
-            inputs = trainer.data_collator([trainer.train_dataset[position] for position in self._positions])
-            trainer.training_step(trainer.model_wrapped, inputs)
-        trainer.model_wrapped.zero_grad(set_to_none=True)
-        if counted is not None:
-            trainer._total_train_tokens = counted
-
-
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class HfBackend:
-    """See ``Backend``."""
+    """The ``Backend`` of transformers, trl and peft."""
 
     name = "hf"
 
@@ -74,7 +52,7 @@ class HfBackend:
             loaded.model = get_peft_model(loaded.model, LoraConfig(**lora_options(settings, family)))
 
     def trainer(self, loaded: Loaded, training: Training) -> Any:
-        """trl's SFTTrainer, silent: what it would print goes out through the callbacks."""
+        """Make trl's SFTTrainer. It prints nothing: the callbacks do."""
         from transformers import PrinterCallback
         from trl import SFTConfig, SFTTrainer
 
@@ -103,11 +81,11 @@ class HfBackend:
         return trainer
 
     def weigh_tokens(self, trainer: Any) -> None:
-        """Let all tokens of an effective batch weigh the same, however it is divided into passes."""
+        """Give all tokens of an effective batch the same weight, however it is divided into passes."""
         trainer.model_accepts_loss_kwargs = True  # trl's loss takes the count, whatever the model's class says
 
     def collator(self, loaded: Loaded, settings: TrainSettings) -> Any:
-        """What makes batches of rows; None for trl's own."""
+        """Return the collator of batches; None for trl's own."""
         return None
 
     def to_inference(self, loaded: Loaded) -> None:
@@ -126,19 +104,40 @@ class HfBackend:
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
 
 
+class HeaviestFirst(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Takes one pass forward and backward over the longest rows when training begins, and discards its gradients: so
+    memory runs out then or not at all."""
+
+    def __init__(self, trainer: Any, positions: Sequence[int]) -> None:
+        self._trainer, self._positions = trainer, positions
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take the pass. Random numbers, gradients and counts of tokens are as before."""
+        trainer = self._trainer
+        counted = getattr(trainer, "_total_train_tokens", None)
+        trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
+        with torch.random.fork_rng():
+            inputs = trainer.data_collator([trainer.train_dataset[position] for position in self._positions])
+            trainer.training_step(trainer.model_wrapped, inputs)
+        trainer.model_wrapped.zero_grad(set_to_none=True)
+        if counted is not None:
+            trainer._total_train_tokens = counted
+
+
 def _no_card(*_: Any, **__: Any) -> None:
-    """In place of the card that trl writes into each checkpoint, for which it asks wandb, hidden or not."""
+    """Replace the card that trl writes into each checkpoint, for which it asks wandb, hidden or not."""
 
 
 def _current_names(options: dict[str, Any], config: Any) -> dict[str, Any]:
-    """Options as this release of transformers calls them: 5.23 says "activation" for "gradient" checkpointing."""
+    """Rename options to the names of this release of transformers: 5.23 says "activation" for "gradient"
+    checkpointing."""
     known = config.__dataclass_fields__
     new = {name: name.replace("gradient_checkpointing", "activation_checkpointing") for name in options}
     return {new[name] if new[name] in known else name: value for name, value in options.items()}
 
 
 def four_bits(family: Family, settings: TrainSettings, precision: str) -> Any:
-    """Quantisation as in arXiv:2305.14314, but for the vision parts and the head, which stay in 16 bits."""
+    """Configure the quantisation of arXiv:2305.14314, without the vision parts and the head, which stay in 16 bits."""
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(

@@ -1,9 +1,9 @@
-"""What a backend needs done before any other library is imported. For unsloth that is a lot; for hf it saves time.
+"""The start of a backend, before any other library is imported. unsloth depends on it; for hf it saves time.
 
 unsloth replaces parts of transformers, trl and peft while it is imported, and must come before them. It also compiles
 parts of the model, into folders that several processes must not share (unsloth#8457, unsloth_zoo#1328): here each
-process at work has one of its own, and the next one finds what the last one compiled. unsloth takes the address of one
-of them out of the environment again, so it is put back.
+running process has one of its own, and a later process finds what an earlier one compiled. unsloth removes the path of
+one of them from the environment, so it is set again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _slots: list[Path] = []  # this process's; its lock is held for as long as the p
 
 
 def start_backend(name: str, folder: Path) -> None:
-    """Get ready for the backend of this name; ``folder`` is the study's prepared folder.
+    """Import the libraries of the backend ``name``; ``folder`` is the study's prepared folder.
 
     Raises:
         UsageError: its libraries cannot be imported.
@@ -48,7 +48,7 @@ def start_backend(name: str, folder: Path) -> None:
         return
     use_caches(folder / CACHES)
     os.environ.update(_SWITCHES)
-    has_torchvision()  # says what is wrong where unsloth would only fail
+    has_torchvision()  # its error is clear, unsloth's is not
     try:
         import unsloth  # noqa: F401
     except Exception as error:
@@ -60,7 +60,7 @@ def start_backend(name: str, folder: Path) -> None:
 
 
 def import_libraries() -> None:
-    """Import what the hf backend works with; on a CPU without what has nothing to offer there or here.
+    """Import the hf backend's libraries; on a CPU without those that are of no use there.
 
     Raises:
         UsageError: torchvision is installed and does not fit torch.
@@ -74,30 +74,31 @@ def import_libraries() -> None:
 
 
 def without_idle() -> AbstractContextManager[None]:
-    """Hide, on a CPU, what the libraries would import for nothing: peft also while it adapts a model."""
+    """Hide, on a CPU, packages that the libraries would import for nothing; peft does so also while it adapts a
+    model."""
     import torch
 
     return nullcontext() if torch.cuda.is_available() else without(*_IDLE)
 
 
 def use_caches(folder: Path) -> Path:
-    """Take a folder below ``folder`` that no other process at work has, and name it in the environment."""
-    slot = next(slot for number in count() if _take(slot := folder / f"slot-{number}"))
+    """Lock a folder below ``folder`` that no other process uses, and name it in the environment."""
+    slot = next(slot for number in count() if _lock(slot := folder / f"slot-{number}"))
     _slots[:] = [slot]
     keep_caches()
     return slot
 
 
 def keep_caches() -> None:
-    """Name the caches in the environment again, where this process has any."""
+    """Name this process's caches in the environment again; without any, do nothing."""
     for slot in _slots:
         for variable, name in _VARIABLES.items():
             (slot / name).mkdir(exist_ok=True)
             os.environ[variable] = str(slot / name)
 
 
-def _take(slot: Path) -> bool:
-    """Whether the slot was free; it is this process's then, until the kernel gives it back at the process's end."""
+def _lock(slot: Path) -> bool:
+    """Lock a slot until this process ends. Returns False where another process has it."""
     slot.mkdir(parents=True, exist_ok=True)
     lock = os.open(slot / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

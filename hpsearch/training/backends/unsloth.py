@@ -1,6 +1,6 @@
 """The fast backend: unsloth's model classes, kernels and collator under the same recipe, on one CUDA GPU.
 
-``starting.start_backend`` has imported unsloth before anything here runs: trl's classes are unsloth's by then. The
+``startup.start_backend`` has imported unsloth before anything here runs: trl's classes are unsloth's by then. The
 base, its quantisation, the LoRA targets, the processor and the rows are the hf backend's; how it computes is not.
 Written from the source of unsloth 2026.10.7 and held to its signatures by tests; it has not run on a GPU yet.
 """
@@ -23,7 +23,7 @@ from hpsearch.training.models.processors import load_processor
 
 
 class UnslothBackend(HfBackend):
-    """See ``Backend``."""
+    """The ``Backend`` of unsloth."""
 
     name = "unsloth"
 
@@ -48,16 +48,16 @@ class UnslothBackend(HfBackend):
         keep_caches()
 
     def trainer(self, loaded: Loaded, training: Training) -> Any:
-        """unsloth's SFTTrainer, which trl's is by now."""
+        """Make unsloth's SFTTrainer, which has replaced trl's."""
         # Its trainer and for_training go by this, not by the trainer's arguments; batching may have turned it on since.
         loaded.model._unsloth_gradient_checkpointing = "unsloth" if training.batching.checkpointing else False
         return super().trainer(loaded, training)
 
     def weigh_tokens(self, trainer: Any) -> None:
-        """unsloth counts tokens by patches of its own."""
+        """Do nothing: unsloth counts tokens by patches of its own."""
 
     def collator(self, loaded: Loaded, settings: TrainSettings) -> Any:
-        """unsloth's, which its trainer asks for."""
+        """Make unsloth's collator, which its trainer asks for."""
         from unsloth.trainer import UnslothVisionDataCollator
 
         return UnslothVisionDataCollator(loaded.model, loaded.processor, **collating_options(settings))
@@ -69,14 +69,14 @@ class UnslothBackend(HfBackend):
         FastVisionModel.for_inference(loaded.model)
 
     def to_training(self, loaded: Loaded) -> None:
-        """Take back what ``to_inference`` did."""
+        """Undo ``to_inference``."""
         from unsloth import FastVisionModel
 
         FastVisionModel.for_training(loaded.model)
 
 
 def loading_options(settings: TrainSettings, dtype: Any, quantization: Any) -> dict[str, Any]:
-    """Arguments of ``FastVisionModel.from_pretrained``, besides the folder."""
+    """Return arguments of ``FastVisionModel.from_pretrained``, besides the folder."""
     options: dict[str, Any] = {
         "max_seq_length": settings.max_seq_length,
         "dtype": dtype,
@@ -92,7 +92,7 @@ def loading_options(settings: TrainSettings, dtype: Any, quantization: Any) -> d
 
 
 def adapting_options(settings: TrainSettings, family: Family) -> dict[str, Any]:
-    """Arguments of ``FastVisionModel.get_peft_model``, besides the model.
+    """Return arguments of ``FastVisionModel.get_peft_model``, besides the model.
 
     The targets are the family's expression, which unsloth takes as it is, so that the same layers are adapted as by hf:
     its own flags would not reach a vision tower's merger, and on Gemma 3 they would take in a pooling head.
@@ -107,7 +107,7 @@ def adapting_options(settings: TrainSettings, family: Family) -> dict[str, Any]:
 
 
 def collating_options(settings: TrainSettings) -> dict[str, Any]:
-    """Arguments of ``UnslothVisionDataCollator``, besides the model and the processor."""
+    """Return arguments of ``UnslothVisionDataCollator``, besides the model and the processor."""
     return {
         "max_seq_length": settings.max_seq_length,  # checked before: nothing is longer
         "resize": "max",  # leaves pictures alone; by default they shrink to 512 pixels

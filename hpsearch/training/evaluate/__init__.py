@@ -1,1 +1,1 @@
-"""Reading with a model and scoring what it read."""
+"""Evaluating a model: rows in batches, generated texts, losses, scores, and the time that takes."""

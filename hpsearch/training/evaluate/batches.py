@@ -1,4 +1,4 @@
-"""Rows made ready to be judged on: in batches, as the model takes them. Made once where they are judged on often."""
+"""Evaluation rows in batches, as the model takes them; made once for all evaluations on the same rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hpsearch.training.models.chat import Chat
 from hpsearch.training.prepared import PreparedRow, RowFile
 
 IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
-KEPT_BYTES = 256 * 1024 * 1024  # of batches in the host's memory; what goes beyond is made anew each time
+KEPT_BYTES = 256 * 1024 * 1024  # of batches in the host's memory; those beyond it are made again each time
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows to judge on together. ``numbers`` are their places among all; ``inputs`` the images and the instruction,
-    padded on the left so that answers start together; ``answers`` the right ones, padded on the right."""
+    """Rows that are evaluated together. ``numbers`` are their indices among all rows; ``inputs`` the images and the
+    instruction, padded on the left so that answers start together; ``answers`` the references, padded on the right."""
 
     numbers: Sequence[int]
     rows: Sequence[PreparedRow]
@@ -29,19 +29,19 @@ class Batch:
 
     @property
     def bytes(self) -> int:
-        """How much memory the tensors take."""
+        """Size of the tensors."""
         return sum(tensor.nbytes for part in (self.inputs, self.answers) for tensor in part.values())
 
     @property
     def labels(self) -> torch.Tensor:
-        """The answers' tokens, and ``IGNORED`` where they are padded."""
+        """Tokens of the answers; ``IGNORED`` where they are padded."""
         ids: torch.Tensor = self.answers["input_ids"]
         return ids.masked_fill(self.answers["attention_mask"] == 0, IGNORED)
 
 
 class EvaluationBatches:
-    """All batches of some rows, ``settings.eval_batch_size`` rows in each, the longest texts first so that those of one
-    batch are alike. May be gone through any number of times."""
+    """All batches of ``rows``, ``settings.eval_batch_size`` rows in each, the longest texts first so that those of one
+    batch are alike. Can be iterated any number of times."""
 
     def __init__(self, processor: Any, rows: Sequence[PreparedRow], settings: TrainSettings) -> None:
         self.rows = rows
@@ -60,7 +60,7 @@ class EvaluationBatches:
             yield self._kept.get(start) or self._make(start, order[start : start + size])
 
     def halve(self) -> int:
-        """Halve the batches from here on; the number of rows in one."""
+        """Halve the batches from here on. Returns their new size in rows."""
         self.batch_size = max(self.batch_size // 2, 1)
         self._kept.clear()
         self._kept_bytes = 0
@@ -68,14 +68,7 @@ class EvaluationBatches:
 
     def _make(self, start: int, numbers: Sequence[int]) -> Batch:
         rows = [self.rows[number] for number in numbers]
-        batch = Batch(numbers, rows, self._questions(rows), self._answers(rows))
-        if self._kept_bytes + batch.bytes <= KEPT_BYTES:
-            self._kept[start] = batch
-            self._kept_bytes += batch.bytes
-        return batch
-
-    def _questions(self, rows: Sequence[PreparedRow]) -> Any:
-        return self._processor(
+        inputs = self._processor(
             text=[self._chat.question] * len(rows),
             images=[[open_image(row.image)] for row in rows],
             padding=True,
@@ -83,12 +76,15 @@ class EvaluationBatches:
             return_tensors="pt",
             add_special_tokens=False,  # the chat template wrote them
         )
-
-    def _answers(self, rows: Sequence[PreparedRow]) -> Any:
-        return self._processor.tokenizer(
+        answers = self._processor.tokenizer(
             [self._chat.answer(row.text) for row in rows],
             padding=True,
             padding_side="right",
             return_tensors="pt",
             add_special_tokens=False,
         )
+        batch = Batch(numbers, rows, inputs, answers)
+        if self._kept_bytes + batch.bytes <= KEPT_BYTES:
+            self._kept[start] = batch
+            self._kept_bytes += batch.bytes
+        return batch

@@ -1,0 +1,1 @@
+"""What becomes of an adapter: a merged model, its card, GGUF files, the Hub."""

@@ -1,4 +1,4 @@
-"""Looks at GGUF files beside the model that they were made of: a program of its own, for whichever Python has the gguf
+"""Compares GGUF files with the model that they were made of: a program of its own, for a Python that has the gguf
 package. Its arguments are the folder of that package (or "" where it is installed), the model's folder and the files;
 it prints a JSON list of objects: the fields of ``hpsearch.execution.model_export.GgufFile`` that a file has."""
 
@@ -11,31 +11,32 @@ from pathlib import Path
 from typing import Any
 
 SUFFIXES = (".weight", ".bias")
-# Of linear attention (Qwen3.5): what has a row, or some, for each head of values, what has them behind those of queries
-# and keys, and what has columns for them.
+# Weights of linear attention (Qwen3.5) that have one row, or several, for each head of values; those that have these
+# rows after those of queries and keys; and the one that has columns for them.
 ONE_A_HEAD = ("in_proj_a", "in_proj_b")
 OF_VALUES = (*ONE_A_HEAD, "in_proj_z")
 BEHIND_KEYS = ("in_proj_qkv", "conv1d")
 OUT = "out_proj"
 
 
-def look(folder: Path, path: Path) -> dict[str, Any]:
-    """What the file holds, and how far its matrices are from the model's: ``apart`` is the greatest norm of a
-    difference as a share of the matrix's own."""
+def compare(folder: Path, path: Path) -> dict[str, Any]:
+    """Describe the file, and compare its matrices with the model's: ``apart`` is the greatest norm of a difference as a
+    share of the matrix's own."""
     import gguf
     import numpy as np
 
     reader = gguf.GGUFReader(path)
-    held = {tensor.name: tensor for tensor in reader.tensors}
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
     architecture = str(reader.fields["general.architecture"].contents())
     names = _names(gguf, reader, architecture)
-    text = _text_config(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = dict(config.get("text_config") or config)
     compared, apart = 0, 0.0
     for name, weight in _weights(folder):
-        found = next((held[one] for one in _renamed(names, name) if one in held), None)
-        if found is None or weight.ndim < 2:
+        tensor = next((tensors[new] for new in _renamed(names, name) if new in tensors), None)
+        if tensor is None or weight.ndim < 2:
             continue
-        value = gguf.quants.dequantize(found.data, found.tensor_type)
+        value = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         if value.size == weight.numel():
             own = _as_llama_cpp(name, weight.float().numpy(), text).reshape(-1)
             size = float(np.linalg.norm(own)) or 1.0
@@ -44,33 +45,28 @@ def look(folder: Path, path: Path) -> dict[str, Any]:
     kinds = sorted({tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1})
     matrices = sum(len(tensor.shape) > 1 for tensor in reader.tensors)
     return {
-        "architecture": architecture, "kinds": kinds, "tensors": len(held), "matrices": matrices,
-        "compared": compared, "apart": apart, "lacking": _lacking(reader, architecture, held),
+        "architecture": architecture, "kinds": kinds, "tensors": len(tensors), "matrices": matrices,
+        "compared": compared, "apart": apart, "lacking": _lacking(reader, architecture, tensors),
     }  # fmt: skip
 
 
 def _lacking(reader: Any, architecture: str, names: Iterable[str]) -> int:
-    """How many of a language model's layers the file says it has, but has not; llama.cpp could not load it."""
-    said = reader.fields.get(f"{architecture}.block_count")
-    there = {name.split(".")[1] for name in names if name.startswith("blk.")}
-    return max(0, int(said.contents()) - len(there)) if said is not None else 0
-
-
-def _text_config(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return dict(config.get("text_config") or config)
+    """Count the language model's layers that the file claims and lacks; llama.cpp could not load it."""
+    claimed = reader.fields.get(f"{architecture}.block_count")
+    layers = {name.split(".")[1] for name in names if name.startswith("blk.")}
+    return max(0, int(claimed.contents()) - len(layers)) if claimed is not None else 0
 
 
 def _as_llama_cpp(name: str, weight: Any, text: dict[str, Any]) -> Any:
-    """The weight in the converter's order. Where linear attention has more heads of values than of keys, transformers
-    has those of a key side by side, and llama.cpp the first of each key, then the second ...: what comes out of its
-    heads or goes into them is put in that order, and compared exactly. (Comparing what no order changes would pass a
+    """Put the weight in the converter's order. Where linear attention has more heads of values than of keys,
+    transformers has those of a key side by side, and llama.cpp the first of each key, then the second ...: weights into
+    and out of these heads are put in that order, and compared exactly. (Comparing what no order changes would pass a
     file whose heads are in the wrong one.)"""
     import numpy as np
 
     keys, values = text.get("linear_num_key_heads") or 0, text.get("linear_num_value_heads") or 0
-    _, found, rest = name.partition(".linear_attn.")
-    if not found or not keys or keys == values:
+    _, separator, rest = name.partition(".linear_attn.")
+    if not separator or not keys or keys == values:
         return weight
     kind = rest.split(".")[0]
     width = 1 if kind in ONE_A_HEAD else text["linear_value_head_dim"]
@@ -86,7 +82,7 @@ def _as_llama_cpp(name: str, weight: Any, text: dict[str, Any]) -> Any:
 
 
 def _names(gguf: Any, reader: Any, architecture: str) -> Any:
-    """The names that llama.cpp has for a model's tensors; those of pictures have an architecture of their own."""
+    """Return llama.cpp's names for a model's tensors; those of the vision part have an architecture of their own."""
     kinds = {"clip": gguf.MODEL_ARCH.MMPROJ}
     known = kinds | {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name != "clip"}
     blocks = [field.contents() for name, field in reader.fields.items() if name.endswith(".block_count")]
@@ -94,19 +90,19 @@ def _names(gguf: Any, reader: Any, architecture: str) -> Any:
 
 
 def _renamed(names: Any, name: str) -> Iterator[str]:
-    """The names in the file that a weight may have: layouts differ in what stands before a layer's name."""
+    """Yield the names in the file that a weight may have: layouts differ in the prefix of a layer's name."""
     inner = name.removeprefix("model.")
-    sight = name.replace("visual.vision_model.", "model.vision_model.", 1)  # PaddleOCR-VL
+    paddle = name.replace("visual.vision_model.", "model.vision_model.", 1)  # PaddleOCR-VL
     for form in (
         name,
         name.removeprefix("language_model."),
         inner,
         inner.replace("language_model.", "model.", 1),
-        sight,
+        paddle,
     ):
-        found = names.get_name(form, try_suffixes=SUFFIXES)
-        if found is not None:
-            yield found
+        new = names.get_name(form, try_suffixes=SUFFIXES)
+        if new is not None:
+            yield new
 
 
 def _weights(folder: Path) -> Iterator[tuple[str, Any]]:
@@ -121,4 +117,4 @@ def _weights(folder: Path) -> Iterator[tuple[str, Any]]:
 if __name__ == "__main__":
     if sys.argv[1]:
         sys.path.insert(0, sys.argv[1])
-    print(json.dumps([look(Path(sys.argv[2]), Path(name)) for name in sys.argv[3:]]))
+    print(json.dumps([compare(Path(sys.argv[2]), Path(name)) for name in sys.argv[3:]]))

@@ -1,4 +1,4 @@
-"""The card of a merged model: README.md, with what the Hub reads at its head, and what the study knows as its text."""
+"""The card of a merged model: README.md, with metadata for the Hub at its head, and the study's facts as its text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hpsearch.execution.model_export import MODEL_CARD, AdapterOrigin, Gguf, MergedModel
+from hpsearch.execution.model_export import MODEL_CARD, AdapterOrigin, MergedModel
 from hpsearch.execution.outcome import Cause
 from hpsearch.settings import TrainSettings
 
 TASK = "image-text-to-text"
 TAGS = ("hpsearch", "ocr", "lora")
-PRIVATE_DATA = "private"  # how data that is nowhere to be found is called at the head
+PRIVATE_DATA = "private"  # the head's name for data that is not on the Hub
 SPLITS = {"eval": "validation", "holdout": "holdout"}  # by the beginning of their metrics' names
 ROWS = ("train", "validation", "holdout")
 FIGURES = {"cer": "CER", "wer": "WER"}
@@ -22,7 +22,7 @@ SIZING = ("longest_edge", "max_pixels", "pan_and_scan")
 
 
 def write_model_card(folder: Path, merged: MergedModel, name: str) -> None:
-    """Write README.md for the merged model in ``folder``, which is called ``name``."""
+    """Write README.md for the merged model in ``folder``, under its ``name``."""
     from huggingface_hub import ModelCard
 
     text = "\n\n".join(block.strip() for block in _blocks(merged, name) if block.strip())
@@ -30,7 +30,7 @@ def write_model_card(folder: Path, merged: MergedModel, name: str) -> None:
 
 
 def renew_model_card(folder: Path, before: MergedModel, merged: MergedModel, name: str) -> None:
-    """Write it anew after more was made of the model, unless somebody has changed it since ``before``."""
+    """Write it again after more was made of the model, unless somebody has changed it since ``before``."""
     with TemporaryDirectory() as other:
         write_model_card(Path(other), before, name)
         ours = (Path(other) / MODEL_CARD).read_bytes()
@@ -58,7 +58,7 @@ def _head(origin: AdapterOrigin, name: str) -> Any:
 
 
 def _measured(origin: AdapterOrigin) -> list[Any]:
-    """The CER on the rows that nothing was chosen by; none where it is not known."""
+    """Return the CER on the rows that nothing was chosen by; an empty list where it is not known."""
     from huggingface_hub import EvalResult
 
     cer = origin.metrics.get("holdout_cer")
@@ -115,16 +115,15 @@ def _scores(origin: AdapterOrigin) -> str:
 def _search(origin: AdapterOrigin) -> Iterator[str]:
     if not origin.study:
         return
-    ended = ", ".join(f"{count} {_ending(cause)}" for cause, count in origin.trials.items())
+    endings = {cause: "completed" if cause == Cause.OK.value else cause.replace("_", " ") for cause in origin.trials}
+    ended = ", ".join(f"{count} {endings[cause]}" for cause, count in origin.trials.items())
     which = f"; this is trial {origin.trial}" if origin.trial is not None else ""
     yield f"## Search\n\nStudy `{origin.study}`: {sum(origin.trials.values())} trials ({ended or 'none known'}){which}."
     if origin.tried:
-        rows = [(f"`{name}`", _range(some), _shown(origin.settings.get(name))) for name, some in origin.tried.items()]
+        rows = [
+            (f"`{name}`", _range(values), _shown(origin.settings.get(name))) for name, values in origin.tried.items()
+        ]
         yield _table(("searched", "tried", "here"), rows)
-
-
-def _ending(cause: str) -> str:
-    return "completed" if cause == Cause.OK.value else cause.replace("_", " ")
 
 
 def _range(values: Sequence[Any]) -> str:
@@ -135,7 +134,7 @@ def _range(values: Sequence[Any]) -> str:
 
 
 def _settings(origin: AdapterOrigin) -> str:
-    """The settings that are not the defaults, and those that were searched."""
+    """Write a table of the settings that are not the defaults, and of those that were searched."""
     fields = TrainSettings.model_fields
     rows = [
         (f"`{name}`", _shown(value))
@@ -143,14 +142,18 @@ def _settings(origin: AdapterOrigin) -> str:
         if name in fields and name not in ("model_name", "input_data", "instruction")
         if name in origin.tried or value != fields[name].default
     ]
-    return f"## Settings of the fine-tune\n\nWhat is not the default.\n\n{_table(('', ''), rows)}" if rows else ""
+    return (
+        f"## Settings of the fine-tune\n\nSettings that differ from the defaults.\n\n{_table(('', ''), rows)}"
+        if rows
+        else ""
+    )
 
 
 def _data(origin: AdapterOrigin) -> str:
     if not origin.data and not origin.rows:
         return ""
     place = "on the Hub" if origin.data_on_hub else "not published with this model"
-    rows = sorted(origin.rows.items(), key=lambda each: ROWS.index(each[0]) if each[0] in ROWS else len(ROWS))
+    rows = sorted(origin.rows.items(), key=lambda row: ROWS.index(row[0]) if row[0] in ROWS else len(ROWS))
     counts = ", ".join(f"{count:,} {split}" for split, count in rows)
     return f"## Data\n\n`{origin.data or 'unnamed'}` ({place}){f': {counts} rows' if counts else ''}."
 
@@ -170,26 +173,21 @@ def _use(merged: MergedModel) -> Iterator[str]:
         f"vllm serve FOLDER{length} --limit-mm-per-prompt '{{\"image\": 1}}'",
         "transformers serve FOLDER --port 8000",
         "hpsearch ocr page.png --model FOLDER",
-        *(_llama(each, merged.tokens) for each in merged.gguf),
+        *(
+            f"llama-server -m FOLDER/{gguf.model.name} --mmproj FOLDER/{gguf.mmproj.name} {gguf.serving(merged.tokens)}"
+            for gguf in merged.gguf
+        ),
     ]
     yield "With FOLDER for this model's folder or Hub id:\n\n" + _fenced("\n".join(lines))
 
 
-def _llama(gguf: Gguf, tokens: int) -> str:
-    return f"llama-server -m FOLDER/{gguf.model.name} --mmproj FOLDER/{gguf.mmproj.name} {gguf.serving(tokens)}"
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([_cell(each) for each in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *escaped))
 
 
 def _fenced(text: str) -> str:
-    """A block of code that no text inside can end."""
+    """Write a block of code that no text inside can end."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"

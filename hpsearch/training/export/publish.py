@@ -1,5 +1,5 @@
 """The publish job: a merged model to the Hugging Face Hub. The token is that of the environment or of the Hub's own
-login; it is asked what it may do before anything costs time, and nothing but the model's files is sent."""
+login; the Hub is asked for its rights before anything costs time, and only the model's files are sent."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ from hpsearch.execution.job import Job
 from hpsearch.execution.model_export import PUBLISHED, SUMMARY, MergedModel, PublishedModel, PublishRequest
 
 MESSAGE = "Upload a model merged by hpsearch"
-PAUSES_S = (1.0, 5.0)  # before the Hub is asked again after it failed; what it has is not sent twice
+PAUSES_S = (1.0, 5.0)  # before a retry; what the Hub has is not sent twice
 OPTION = "--push-to-hub"
 WEIGHTS = (".safetensors", ".safetensors.index.json", ".gguf")
-# What the Hub's library raises: its own errors, those of what it asks with (httpx, or another by version), of files,
-# and of its part that sends large ones.
+# What the Hub's library raises: its own errors, those of its HTTP client (httpx, or another by version), of files, and
+# of its part that sends large ones.
 FAILURES: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, RuntimeError)
 _SENT = re.compile(r"uploaded \(([^)]+) transferred\)")  # in what the Hub's library logs every half minute
 
 
 def publish(job: Job) -> None:
-    """Send a merged model's files, or only see whether that could be done; what came of it is in published.json.
+    """Send a merged model's files, or only check whether that could be done; the result is in published.json.
 
     Raises:
         UsageError: there is no token, it may not write there, or the Hub cannot be reached or refuses.
     """
     progress = ProgressReporter("ask the Hub")
-    wanted = PublishRequest(**job.settings)
-    _refuse_name(wanted.repo)
-    with _explained(wanted):
-        api = HfApi(token=_token(wanted))
-        found = _repository(api, wanted)
-        if not wanted.only_ask:
-            found = _send(api, wanted, found, progress)
-    (Path(job.output_dir) / PUBLISHED).write_text(found.to_json(), encoding="utf-8")
-    sdk.finish(bytes=found.bytes)
+    request = PublishRequest(**job.settings)
+    _refuse_name(request.repo)
+    with _explained(request.repo):
+        api = HfApi(token=_token(request.repo))
+        published = _repository(api, request)
+        if not request.only_ask:
+            published = _send(api, request, published, progress)
+    (Path(job.output_dir) / PUBLISHED).write_text(published.to_json(), encoding="utf-8")
+    sdk.finish(bytes=published.bytes)
 
 
 def _refuse_name(repo: str) -> None:
@@ -64,58 +64,60 @@ def _refuse_name(repo: str) -> None:
         valid = False
     if not valid:
         raise UsageError(
-            f"{OPTION} takes OWNER/NAME of letters, numbers and - _ . inside, but got {repo!r}", "mend the name"
+            f"{OPTION} takes OWNER/NAME of letters, numbers and - _ . inside, but got {repo!r}", "fix the name"
         )
 
 
-def _token(wanted: PublishRequest) -> str:
+def _token(repo: str) -> str:
     token = get_token()
     if token is None:
         raise UsageError(
-            f"{OPTION} {wanted.repo} needs a token that may write there, but there is none in HF_TOKEN, nor a login",
+            f"{OPTION} {repo} needs a token that may write there, but there is none in HF_TOKEN, nor a login",
             "make one on https://huggingface.co/settings/tokens and set HF_TOKEN, or run `hf auth login`",
         )
     return token
 
 
-def _repository(api: HfApi, wanted: PublishRequest) -> PublishedModel:
-    """The repository, made where there is none yet: whether a token may do so is known for sure only then."""
+def _repository(api: HfApi, request: PublishRequest) -> PublishedModel:
+    """Find the repository, or make it: only then is it certain that the token may do so."""
     api.whoami()
     try:
-        info = api.repo_info(wanted.repo)
+        info = api.repo_info(request.repo)
     except RepositoryNotFoundError:
-        api.create_repo(wanted.repo, private=wanted.private, exist_ok=True)
-        info = api.repo_info(wanted.repo)
-    api.auth_check(wanted.repo, write=True)
+        api.create_repo(request.repo, private=request.private, exist_ok=True)
+        info = api.repo_info(request.repo)
+    api.auth_check(request.repo, write=True)
     private = bool(info.private)
-    if wanted.private and not private:
+    if request.private and not private:
         raise UsageError(
-            f"a model is sent to a private repository unless --public is given, but {wanted.repo} is public",
+            f"a model is sent to a private repository unless --public is given, but {request.repo} is public",
             "give --public, or name another repository",
         )
-    return PublishedModel(f"{api.endpoint}/{wanted.repo}", private)
+    return PublishedModel(f"{api.endpoint}/{request.repo}", private)
 
 
-def _send(api: HfApi, wanted: PublishRequest, found: PublishedModel, progress: ProgressReporter) -> PublishedModel:
-    folder = Path(wanted.folder)
+def _send(
+    api: HfApi, request: PublishRequest, repository: PublishedModel, progress: ProgressReporter
+) -> PublishedModel:
+    folder = Path(request.folder)
     summary = MergedModel.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
     sizes = {name: (folder / name).stat().st_size for name in summary.files}
     progress.phase(f"upload {_amount(sum(sizes.values()))}")
     with _watched(progress, sum(sizes.values())):
-        commit = _upload(api, wanted.repo, folder, list(sizes), _of_another(api, wanted.repo, sizes))
+        commit = _upload(api, request.repo, folder, list(sizes), _of_another(api, request.repo, sizes))
     progress.phase("compare what is there")
-    _compare(api, wanted.repo, sizes)
-    return PublishedModel(found.url, found.private, commit, len(sizes), sum(sizes.values()))
+    _compare(api, request.repo, sizes)
+    return PublishedModel(repository.url, repository.private, commit, len(sizes), sum(sizes.values()))
 
 
 def _of_another(api: HfApi, repo: str, names: Collection[str]) -> list[str]:
-    """Weights that are there and not of this model: whoever loads it would find those of an earlier one beside it."""
-    there = [each.path for each in api.list_repo_tree(repo, recursive=True)]
-    return [path for path in there if path.endswith(WEIGHTS) and path not in names]
+    """List the weights in the repository that are not of this model: with them it would be loaded wrongly."""
+    paths = [file.path for file in api.list_repo_tree(repo, recursive=True)]
+    return [path for path in paths if path.endswith(WEIGHTS) and path not in names]
 
 
 def _upload(api: HfApi, repo: str, folder: Path, names: list[str], others: list[str]) -> str:
-    """Send the files, and take the ``others`` away; where the Hub fails for a moment, again. Its library sends nothing
+    """Send the files, and remove the ``others``. Retried where the Hub fails for a moment; its library sends nothing
     twice that has arrived."""
     for pause in (*PAUSES_S, None):
         try:
@@ -128,22 +130,18 @@ def _upload(api: HfApi, repo: str, folder: Path, names: list[str], others: list[
             )
             return str(sent.oid)
         except FAILURES as error:
-            if pause is None or not _passes(error):
+            status = _status(error)
+            temporary = status is None or status >= 500 or status in (409, 412, 429)
+            if pause is None or not temporary:
                 raise
             print(f"the Hub failed, and is asked again in {pause:g} s: {error}")
             time.sleep(pause)
     raise AssertionError
 
 
-def _passes(error: Exception) -> bool:
-    """Whether what failed may work a moment later."""
-    status = _status(error)
-    return status is None or status >= 500 or status in (409, 412, 429)
-
-
 def _compare(api: HfApi, repo: str, sizes: dict[str, int]) -> None:
-    there = {each.path: getattr(each, "size", None) for each in api.list_repo_tree(repo, recursive=True)}
-    other = sorted(name for name, size in sizes.items() if there.get(name) != size)
+    sent = {file.path: getattr(file, "size", None) for file in api.list_repo_tree(repo, recursive=True)}
+    other = sorted(name for name, size in sizes.items() if sent.get(name) != size)
     if other:
         raise UsageError(
             f"what was sent must be what is on the Hub, but of {repo} these differ: {', '.join(other[:5])}",
@@ -153,13 +151,13 @@ def _compare(api: HfApi, repo: str, sizes: dict[str, int]) -> None:
 
 @contextmanager
 def _watched(progress: ProgressReporter, total: int) -> Iterator[None]:
-    """Show what the Hub's library says of an upload while it goes on."""
+    """Show the amount that the Hub's library reports during an upload."""
 
     class Watch(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            found = _SENT.search(record.getMessage())
-            if found:
-                progress.phase(f"upload {_amount(total)}, {found[1]} sent")
+            sent = _SENT.search(record.getMessage())
+            if sent:
+                progress.phase(f"upload {_amount(total)}, {sent[1]} sent")
 
     watch, logger, before = Watch(), logging.getLogger("huggingface_hub"), hub_logging.get_verbosity()
     hub_logging.set_verbosity(logging.INFO)
@@ -172,8 +170,8 @@ def _watched(progress: ProgressReporter, total: int) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(wanted: PublishRequest) -> Iterator[None]:
-    """Say in our words why the Hub does not take what is sent."""
+def _explained(repo: str) -> Iterator[None]:
+    """Raise errors of the Hub as ``UsageError`` with a rule and a remedy."""
     try:
         yield
     except UsageError:
@@ -181,7 +179,7 @@ def _explained(wanted: PublishRequest) -> Iterator[None]:
     except OfflineModeIsEnabled as error:
         raise UsageError(f"{OPTION} needs the Hub, but HF_HUB_OFFLINE is set", "unset it") from error
     except FAILURES as error:
-        raise _refusal(wanted.repo, error) from error
+        raise _refusal(repo, error) from error
 
 
 def _refusal(repo: str, error: Exception) -> UsageError:
@@ -209,10 +207,10 @@ def _refusal(repo: str, error: Exception) -> UsageError:
 
 
 def _status(error: Exception) -> int | None:
-    """What the Hub answered, also where the library says it of a file; None where it did not answer."""
-    answers = [getattr(each, "response", None) for each in (error, error.__cause__)]
-    found: Any = next((each for each in answers if each is not None), None)
-    return None if found is None else int(found.status_code)
+    """Return the status that the Hub answered, also for a single file; None where it did not answer."""
+    responses = [getattr(raised, "response", None) for raised in (error, error.__cause__)]
+    response: Any = next((response for response in responses if response is not None), None)
+    return None if response is None else int(response.status_code)
 
 
 def _amount(count: int) -> str:

@@ -1,1 +1,1 @@
-"""One fine-tune: its attempts, checkpoints, callbacks and best weights."""
+"""Training: retries where memory runs out, callbacks, checkpoints, best weights, tracking."""

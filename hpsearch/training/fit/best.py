@@ -1,4 +1,4 @@
-"""The best evaluation so far: whether to go on, and the weights it was made with."""
+"""The best evaluation of a fine-tune so far: its weights, and when to stop early."""
 
 from __future__ import annotations
 
@@ -6,26 +6,11 @@ from typing import Any
 
 from hpsearch.settings import TrainSettings
 
-# The weights that a fine-tune changes: kept aside and put back.
-
-Weights = dict[str, Any]
-
-
-def copy_trained(model: Any) -> Weights:
-    """A copy of the trained parameters in the host's memory, by name."""
-    trained = ((name, value) for name, value in model.named_parameters() if value.requires_grad)
-    return {name: value.detach().to("cpu", copy=True) for name, value in trained}
-
-
-def put_back(model: Any, weights: Weights) -> None:
-    """Give the trained parameters the values that ``copy_trained`` took."""
-    parameters = dict(model.named_parameters())
-    for name, value in weights.items():
-        parameters[name].data.copy_(value)
+Weights = dict[str, Any]  # trained parameters by name
 
 
 class BestWeights:
-    """Watches one metric, lower being better, over the evaluations of a fine-tune."""
+    """The weights with the lowest value of one metric, over the evaluations of a fine-tune."""
 
     def __init__(self, settings: TrainSettings) -> None:
         self.step: int | None = None
@@ -39,13 +24,13 @@ class BestWeights:
 
     @property
     def waited_enough(self) -> bool:
-        """Whether the last evaluations brought nothing, as many as the patience allows."""
+        """The patience is used up: none of the last evaluations was better."""
         return 0 < self._patience <= self._waited
 
     def take(self, step: int, metrics: dict[str, float], model: Any) -> None:
-        """Look at one evaluation."""
+        """Compare an evaluation with the best so far."""
         value = metrics.get(self._metric)
-        if value is None:  # no text is generated, and nothing hangs on it
+        if value is None:  # no text is generated, and nothing depends on it
             return
         if self._value is not None and value >= self._value - self._threshold:
             self._waited += 1
@@ -55,17 +40,30 @@ class BestWeights:
             self._weights = copy_trained(model)
 
     def restore(self, model: Any, last_step: int) -> bool:
-        """Give the model the best evaluation's weights, where these were asked for and are not what it has."""
+        """Give the model the best evaluation's weights, where they are kept and it has others. True if it did."""
         if not self._weights or self.step == last_step:
             return False
         put_back(model, self._weights)
         return True
 
     def state(self) -> tuple[dict[str, Any], Weights]:
-        """What a checkpoint keeps: plain values and tensors."""
+        """Return what a checkpoint keeps: plain values and tensors."""
         return {"step": self.step, "value": self._value, "waited": self._waited}, self._weights
 
     def resume(self, values: dict[str, Any], weights: Weights) -> None:
-        """Take up what ``state`` gave."""
+        """Continue from what ``state`` returned."""
         self.step, self._value, self._waited = values["step"], values["value"], values["waited"]
         self._weights = weights
+
+
+def copy_trained(model: Any) -> Weights:
+    """Copy the trained parameters into the host's memory."""
+    trained = ((name, value) for name, value in model.named_parameters() if value.requires_grad)
+    return {name: value.detach().to("cpu", copy=True) for name, value in trained}
+
+
+def put_back(model: Any, weights: Weights) -> None:
+    """Give the trained parameters the values that ``copy_trained`` copied."""
+    parameters = dict(model.named_parameters())
+    for name, value in weights.items():
+        parameters[name].data.copy_(value)

@@ -1,4 +1,4 @@
-"""What happens inside the training loop: progress, the guard against divergence, evaluations and their answers."""
+"""Callbacks of the training loop: progress, divergence, evaluations, pruning, checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from hpsearch import sdk
 from hpsearch.training.evaluate.evaluator import Evaluator, require_finite
 from hpsearch.training.fit.best import BestWeights
-from hpsearch.training.fit.checkpoints import BEST_FILE, Rhythm, write_state
+from hpsearch.training.fit.checkpoints import BEST_FILE, CheckpointTimer, write_state
 from hpsearch.training.fit.tracking import Tracking
 from hpsearch.training.machine.device import memory_bytes, peak_memory_bytes
 from hpsearch.training.machine.ranks import is_first
@@ -29,91 +29,92 @@ class Speed:
     began: float = field(default_factory=time.monotonic)
     steps: int = 0
     tokens: float = 0.0
-    judged_before: float = 0.0
+    evaluated_before_s: float = 0.0
 
-    def figures(self, judging_s: float) -> dict[str, float]:
-        """``train_seconds``, ``it_per_s`` and ``tokens_per_s`` up to now."""
-        seconds = max(time.monotonic() - self.began - (judging_s - self.judged_before), 1e-9)
+    def figures(self, evaluation_s: float) -> dict[str, float]:
+        """Return ``train_seconds``, ``it_per_s`` and ``tokens_per_s`` up to now; ``evaluation_s`` is the total time of
+        evaluations."""
+        seconds = max(time.monotonic() - self.began - (evaluation_s - self.evaluated_before_s), 1e-9)
         return {"train_seconds": seconds, "it_per_s": self.steps / seconds, "tokens_per_s": self.tokens / seconds}
 
 
 @dataclass
 class TrainingState:
-    """Where a fine-tune stands, over all the times it is begun anew for want of memory or goes on from a checkpoint:
-    the last step that was evaluated (``evaluated``), the training losses since, the best evaluation so far."""
+    """The state of a fine-tune over all its attempts, whether they begin again for want of memory or resume a
+    checkpoint: the last step that was evaluated (``evaluated``), the training losses since, the best evaluation."""
 
     best: BestWeights
     evaluated: int = 0
     losses: list[float] = field(default_factory=list)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """Return what a checkpoint keeps of it."""
         return {"evaluated": self.evaluated, "losses": self.losses, "best": self.best.state()[0]}
 
 
 class AlreadyFinished(Exception):
-    """A checkpoint is of the last step that a training takes: it has the weights, and nothing is left to do."""
+    """A checkpoint is of the last step of a training: it has the weights, and nothing is left to do."""
 
 
 class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Watches one fine-tune. The trainer logs every step, so ``on_log`` comes once a step, with its loss. ``kept`` is
-    what every checkpoint says of the fine-tune it belongs to."""
+    """Watches one fine-tune. The trainer logs every step, so ``on_log`` is called once a step, with its loss.
+    ``identity`` is what every checkpoint says of the fine-tune it belongs to."""
 
     def __init__(
         self,
-        judge: Evaluator,
+        evaluator: Evaluator,
         rows: Sequence[PreparedRow],
-        course: TrainingState,
+        progress: TrainingState,
         tracker: Tracking,
-        kept: Mapping[str, Any],
+        identity: Mapping[str, Any],
     ) -> None:
         self.pruned = False
-        self.peak_bytes = 0  # of the passes before anything was judged, that of the longest rows among them
+        self.peak_bytes = 0  # of the passes before the first evaluation, that of the longest rows among them
         self.speed = Speed()
-        self._judge, self._course, self._tracker, self._kept = judge, course, tracker, kept
-        self._examination = judge.examination(rows)
-        self._schedule = EvaluationSchedule(1, judge.settings)
-        self._rhythm = Rhythm(judge.settings)
+        self._evaluator, self._progress, self._tracker, self._identity = evaluator, progress, tracker, identity
+        self._batches = evaluator.batches(rows)
+        self._schedule = EvaluationSchedule(1, evaluator.settings)
+        self._timer = CheckpointTimer(evaluator.settings)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Plan the evaluations, now that the number of steps is known.
 
         Raises:
-            AlreadyOver: nothing is left; the trainer would take one more step.
+            AlreadyFinished: nothing is left; the trainer would take one more step.
         """
-        if state.global_step >= state.max_steps or self._course.best.waited_enough:
+        if state.global_step >= state.max_steps or self._progress.best.waited_enough:
             raise AlreadyFinished
-        self._schedule = EvaluationSchedule(state.max_steps, self._judge.settings, self._course.evaluated)
-        self.speed = Speed(judged_before=self._judge.seconds)
-        self._judge.progress.phase("train", fraction=0.0)
+        self._schedule = EvaluationSchedule(state.max_steps, self._evaluator.settings, self._progress.evaluated)
+        self.speed = Speed(evaluated_before_s=self._evaluator.seconds)
+        self._evaluator.progress.phase("train", fraction=0.0)
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show that a step of many forward passes is under way."""
         self._show_step(state)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Take in one step: guard, show, and evaluate where an evaluation is due."""
+        """Record a step: check its loss, show it, and evaluate where an evaluation is due."""
         logs = logs or {}
         if "loss" not in logs:  # the trainer's summary at the end
             return
         loss = float(logs["loss"])
         require_finite(f"the training loss at step {state.global_step}", loss)
-        if state.global_step > self._course.evaluated:  # else its loss was told before it was begun anew
-            self._course.losses.append(loss)
+        if state.global_step > self._progress.evaluated:  # else its loss was reported by an earlier attempt
+            self._progress.losses.append(loss)
         self.speed.steps += 1
-        self.peak_bytes = self.peak_bytes or peak_memory_bytes(self._judge.loaded.device)
+        self.peak_bytes = self.peak_bytes or peak_memory_bytes(self._evaluator.loaded.device)
         self.speed.tokens = float(logs.get("num_tokens", 0.0))
-        self._show(state, loss, logs)
+        self._show_loss(state, loss, logs)
         due = self._schedule.due(state.global_step)
         if due:
             self._evaluate(due, state, logs)
-            stop = self.pruned or self._course.best.waited_enough
+            stop = self.pruned or self._progress.best.waited_enough
             control.should_training_stop = control.should_training_stop or stop
-            going_on = not stop and state.global_step < state.max_steps
-            control.should_save = control.should_save or (going_on and self._rhythm.due())
+            goes_on = not stop and state.global_step < state.max_steps
+            control.should_save = control.should_save or (goes_on and self._timer.due())
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Put beside the trainer's checkpoint what it does not know of."""
+        """Add to the trainer's checkpoint what the trainer does not know of."""
         if not is_first():
             return
         from safetensors.torch import save_file
@@ -121,18 +122,18 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         for card in (checkpoint / "README.md", checkpoint.parent / "README.md"):  # empty model cards of the libraries
             card.unlink(missing_ok=True)
-        weights = self._course.best.state()[1]
+        weights = self._progress.best.state()[1]
         if weights:
             save_file(weights, checkpoint / BEST_FILE)
-        write_state(checkpoint, {**self._kept, **self._course.state()})
+        write_state(checkpoint, {**self._identity, **self._progress.state()})
 
-    def _show(self, state: Any, loss: float, logs: Mapping[str, Any]) -> None:
-        speed = self.speed.figures(self._judge.seconds)
-        memory = memory_bytes(self._judge.loaded.device)
+    def _show_loss(self, state: Any, loss: float, logs: Mapping[str, Any]) -> None:
+        speed = self.speed.figures(self._evaluator.seconds)
+        memory = memory_bytes(self._evaluator.loaded.device)
         self._show_step(
             state, loss=loss, it_per_s=speed["it_per_s"], tokens_per_s=speed["tokens_per_s"], memory_bytes=memory
         )
-        if state.global_step % self._judge.settings.logging_steps == 0:
+        if state.global_step % self._evaluator.settings.logging_steps == 0:
             points = {
                 "loss": loss,
                 "learning_rate": float(logs.get("learning_rate", 0.0)),
@@ -142,21 +143,22 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
             self._tracker.log(state.global_step, points)
 
     def _show_step(self, state: Any, **values: float) -> None:
-        done, steps = state.global_step, state.max_steps
-        self._judge.progress.show(fraction=done / steps, step=done, steps=steps, **values)
+        step, steps = state.global_step, state.max_steps
+        self._evaluator.progress.show(fraction=step / steps, step=step, steps=steps, **values)
 
     def _evaluate(self, due: Sequence[int], state: Any, logs: dict[str, Any]) -> None:
-        """Evaluate once and report the result under each evaluation that is due, until one is told to stop."""
-        scores = self._judge.judge(self._examination).metrics("eval")
+        """Evaluate once and report the result under each evaluation that is due, until the answer is to prune."""
+        progress = self._progress
+        scores = self._evaluator.evaluate(self._batches).metrics("eval")
         metrics = {
             **scores,
-            "loss": math.fsum(self._course.losses) / len(self._course.losses),
+            "loss": math.fsum(progress.losses) / len(progress.losses),
             "learning_rate": float(logs.get("learning_rate", 0.0)),
             "epoch": float(state.epoch or 0.0),
         }
-        self._course.losses.clear()
-        self._course.evaluated = state.global_step
-        self._course.best.take(state.global_step, scores, self._judge.loaded.model)
+        progress.losses.clear()
+        progress.evaluated = state.global_step
+        progress.best.take(state.global_step, scores, self._evaluator.loaded.model)
         self._tracker.log(state.global_step, scores)
         for number in due:
             print(f"evaluation {number} at step {state.global_step} of {state.max_steps}: {figures(metrics)}")
@@ -167,5 +169,5 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
 
 
 def figures(metrics: Mapping[str, float]) -> str:
-    """Metrics in a line of the log."""
+    """Format metrics for a line of the log."""
     return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

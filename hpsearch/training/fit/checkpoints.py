@@ -1,4 +1,4 @@
-"""Checkpoints to go on from: finding one, and refusing one that belongs to another fine-tune."""
+"""Checkpoints: when to save one, finding the one to resume, and refusing one that belongs to another fine-tune."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.models.base import require_safetensors
 from hpsearch.training.prepared import PreparedData
 
-# Between two checkpoints that nobody asked for, in seconds: writing one takes some, and what a break costs is bounded.
+# Seconds between two checkpoints that nobody asked for: writing one takes time, and what an interruption costs is
+# bounded.
 PAUSE_S = 600.0
 STATE_FILE = "hpsearch.json"
 BEST_FILE = "hpsearch_best.safetensors"
@@ -32,12 +33,13 @@ _FREE = frozenset(
     )
 )  # fmt: skip
 
-# Measured anew in each folder where the settings leave them open; they matter where an evaluation decides what is kept.
+# Measured again in each folder where the settings leave them open. They matter where an evaluation decides what is
+# kept.
 _MEASURED = frozenset(("eval_stride", "eval_samples"))
 
 
-class Rhythm:
-    """When a fine-tune that was asked for no checkpoints saves one, by the clock."""
+class CheckpointTimer:
+    """Says when to save a checkpoint, by the clock, where the settings do not say it by steps."""
 
     def __init__(self, settings: TrainSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -45,7 +47,7 @@ class Rhythm:
         self._last = clock()
 
     def due(self) -> bool:
-        """Whether it is time; if so, the next pause begins."""
+        """Return True if it is time for one; then the next pause begins."""
         if self._clock() - self._last < self._pause_s:
             return False
         self._last = self._clock()
@@ -53,7 +55,7 @@ class Rhythm:
 
 
 def fingerprint(settings: TrainSettings, prepared: PreparedData) -> dict[str, str]:
-    """What a checkpoint hangs on, by name: data, base model, and a digest of each setting's value."""
+    """Return what a checkpoint depends on, by name: data, base model, and each setting's value."""
     decides = settings.load_best_model_at_end or settings.early_stopping_patience > 0
     free = _FREE if decides else _FREE | _MEASURED
     values = {name: value for name, value in settings.model_dump().items() if name not in free}
@@ -63,7 +65,7 @@ def fingerprint(settings: TrainSettings, prepared: PreparedData) -> dict[str, st
 
 
 def find_checkpoint(setting: str | None, folder: Path, mine: Mapping[str, str]) -> Path | None:
-    """The checkpoint to go on from; None for a new beginning. ``folder`` holds those of this fine-tune.
+    """Find the checkpoint to resume; None to begin from scratch. ``folder`` holds those of this fine-tune.
 
     Raises:
         UsageError: there is none where one was named, or it is of another fine-tune.
@@ -71,41 +73,41 @@ def find_checkpoint(setting: str | None, folder: Path, mine: Mapping[str, str]) 
     if setting is None:
         return None
     if setting == LATEST:
-        found = newest(folder)
-        if found is None:
+        checkpoint = newest(folder)
+        if checkpoint is None:
             return None
     else:
-        found = Path(setting).expanduser()
-        if not (found / "trainer_state.json").is_file():
+        checkpoint = Path(setting).expanduser()
+        if not (checkpoint / "trainer_state.json").is_file():
             raise UsageError(
-                f"resume_from_checkpoint must name a checkpoint's folder or be {LATEST!r}, but {found} is not one",
+                f"resume_from_checkpoint must name a checkpoint's folder or be {LATEST!r}, but {checkpoint} is not one",
                 f"name a folder like {folder / 'checkpoint-200'}",
             )
-    _refuse_others(found, mine)
-    require_safetensors(found)
-    return found
+    _refuse_others(checkpoint, mine)
+    require_safetensors(checkpoint)
+    return checkpoint
 
 
 def own_checkpoint(folder: Path, mine: Mapping[str, str]) -> Path | None:
-    """What an attempt at a trial goes on from: the newest checkpoint of an earlier attempt. None for a new beginning:
-    there is none, or the study's data, model or settings are not what they were."""
-    found = newest(folder)
+    """Find the newest checkpoint of an earlier attempt at a trial. None to begin from scratch: there is none, or the
+    study's data, model or settings are not what they were."""
+    checkpoint = newest(folder)
     try:
-        if found is not None:
-            _refuse_others(found, mine)
-            require_safetensors(found)
+        if checkpoint is not None:
+            _refuse_others(checkpoint, mine)
+            require_safetensors(checkpoint)
     except UsageError as error:
-        print(f"begins anew: {error}")
+        print(f"begins from scratch: {error}")
         return None
-    return found
+    return checkpoint
 
 
 @contextmanager
 def reading(checkpoint: Path | None) -> Iterator[None]:
-    """Say it plainly where torch finds something in a checkpoint that is neither numbers nor plain values.
+    """Refuse a checkpoint in which torch, while it reads, finds something that is neither numbers nor plain values.
 
     Raises:
-        UsageError: it did; nothing of that was run.
+        UsageError: it found some; nothing of it was run.
     """
     try:
         yield
@@ -113,12 +115,12 @@ def reading(checkpoint: Path | None) -> Iterator[None]:
         raise UsageError(
             f"a checkpoint holds numbers and plain values alone, but in {checkpoint} is something else, which was not "
             f"run: {str(error).strip().splitlines()[-1]:.200}",
-            "do not trust it: name another one, or begin anew",
+            "do not trust it: name another one, or begin from scratch",
         ) from error
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint of the most steps that was written to its end."""
+    """Find the checkpoint with the most steps that is complete."""
     steps = {
         int(match[1]): path
         for path in folder.glob("checkpoint-*")
@@ -129,10 +131,10 @@ def newest(folder: Path) -> Path | None:
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
-    """What hpsearch keeps in a checkpoint beside the trainer's own files.
+    """Read what hpsearch keeps in a checkpoint beside the trainer's own files.
 
     Raises:
-        UsageError: it was not written by hpsearch, or not to its end.
+        UsageError: it was not written by hpsearch, or is not complete.
     """
     try:
         state: dict[str, Any] = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
@@ -140,13 +142,13 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"a checkpoint to go on from must have been written by hpsearch to its end, but {checkpoint} was not",
-            "name an older one, or begin anew",
+            "name an older one, or begin from scratch",
         ) from error
     return state
 
 
 def write_state(checkpoint: Path, state: Mapping[str, Any]) -> None:
-    """Write it, last of all and with the rest on the disk: a checkpoint without it counts as broken off."""
+    """Write what ``read_state`` reads, last and with the rest on the disk: without it a checkpoint is incomplete."""
     for path in checkpoint.rglob("*"):
         sync(str(path))
     write_text(checkpoint / STATE_FILE, json.dumps(state, indent=1, ensure_ascii=False))
@@ -161,5 +163,5 @@ def _refuse_others(checkpoint: Path, mine: Mapping[str, str]) -> None:
         )
         raise UsageError(
             f"a fine-tune goes on from a checkpoint of its own, but {checkpoint} is of another: {named:.600}",
-            "give the same settings, or begin anew in another --output-dir",
+            "give the same settings, or begin in another --output-dir",
         )

@@ -29,12 +29,12 @@ class TensorBoard:
         self._writer = SummaryWriter(str(home / "tensorboard" / job.id))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """See ``Tracker``."""
+        """Add a point to each curve named."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """See ``Tracker``."""
+        """Write what is left to write."""
         self._writer.close()
 
 
@@ -47,11 +47,11 @@ class WeightsAndBiases:
         self._run = wandb.init(group=job.study, name=job.id, config=dict(job.settings), dir=job.output_dir)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """See ``Tracker``."""
+        """Add a point to each curve named."""
         self._run.log(dict(values), step=step)
 
     def close(self) -> None:
-        """See ``Tracker``. The service that writes is waited for: it is ended with the trial's other processes."""
+        """Wait for the service that writes: it is killed with the trial's other processes."""
         import wandb
 
         self._run.finish()
@@ -62,26 +62,26 @@ TRACKERS: dict[str, Callable[[Job], Tracker]] = {"tensorboard": TensorBoard, "wa
 
 
 class Tracking:
-    """What ``report_to`` names. Where it fails, the log says so once and the fine-tune goes on without it: hpsearch's
-    own records have the curves too, and a service that cannot be reached must not cost a night."""
+    """The tracker that ``report_to`` names. Where it fails, the log says so once and the fine-tune goes on without it:
+    hpsearch's own records have the curves too, and a service that cannot be reached must not cost a night."""
 
     def __init__(self, report_to: str, job: Job) -> None:
         self._name = report_to
         make = TRACKERS.get(report_to)
-        self._tracker = None if make is None else self._careful(lambda: make(job))
+        self._tracker = None if make is None else self._guarded(lambda: make(job))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each curve named."""
         if (tracker := self._tracker) is not None:
-            self._careful(lambda: tracker.log(step, values))
+            self._guarded(lambda: tracker.log(step, values))
 
     def close(self) -> None:
         """Write what is left to write."""
         if (tracker := self._tracker) is not None:
-            self._careful(tracker.close)
+            self._guarded(tracker.close)
 
-    def _careful(self, act: Callable[[], Any]) -> Any:
-        """What ``act`` returns; None where it fails, and then nothing more is sent."""
+    def _guarded(self, act: Callable[[], Any]) -> Any:
+        """Return the result of ``act``; None where it fails, and then nothing more is sent."""
         try:
             return act()
         except Exception as error:  # noqa: BLE001  # whatever its library raises

@@ -1,4 +1,4 @@
-"""Training to the end: begun anew with smaller passes where memory runs out, or gone on with from a checkpoint."""
+"""Training to the end, from the start or from a checkpoint; retried with smaller passes where memory runs out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Training
 from hpsearch.training.evaluate.evaluator import Evaluator
 from hpsearch.training.fit.best import BestWeights, copy_trained, put_back
@@ -26,9 +24,9 @@ from hpsearch.training.schedule import Batching, batching_of
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended: whether it was ``pruned``, its speed, its last step and the step whose weights the model
-    has, the batching it could afford and how often it was begun anew for that (``backoffs``). ``needed_bytes`` are what
-    the smallest passes take of a GPU; 0 where larger ones were made, or without one."""
+    """The result of a training: whether it was ``pruned``, its speed, its last step and the step whose weights the
+    model has, the batching that fitted, and the number of retries for it (``backoffs``). ``needed_bytes`` is what the
+    smallest passes take of a GPU; 0 where larger ones fitted, or without one."""
 
     pruned: bool
     speed: dict[str, float]
@@ -39,7 +37,7 @@ class TrainingResult:
     needed_bytes: int = 0
 
     def figures(self) -> dict[str, float]:
-        """What is reported of it."""
+        """Return the figures that are reported of it."""
         figures = {
             "steps": self.steps,
             "best_step": self.best_step,
@@ -51,7 +49,7 @@ class TrainingResult:
 
 
 def train(
-    judge: Evaluator,
+    evaluator: Evaluator,
     folder: Path,
     checkpoints: Path,
     eval_rows: Sequence[PreparedRow],
@@ -59,80 +57,78 @@ def train(
     mine: Mapping[str, str],
     checkpoint: Path | None = None,
 ) -> TrainingResult:
-    """Train the adapted model of ``judge`` on the prepared ``folder``'s rows, from ``checkpoint`` on or from the start.
+    """Train the adapted model of ``evaluator`` on the rows of the prepared ``folder``, from ``checkpoint`` or from the
+    start.
 
-    ``mine`` is the fine-tune's fingerprint, which its checkpoints keep. Where memory runs out it starts anew, from the
+    ``mine`` is the fine-tune's fingerprint, which its checkpoints keep. Where memory runs out it starts again, from the
     same weights and seed, with half the rows in a pass and twice the passes, at last with recomputed activations:
     the effective batch, which is what a search is about, stays.
 
     Raises:
         Exception: what training raised; where memory ran out, the last time that happened.
     """
-    course, batching = TrainingState(BestWeights(judge.settings)), batching_of(judge.settings, ranks())
+    progress, batching = TrainingState(BestWeights(evaluator.settings)), batching_of(evaluator.settings, ranks())
     if checkpoint is None:
-        _clear(checkpoints)
+        _remove(checkpoints)
     else:
-        made_with = _take_up(course, judge.settings, checkpoint)
+        made_with = _resume(progress, checkpoint)
         batching = made_with if made_with.ranks == ranks() else batching
         print(f"goes on from {checkpoint}")
-    fresh = copy_trained(judge.loaded.model)
+    model = evaluator.loaded.model
+    fresh = copy_trained(model)
     backoffs = 0
     while True:
-        attempt = _Attempt(judge, folder, checkpoints, eval_rows, tracker, mine, course, batching)
+        attempt = _Attempt(evaluator, folder, checkpoints, eval_rows, tracker, mine, progress, batching)
         trained, error = attempt.run(checkpoint)
         if trained is not None:
             return replace(trained, backoffs=backoffs)
         smaller = batching.smaller()
         if smaller is None:
             raise error from None
-        print(f"out of memory with {batching}: begins anew with {smaller}")
+        print(f"out of memory with {batching}: starts again with {smaller}")
         batching, checkpoint, backoffs = smaller, None, backoffs + 1
-        course.losses.clear()
-        judge.progress.phase("begin anew for want of memory", fraction=0.0)
-        _begin_anew(judge, fresh)
-        _clear(checkpoints)
+        progress.losses.clear()
+        evaluator.progress.phase("start again for want of memory", fraction=0.0)
+        model.zero_grad(set_to_none=True)
+        free_memory()
+        put_back(model, fresh)
+        forget_peak(evaluator.loaded.device)
+        set_seeds(evaluator.settings.seed)
+        _remove(checkpoints)
 
 
-def _clear(checkpoints: Path) -> None:
+def _remove(checkpoints: Path) -> None:
     if is_first():
         shutil.rmtree(checkpoints, ignore_errors=True)
     wait_for_all()
 
 
-def _take_up(course: TrainingState, settings: TrainSettings, checkpoint: Path) -> Batching:
-    """Bring the course to where a checkpoint stands; the batching it was made with."""
+def _resume(progress: TrainingState, checkpoint: Path) -> Batching:
+    """Set the progress to a checkpoint's. Returns the batching that it was made with."""
     from safetensors.torch import load_file
 
     state = read_state(checkpoint)
     best = checkpoint / BEST_FILE
-    course.best.resume(state["best"], load_file(best) if best.is_file() else {})
-    course.evaluated, course.losses = int(state["evaluated"]), list(state["losses"])
+    progress.best.resume(state["best"], load_file(best) if best.is_file() else {})
+    progress.evaluated, progress.losses = int(state["evaluated"]), list(state["losses"])
     return Batching(**state["batching"])
-
-
-def _begin_anew(judge: Evaluator, fresh: Mapping[str, Any]) -> None:
-    judge.loaded.model.zero_grad(set_to_none=True)
-    free_memory()
-    put_back(judge.loaded.model, dict(fresh))
-    forget_peak(judge.loaded.device)
-    set_seeds(judge.settings.seed)
 
 
 @dataclass(frozen=True)
 class _Attempt:
     """One attempt at the whole training, with one batching."""
 
-    judge: Evaluator
+    evaluator: Evaluator
     folder: Path
     checkpoints: Path
     eval_rows: Sequence[PreparedRow]
     tracker: Tracking
     mine: Mapping[str, str]
-    course: TrainingState
+    progress: TrainingState
     batching: Batching
 
     def run(self, checkpoint: Path | None) -> tuple[TrainingResult | None, BaseException]:
-        """How it ended, or the error with which memory ran out."""
+        """Train. Returns the result, or None and the error with which memory ran out."""
         try:
             return self._train(checkpoint), RuntimeError()
         except Exception as error:
@@ -142,21 +138,20 @@ class _Attempt:
             return None, error
 
     def _train(self, checkpoint: Path | None) -> TrainingResult:
-        judge, settings = self.judge, self.judge.settings
-        kept = {"fingerprint": dict(self.mine), "batching": vars(self.batching)}
-        callback = TrialCallback(judge, self.eval_rows, self.course, self.tracker, kept)
-        rows = training_rows(
-            open_rows(self.folder, "train").table, Chat(judge.loaded.processor, settings.instruction or "")
-        )
+        evaluator, loaded = self.evaluator, self.evaluator.loaded
+        identity = {"fingerprint": dict(self.mine), "batching": vars(self.batching)}
+        callback = TrialCallback(evaluator, self.eval_rows, self.progress, self.tracker, identity)
+        chat = Chat(loaded.processor, evaluator.settings.instruction or "")
+        rows = training_rows(open_rows(self.folder, "train").table, chat)
         heaviest = PreparedData.read(self.folder).figures.get("heaviest", ())
-        training = Training(rows, settings, self.batching, self.checkpoints, [callback], heaviest)
-        trainer = judge.backend.trainer(judge.loaded, training)
+        training = Training(rows, evaluator.settings, self.batching, self.checkpoints, [callback], heaviest)
+        trainer = evaluator.backend.trainer(loaded, training)
         with suppress(AlreadyFinished), reading(checkpoint):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         steps = int(trainer.state.global_step)
-        restored = not callback.pruned and self.course.best.restore(judge.loaded.model, steps)
-        best_step = self.course.best.step if restored else steps
-        speed = callback.speed.figures(judge.seconds)
-        smallest = judge.loaded.device == "cuda" and self.batching.smaller() is None
+        restored = not callback.pruned and self.progress.best.restore(loaded.model, steps)
+        best_step = self.progress.best.step if restored else steps
+        speed = callback.speed.figures(evaluator.seconds)
+        smallest = loaded.device == "cuda" and self.batching.smaller() is None
         needed = callback.peak_bytes if smallest else 0
         return TrainingResult(callback.pruned, speed, steps, best_step or steps, self.batching, 0, needed)

@@ -1,4 +1,4 @@
-"""What the machine computes on, how much memory is in use, and how a run is made repeatable."""
+"""The device that trials compute on: number formats, threads, seeds and memory."""
 
 from __future__ import annotations
 
@@ -7,55 +7,35 @@ import importlib.util
 import os
 import resource
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from hpsearch.errors import UsageError
-
-# What a trial would run on, as plain values: the checks need no torch.
-
-
-@dataclass(frozen=True)
-class Machine:
-    """``device`` is "cpu" or "cuda"; ``bf16``: it computes in bf16; ``bitsandbytes``: the 4- and 8-bit library is
-    installed; ``memory_bytes``: the device's, 0 for a CPU, whose memory is shared with everything else."""
-
-    device: str
-    bf16: bool
-    bitsandbytes: bool
-    memory_bytes: int = 0
-
-
-def precision_on(setting: str, machine: Machine) -> str:
-    """The number format for a setting: "auto" is bf16 on a GPU that computes in it, else fp32."""
-    if setting != "auto":
-        return setting
-    return "bf16" if machine.device == "cuda" and machine.bf16 else "fp32"
+from hpsearch.training.machine import Machine, precision_on
 
 
 def choose_device() -> str:
-    """ "cuda" where torch finds a GPU, else "cpu"."""
+    """Return "cuda" where torch finds a GPU, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def this_machine() -> Machine:
-    """What trials run on here."""
-    device = choose_device()
+    """Describe the machine that this process runs on."""
+    device, bitsandbytes = choose_device(), importlib.util.find_spec("bitsandbytes") is not None
     if device == "cpu":
-        return Machine(device, True, _has("bitsandbytes"))
+        return Machine(device, True, bitsandbytes)
     memory = int(torch.cuda.get_device_properties(0).total_memory)
-    return Machine(device, torch.cuda.is_bf16_supported(including_emulation=False), _has("bitsandbytes"), memory)
+    return Machine(device, torch.cuda.is_bf16_supported(including_emulation=False), bitsandbytes, memory)
 
 
 def gpu_name() -> str:
-    """The GPU's name; empty without one."""
+    """Return the GPU's name; empty without one."""
     return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else ""
 
 
 def choose_precision(setting: str, device: str) -> str:
-    """The number format for a setting: see ``precision_on``.
+    """Return the number format for a setting on this machine, as ``precision_on`` does.
 
     Raises:
         UsageError: bf16 was asked for on a GPU that cannot compute in it.
@@ -86,7 +66,7 @@ def set_seeds(seed: int) -> None:
 
 
 def memory_bytes(device: str) -> int:
-    """Memory in use now: the device's, or on a CPU this process's (where there is no /proc, the most so far)."""
+    """Return the memory in use now: the device's, or on a CPU this process's (its peak where there is no /proc)."""
     if device == "cuda":
         return int(torch.cuda.memory_allocated())
     try:
@@ -97,25 +77,21 @@ def memory_bytes(device: str) -> int:
 
 
 def free_memory() -> None:
-    """Give back what nothing refers to any more."""
+    """Free the memory that nothing refers to any more."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def forget_peak(device: str) -> None:
-    """Begin to look for the device's peak anew; a process's cannot be."""
+    """Reset the device's peak; a process's cannot be."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
 
 def peak_memory_bytes(device: str) -> int:
-    """The most memory used so far: the device's (since ``forget_peak``), or on a CPU this process's."""
+    """Return the peak of used memory: the device's (since ``forget_peak``), or on a CPU this process's."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, kilobytes elsewhere
-
-
-def _has(library: str) -> bool:
-    return importlib.util.find_spec(library) is not None

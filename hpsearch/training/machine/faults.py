@@ -1,4 +1,4 @@
-"""Why a job ends early, in the words of the door: classifying what torch and its libraries raise."""
+"""Faults: the exceptions of torch and its libraries, classified by the causes that a job may end with."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from hpsearch.execution.outcome import Cause
 
-# What the CUDA libraries say when memory runs out; torch raises some of them as a plain RuntimeError, and accelerate's
-# own test knows only the first (pytorch#67680, deepmd-kit#5443).
+# Messages of the CUDA libraries when memory runs out; torch raises some of them as a plain RuntimeError, and
+# accelerate's own test knows only the first (pytorch#67680, deepmd-kit#5443).
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_(?:ALLOC_FAILED|NOT_SUPPORTED)"
     r"|DefaultCPUAllocator|NCCL.*unhandled cuda error",
     re.IGNORECASE | re.DOTALL,
 )
 
-# What torch says where a process that prepares batches was killed for memory, or found no room in /dev/shm.
+# Messages of torch where a process that prepares batches was killed for memory, or found no room in /dev/shm.
 _WORKER_KILLED = re.compile(r"DataLoader worker .* killed by signal: (?:Killed|Bus error)")
 
 
 class Fault(Exception):
-    """The job cannot go on, and why is known."""
+    """The job cannot go on, for a known cause."""
 
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class Fault(Exception):
 
 
 def classify(error: BaseException) -> Fault | None:
-    """The fault that an exception means, or None where it is nothing foreseen. What raised it is looked at too."""
+    """Return the fault that an exception, or one that led to it, means; None where it is nothing foreseen."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, Fault):
@@ -44,7 +44,7 @@ def classify(error: BaseException) -> Fault | None:
 
 
 def available_bytes() -> int:
-    """Memory of the GPU that this process has or could take now; 0 where it uses none."""
+    """Return the bytes of the GPU that this process has or could take now; 0 where it uses none."""
     torch: Any = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
         return 0
@@ -52,13 +52,13 @@ def available_bytes() -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out, the device's or the host's."""
+    """Return True if an exception means that memory ran out, the device's or the host's."""
     fault = classify(error)
     return fault is not None and fault.cause in (Cause.CUDA_OOM, Cause.HOST_OOM)
 
 
 def _is_of_the_host(error: BaseException) -> bool:
-    """Whether memory of the host ran out: a worker's, or the allocator's where computing is done elsewhere."""
+    """Return True if the host's memory ran out: a worker's, or the allocator's where a GPU computes."""
     if _WORKER_KILLED.search(str(error)):
         return True
     torch: Any = sys.modules.get("torch")

@@ -1,4 +1,4 @@
-"""Importing the libraries quickly: without what this machine cannot use anyway, and without looking for garbage."""
+"""The libraries: importing them quickly, their versions, and their known noise in a trial's log."""
 
 from __future__ import annotations
 
@@ -10,31 +10,45 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from importlib.metadata import PackageNotFoundError, version
+
+from hpsearch.execution.versions import versions_of
+
+# Libraries that decide a result.
+LIBRARIES = (
+    *("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "bitsandbytes", "pillow"),
+    *("unsloth", "unsloth_zoo", "triton", "xformers"),
+)
+# Warnings that a library's own code gives; none is about what a user can change.
+_KNOWN_WARNINGS = (
+    (r"`label_smoothing_factor` is deprecated", FutureWarning),  # in trl 2, which the ranges of hpsearch leave out
+    (r"`is_gradient_checkpointing` is deprecated", FutureWarning),  # peft asks transformers by the old name
+    (r"`torch\.jit\.script_method` is deprecated", DeprecationWarning),  # torch's own modules, at import
+    (r"`torch\.jit\.script` is deprecated", DeprecationWarning),
+)
 
 
 @contextmanager
 def without(*hidden: str) -> Iterator[None]:
-    """Let installed packages look missing to whatever is imported meanwhile."""
+    """Hide installed packages from all imports inside the context."""
     find = importlib.util.find_spec
 
     def find_others(name: str, package: str | None = None) -> ModuleSpec | None:
-        return None if name.partition(".")[0] in wanted else find(name, package)
+        return None if name.partition(".")[0] in names else find(name, package)
 
-    wanted = [name for name in hidden if name not in sys.modules]  # for the others it is too late, and harmless
-    sys.modules |= dict.fromkeys(wanted)  # type: ignore[arg-type]  # None is what makes an import statement fail
+    names = [name for name in hidden if name not in sys.modules]  # for the others it is too late, and harmless
+    sys.modules |= dict.fromkeys(names)  # type: ignore[arg-type]  # None is what makes an import statement fail
     importlib.util.find_spec = find_others
     try:
         yield
     finally:
         importlib.util.find_spec = find
-        for name in wanted:
+        for name in names:
             del sys.modules[name]
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Look for no garbage meanwhile, and never again among what is there at the end.
+    """Collect no garbage inside the context, and never again among the objects that exist at its end.
 
     Imports leave hundreds of thousands of objects and none to collect: looking among them took a sixth of the imports'
     time, and then a third of a second whenever memory is given back.
@@ -48,40 +62,15 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-# Versions of what decides a result, read without importing any of it.
-
-LIBRARIES = (
-    *("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "bitsandbytes", "pillow"),
-    *("unsloth", "unsloth_zoo", "triton", "xformers"),
-)
-
-
-def library_versions() -> dict[str, str]:
-    """The installed versions by library, and Python's."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-# Keeping known noise of the libraries out of a trial's log, so that what is left there means something.
-
-# Each with the library whose own code gives it; none is about what a user can change.
-_KNOWN_WARNINGS = (
-    (r"`label_smoothing_factor` is deprecated", FutureWarning),  # in trl 2, which the ranges of hpsearch leave out
-    (r"`is_gradient_checkpointing` is deprecated", FutureWarning),  # peft asks transformers by the old name
-    (r"`torch\.jit\.script_method` is deprecated", DeprecationWarning),  # torch's own modules, at import
-    (r"`torch\.jit\.script` is deprecated", DeprecationWarning),
-)
-
-
 def ignore_known_warnings() -> None:
     """Ignore the libraries' warnings about themselves."""
     for message, category in _KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=category)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the installed versions by library, and Python's, without importing any library."""
+    return {"python": platform.python_version(), **versions_of(LIBRARIES)}
 
 
 def hide_bars() -> None:

@@ -1,7 +1,7 @@
 """The ranks of a fine-tune on several GPUs: alike processes that torchrun starts, each with a GPU of its own.
 
-All of them train together, and each judges its share of the rows. What is found is put together on each, so that all
-take the same way. Files are the first one's to write; the SDK lets it alone speak.
+All of them train together, and each evaluates its share of the rows. The results are gathered on each, so that all
+branch alike. Only the first one writes files and, through the SDK, reports.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ _PATIENCE_S = 3600.0  # with the slowest: one may have the pages on which genera
 
 
 def ranks() -> int:
-    """How many there are; 1 where no launcher started them."""
+    """Return the number of ranks; 1 where no launcher started them."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """Which one this is, from 0."""
+    """Return the number of this rank, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def is_first() -> bool:
-    """Whether this is the one that writes files."""
+    """Return True for the rank that writes files."""
     return rank() == 0
 
 
 def join_ranks() -> None:
-    """Meet the others, each on its own GPU; only the first one goes on printing."""
+    """Connect the ranks, each on its own GPU; only the first one goes on printing."""
     if ranks() == 1:
         return
     import torch
@@ -45,7 +45,7 @@ def join_ranks() -> None:
 
 
 def wait_for_all() -> None:
-    """Go on when all have come here: what the first one wrote or removed is seen by the others."""
+    """Wait until all ranks are here: files that the first one wrote or removed are then so for the others."""
     if ranks() > 1:
         import torch
 
@@ -53,7 +53,7 @@ def wait_for_all() -> None:
 
 
 def of_all(part: tuple[Item, ...]) -> tuple[Item, ...]:
-    """All ranks' parts of what was dealt out in turns, in its order."""
+    """Gather all ranks' parts of a sequence that was dealt out in turns, in its order."""
     if ranks() == 1:
         return part
     import torch

@@ -1,1 +1,1 @@
-"""What is known of base models, as data, and how one is found and spoken to."""
+"""Base models: families and profiles as data; files, processors, chat templates, sizes of pictures."""

@@ -1,4 +1,4 @@
-"""The base model of a study: where its files are, and what is known of it before any weight is read."""
+"""The base model of a study: its files, downloaded once, and what is known of it before any weight is read."""
 
 from __future__ import annotations
 
@@ -18,17 +18,56 @@ from hpsearch.training.models.families import FAMILIES, Family, find_family
 from hpsearch.training.models.processors import load_processor
 from hpsearch.training.models.profiles import PROFILES, Difference, Profile, differences, find_profile, prompt_of
 
-# Finding the base model's files: one that ships with hpsearch, a folder, or a Hub id, which is downloaded once.
-
-# What a model needs; repositories also hold other formats of the same weights.
 WEIGHTS = "*.safetensors"
+# The files that a model needs; repositories also hold other formats of the same weights.
 PATTERNS = ("*.json", "*.jinja", "*.txt", "*.model", WEIGHTS)
-SAMPLE_BYTES = 1 << 20  # of a larger file, the first and the last so many are fingerprinted
+SAMPLE_BYTES = 1 << 20  # the first and the last of a larger file go into its fingerprint
+
+
+@dataclass(frozen=True)
+class BaseCheckpoint:
+    """A model's folder, family and profile (None: only its family is known)."""
+
+    folder: Path
+    family: Family
+    profile: Profile | None
+
+    @property
+    def prompt(self) -> str:
+        """The instruction for where the settings have none."""
+        return prompt_of(self.profile, self.family)
+
+    def config(self) -> Mapping[str, Any]:
+        """Read config.json. Older ones of Qwen2.5-VL and PaddleOCR-VL have the language model's values at the top:
+        those are found as text_config too, where transformers puts them."""
+        config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return {"text_config": dict(config), **config}
+
+    def differences(self) -> list[Difference]:
+        """Compare it with what its family and profile expect."""
+        processor = load_processor(self.family, self.folder, TrainSettings())
+        return differences(self.config(), processor, self.family, self.profile)
+
+
+def find_base(settings: TrainSettings, progress: ProgressReporter, *, weights: bool = True) -> BaseCheckpoint:
+    """Find the base model that the settings name; of a Hub model only the small files where ``weights`` is false.
+
+    Raises:
+        UsageError: there is no such model, no access to it, or its family is not known.
+    """
+    folder = find_model(settings.model_name, settings.model_revision, progress, weights=weights)
+    family = find_family(settings.family, folder)
+    return BaseCheckpoint(folder, family, find_profile(settings.profile, settings.model_name, family))
+
+
+def known_base(folder: Path, family: str, profile: str | None) -> BaseCheckpoint:
+    """Return the base model that an earlier ``find_base`` found."""
+    return BaseCheckpoint(folder, FAMILIES[family], PROFILES[profile] if profile else None)
 
 
 def find_model(name: str, revision: str | None, progress: ProgressReporter, *, weights: bool = True) -> Path:
-    """The base model's folder, ready to be read without a network; of a Hub model without its weights where these are
-    not wanted.
+    """Return the folder of a model, ready to be read without a network: one that ships with hpsearch, a folder, or a
+    Hub id, which is downloaded; without ``weights`` only its small files are.
 
     Raises:
         UsageError: there is no such model, or no access to it.
@@ -43,7 +82,7 @@ def find_model(name: str, revision: str | None, progress: ProgressReporter, *, w
     elif local:
         folder = Path(name).expanduser().absolute()
     else:
-        patterns = [one for one in PATTERNS if weights or one != WEIGHTS]
+        patterns = [pattern for pattern in PATTERNS if weights or pattern != WEIGHTS]
         folder = hub.download(hub.MODEL, name, revision, patterns, progress)
     if weights:
         require_safetensors(folder)
@@ -59,17 +98,17 @@ def require_safetensors(folder: Path) -> None:
     if not any(folder.glob(WEIGHTS)):
         raise UsageError(
             f"weights are read from safetensors files alone, but {folder} has no weights as {WEIGHTS}",
-            "name a folder that has them, or write it anew with save_pretrained",
+            "name a folder that has them, or save it again with save_pretrained",
         )
 
 
 def commit_of(folder: Path) -> str | None:
-    """The commit of a model from the Hub, by where its library keeps it; None for any other folder."""
+    """Return the commit of a model from the Hub, by where its library keeps it; None for any other folder."""
     return folder.name if folder.parent.name == "snapshots" else None
 
 
 def bytes_to_download(name: str, revision: str | None) -> tuple[int, Path]:
-    """How much of a model is not on this machine yet, in bytes, and where it would be written. 0 for a local one, and
+    """Return the bytes of a model that are not on this machine yet, and the folder for them. 0 for a local model, and
     where the Hub cannot be asked."""
     from huggingface_hub import constants, snapshot_download
 
@@ -84,12 +123,12 @@ def bytes_to_download(name: str, revision: str | None) -> tuple[int, Path]:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model's folder that make the model, by name."""
+    """List the files of a model's folder that make the model, by name."""
     return sorted({path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 
 def model_fingerprint(folder: Path) -> str:
-    """A digest of a model's files: their names, sizes, and of large ones only the beginning and the end."""
+    """Compute a digest of a model's files: their names, sizes, and of large ones only the beginning and the end."""
     digest = hashlib.sha256()
     for path in model_files(folder):
         size = path.stat().st_size
@@ -99,44 +138,3 @@ def model_fingerprint(folder: Path) -> str:
             source.seek(max(size - SAMPLE_BYTES, 0))
             digest.update(source.read(SAMPLE_BYTES))
     return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class BaseCheckpoint:
-    """A model's folder, family and profile (None: its family is all that is known of it)."""
-
-    folder: Path
-    family: Family
-    profile: Profile | None
-
-    @property
-    def prompt(self) -> str:
-        """What it is asked where the settings do not say."""
-        return prompt_of(self.profile, self.family)
-
-    def config(self) -> Mapping[str, Any]:
-        """Its config.json. Older ones of Qwen2.5-VL and PaddleOCR-VL have the language model's values at the top: those
-        are found as text_config too, where transformers puts them."""
-        config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        return {"text_config": dict(config), **config}
-
-    def differences(self) -> list[Difference]:
-        """Where it is not what its family and profile expect."""
-        processor = load_processor(self.family, self.folder, TrainSettings())
-        return differences(self.config(), processor, self.family, self.profile)
-
-
-def find_base(settings: TrainSettings, progress: ProgressReporter, *, weights: bool = True) -> BaseCheckpoint:
-    """The base model that the settings name; of a Hub model only the small files where ``weights`` is false.
-
-    Raises:
-        UsageError: there is no such model, no access to it, or its family is not known.
-    """
-    folder = find_model(settings.model_name, settings.model_revision, progress, weights=weights)
-    family = find_family(settings.family, folder)
-    return BaseCheckpoint(folder, family, find_profile(settings.profile, settings.model_name, family))
-
-
-def known_base(folder: Path, family: str, profile: str | None) -> BaseCheckpoint:
-    """The base model that was found before: see ``Prepared``."""
-    return BaseCheckpoint(folder, FAMILIES[family], PROFILES[profile] if profile else None)

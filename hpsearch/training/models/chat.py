@@ -10,24 +10,24 @@ Message = dict[str, Any]
 
 
 def prompt(instruction: str) -> list[Message]:
-    """What the model is shown: the image, then the instruction."""
+    """Return the messages of a question: the image, then the instruction."""
     return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}]
 
 
 def answer(text: str) -> list[Message]:
-    """What the model is to say."""
+    """Return the messages of an answer."""
     return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
 
-# Before a template that knows this variable: thinking is off where nobody asks for it.
+# Put before a template that knows this variable: thinking is off unless it is asked for.
 AT_ONCE = "{%- set enable_thinking = enable_thinking | default(false) -%}\n"
 
 
 def answer_at_once(processor: Any) -> None:
-    """Let a chat template that makes the model think first (Qwen3.5's) not do so, unless it is asked to.
+    """Change a chat template that makes the model think first (Qwen3.5's) not to do so, unless it is asked to.
 
-    What the template becomes is kept where the processor is saved: whoever serves the model without saying
-    enable_thinking asks what it was tuned for.
+    The change is saved with the processor: a server that is not given enable_thinking asks what the model was tuned
+    for.
     """
     if "enable_thinking" not in (processor.chat_template or ""):
         return
@@ -57,11 +57,11 @@ class Chat:
             raise UsageError(
                 "a chat template must write the answer straight after the question it generates from, but this model's "
                 f"puts {self._whole('?')!r:.200} where {self.question!r:.200} was asked",
-                "use a model that does not think first, or mend its chat_template.jinja",
+                "use a model that does not think first, or fix its chat_template.jinja",
             )
 
     def answer(self, text: str) -> str:
-        """An answer up to its end mark."""
+        """Write an answer up to its end mark."""
         return self._whole(text)[len(self.question) :]
 
     def _whole(self, text: str) -> str:

@@ -1,7 +1,7 @@
 """The model families that can be tuned, as data: how each is loaded, sized, prompted and adapted. No torch.
 
-Adding a family is one entry here and a tiny model in ``tiny``; the contract tests then run over it. What is known of
-one model of a family (Chandra, Gemma 3 12B) is a profile, in ``profiles.py``.
+A new family is one entry here and a tiny model in ``tools/tiny_models``; the contract tests then run over it. What is
+known of one model of a family (Chandra, Gemma 3 12B) is a profile, in ``profiles.py``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TRANSCRIBE = "Transcribe all text in this image exactly as it is written."
 @dataclass(frozen=True)
 class Tower:
     """A part of the model whose linear layers are adapted or not: the beginning of their names, as a regular
-    expression, and their last parts by what they do."""
+    expression, and their last parts by purpose."""
 
     prefix: str
     attention: tuple[str, ...]
@@ -54,19 +54,18 @@ class Family:
     """One model family.
 
     ``model_types`` are the values of config.json's model_type that belong to it. The classes are names in transformers.
-    ``language`` and ``vision`` are its towers; ``merger`` is what lies between them, None where that has no linear
-    layers. ``sizing``: "area" where a picture keeps its shape and its tokens grow with its pixels,
-    "fixed" where every picture is made one square of so many tokens; ``crops``: the processor can show crops beside it.
+    ``language`` and ``vision`` are its towers; ``merger`` are the layers between them, None where none of these is
+    linear. ``sizing``: "area" where a picture keeps its shape and its tokens grow with its pixels, "fixed" where every
+    picture becomes one square with a fixed number of tokens; ``crops``: the processor can show crops beside it.
     "budget" where every picture keeps its shape and is scaled, up too, until its tokens, each of ``token_edge`` x
-    ``token_edge`` pixels, fill one of the ``budgets``.
-    ``most_oblong``: how many times as long as wide a picture may be at most, where the processor refuses more.
-    ``special_tokens``: by the configuration's key, the processor's attribute that names the token of that id.
-    ``instruction`` is asked where neither the settings nor a profile say what.
+    ``token_edge`` pixels, fill one of the ``budgets``. ``most_oblong``: how many times as long as wide a picture may be
+    at most, where the processor refuses more. ``special_tokens``: by the configuration's key, the processor's attribute
+    that names the token of that id. ``instruction`` is the question where neither the settings nor a profile has one.
     ``video_processor`` says that its processor class demands a video processor, which needs torchvision;
     ``pillow_images`` is the image processor without torchvision, where the processor class would not find it itself.
     ``unquantized`` are the parts that stay in 16 bits when the rest is loaded in 4: regular expressions that match a
-    module's full name from its start to a dot or its end.
-    ``precisions`` are the number formats that train without overflow (fp16 gives NaN in Gemma 3, transformers#39972).
+    module's full name from its start to a dot or its end. ``precisions`` are the number formats that train without
+    overflow (fp16 gives NaN in Gemma 3, transformers#39972).
     """
 
     name: str
@@ -205,24 +204,24 @@ FAMILIES: dict[str, Family] = {
 
 
 def find_family(setting: str, model_folder: Path) -> Family:
-    """The family named by ``setting``, or with "auto" the one that the model's config.json says.
+    """Return the family named by ``setting``, or with "auto" the one that the model's config.json says.
 
     Raises:
         UsageError: no config.json, a model of no known family, or one of another family than ``setting``.
     """
     config = _config(model_folder)
-    found = str(config.get("model_type", ""))
-    matching = [family for family in FAMILIES.values() if found in family.model_types]
+    model_type = str(config.get("model_type", ""))
+    matching = [family for family in FAMILIES.values() if model_type in family.model_types]
     known = ", ".join(f"{family.name} ({', '.join(family.model_types)})" for family in FAMILIES.values())
     if not matching:
         own = ", and names code of its own, which is never run" if "auto_map" in config else ""
         raise UsageError(
-            f"the model must be of a known family, but {model_folder}/config.json says model_type {found!r}{own}",
+            f"the model must be of a known family, but {model_folder}/config.json says model_type {model_type!r}{own}",
             f"use a model of one of: {known}",
         )
     if setting not in ("auto", matching[0].name):
         raise UsageError(
-            f"family {setting!r} must fit the model, but {model_folder}/config.json says model_type {found!r}",
+            f"family {setting!r} must fit the model, but {model_folder}/config.json says model_type {model_type!r}",
             f'set "family" to {matching[0].name!r} or "auto"',
         )
     return matching[0]

@@ -1,4 +1,4 @@
-"""How large a picture is when the model sees it."""
+"""The size of pictures as the model sees them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LARGEST_AREA, _SMALLEST_AREA = "longest_edge", "shortest_edge"
 
 
 def wanted_area(settings: TrainSettings) -> int | None:
-    """The largest area in pixels that the settings ask for; None: the model's own."""
+    """Return the largest area in pixels that the settings ask for; None: the model's own."""
     return settings.max_pixels if settings.longest_edge is None else settings.longest_edge**2
 
 
@@ -41,12 +41,12 @@ def check_sizing(settings: TrainSettings, family: Family) -> None:
 
 
 def _asked(settings: TrainSettings) -> str:
-    """Which setting the wanted area is from."""
+    """Return the setting that the wanted area is from."""
     return "max_pixels" if settings.longest_edge is None else "longest_edge"
 
 
 def budget_areas(family: Family) -> dict[int, int]:
-    """By their area in pixels, the numbers of tokens that a picture may be scaled to."""
+    """Return the numbers of tokens that a picture may be scaled to, by their area in pixels."""
     return {tokens * family.token_edge**2: tokens for tokens in family.budgets}
 
 
@@ -65,8 +65,7 @@ def _check_budget(settings: TrainSettings, family: Family) -> None:
 
 
 def size_pictures(processor: Any, family: Family, settings: TrainSettings) -> None:
-    """Set the processor's sizes to what the settings ask for; it keeps them where it is saved, for whoever serves the
-    model.
+    """Set the processor's sizes to those of the settings; it saves them too, for a server of the model.
 
     Raises:
         UsageError: the image processor is of a kind that the family does not have.

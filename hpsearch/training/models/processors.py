@@ -1,4 +1,4 @@
-"""Processors where torchvision is missing.
+"""Processors of models, also where torchvision is missing.
 
 A processor that was made for images and videos (Qwen3-VL) insists on a video processor, and transformers' only video
 processors need torchvision. Images do not: without torchvision transformers falls back to image processors on Pillow,
@@ -21,7 +21,7 @@ from hpsearch.training.models.image_size import size_pictures
 
 
 def has_torchvision() -> bool:
-    """Whether torchvision is installed and works with the torch beside it.
+    """Return True if torchvision is installed and works with the torch beside it.
 
     Raises:
         UsageError: it is installed but made for another torch, in which case every model import would fail.
@@ -39,21 +39,18 @@ def has_torchvision() -> bool:
 
 
 def processor_class(family: Family) -> Any:
-    """The family's processor class, without its video part where torchvision is missing."""
+    """Return the family's processor class, without its video part where torchvision is missing."""
     complete = has_torchvision()  # before transformers, which could not be imported beside a broken one
     cls = class_of(family, family.processor_class)
-    return cls if complete else _without_torchvision(family, cls)
-
-
-def _without_torchvision(family: Family, cls: Any) -> Any:
-    """A subclass of the same name, where the class itself would need torchvision."""
+    if complete:
+        return cls
     bases = (cls, _without_video(cls)) if family.video_processor else (cls,)
     own = {"image_processor_class": family.pillow_images} if family.pillow_images else {}
     return type(cls.__name__, bases, {**own, "__doc__": cls.__doc__}) if own or len(bases) > 1 else cls
 
 
 def _without_video(cls: Any) -> Any:
-    """What comes between a processor class and its base, so that neither asks for a video processor."""
+    """Make a class to put between a processor class and its base, so that neither asks for a video processor."""
     from transformers import ProcessorMixin
 
     parts = [name for name in cls.get_attributes() if name != "video_processor"]
@@ -74,7 +71,7 @@ def _without_video(cls: Any) -> Any:
 
 
 def class_of(family: Family, name: str) -> Any:
-    """The class of that name in transformers.
+    """Return the class of that name in transformers.
 
     Raises:
         UsageError: the installed release has none, or has it only with torchvision (5.17 that of Gemma 4).
@@ -92,8 +89,8 @@ def class_of(family: Family, name: str) -> Any:
 
 
 def load_processor(family: Family, folder: Path, settings: TrainSettings) -> Any:
-    """Read the processor saved in ``folder``, set the size of pictures that the settings ask for, and have its chat
-    template ask for answers without a thought before them."""
+    """Read the processor saved in ``folder``, set the size of pictures that the settings ask for, and make its chat
+    template ask for answers without thinking first."""
     cls = processor_class(family)
     processor = (_cropping(cls) if settings.pan_and_scan else cls).from_pretrained(
         str(folder),
@@ -105,7 +102,7 @@ def load_processor(family: Family, folder: Path, settings: TrainSettings) -> Any
 
 
 def _cropping(cls: Any) -> Any:
-    """A processor class of the same name that shows crops: Gemma 3's asks for none at each call, whatever its own
+    """Make a processor class of the same name that shows crops: Gemma 3's asks for none at each call, whatever its own
     configuration says."""
 
     def call(self: Any, *args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is known of single models, as data: the prompt they were made for, and the configuration they should have."""
+"""Profiles of single models, as data: the prompt they were made for, and the configuration they should have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpsearch.training.models.families import TRANSCRIBE, Family
 @dataclass(frozen=True)
 class Profile:
     """One model of a family. ``models`` are its Hub ids; a folder counts as one by its name. ``expected`` are values of
-    config.json by their dotted place; what only differs is warned of, never refused. ``instruction`` is its prompt,
+    config.json by their dotted place; a model with others is warned of, never refused. ``instruction`` is its prompt,
     where that is not its family's."""
 
     name: str
@@ -109,7 +109,7 @@ class Difference:
 
 
 def find_profile(setting: str, model_name: str, family: Family) -> Profile | None:
-    """The profile named by ``setting``, or with "auto" the one of the model's name, if it has one.
+    """Return the profile named by ``setting``, or with "auto" the one of the model's name, if there is one.
 
     Raises:
         UsageError: the profile named is of another family.
@@ -129,20 +129,20 @@ def find_profile(setting: str, model_name: str, family: Family) -> Profile | Non
 
 
 def prompt_of(profile: Profile | None, family: Family) -> str:
-    """What the model is asked where the settings do not say."""
+    """Return the instruction for where the settings have none."""
     return (profile.instruction if profile else None) or family.instruction
 
 
 def differences(config: Mapping[str, Any], processor: Any, family: Family, profile: Profile | None) -> list[Difference]:
-    """Where a model's configuration (config.json as a mapping) is not what its family and profile expect: special ids
+    """Compare a model's configuration (config.json as a mapping) with what its family and profile expect: special ids
     that are not the tokenizer's, a missing chat template, other shapes than the profile's."""
     found = [*_special_ids(config, processor, family)]
     if not getattr(processor, "chat_template", None):
         found.append(Difference("chat_template", "a template", None))
-    known = {each.place for each in found}
+    known = {difference.place for difference in found}
     if profile is not None:
-        wanted = {place: value for place, value in profile.expected.items() if place not in known}
-        found += [Difference(at, value, got) for at, value in wanted.items() if (got := _at(config, at)) != value]
+        expected = {place: value for place, value in profile.expected.items() if place not in known}
+        found += [Difference(at, value, got) for at, value in expected.items() if (got := _at(config, at)) != value]
     return found
 
 
@@ -163,7 +163,8 @@ def _at(config: Mapping[str, Any], place: str) -> Any:
 
 
 def _names(model_name: str, model: str) -> bool:
-    """Whether a name means a Hub model: its id, or a folder called like it (google--gemma-3-12b-it, gemma-3-12b-it)."""
+    """Return True if a name means a Hub model: its id, or a folder called like it (google--gemma-3-12b-it,
+    gemma-3-12b-it)."""
     owner, _, name = model.lower().partition("/")
     last = re.split(r"[/\\]", model_name.lower().rstrip("/"))[-1]
     return model_name.lower() == model.lower() or last in (name, f"{owner}--{name}", f"models--{owner}--{name}")

@@ -1,4 +1,4 @@
-"""What servers want to know of how a merged model sees, beside what its processor saved."""
+"""Files and options that servers need to show pictures to a merged model, beside what its processor saved."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 from hpsearch.training.models.families import find_family
 
 PREDICTION = "mtp_num_hidden_layers"
-MICRO_BATCH = 512  # of llama-server, where nothing is said
+MICRO_BATCH = 512  # of llama-server, by default
 IMAGES = "preprocessor_config.json"
 VIDEO = "video_preprocessor_config.json"  # read by every transformers that knows videos, nested or not
 
 
 def forget_prediction(config: Any) -> None:
-    """Have a model's configuration say that it has no layers that predict tokens further on (Qwen3.5's "mtp"):
-    transformers loads and saves none, and servers would look for them."""
+    """Remove from a model's configuration the layers that predict tokens further on (Qwen3.5's "mtp"): transformers
+    loads and saves none, and servers would look for them."""
     text = config.get_text_config()
     if getattr(text, PREDICTION, 0):
         setattr(text, PREDICTION, 0)
 
 
-def name_areas(folder: Path) -> None:
-    """Write what a saved processor does with pictures where and how published models have it, too: a file of its own,
-    with the areas by their older names. Llama.cpp's converter wants those of PaddleOCR-VL; transformers takes either
-    (and this file only where the processor's own has no such part)."""
+def write_image_areas(folder: Path) -> None:
+    """Write a saved processor's settings for pictures also as published models have them: in a file of its own, with
+    the areas by their older names. llama.cpp's converter wants those of PaddleOCR-VL; transformers takes either (and
+    this file only where the processor's own has no such part)."""
     if find_family("auto", folder).sizing != "area":
         return
     images = _images(folder)
@@ -34,29 +34,29 @@ def name_areas(folder: Path) -> None:
 
 
 def _images(folder: Path) -> dict[str, Any]:
-    """What transformers makes an image processor of, wherever it is."""
+    """Read the configuration of the image processor, in whichever file transformers finds it."""
     from transformers.image_processing_base import ImageProcessingMixin
 
-    found: dict[str, Any] = ImageProcessingMixin.get_image_processor_dict(folder)[0]
-    return found
+    values: dict[str, Any] = ImageProcessingMixin.get_image_processor_dict(folder)[0]
+    return values
 
 
 def keep_video(base: Path, folder: Path) -> None:
-    """Give a saved processor the base's video part unchanged, where it has none: without torchvision it was loaded
+    """Copy the base's video part, unchanged, to a saved processor that has none: without torchvision it was loaded
     without it, and a server's processor class insists on one."""
     from transformers.video_processing_utils import BaseVideoProcessor
 
     if not find_family("auto", base).video_processor or _has_video(folder):
         return
     try:
-        found, _ = BaseVideoProcessor.get_video_processor_dict(base)  # as it is read there, wherever it is
+        video, _ = BaseVideoProcessor.get_video_processor_dict(base)  # as it is read there, wherever it is
     except OSError:  # the base has none either
         return
-    (folder / VIDEO).write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / VIDEO).write_text(json.dumps(video, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _has_video(folder: Path) -> bool:
-    """Whether what was saved has a video part: transformers 5 keeps it in the processor's own file."""
+    """Return True if a saved processor has a video part: transformers 5 keeps it in the processor's own file."""
     try:
         saved = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -65,8 +65,8 @@ def _has_video(folder: Path) -> bool:
 
 
 def llama_options(folder: Path) -> tuple[str, ...]:
-    """What llama-server must be told so that it shows pictures at the size that the saved processor does: its files say
-    nothing of that, but PaddleOCR-VL's."""
+    """Return the options with which llama-server shows pictures at the size that the saved processor does: of its files
+    only PaddleOCR-VL's have it."""
     family = find_family("auto", folder)
     if family.sizing == "fixed":
         return ()
@@ -74,7 +74,7 @@ def llama_options(folder: Path) -> tuple[str, ...]:
     if family.sizing == "budget":
         return _llama_budget(int(images["max_soft_tokens"]))
     token = (images["patch_size"] * images["merge_size"]) ** 2
-    size = images["size"]  # two areas, see sizing.py
+    size = images["size"]  # two areas, see image_size.py
     return _llama_limits(-(-size["shortest_edge"] // token), size["longest_edge"] // token)
 
 
@@ -83,7 +83,8 @@ def _llama_limits(least: int, most: int) -> tuple[str, ...]:
 
 
 def _llama_budget(tokens: int) -> tuple[str, ...]:
-    """Every picture is scaled to a number of tokens. They may attend both ways, for which llama.cpp must compute them
-    in one micro-batch, or it aborts (ggml-org/llama.cpp#21461); where it scales up, it rounds to some more of them."""
+    """Return the options for pictures that are all scaled to a number of tokens. They may attend both ways, for which
+    llama.cpp must compute them in one micro-batch, or it aborts (ggml-org/llama.cpp#21461); where it scales up, it
+    rounds to some more of them."""
     batch = -(-tokens * 5 // 4 // MICRO_BATCH) * MICRO_BATCH
     return (*_llama_limits(tokens, tokens), *(("-ub", str(batch)) if batch > MICRO_BATCH else ()))

@@ -1,1 +1,1 @@
-"""What is looked at before any weight is loaded."""
+"""Checks before any weight is loaded: settings, lengths of rows, memory."""

@@ -1,4 +1,4 @@
-"""How many tokens the rows take, at every size of picture and with every instruction that a study may use."""
+"""Lengths of the rows in tokens, at every size of picture and with every instruction that a study may use."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.image_size import budget_areas
 from hpsearch.training.models.processors import load_processor
 
-NAMED = 5  # of the rows that are too long, in a message
-HEAVIEST = 64  # rows that are known as the longest ones: more do not come into one pass
+NAMED = 5  # rows that are too long, in a message
+HEAVIEST = 64  # rows that are kept as the longest ones: more do not go into one pass
 LARGEST_EDGE = 32_768  # in pixels: an area this small was meant as an edge
+# In pixels: those below the largest picture's edge are measured, and that edge.
+EDGES = (512, 768, 1024, 1536, 2048, 3072, 4096)
 
 Size = tuple[int, int]  # width and height in pixels
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a row decides its tokens: the text, and the size of the picture in pixels."""
+    """The parts of a row that decide its tokens: the text, and the size of the picture in pixels."""
 
     id: str
     text: str
@@ -50,12 +52,12 @@ class Lengths:
         return [question + answer for question, answer in zip(self.questions, self.answers, strict=True)]
 
     def heaviest(self, count: int) -> list[int]:
-        """Positions of the longest of the first ``count`` rows, the longest first."""
+        """Return the positions of the longest among the first ``count`` rows, the longest first."""
         rows = self.rows
         return sorted(range(count), key=lambda position: -rows[position])[:HEAVIEST]
 
     def figures(self) -> dict[str, int]:
-        """The figures that are kept: longest row, question, answer and picture, and the usual row and picture."""
+        """Return the figures that are kept: the longest row, question, answer and picture, and medians."""
         return {
             "longest": max(self.rows),
             "longest_question": max(self.questions),
@@ -68,15 +70,15 @@ class Lengths:
 
 
 class Measure:
-    """Measures rows with a model's processor, for each sizing once."""
+    """Measures rows with a model's processor, once for each sizing. ``progress`` is called with the fraction done."""
 
-    def __init__(self, base: BaseCheckpoint, shapes: Sequence[Shape], seen: Callable[[float], None]) -> None:
+    def __init__(self, base: BaseCheckpoint, shapes: Sequence[Shape], progress: Callable[[float], None]) -> None:
         self.shapes = shapes
-        self._base, self._seen = base, seen
+        self._base, self._progress = base, progress
         self._known: dict[tuple[Any, ...], Lengths] = {}
 
     def lengths(self, settings: TrainSettings) -> Lengths:
-        """Lengths of all rows as the settings size pictures and ask."""
+        """Return the lengths of all rows with the settings' sizes of pictures and instruction."""
         key = (settings.instruction, settings.longest_edge, settings.max_pixels, settings.pan_and_scan)
         if key not in self._known:
             self._known[key] = self._measure(settings)
@@ -85,32 +87,33 @@ class Measure:
     def _measure(self, settings: TrainSettings) -> Lengths:
         processor = load_processor(self._base.family, self._base.folder, settings)
         chat = Chat(processor, settings.instruction or self._base.prompt)
-        asked = len(processor.tokenizer(chat.question, add_special_tokens=False)["input_ids"])
+        question = len(processor.tokenizer(chat.question, add_special_tokens=False)["input_ids"])
         sizes = list(dict.fromkeys(shape.size for shape in self.shapes))
         by_size = self._by_crops(processor, sizes, chat) if settings.pan_and_scan else _by_count(processor, sizes, chat)
         questions = [by_size[shape.size] for shape in self.shapes]
-        answers = _answer_lengths(processor, [shape.text for shape in self.shapes], chat)
-        # Of the question's own text one token is the mark that the picture's tokens stand for.
-        return Lengths(self.shapes, questions, [max(length - asked + 1, 1) for length in questions], answers)
+        texts = [chat.answer(shape.text) for shape in self.shapes]
+        answers = [len(ids) for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        # Of the question's own text one token is the mark that the picture's tokens replace.
+        return Lengths(self.shapes, questions, [max(length - question + 1, 1) for length in questions], answers)
 
     def _by_crops(self, processor: Any, sizes: Sequence[Size], chat: Chat) -> dict[Size, int]:
-        """Each size is processed: how many crops there are, and what is said of them, only the processor knows."""
+        """Process each size: only the processor knows the number of crops, and their marks."""
         lengths = {}
         for number, size in enumerate(sizes):
             lengths[size] = _question_length(processor, size, chat)
-            self._seen(number / len(sizes))
+            self._progress(number / len(sizes))
         return lengths
 
 
 def _by_count(processor: Any, sizes: Sequence[Size], chat: Chat) -> dict[Size, int]:
-    """One size is processed, and the others are counted by the processor: 10,000 scans may have as many sizes."""
+    """Process one size, and let the processor count the others: 10,000 scans may have as many sizes."""
     first = _question_length(processor, sizes[0], chat)
     counts = _picture_tokens(processor, sizes)
     return {size: first + count - counts[0] for size, count in zip(sizes, counts, strict=True)}
 
 
 def _picture_tokens(processor: Any, sizes: Sequence[Size]) -> Sequence[int]:
-    """Tokens of pictures of these sizes, without their marks."""
+    """Count the tokens of pictures of these sizes, without their marks."""
     turned = [(height, width) for width, height in sizes]
     if hasattr(processor, "_get_num_multimodal_tokens"):
         counts: Sequence[int] = processor._get_num_multimodal_tokens(image_sizes=turned)["num_image_tokens"]
@@ -123,7 +126,7 @@ def refuse_too_long(lengths: Lengths, limit: int) -> None:
     """Refuse a length limit below the longest row's tokens: nothing is ever truncated.
 
     Raises:
-        UsageError: saying how many rows, which, and what takes the tokens.
+        UsageError: it names the rows, and what takes their tokens.
     """
     rows = lengths.rows
     over = sorted((number for number, length in enumerate(rows) if length > limit), key=lambda number: -rows[number])
@@ -140,38 +143,35 @@ def refuse_too_long(lengths: Lengths, limit: int) -> None:
 
 
 def refuse_unreadable(lengths: Lengths, settings: TrainSettings) -> list[str]:
-    """Refuse pictures shrunk so far that their text cannot be in them any more; a warning where it is merely tight.
+    """Refuse pictures shrunk so far that their text cannot be in them any more. Returns a warning where it is tight.
 
     Raises:
-        UsageError: the usual row has more than ``HOPELESS`` text tokens for each visual one.
+        UsageError: the median row has more than ``HOPELESS`` text tokens for each visual one.
     """
     figures = lengths.figures()
     ratio = figures["median_answer"] / figures["median_picture"]
     if ratio <= CROWDED:
         return []
-    shape = lengths.shapes[
-        sorted(range(len(lengths.pictures)), key=lambda at: lengths.pictures[at])[len(lengths.pictures) // 2]
-    ]
+    by_tokens = sorted(range(len(lengths.pictures)), key=lambda number: lengths.pictures[number])
+    shape = lengths.shapes[by_tokens[len(by_tokens) // 2]]
     rule = (
         f"a picture must keep its text readable, but one of {shape.size[0]}x{shape.size[1]} pixels becomes "
         f"{figures['median_picture']} visual tokens for {figures['median_answer']} tokens of text"
     )
     if ratio <= HOPELESS:
         return [f"{rule}: expect errors"]
-    raise UsageError(rule, _readable_remedy(settings))
-
-
-def _readable_remedy(settings: TrainSettings) -> str:
     if settings.longest_edge is None and settings.max_pixels is not None and settings.max_pixels <= LARGEST_EDGE:
-        return f"max_pixels is an area: for an edge of {settings.max_pixels} pixels set longest_edge, or leave it out"
-    return (
-        "give more pixels (longest_edge or max_pixels; gemma3: pan_and_scan; gemma4: max_pixels alone), or train on "
-        "lines instead of pages"
-    )
+        remedy = f"max_pixels is an area: for an edge of {settings.max_pixels} pixels set longest_edge, or leave it out"
+    else:
+        remedy = (
+            "give more pixels (longest_edge or max_pixels; gemma3: pan_and_scan; gemma4: max_pixels alone), or train "
+            "on lines instead of pages"
+        )
+    raise UsageError(rule, remedy)
 
 
 def usual(figures: Mapping[str, int]) -> str:
-    """The figures of rows in a sentence."""
+    """Describe the figures of rows in a sentence."""
     return (
         f"{figures['median']} tokens a row ({figures['median_picture']} of its picture, {figures['median_answer']} "
         f"of its answer), the longest {figures['longest']}"
@@ -184,35 +184,25 @@ def _question_length(processor: Any, size: Size, chat: Chat) -> int:
     return int(inputs["input_ids"].shape[1])
 
 
-def _answer_lengths(processor: Any, texts: Sequence[str], chat: Chat) -> list[int]:
-    answers = [chat.answer(text) for text in texts]
-    return [len(ids) for ids in processor.tokenizer(answers, add_special_tokens=False)["input_ids"]]
-
-
-# Sizes of pictures that may be worth a look, and the rows' tokens at each.
-
-EDGES = (512, 768, 1024, 1536, 2048, 3072, 4096)  # pixels: those below the largest picture's are measured, and that
-
-
 def largest_edge(measure: Measure) -> int:
-    """The side in pixels of a square as large as the largest picture."""
+    """Return the side in pixels of a square as large as the largest picture."""
     return ceil(sqrt(max(prod(shape.size) for shape in measure.shapes)))
 
 
 def sizings(base: BaseCheckpoint, measure: Measure, settings: TrainSettings) -> Iterator[Sizing]:
-    """The rows' tokens at the settings' own size, and at each other one that may be worth a search."""
+    """Yield the rows' tokens at the settings' own size, and at each other one that may be worth a search."""
     own = measure.lengths(settings)
     yield _sizing(settings, own)
     if base.family.sizing == "area":
         edge = largest_edge(measure)
-        smaller = [each for each in EDGES if each < edge]
-        for each in dict.fromkeys((*smaller, min(edge, EDGES[-1])) if smaller else ()):
-            at = settings.model_copy(update={"longest_edge": each, "max_pixels": None})
-            yield _sizing(at, measure.lengths(at))
+        smaller = [size for size in EDGES if size < edge]
+        for size in dict.fromkeys((*smaller, min(edge, EDGES[-1])) if smaller else ()):
+            sized = settings.model_copy(update={"longest_edge": size, "max_pixels": None})
+            yield _sizing(sized, measure.lengths(sized))
     elif base.family.sizing == "budget":
         for area in budget_areas(base.family):
-            at = settings.model_copy(update={"longest_edge": None, "max_pixels": area})
-            yield _sizing(at, measure.lengths(at))
+            sized = settings.model_copy(update={"longest_edge": None, "max_pixels": area})
+            yield _sizing(sized, measure.lengths(sized))
     elif base.family.crops and median(own.answers) > CROWDED * median(own.pictures):
         cropped = settings.model_copy(update={"pan_and_scan": True})
         yield _sizing(cropped, measure.lengths(cropped))

@@ -1,4 +1,4 @@
-"""What can be known of a study's trials before any weight is loaded, and every reason not to begin."""
+"""The preflight: what can be known of a study's trials before any weight is loaded, and every reason not to begin."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.files import require_space
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
-from hpsearch.training.machine.device import Machine, precision_on
+from hpsearch.training.machine import Machine, precision_on
 from hpsearch.training.models.base import BaseCheckpoint, bytes_to_download
 from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable, usual
 from hpsearch.training.preflight.memory import Footprint, Outline, footprint, gigabytes, outline_of
 from hpsearch.training.preflight.settings import check_settings, without_key
 from hpsearch.training.prepared import SPLITS
-from hpsearch.training.schedule import batching_of, planned, steps_of
+from hpsearch.training.schedule import batching_of, evaluation_plan, steps_of
 
 # The standard error of a mean is the rows' spread / sqrt(rows): with fewer rows more than a fifth of the spread.
 FEW_ROWS = 20
@@ -27,16 +27,16 @@ FEW_ROWS = 20
 
 @dataclass(frozen=True)
 class Preflight:
-    """``lines`` are facts for people as (what, text); ``figures`` for programs: tokens by name, LoRA by tower,
+    """``lines`` are facts for people as (topic, text); ``figures`` for programs: tokens by name, LoRA by tower,
     ``steps`` of the shortest and longest trial, the fewest ``evaluations`` (the number of the last), bytes.
-    ``warnings`` are what may be meant otherwise."""
+    ``warnings`` are settings that probably were not meant so."""
 
     lines: Sequence[tuple[str, str]]
     figures: Mapping[str, Any]
     warnings: Sequence[str]
 
 
-def fly(
+def check_candidates(
     base: BaseCheckpoint,
     data: Data,
     candidates: Sequence[TrainSettings],
@@ -44,51 +44,49 @@ def fly(
     folder: Path,
     progress: ProgressReporter,
 ) -> Preflight:
-    """Look at every candidate configuration; the first is the default one.
+    """Check every candidate configuration; the first is the default one.
 
     Raises:
         UsageError: a rule is broken; the message has the rule, the values and the remedy.
     """
-    for candidate in candidates:
-        check_settings(candidate, base.family, machine)
+    for settings in candidates:
+        check_settings(settings, base.family, machine)
     progress.phase("measure lengths", fraction=0.0)
     shapes = [Shape(row.sample.id, row.sample.text, row.size) for split in SPLITS for row in data.rows[split]]
     measure = Measure(base, shapes, lambda done: progress.show(fraction=done))
     progress.phase("check the model")
     outline = outline_of(base)
-    views = [_View(candidate, base, measure.lengths(candidate), outline, machine) for candidate in candidates]
-    warnings = [text for view in views for text in view.checked()]
-    # What trials write is checked by the searching side, which decides how much of it is kept.
+    checked = [_Candidate(settings, base, measure.lengths(settings), outline, machine) for settings in candidates]
+    warnings = [text for candidate in checked for text in candidate.check()]
+    # The space for adapters and checkpoints is checked by the searching side, which decides how many are kept.
     to_download, cache = bytes_to_download(candidates[0].model_name, candidates[0].model_revision)
     if to_download:
         remedy = "free some space, or set HF_HOME to a folder on a larger disk"
         require_space(cache, to_download, "the model's files", remedy)
     rows = {split: len(data.rows[split]) for split in SPLITS}
-    first = views[0]
+    default, steps = checked[0], _steps(checked, rows["train"])
+    warnings = [
+        *_differences(base, candidates[0]),
+        *without_key(candidates[0].report_to, os.environ),
+        *warnings,
+        *_few_rows(rows),
+        *_odd_schedules(checked, rows["train"]),
+    ]
+    lines = [("rows", ", ".join(f"{count} {split}" for split, count in rows.items())), *default.lines(rows["train"])]
+    shortest, longest = steps["steps"]
+    if shortest != longest:
+        lines.append(("trials", f"{shortest} to {longest} steps over the search space"))
+    heaviest = default.lengths.heaviest(rows["train"])
     return Preflight(
-        lines=[*_row_lines(rows, data), *first.lines(rows["train"]), *_range_lines(views, rows["train"])],
-        figures={
-            **first.figures(data.bytes),
-            **_steps(views, rows["train"]),
-            "heaviest": first.lengths.heaviest(rows["train"]),
-        },
-        warnings=list(
-            dict.fromkeys(
-                [
-                    *_differences(base, candidates[0]),
-                    *without_key(candidates[0].report_to, os.environ),
-                    *warnings,
-                    *_few(rows),
-                    *_short(views, rows),
-                ]
-            )
-        ),
+        lines=lines,
+        figures={**default.figures(data.bytes), **steps, "heaviest": heaviest},
+        warnings=list(dict.fromkeys(warnings)),
     )
 
 
 @dataclass(frozen=True)
-class _View:
-    """One candidate configuration and what follows from it."""
+class _Candidate:
+    """One candidate configuration, and what is computed from it."""
 
     settings: TrainSettings
     base: BaseCheckpoint
@@ -96,15 +94,19 @@ class _View:
     outline: Outline
     machine: Machine
 
-    def checked(self) -> list[str]:
-        """Its warnings. Raises UsageError where it cannot be honoured."""
+    def check(self) -> list[str]:
+        """Return its warnings.
+
+        Raises:
+            UsageError: it cannot be honoured.
+        """
         self.adapted()
         refuse_too_long(self.lengths, self.settings.max_seq_length)
         warnings = refuse_unreadable(self.lengths, self.settings)
-        least, there = self.footprint().least, self.machine.memory_bytes
-        if there and least > there:
+        least, available = self.footprint().least, self.machine.memory_bytes
+        if available and least > available:
             raise UsageError(
-                f"model, LoRA and the logits of one row must fit in the device's {gigabytes(there)}, "
+                f"model, LoRA and the logits of one row must fit in the device's {gigabytes(available)}, "
                 f"but take {gigabytes(least)}",
                 "use load_in_4bit, a smaller model or an 8-bit optimiser, or leave the longest answers out",
             )
@@ -124,11 +126,11 @@ class _View:
         trainable = sum(tower["trainable"] for tower in self.adapted().values())
         return footprint(self.settings, self.outline, self.lengths, trainable, precision)
 
-    def figures(self, rows: int) -> dict[str, Any]:
-        """What is kept of it; ``rows`` are the bytes of all rows."""
+    def figures(self, row_bytes: int) -> dict[str, Any]:
+        """Return the figures that are kept of it; ``row_bytes`` is the size of all rows."""
         taken = self.footprint()
         towers = {
-            tower: found | {"parameters": self.outline.parameters[tower]} for tower, found in self.adapted().items()
+            tower: counts | {"parameters": self.outline.parameters[tower]} for tower, counts in self.adapted().items()
         }
         return {
             "tokens": self.lengths.figures(),
@@ -136,7 +138,7 @@ class _View:
             "parameters": sum(self.outline.parameters.values()),
             "effective_batch": taken.batching.effective,
             "bytes": {
-                "rows": rows,
+                "rows": row_bytes,
                 "weights": taken.weights,
                 "trained": taken.trained,
                 "logits": taken.logits,
@@ -145,84 +147,66 @@ class _View:
         }
 
     def lines(self, train_rows: int) -> Iterator[tuple[str, str]]:
-        """What is told of it."""
-        taken, there = self.footprint(), self.machine.memory_bytes
+        """Yield the facts that are shown of it."""
+        settings, lengths = self.settings, self.lengths
+        taken, available = self.footprint(), self.machine.memory_bytes
         known = f"profile {self.base.profile.name}" if self.base.profile else f"family {self.base.family.name}"
-        yield (
-            "model",
-            f"{self.settings.model_name} ({known}), {_count(sum(self.outline.parameters.values()))} parameters",
-        )
-        yield "tokens", usual(self.lengths.figures()) + f" (max_seq_length {self.settings.max_seq_length})"
-        yield "pictures", _pictures(self.lengths)
-        for tower, found in self.adapted().items():
-            share = found["trainable"] / self.outline.parameters[tower]
-            yield (
-                f"LoRA {tower}",
-                f"{found['modules']} modules, {_count(found['trainable'])} trained ({share:.2%} of the tower)",
-            )
+        yield "model", f"{settings.model_name} ({known}), {_count(sum(self.outline.parameters.values()))} parameters"
+        yield "tokens", usual(lengths.figures()) + f" (max_seq_length {settings.max_seq_length})"
+        largest = max(range(len(lengths.pictures)), key=lambda number: lengths.pictures[number])
+        width, height = lengths.shapes[largest].size
+        yield "pictures", f"up to {lengths.pictures[largest]} visual tokens (of {width}x{height} pixels)"
+        for tower, counts in self.adapted().items():
+            share = counts["trainable"] / self.outline.parameters[tower]
+            trained = f"{_count(counts['trainable'])} trained ({share:.2%} of the tower)"
+            yield f"LoRA {tower}", f"{counts['modules']} modules, {trained}"
         yield "batch", str(taken.batching)
-        yield "steps", f"{steps_of(self.settings, train_rows)} steps a trial"
+        yield "steps", f"{steps_of(settings, train_rows)} steps a trial"
         yield (
             "memory",
             f"at least {gigabytes(taken.usual)}: weights {gigabytes(taken.weights)}, LoRA and optimiser "
             f"{gigabytes(taken.trained)}, logits {gigabytes(taken.logits)}; activations come on top"
-            + (f"; the device has {gigabytes(there)}" if there else ""),
+            + (f"; the device has {gigabytes(available)}" if available else ""),
         )
 
 
-def _row_lines(rows: Mapping[str, int], data: Data) -> Iterator[tuple[str, str]]:
-    yield "rows", ", ".join(f"{count} {split}" for split, count in rows.items())
+def _steps(candidates: Sequence[_Candidate], train_rows: int) -> dict[str, Any]:
+    steps = [steps_of(candidate.settings, train_rows) for candidate in candidates]
+    plans = [evaluation_plan(count, candidate.settings) for count, candidate in zip(steps, candidates, strict=True)]
+    return {"steps": [min(steps), max(steps)], "evaluations": min(max(plan, default=0) for plan in plans)}
 
 
-def _range_lines(views: Sequence[_View], train_rows: int) -> Iterator[tuple[str, str]]:
-    steps = _steps(views, train_rows)["steps"]
-    if steps[0] != steps[1]:
-        yield "trials", f"{steps[0]} to {steps[1]} steps over the search space"
-
-
-def _steps(views: Sequence[_View], train_rows: int) -> dict[str, Any]:
-    steps = [steps_of(view.settings, train_rows) for view in views]
-    last = [max(planned(count, view.settings), default=0) for count, view in zip(steps, views, strict=True)]
-    return {"steps": [min(steps), max(steps)], "evaluations": min(last)}
-
-
-def _pictures(lengths: Lengths) -> str:
-    """The largest pictures and what becomes of them."""
-    most = max(range(len(lengths.pictures)), key=lambda at: lengths.pictures[at])
-    width, height = lengths.shapes[most].size
-    return f"up to {lengths.pictures[most]} visual tokens (of {width}x{height} pixels)"
-
-
-def _few(rows: Mapping[str, int]) -> Iterator[str]:
+def _few_rows(rows: Mapping[str, int]) -> Iterator[str]:
     for split in ("validation", "holdout"):
         if rows[split] < FEW_ROWS:
             yield f"{split} has only {rows[split]} rows: differences between trials will mostly be chance"
 
 
-def _short(views: Sequence[_View], rows: Mapping[str, int]) -> Iterator[str]:
-    for view in views:
-        effective, steps = batching_of(view.settings).effective, steps_of(view.settings, rows["train"])
-        made = planned(steps, view.settings)
-        if effective > rows["train"]:
-            yield f"the effective batch is {effective}, but train has only {rows['train']} rows: use a smaller one"
-        elif not made:
-            yield f"eval_steps={view.settings.eval_steps}, but a trial of {steps} steps ends before: no evaluation"
-        elif len(set(made.values())) < len(made):
-            yield f"a trial has only {steps} steps for its {len(made)} evaluations: some of them will be the same"
-        if (view.settings.warmup_steps or 0) >= steps:
-            warmup = view.settings.warmup_steps
+def _odd_schedules(candidates: Sequence[_Candidate], train_rows: int) -> Iterator[str]:
+    """Warn of steps, evaluations and warm-ups that do not fit each other or the rows."""
+    for settings in (candidate.settings for candidate in candidates):
+        effective, steps = batching_of(settings).effective, steps_of(settings, train_rows)
+        plan = evaluation_plan(steps, settings)
+        if effective > train_rows:
+            yield f"the effective batch is {effective}, but train has only {train_rows} rows: use a smaller one"
+        elif not plan:
+            yield f"eval_steps={settings.eval_steps}, but a trial of {steps} steps ends before: no evaluation"
+        elif len(set(plan.values())) < len(plan):
+            yield f"a trial has only {steps} steps for its {len(plan)} evaluations: some of them will be the same"
+        warmup = settings.warmup_steps or 0
+        if warmup >= steps:
             yield f"warmup_steps is {warmup}, but a trial has {steps} steps: its learning rate only rises"
-        if view.settings.max_steps is not None and effective * steps < rows["train"]:
-            yield f"max_steps is {steps}: of {rows['train']} rows a trial sees {effective * steps}"
+        if settings.max_steps is not None and effective * steps < train_rows:
+            yield f"max_steps is {steps}: of {train_rows} rows a trial sees {effective * steps}"
 
 
 def _differences(base: BaseCheckpoint, settings: TrainSettings) -> Iterator[str]:
     if settings.skip_verification:
         return
-    found = base.differences()
-    if found:
+    differences = base.differences()
+    if differences:
         name = base.profile.name if base.profile else base.family.name
-        yield f"the model is not as {name} should be: {'; '.join(map(str, found))} (skip_verification hides this)"
+        yield f"the model is not as {name} should be: {'; '.join(map(str, differences))} (skip_verification hides this)"
 
 
 def _count(number: int) -> str:

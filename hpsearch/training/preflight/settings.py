@@ -1,9 +1,10 @@
-"""Refusing, before the first trial, every setting that cannot be honoured here. Pure functions; no torch."""
+"""Settings that cannot be honoured here, refused before the first trial. Pure functions; no torch."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
@@ -13,72 +14,42 @@ from pydantic import ValidationError
 
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
-from hpsearch.training.machine.device import Machine
+from hpsearch.training.machine import Machine
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.image_size import check_sizing
-
-# Whether what report_to names can be sent to.
-
-
-def check_tracker(report_to: str) -> None:
-    """Refuse a tracker whose library is not installed.
-
-    Raises:
-        UsageError: saying which.
-    """
-    if report_to != "none" and importlib.util.find_spec(report_to) is None:
-        raise UsageError(f"report_to {report_to} needs {report_to}, which is not installed", f"pip install {report_to}")
-
-
-def without_key(report_to: str, environment: Mapping[str, str]) -> list[str]:
-    """A warning where Weights & Biases would ask for a key and none is to be found where it is usually kept."""
-    offline = environment.get("WANDB_MODE") in ("offline", "disabled", "dryrun")
-    if report_to != "wandb" or offline or environment.get("WANDB_API_KEY") or _in_netrc(environment):
-        return []
-    return [
-        "report_to wandb will send nothing without a key: `wandb login`, set WANDB_API_KEY, or WANDB_MODE=offline to "
-        "send the runs later"
-    ]
-
-
-def _in_netrc(environment: Mapping[str, str]) -> bool:
-    """Whether the file that `wandb login` writes to knows the service."""
-    host = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
-    try:
-        known = netrc(environment.get("NETRC") or Path.home() / ".netrc").hosts
-    except (OSError, NetrcParseError):
-        return False
-    return host in known
-
 
 EIGHT_BIT_OPTIMIZERS = ("adamw_8bit", "paged_adamw_8bit")
 
 
 def candidate_settings(settings: Mapping[str, Any], variations: Sequence[Mapping[str, Any]]) -> Iterator[TrainSettings]:
-    """The settings as they are, and once with each of the variations over them.
+    """Yield the settings as they are, and once with each of the variations over them.
 
     Raises:
         UsageError: a setting has a value it cannot have.
     """
-    yield _parse(settings)
-    for changes in variations:
-        yield _parse({**settings, **changes})
+    for changes in ({}, *variations):
+        try:
+            yield TrainSettings.model_validate({**settings, **changes})
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "settings"
+            raise UsageError(
+                f"{key}: {first['msg']}, but is {first.get('input')!r:.60}", "see docs/settings.md for its range"
+            ) from error
 
 
 def check_settings(settings: TrainSettings, family: Family, machine: Machine) -> None:
     """Refuse what the family, the backend or the machine cannot honour.
 
     Raises:
-        UsageError: saying which rule is broken by which values, and the remedy.
+        UsageError: it has the rule, the values that break it, and the remedy.
     """
     _check_precision(settings, family, machine)
     check_sizing(settings, family)
-    for name, wanted in {
-        "load_in_4bit": settings.load_in_4bit,
-        f"optim {settings.optim}": settings.optim in EIGHT_BIT_OPTIMIZERS,
-    }.items():
-        if wanted:
-            _check_bitsandbytes(name, machine)
+    if settings.load_in_4bit:
+        _check_bitsandbytes("load_in_4bit", machine)
+    if settings.optim in EIGHT_BIT_OPTIMIZERS:
+        _check_bitsandbytes(f"optim {settings.optim}", machine)
     check_tracker(settings.report_to)
 
 
@@ -104,12 +75,27 @@ def _check_bitsandbytes(name: str, machine: Machine) -> None:
         raise UsageError(f"{name} needs bitsandbytes, which is not installed", "pip install bitsandbytes")
 
 
-def _parse(settings: Mapping[str, Any]) -> TrainSettings:
-    try:
-        return TrainSettings.model_validate(dict(settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "settings"
-        raise UsageError(
-            f"{where}: {first['msg']}, but is {first.get('input')!r:.60}", "see docs/settings.md for its range"
-        ) from error
+def check_tracker(report_to: str) -> None:
+    """Refuse a tracker whose library is not installed.
+
+    Raises:
+        UsageError: names the library.
+    """
+    if report_to != "none" and importlib.util.find_spec(report_to) is None:
+        raise UsageError(f"report_to {report_to} needs {report_to}, which is not installed", f"pip install {report_to}")
+
+
+def without_key(report_to: str, environment: Mapping[str, str]) -> list[str]:
+    """Warn where Weights & Biases would ask for a key and there is none where it is usually kept: in the environment,
+    or in the file that `wandb login` writes to."""
+    offline = environment.get("WANDB_MODE") in ("offline", "disabled", "dryrun")
+    if report_to != "wandb" or offline or environment.get("WANDB_API_KEY"):
+        return []
+    host = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    with suppress(OSError, NetrcParseError):
+        if host in netrc(environment.get("NETRC") or Path.home() / ".netrc").hosts:
+            return []
+    return [
+        "report_to wandb will send nothing without a key: `wandb login`, set WANDB_API_KEY, or WANDB_MODE=offline to "
+        "send the runs later"
+    ]

@@ -22,20 +22,20 @@ def plants(tmp_path_factory: pytest.TempPathFactory) -> Plants:
 
 @dataclass(frozen=True)
 class Report:
-    """What `hpsearch doctor --json` said."""
+    """The output of `hpsearch doctor --json`."""
 
     exit_code: int
     findings: list[Finding]
     output: str
 
     def of(self, check: str) -> Finding:
-        """The one finding of a check."""
-        found = [finding for finding in self.findings if finding.check == check]
-        assert len(found) == 1, (check, self.output)
-        return found[0]
+        """Return the only finding of a check."""
+        findings = [finding for finding in self.findings if finding.check == check]
+        assert len(findings) == 1, (check, self.output)
+        return findings[0]
 
     def reds(self) -> set[str]:
-        """The checks with a red line."""
+        """Return the checks with a red line."""
         return {finding.check for finding in self.findings if finding.level.value == "red"}
 
 
@@ -49,8 +49,8 @@ def doctor(command_line: CommandLine, plants: Plants) -> Doctor:
     def examine(*words: str, **environment: str) -> Report:
         done = command_line("doctor", "--json", *words, **{**plants.environment, **environment})
         assert done.returncode in (0, 2), done.stderr
-        said = json.loads(done.stdout)
-        findings = [Finding.from_json(each) for each in said["findings"]]
+        report = json.loads(done.stdout)
+        findings = [Finding.from_json(finding) for finding in report["findings"]]
         return Report(done.returncode, findings, done.stdout + done.stderr)
 
     return examine

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.commands.doctor import machine
-from hpsearch.commands.doctor.machine import DoctorContext
+from hpsearch.commands.doctor import DoctorContext, machine
 from hpsearch.execution.doctor_question import Finding, Level
 from hpsearch.execution.gpu import Driver, find_driver
 from hpsearch.study.options import RunOptions
@@ -52,26 +51,26 @@ def look(plants: Plants, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pla
     """Plants on this process's own PATH, with no other nvidia-smi there."""
     (plants.folder / "bin").mkdir()
     for name in ("cat", "sleep"):
-        found = shutil.which(name)
-        assert found is not None
-        (plants.folder / "bin" / name).symlink_to(found)
+        path = shutil.which(name)
+        assert path is not None
+        (plants.folder / "bin" / name).symlink_to(path)
     monkeypatch.setenv("PATH", str(plants.folder / "bin"))
     return plants
 
 
 def find(tmp_path: Path, timeout_s: float = 60.0) -> Driver:
-    """What is found where /proc and the PCI bus are folders of the test."""
+    """Find the driver, where /proc and the PCI bus are folders of the test."""
     return find_driver(timeout_s, tmp_path / "version", tmp_path / "pci")
 
 
 def test_nvidia_smi_tells_version_memory_and_holders(look: Plants, tmp_path: Path) -> None:
     look.smi(smi_answer(H200, RTX))
-    found = find(tmp_path)
-    assert (found.version, found.cuda, found.source, found.problem) == ("580.95.05", "13.0", "nvidia-smi", "")
-    assert [gpu.name for gpu in found.gpus] == ["NVIDIA H200", "NVIDIA GeForce RTX 4090"]
-    assert found.gpus[0].total == 143771 * 1024**2
-    assert found.gpus[0].holders == ()
-    (holder,) = found.gpus[1].holders
+    driver = find(tmp_path)
+    assert (driver.version, driver.cuda, driver.source, driver.problem) == ("580.95.05", "13.0", "nvidia-smi", "")
+    assert [gpu.name for gpu in driver.gpus] == ["NVIDIA H200", "NVIDIA GeForce RTX 4090"]
+    assert driver.gpus[0].total == 143771 * 1024**2
+    assert driver.gpus[0].holders == ()
+    (holder,) = driver.gpus[1].holders
     assert (holder.pid, holder.name, holder.used) == (4711, "/usr/bin/python3", (24564 - 9000) * 1024**2)
 
 
@@ -91,9 +90,9 @@ def test_a_broken_nvidia_smi_is_a_problem(
     look: Plants, tmp_path: Path, script: str, timeout_s: float, problem: str
 ) -> None:
     look.program("nvidia-smi", script)
-    found = find(tmp_path, timeout_s)
-    assert found.gpus == ()
-    assert problem in found.problem
+    driver = find(tmp_path, timeout_s)
+    assert driver.gpus == ()
+    assert problem in driver.problem
 
 
 def library(folder: Path, init: int) -> None:
@@ -116,11 +115,11 @@ def test_without_nvidia_smi_the_drivers_library_tells_the_same(
     library(tmp_path, init=0)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(look.folder / "bin"))
-    found = find(tmp_path)
-    assert (found.version, found.cuda, found.source) == ("570.124.06", "12.8", "libnvidia-ml")
-    assert [(gpu.name, gpu.total, gpu.free) for gpu in found.gpus] == [("NVIDIA L4", 24 * GIB, 20 * GIB)] * 2
-    assert found.gpus[0].holders == ()
-    (holder,) = found.gpus[1].holders
+    driver = find(tmp_path)
+    assert (driver.version, driver.cuda, driver.source) == ("570.124.06", "12.8", "libnvidia-ml")
+    assert [(gpu.name, gpu.total, gpu.free) for gpu in driver.gpus] == [("NVIDIA L4", 24 * GIB, 20 * GIB)] * 2
+    assert driver.gpus[0].holders == ()
+    (holder,) = driver.gpus[1].holders
     assert (holder.pid, holder.used) == (os.getpid(), 4 * GIB)
     assert holder.name
 
@@ -137,9 +136,9 @@ def test_a_library_that_cannot_start_leaves_the_version_that_proc_tells(
         "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n"
         "GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)\n"
     )
-    found = find(tmp_path)
-    assert found.version == "535.183.01"
-    assert found.problem == "the driver's library cannot start: Driver Not Loaded"
+    driver = find(tmp_path)
+    assert driver.version == "535.183.01"
+    assert driver.problem == "the driver's library cannot start: Driver Not Loaded"
 
 
 def test_cards_without_a_driver_are_seen_on_the_bus(look: Plants, tmp_path: Path) -> None:
@@ -151,14 +150,14 @@ def test_cards_without_a_driver_are_seen_on_the_bus(look: Plants, tmp_path: Path
         (tmp_path / "pci" / name).mkdir(parents=True)
         (tmp_path / "pci" / name / "vendor").write_text(vendor + "\n")
         (tmp_path / "pci" / name / "class").write_text(kind + "\n")
-    found = find(tmp_path)
-    assert (found.version, found.gpus, found.cards) == ("", (), 1)
+    driver = find(tmp_path)
+    assert (driver.version, driver.gpus, driver.cards) == ("", (), 1)
 
 
 def test_a_broken_driver_is_red_beside_a_card_and_a_warning_without_one(tmp_path: Path) -> None:
     def look_at(driver: Driver) -> Finding:
-        (found,) = machine.driver(DoctorContext(RunOptions(), driver))
-        return found
+        (finding,) = machine.driver(DoctorContext(RunOptions(), driver))
+        return finding
 
     problem = "nvidia-smi fails: it says nothing"
     assert look_at(Driver(problem=problem, cards=1)).level is Level.RED

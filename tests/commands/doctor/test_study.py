@@ -7,7 +7,6 @@ import shutil
 import socket
 import sqlite3
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 import pytest
 
 from hpsearch.assets import asset_path
-from hpsearch.commands.doctor import machine, study
-from hpsearch.commands.doctor.machine import DoctorContext
-from hpsearch.commands.doctor.training import ask
+from hpsearch.commands.doctor import DoctorContext, ask, machine, study
 from hpsearch.config.load import load_definition
 from hpsearch.execution.doctor_question import DoctorQuestion, Finding, Level
 from hpsearch.execution.gpu import Driver, read_smi
+from hpsearch.execution.trainer_python import Trainer
 from hpsearch.study.options import RunOptions
-from hpsearch.training.doctor.__main__ import _ask
+from hpsearch.training.doctor import run_check
 from tests.commands.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
 from tests.training.hub import TOKEN, hub_of
@@ -51,22 +49,22 @@ def hub() -> Iterator[str]:
 
 
 def test_a_model_that_may_be_fetched_is_ok_and_is_not_fetched(doctor: Doctor, plants: Plants, hub: str) -> None:
-    found = doctor(*DEMO, "--model-name", "tiny/open", HF_ENDPOINT=hub)
-    assert found.of("model").level is Level.OK
-    assert "tiny/open can be fetched from the Hub" in found.of("model").text
-    assert found.of("token").level is Level.WARNING
-    assert "for the Hub's cache" in found.of("hub cache").text
-    assert f"about {(MODEL / 'model.safetensors').stat().st_size / 1e6:.2g} MB needed" in found.of("hub cache").text
+    report = doctor(*DEMO, "--model-name", "tiny/open", HF_ENDPOINT=hub)
+    assert report.of("model").level is Level.OK
+    assert "tiny/open can be fetched from the Hub" in report.of("model").text
+    assert report.of("token").level is Level.WARNING
+    assert "for the Hub's cache" in report.of("hub cache").text
+    assert f"about {(MODEL / 'model.safetensors').stat().st_size / 1e6:.2g} MB needed" in report.of("hub cache").text
     assert not list(plants.folder.glob("hub/**/*.safetensors"))
 
 
 def of_the_hub(plants: Plants, name: str, revision: str | None = None, **environment: str) -> Finding:
-    """What the training side finds of a model, in a process of its own."""
+    """Ask the training side about a model, in a process of its own."""
     question = DoctorQuestion(checks=("token", "model"), settings={"model_name": name, "model_revision": revision})
-    answer = ask(question, sys.executable, {**plants.environment, **environment})
+    answer = ask(question, Trainer(), {**plants.environment, **environment})
     assert answer.ended == ["token", "model"]
-    (found,) = [each for each in answer.findings if each.check == "model"]
-    return found
+    (finding,) = [finding for finding in answer.findings if finding.check == "model"]
+    return finding
 
 
 @pytest.mark.parametrize(
@@ -79,7 +77,12 @@ def of_the_hub(plants: Plants, name: str, revision: str | None = None, **environ
             "tiny/gated is gated, and the token gives no access",
             "accept its terms on https://",
         ),
-        ("tiny/missing", "", "tiny/missing is not on the Hub, or is private, and there is no token", "mend model_name"),
+        (
+            "tiny/missing",
+            "",
+            "tiny/missing is not on the Hub, or is private, and there is no token",
+            "correct model_name",
+        ),
         ("not an id", "", "but 'not an id' is none of them", "write the id as owner/name"),
     ],
 )
@@ -87,11 +90,11 @@ def test_each_refusal_of_the_hub_has_its_own_line(
     plants: Plants, hub: str, name: str, token: str, text: str, remedy: str
 ) -> None:
     environment = {"HF_TOKEN": token} if token else {}
-    found = of_the_hub(plants, name, HF_ENDPOINT=hub, **environment)
-    assert found.level is Level.RED
-    assert text in found.text
-    assert remedy in found.remedy
-    assert not token or token not in found.text + found.remedy
+    finding = of_the_hub(plants, name, HF_ENDPOINT=hub, **environment)
+    assert finding.level is Level.RED
+    assert text in finding.text
+    assert remedy in finding.remedy
+    assert not token or token not in finding.text + finding.remedy
 
 
 def test_a_token_with_access_is_used_and_never_shown(doctor: Doctor, hub: str) -> None:
@@ -102,19 +105,19 @@ def test_a_token_with_access_is_used_and_never_shown(doctor: Doctor, hub: str) -
 
 
 def test_a_revision_that_is_not_there_is_named(plants: Plants, hub: str) -> None:
-    found = of_the_hub(plants, "tiny/open", "no-such", HF_ENDPOINT=hub)
-    assert found.text == "tiny/open has no revision 'no-such'"
+    finding = of_the_hub(plants, "tiny/open", "no-such", HF_ENDPOINT=hub)
+    assert finding.text == "tiny/open has no revision 'no-such'"
 
 
 def test_no_network_is_a_line_of_its_own(plants: Plants) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and nobody listens there
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        found = of_the_hub(plants, "tiny/open", HF_ENDPOINT=address)
-    assert f"the Hub at {address} cannot be asked" in found.text
-    assert "connect the network" in found.remedy
-    found = of_the_hub(plants, "tiny/open", HF_HUB_OFFLINE="1")
-    assert found.text == "tiny/open is not downloaded, and HF_HUB_OFFLINE forbids to fetch it"
+        finding = of_the_hub(plants, "tiny/open", HF_ENDPOINT=address)
+    assert f"the Hub at {address} cannot be asked" in finding.text
+    assert "connect the network" in finding.remedy
+    finding = of_the_hub(plants, "tiny/open", HF_HUB_OFFLINE="1")
+    assert finding.text == "tiny/open is not downloaded, and HF_HUB_OFFLINE forbids to fetch it"
 
 
 def whole_model(folder: Path) -> Path:
@@ -137,12 +140,12 @@ def whole_model(folder: Path) -> Path:
 )
 def test_a_folder_that_lacks_something_is_red(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
     folder = whole_model(tmp_path / "model")
-    for each in name.split():
-        (folder / each).unlink(missing_ok=True)
+    for file in name.split():
+        (folder / file).unlink(missing_ok=True)
         if content is not None:
-            (folder / each).write_bytes(content)
-    found, _ = _ask("model", DoctorQuestion(settings={"model_name": str(folder), "family": "auto"}))
-    reds = [each for each in found if isinstance(each, Finding) and each.level is Level.RED]
+            (folder / file).write_bytes(content)
+    results, _ = run_check("model", DoctorQuestion(settings={"model_name": str(folder), "family": "auto"}))
+    reds = [finding for finding in results if isinstance(finding, Finding) and finding.level is Level.RED]
     assert text in reds[0].text
     assert reds[0].remedy
 
@@ -153,13 +156,13 @@ def test_a_broken_folder_is_a_red_line_of_the_command(doctor: Doctor, tmp_path: 
     report = doctor(*DEMO, "--model-name", str(folder))
     assert (report.exit_code, report.reds()) == (2, {"model"})
     settings = {"model_name": str(folder), "model_revision": "main"}
-    (found,), _ = _ask("model", DoctorQuestion(settings=settings))
-    assert isinstance(found, Finding)
-    assert "model_revision names a revision of a Hub model" in found.text
+    (finding,), _ = run_check("model", DoctorQuestion(settings=settings))
+    assert isinstance(finding, Finding)
+    assert "model_revision names a revision of a Hub model" in finding.text
 
 
 def grown(folder: Path, parameters: int) -> Path:
-    """A model whose weights are one tensor of so many parameters, in a file with a hole."""
+    """Make a model whose weights are one tensor of ``parameters`` numbers, in a file with a hole."""
     whole_model(folder)
     entry = {"dtype": "BF16", "shape": [parameters], "data_offsets": [0, 2 * parameters]}
     header = json.dumps({"weights": entry}).encode()
@@ -172,20 +175,20 @@ def grown(folder: Path, parameters: int) -> Path:
 def test_the_models_parameters_are_counted_and_do_not_fit(doctor: Doctor, plants: Plants, tmp_path: Path) -> None:
     plants.smi(smi_answer({"name": "NVIDIA L4", "total": 23034, "free": 22500}))
     report = doctor(*DEMO, "--model-name", str(grown(tmp_path / "large", 12_200_000_000)))
-    found = report.of("gpu 0")
-    assert found.level is Level.RED
-    assert "the model's weights alone need about 24.4 GB" in found.text
-    assert "load_in_4bit=true" in found.remedy
+    finding = report.of("gpu 0")
+    assert finding.level is Level.RED
+    assert "the model's weights alone need about 24.4 GB" in finding.text
+    assert "load_in_4bit=true" in finding.remedy
     assert "12,200.0 million parameters" in report.of("model").text
 
 
 def test_who_holds_a_gpu_is_named_and_another_one_offered() -> None:
     busy = {"name": "NVIDIA H200", "total": 143771, "free": 10000, "pid": 4711, "program": "/usr/bin/python3"}
     driver = read_smi(smi_answer(busy, busy | {"free": 100000}, {"name": "NVIDIA H200", "total": 143771, "free": 9000}))
-    patient = DoctorContext(
+    context = DoctorContext(
         RunOptions(), driver, definition=load_definition("digits-ocr"), facts={"parameters": 12.2e9}
     )
-    first, second, third = machine.gpus(patient)
+    first, second, third = machine.gpus(context)
     assert "held by pid 4711 python3 (140 GB)" in first.text
     assert (first.level, first.remedy) == (
         Level.RED, "kill 4711, or take another GPU: export CUDA_VISIBLE_DEVICES=1"
@@ -197,15 +200,15 @@ def test_who_holds_a_gpu_is_named_and_another_one_offered() -> None:
     assert first.level is Level.WARNING  # 8.5 GB
 
 
-def test_too_little_shared_memory_is_told_where_a_gpu_would_wait(
+def test_too_little_shared_memory_is_a_warning_where_a_gpu_would_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = read_smi(smi_answer({"name": "NVIDIA L4", "total": 23034, "free": 22500}))
     for free, level in ((64 * 2**20, Level.WARNING), (8 * 2**30, Level.OK)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
-        (found,) = machine.shared_memory(DoctorContext(RunOptions(), driver), tmp_path)
-        assert (found.check, found.level) == ("shared memory", level)
-    assert "--shm-size" not in found.remedy
+        (finding,) = machine.shared_memory(DoctorContext(RunOptions(), driver), tmp_path)
+        assert (finding.check, finding.level) == ("shared memory", level)
+    assert "--shm-size" not in finding.remedy
     assert list(machine.shared_memory(DoctorContext(RunOptions(), Driver()), tmp_path)) == []
 
 
@@ -217,12 +220,12 @@ def test_a_model_too_large_for_the_host_is_red(doctor: Doctor, tmp_path: Path) -
 
 
 def test_settings_that_this_machine_cannot_honour_are_red(doctor: Doctor) -> None:
-    found = doctor(*DEMO, "--set", "load_in_4bit=true").of("settings")
-    assert found.level is Level.RED
-    assert "load_in_4bit needs a CUDA GPU" in found.text
+    finding = doctor(*DEMO, "--set", "load_in_4bit=true").of("settings")
+    assert finding.level is Level.RED
+    assert "load_in_4bit needs a CUDA GPU" in finding.text
 
 
-def test_settings_are_judged_by_the_models_family_where_it_is_known(doctor: Doctor) -> None:
+def test_settings_are_checked_by_the_models_family_where_it_is_known(doctor: Doctor) -> None:
     anyones = doctor(*DEMO, "--set", "longest_edge=512").of("settings")
     assert anyones.level is Level.OK, "some family takes an edge"
     squares = doctor(*DEMO, "--model-name", "google/gemma-3-4b-it", "--set", "longest_edge=512").of("settings")
@@ -233,11 +236,11 @@ def test_data_that_is_not_there_is_red(tmp_path: Path) -> None:
     def look_at(data: Path | str | None) -> Finding:
         given: dict[str, Any] = {} if data is None else {"input_data": str(data)}
         definition = load_definition("gemma-ocr", options=given)
-        (found,) = study.data(DoctorContext(RunOptions(), Driver(), definition=definition))
-        return found
+        (finding,) = study.data(DoctorContext(RunOptions(), Driver(), definition=definition))
+        return finding
 
-    found = look_at(tmp_path / "pages.json")
-    assert (found.level, found.text) == (Level.RED, f"{tmp_path / 'pages.json'} does not exist")
+    finding = look_at(tmp_path / "pages.json")
+    assert (finding.level, finding.text) == (Level.RED, f"{tmp_path / 'pages.json'} does not exist")
     assert look_at(tmp_path).text == f"{tmp_path} is empty"
     assert look_at("hub:owner/pages").level is Level.OK
     (tmp_path / "saved" / "train").mkdir(parents=True)
@@ -248,18 +251,18 @@ def test_data_that_is_not_there_is_red(tmp_path: Path) -> None:
 
 
 def storage(**options: Any) -> Finding:
-    """What is found of a storage."""
-    (found,) = study.storage(DoctorContext(RunOptions(**options), Driver()))
-    return found
+    """Check a storage."""
+    (finding,) = study.storage(DoctorContext(RunOptions(**options), Driver()))
+    return finding
 
 
 def test_a_storage_that_cannot_be_used_is_red(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"not a database, but long enough to be read as one" * 100)
-    found = storage(storage=f"sqlite:///{tmp_path / 'broken.db'}")
-    assert (found.level, "this file is not a database" in found.text) == (Level.RED, True)
+    finding = storage(storage=f"sqlite:///{tmp_path / 'broken.db'}")
+    assert (finding.level, "this file is not a database" in finding.text) == (Level.RED, True)
     (tmp_path / "file").write_text("")
-    found = storage(base_output_dir=tmp_path / "file" / "studies")
-    assert (found.level, "cannot be made" in found.text) == (Level.RED, True)
+    finding = storage(base_output_dir=tmp_path / "file" / "studies")
+    assert (finding.level, "cannot be made" in finding.text) == (Level.RED, True)
 
 
 def test_a_storage_can_be_made_or_written_and_is_not_changed(tmp_path: Path) -> None:
@@ -272,8 +275,8 @@ def test_a_storage_can_be_made_or_written_and_is_not_changed(tmp_path: Path) -> 
     assert storage(storage=f"sqlite:///{path}").text == f"{path} can be opened and written"
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
-        found = storage(storage=f"sqlite:///{path}")
-    assert (found.level, "another program" in found.text) == (Level.WARNING, True)
+        finding = storage(storage=f"sqlite:///{path}")
+    assert (finding.level, "another program" in finding.text) == (Level.WARNING, True)
 
 
 def test_a_program_of_ones_own_needs_no_training_side(doctor: Doctor, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from hpsearch.training.evaluate.scores import SPAN, RepetitionStopper, ending_tokens, in_circles
+from hpsearch.training.evaluate.scores import SPAN, RepetitionStopper, ending_tokens, is_repeating
 
 
 def caught(tokens: list[int]) -> bool:
-    return bool(in_circles(torch.tensor([tokens]))[0])
+    return bool(is_repeating(torch.tensor([tokens]))[0])
 
 
 @pytest.mark.parametrize("period", [1, 2, 7, 32])
@@ -35,8 +35,8 @@ def test_only_the_rows_that_turn_end_and_padding_is_no_circle() -> None:
     rows = torch.tensor([[1, 1, *row] for row in (turning, reading, done, ended)])
     assert guard(rows, None).tolist() == [True, False, False, False]
     assert guard(rows[:, :50], None).tolist() == [False, False, False, False]
-    assert guard.caught(4) == [True, False, False, False]
-    assert RepetitionStopper(0, ()).caught(2) == [False, False]
+    assert guard.stopped(4) == [True, False, False, False]
+    assert RepetitionStopper(0, ()).stopped(2) == [False, False]
 
 
 @pytest.mark.parametrize(("eos", "pad", "ends"), [(7, 0, {0, 7}), ([7, 8], None, {7, 8}), (None, 0, {0})])
