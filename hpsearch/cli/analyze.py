@@ -6,22 +6,22 @@ import json
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hpsearch.cli.options import Command, command, storage_options, study_option
+from hpsearch.cli.options import COUNT, FILE, FOLDER, Command, command, storage_options, study_option
 from hpsearch.study.storage.open import StorageUrl
 
 if TYPE_CHECKING:
-    from hpsearch.report.analyze import AnalysisResult
+    from hpsearch.report.analyze import AnalysisResult, ComparisonResult
     from hpsearch.study.run import RunSummary
 
 ALL = "\0all"
 
 
 class CompareCommand(Command):
-    """A command whose --compare takes any number of names, none included."""
+    """A command whose --compare takes any number of names, or none."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Turn ``--compare A B`` into one ``--compare A --compare B``, and a bare one into "all"."""
@@ -51,15 +51,9 @@ class CompareCommand(Command):
 @click.option(
     "--compare", multiple=True, metavar="[NAME ...]", help="Compare with these studies; without names, with all."
 )
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the report. [default: the study's report/]",
-)
-@click.option("--top", type=click.IntRange(min=1), default=10, help="Trials in the table of the best.")
-@click.option(
-    "--archive", type=click.Path(path_type=Path, dir_okay=False), help="Read an archive made by `hpsearch export`."
-)
+@click.option("--output-dir", type=FOLDER, help="Folder for the report. [default: the study's report/]")
+@click.option("--top", type=COUNT, default=10, help="Number of trials in the table of the best.")
+@click.option("--archive", type=FILE, help="Read an archive made by `hpsearch export`.")
 @storage_options
 def analyze(
     study: str | None,
@@ -70,7 +64,7 @@ def analyze(
     storage: str | None,
     base_output_dir: Path,
 ) -> None:
-    """Show what a search found: statistics, top trials, figures, one HTML file that works offline.
+    """Show the results of a search: tables, figures, one HTML file that works offline.
 
     Reads any Optuna database, also one made by another program.
     """
@@ -79,7 +73,7 @@ def analyze(
     with ExitStack() as stack:
         url, base = StorageUrl.of(storage, base_output_dir), base_output_dir
         if output_dir is not None:
-            output_dir.mkdir(parents=True, exist_ok=True)  # for others, so as the umask says
+            output_dir.mkdir(parents=True, exist_ok=True)  # read by others too, so with the umask's rights
         if archive is not None:
             opened = stack.enter_context(open_archive(archive))
             url, base = opened.url, opened.base
@@ -92,21 +86,13 @@ def analyze(
 
 @command("hpsearch export --study gemma-ocr --archive gemma-ocr.zip")
 @study_option()
-@click.option(
-    "--archive",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write one file that holds the study, for a colleague.",
-)
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the files. [default: the study's]",
-)
+@click.option("--archive", type=FILE, help="Also write the whole study as one file, for a colleague.")
+@click.option("--output-dir", type=FOLDER, help="Folder for the files. [default: the study's]")
 @storage_options
 def export(
     study: str | None, archive: Path | None, output_dir: Path | None, storage: str | None, base_output_dir: Path
 ) -> None:
-    """Write the best parameters and configuration again and, with --archive, the whole study as one file."""
+    """Write a study's best parameters and configuration again, or all of it as one archive."""
     from hpsearch.commands.export import export_study
 
     for path in export_study(study, storage, base_output_dir, output_dir, archive):
@@ -121,18 +107,18 @@ def export(
     "--host",
     metavar="ADDRESS",
     default="127.0.0.1",
-    help="Address to listen on; 0.0.0.0: all of this machine's. One that other machines reach needs a token.",
+    help="Address to listen on; 0.0.0.0: all addresses of this machine. One that other machines reach needs a token.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on; 0: any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Port to listen on; 0: any free port.")
 @click.option(
     "--token-file",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File with a token that requests must present. [default: what $HPSEARCH_DASHBOARD_TOKEN holds]",
+    type=FILE,
+    help="File with the token that requests must present. [default: the token in $HPSEARCH_DASHBOARD_TOKEN]",
 )
 @storage_options
 def dashboard(host: str, port: int, token_file: Path | None, storage: str | None, base_output_dir: Path) -> None:
-    """Show the studies of the storage in optuna-dashboard, which can change nothing here. End it with Ctrl-C.
+    """Show the studies of the storage in optuna-dashboard, read-only. End it with Ctrl-C.
 
     With a token, open http://ADDRESS:PORT/ and enter it there, or add ?token=TOKEN once; programs send the header
     "Authorization: Bearer TOKEN".
@@ -144,7 +130,7 @@ def dashboard(host: str, port: int, token_file: Path | None, storage: str | None
 
 
 def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
-    """Write the report of a run's study, and print its tables, the best configuration and the paths unless ``quiet``.
+    """Write the report of a run's study, and unless ``quiet`` print its tables, the best configuration and the paths.
     A failing report never fails the run."""
     if summary.best_number is None:
         return
@@ -155,7 +141,7 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
         return
     if quiet:
         return
-    print_lines(result)
+    _print_tables(result)
     best = json.dumps(summary.best_params, ensure_ascii=False)
     click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")
     click.echo(f"best config: {_short(summary.best_config_path)}")
@@ -171,7 +157,7 @@ def _short(path: Path | None) -> str:
 def study_report(
     study: str, url: StorageUrl, study_dir: Path, output_dir: Path, *, top: int = 10, png: bool = False
 ) -> AnalysisResult:
-    """Analyse one study of the storage at ``url``; a picture of each figure costs seconds."""
+    """Analyse one study of the storage at ``url``; a PNG of each figure costs seconds."""
     from hpsearch.report.analyze import analyze_study
     from hpsearch.study.open import read_study
 
@@ -179,22 +165,16 @@ def study_report(
         return analyze_study(read_study(storage, study), study_dir=study_dir, output_dir=output_dir, top=top, png=png)
 
 
-def print_lines(result: AnalysisResult) -> None:
-    """Print what the analysis has for the terminal."""
-    from hpsearch.cli.tables import console
-
-    console().print(*result.tables, sep="\n")
-    for note in result.notes:
-        click.echo(note)
-
-
 def _analyze_one(study: str | None, url: StorageUrl, base: Path, output_dir: Path | None, top: int) -> None:
     from hpsearch.study.folders import study_folders
+    from hpsearch.study.open import only_study
 
-    name = study or _only(url)
-    folders = study_folders(base, name)
-    result = study_report(name, url, folders.root, output_dir or folders.report, top=top, png=True)
-    print_lines(result)
+    if study is None:
+        with url.opened() as storage:
+            study = only_study(storage)
+    folders = study_folders(base, study)
+    result = study_report(study, url, folders.root, output_dir or folders.report, top=top, png=True)
+    _print_tables(result)
     for path in result.files:
         click.echo(str(path))
 
@@ -206,14 +186,15 @@ def _compare(study: str | None, compare: tuple[str, ...], url: StorageUrl, base:
     with url.opened() as storage:
         names = study_names(storage) if ALL in compare else [*([study] if study else []), *compare]
         studies = [read_study(storage, name) for name in dict.fromkeys(names)]
-        result: Any = compare_studies(studies, output_dir=output_dir or base / "comparison")
-    print_lines(result)
+        result = compare_studies(studies, output_dir=output_dir or base / "comparison")
+    _print_tables(result)
     for path in result.files:
         click.echo(str(path))
 
 
-def _only(url: StorageUrl) -> str:
-    from hpsearch.study.open import only_study
+def _print_tables(result: AnalysisResult | ComparisonResult) -> None:
+    from hpsearch.cli.tables import console
 
-    with url.opened() as storage:
-        return only_study(storage)
+    console().print(*result.tables, sep="\n")
+    for note in result.notes:
+        click.echo(note)

@@ -1,7 +1,8 @@
-"""hpsearch validate."""
+"""hpsearch validate, hpsearch doctor, hpsearch init: before a search costs anything."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -10,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpsearch.cli.options import command, storage_options, study_option, trainer_option, when_stopped
+from hpsearch.cli.options import (
+    SECONDS,
+    command,
+    definition_options,
+    model_option,
+    run_options,
+    sets_option,
+    storage_options,
+    study_option,
+    trainer_option,
+    when_stopped,
+)
 
 if TYPE_CHECKING:
     from hpsearch.config.draft import Decision
@@ -22,24 +34,21 @@ if TYPE_CHECKING:
 )
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @study_option()
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Definition of the study to check.")
-@click.option("--search-space", type=click.Path(path_type=Path, dir_okay=False), help="As for `hpsearch run`.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="As for `hpsearch run`. Repeatable.")
-@click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
-@click.option("--input-data", help="Rows of image and text: a file, a folder, or asset:NAME.")
+@definition_options("config", "search_space", "sets", "model_name", "input_data")
 @trainer_option
 @storage_options
-def validate(files: tuple[Path, ...], study: str | None, config: Path | None, **given: Any) -> int:
-    """Check definitions and search spaces (FILES), or a whole study before it costs anything (--study, --config).
+def validate(files: tuple[Path, ...], **given: Any) -> int:
+    """Check definitions and search spaces, or a whole study, before they cost anything.
 
-    Of FILES: every error, with its place, rule, values and remedy. Of a study: its rows and their tokens, the pictures'
-    sizes, what LoRA would train, batch, steps, memory and disk, without loading a weight; what would fail is refused.
+    For FILES: all errors, each with its place, rule, values and remedy. For a study (--study, --config): its rows and
+    their tokens, the images' sizes, the layers that LoRA would train, batch, steps, memory and disk, without loading a
+    weight; a study that would fail is refused.
     """
-    if study is None and config is None:
+    if given["study"] is None and given["config"] is None:
         return _validate_files(files)
     if files:
         raise click.UsageError("files and a study are checked one at a time: leave out FILES, or --study and --config")
-    return _validate_study(study, config, given)
+    return _validate_study(given)
 
 
 def _validate_files(files: tuple[Path, ...]) -> int:
@@ -51,22 +60,18 @@ def _validate_files(files: tuple[Path, ...]) -> int:
     for finding in findings:
         click.echo(str(finding))
     errors = sum(finding.is_error for finding in findings)
-    warned = len(findings) - errors
-    click.echo(f"{_counted(len(files), 'file')}: {_counted(errors, 'error')}, {_counted(warned, 'warning')}")
+    warnings = len(findings) - errors
+    click.echo(f"{_counted(len(files), 'file')}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}")
     return 2 if errors else 0
 
 
-def _validate_study(study: str | None, config: Path | None, given: dict[str, Any]) -> int:
+def _validate_study(given: dict[str, Any]) -> int:
     from hpsearch.cli.live import Board, watching
-    from hpsearch.commands.validate import check_study
-    from hpsearch.study.options import RunOptions
-
-    layer = {name: given.pop(name) for name in ("model_name", "input_data")}
-    options = {name: value for name, value in layer.items() if value is not None}
-    with watching(Board()) as view:
-        checked = check_study(RunOptions(study=study, config=config, options=options, **given), view)
     from hpsearch.cli.tables import facts
+    from hpsearch.commands.validate import check_study
 
+    with watching(Board()) as view:
+        checked = check_study(run_options(given), view)
     for line in facts(checked.lines):
         click.echo(line)
     for text in checked.warnings:
@@ -75,13 +80,8 @@ def _validate_study(study: str | None, config: Path | None, given: dict[str, Any
     return 0
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-# hpsearch doctor.
-
-FILE = click.Path(path_type=Path, dir_okay=False)
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 @command(
@@ -90,51 +90,41 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     "hpsearch doctor --config mine.json --json",
 )
 @study_option()
-@click.option("--config", type=FILE, help="Definition of the study. [default: studies/NAME.json, here or shipped]")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Fix a setting, as for `hpsearch run`.")
-@click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
-@click.option("--input-data", help="Rows of image and text: a file, a folder, or asset:NAME.")
+@definition_options("config", "sets", "model_name", "input_data")
 @trainer_option
 @storage_options
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     default=60.0,
     metavar="SECONDS",
-    help="What one check may take before it counts as hanging.",
+    help="Time after which a check counts as hung.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool, timeout_s: float, **given: Any) -> int:
-    """Say whether this machine is ready for a search: driver, libraries, memory, model, data, storage.
+    """Check whether this machine is ready for a search.
 
-    One line for each finding: ok, warning, or red with what to do about it. Without a study, the machine alone. Nothing
-    is written or downloaded. The exit code is 0 without red lines, else 2.
+    Checks driver, libraries, memory, model, data and storage. One line for each finding: ok, warning, or red with a
+    remedy. Without a study, only the machine is checked. Nothing is written or downloaded. The exit code is 0 without
+    red lines, else 2.
     """
     from hpsearch.commands.doctor import examine, exit_code, render, to_json
-    from hpsearch.study.options import RunOptions
 
-    layer = {name: value for name in ("model_name", "input_data") if (value := given.pop(name)) is not None}
-    is_named = bool(layer or given["study"] or given["config"] or given["sets"])
-    findings = examine(RunOptions(options=layer, **given), is_named=is_named, timeout_s=timeout_s)
-    shown = [to_json(findings)] if as_json else render(findings, **_look())
-    for line in shown:
-        click.echo(line)
-    return exit_code(findings)
-
-
-def _look() -> dict[str, Any]:
-    """How the output can be shown: colour and wrapping on a terminal only (NO_COLOR: no-color.org)."""
+    options = run_options(given)
+    is_named = bool(options.options or options.study or options.config or options.sets)
+    findings = examine(options, is_named=is_named, timeout_s=timeout_s)
+    if as_json:
+        click.echo(to_json(findings))
+        return exit_code(findings)
+    # Colour and wrapping on a terminal only (NO_COLOR: no-color.org).
     terminal = sys.stdout.isatty()
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return {
-        "width": shutil.get_terminal_size().columns if terminal else None,
-        "colour": terminal and not plain,
-        "symbols": (sys.stdout.encoding or "").lower().replace("-", "") == "utf8",
-    }
-
-
-# hpsearch init.
+    width = shutil.get_terminal_size().columns if terminal else None
+    symbols = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    for line in render(findings, width=width, colour=terminal and not plain, symbols=symbols):
+        click.echo(line)
+    return exit_code(findings)
 
 
 @command(
@@ -142,26 +132,19 @@ def _look() -> dict[str, Any]:
     "hpsearch init --data scans --model datalab-to/chandra --study letters --set text_column=transcript",
 )
 @click.option("--data", "--input-data", "data", required=True, metavar="DATA", help="Rows of image and text.")
-@click.option(
-    "--model", "--model-name", "model", required=True, metavar="MODEL", help="A Hub id, a folder, or asset:NAME."
-)
+@model_option("A Hub id, a folder, or asset:NAME.", required=True)
 @study_option()
-@click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A setting that is known, such as a column or a split; it is fixed. Repeatable.",
-)
+@sets_option("Fix a known setting, such as a column or a split. Repeatable.")
 @trainer_option
-@click.option("--force", is_flag=True, help="Replace the files where they are there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def init(
     data: str, model: str, study: str | None, sets: tuple[str, ...], trainer_python: str | None, force: bool
-) -> int:
-    """Draft a study and its search space for this machine, a model and rows, with the reason of each range.
+) -> None:
+    """Draft a study and its search space for this machine, a model and rows.
 
-    Rows, pictures, texts and the model's layers are looked at; no weight is loaded. Writes studies/NAME.json and
-    search_spaces/NAME.json in the working folder; NAME is the data's, unless --study gives one.
+    Prints the reason for each range. Reads rows, images, texts and the model's layers, and no weight. Writes
+    studies/NAME.json and search_spaces/NAME.json in the working folder; NAME is that of the data, unless --study gives
+    one.
     """
     from hpsearch.cli.live import Board, watching
     from hpsearch.cli.tables import console, facts, reasons
@@ -171,24 +154,21 @@ def init(
         written = draft_study(DraftRequest(data, model, study, sets, trainer_python, force), view)
     for line in facts(written.draft.facts):
         click.echo(line)
-    console().print(reasons([(each.name, _shown(each), each.why) for each in written.draft.decisions]))
+    decisions = [(decision.name, _value_text(decision), decision.why) for decision in written.draft.decisions]
+    console().print(reasons(decisions))
     for note in written.draft.notes:
         click.echo(f"warning: {note}")
     for path in written.files:
         click.echo(f"written: {path}")
     click.echo(f"next: hpsearch validate --study {written.study}, then hpsearch run --study {written.study}")
-    return 0
 
 
-def _shown(decision: Decision) -> str:
-    """A value as JSON; a range by its values."""
-    import json
-
-    if not decision.is_range:
-        return decision.value if isinstance(decision.value, str) else json.dumps(decision.value)
+def _value_text(decision: Decision) -> str:
+    """Return a value as JSON, a range by its values."""
     values = decision.value
-    shown = (
-        ", ".join(map(json.dumps, values["choices"])) if "choices" in values else f"{values['low']}..{values['high']}"
-    )
+    if not decision.is_range:
+        return values if isinstance(values, str) else json.dumps(values)
+    choices = ", ".join(map(json.dumps, values.get("choices", ())))
+    text = choices or f"{values['low']}..{values['high']}"
     when = " and ".join(f"{name} is {json.dumps(value)}" for name, value in values.get("when", {}).items())
-    return f"{shown} when {when}" if when else shown
+    return f"{text} when {when}" if when else text

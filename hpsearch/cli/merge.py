@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--lora-dir", type=click.Path(), default="", show_default=False,
-    help="The adapter's folder. May be left out where --output-dir is merged already.",
+    help="The adapter's folder. Optional if --output-dir holds a merged model already.",
 )  # fmt: skip
 @click.option("--output-dir", required=True, type=click.Path(), help="A new or empty folder for the merged model.")
 @click.option(
     "--precision",
     type=click.Choice(["bf16", "fp16", "fp32"]),
-    help="The number format it is merged and saved in, whatever the adapter was trained on. [default: bf16]",
+    help="Number format of the merged model, whichever the adapter was trained in. [default: bf16]",
 )
 @click.option(
     "--check",
@@ -37,14 +38,14 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="PICTURE",
     type=click.Path(),
-    help="A picture that base, adapter and merged model are compared on. Repeatable. [default: three of made-up words]",
+    help="An image to compare base, adapter and merged model on. Repeatable. [default: three of made-up words]",
 )
 @click.option("--force", is_flag=True, help="Replace an earlier merged model.")
 @click.option(
     "--save-gguf",
     "gguf",
     type=click.Choice(GGUF_KINDS),
-    help="Write the merged model for llama.cpp, too: a GGUF file in this number format, and one of the vision part.",
+    help="Also write the model for llama.cpp: a GGUF file in this number format, and one of the vision part.",
 )
 @click.option(
     "--llama-cpp", metavar="DIR", envvar="LLAMA_CPP", default="", show_default=False,
@@ -56,41 +57,40 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--push-to-hub", "repo", metavar="OWNER/NAME",
-    help="Send the merged model to this repository of the Hugging Face Hub, which is made if it is not there; with the "
+    help="Upload the merged model to this repository of the Hugging Face Hub, which is created if needed; with the "
     "token of HF_TOKEN, or of the Hub's own login.",
 )  # fmt: skip
-@click.option("--private/--public", default=True, help="Who may see the repository, where it is made.")
+@click.option("--private/--public", default=True, help="Visibility of a new repository.")
 @trainer_option
 def merge(
     lora_dir: str, output_dir: str, precision: str | None, pictures: tuple[str, ...], force: bool, gguf: str | None,
     llama_cpp: str, converter_python: str, repo: str | None, private: bool, trainer_python: str | None,
 ) -> int:  # fmt: skip
-    """Merge an adapter into its base, for a server: a model of its own, with its processor and chat template.
+    """Merge an adapter into its base, as a complete model for a server.
 
-    What was saved is loaded again and compared: a merged model that answers as the base, or not as the adapter does, is
-    refused, and nothing is left of it. Nothing is sent anywhere without --push-to-hub. The same command again goes on
-    with what is not done yet.
+    The model gets its processor and chat template. It is loaded again and compared: one that answers like the base, or
+    not like the adapter, is refused and deleted. Nothing is uploaded without --push-to-hub. The same command again
+    continues with the unfinished steps.
     """
     from hpsearch.cli.live import Board, watching
     from hpsearch.commands.merge_model import MergeExtras, merge_adapter
     from hpsearch.execution.model_export import MergeRequest
 
     _refuse_idle_options(gguf, repo)
-    wanted = MergeRequest(lora_dir, output_dir, precision or "", pictures, force)
+    request = MergeRequest(lora_dir, output_dir, precision or "", pictures, force)
+    extras = MergeExtras(gguf, llama_cpp, converter_python, repo, private)
     with watching(Board()) as view:
-        found = merge_adapter(
-            wanted, MergeExtras(gguf, llama_cpp, converter_python, repo, private), view, trainer_python
-        )
-    if found.merged is not None:
-        _show(found.merged, Path(output_dir))
-    if found.gguf is not None:
-        _show_gguf(found.gguf, Path(output_dir), found.merged.tokens if found.merged else 0)
-    if found.published is not None:
-        _show_published(found.published)
-    if found.stopped:
-        left = "the merged model is whole" if found.merged is not None else "nothing was written"
+        result = merge_adapter(request, extras, view, trainer_python)
+    if result.merged is not None:
+        _show_merged(result.merged, Path(output_dir))
+    if result.gguf is not None:
+        _show_gguf(result.gguf, Path(output_dir), result.merged.tokens if result.merged else 0)
+    if result.published is not None:
+        _show_published(result.published)
+    if result.stopped:
+        left = "the merged model is complete" if result.merged is not None else "nothing was written"
         click.echo(f"stopped: {left}; the same command again does the rest", err=True)
-    return found.stopped
+    return result.stopped
 
 
 def _refuse_idle_options(gguf: str | None, repo: str | None) -> None:
@@ -104,41 +104,42 @@ def _refuse_idle_options(gguf: str | None, repo: str | None) -> None:
             raise click.UsageError(f"{option} goes with {needed}, which is not given")
 
 
-def _show(found: MergedModel, folder: Path) -> None:
-    import shlex
-
+def _show_merged(model: MergedModel, folder: Path) -> None:
     from hpsearch.cli.tables import facts
+    from hpsearch.report.text import bytes_text
 
-    same = sum(each.merged == each.adapter for each in found.readings)
-    base = sum(each.merged == each.base for each in found.readings)
+    same = sum(reading.merged == reading.adapter for reading in model.readings)
+    base = sum(reading.merged == reading.base for reading in model.readings)
     lines = [
-        ("base", f"{found.base} ({found.family})"),
-        ("saved", f"{found.bytes / 1e9:.3g} GB in {found.precision}"),
-        ("compared", f"{found.apart:.1%} of the way from the adapter to the base (at most 50% is allowed)"),
-        ("texts", f"of {len(found.readings)} pictures {same} read as with the adapter, {base} as by the base"),
+        ("base", f"{model.base} ({model.family})"),
+        ("saved", f"{bytes_text(model.bytes)} in {model.precision}"),
+        ("compared", f"{model.apart:.1%} of the way from the adapter to the base (at most 50% is allowed)"),
+        ("texts", f"of {len(model.readings)} images {same} read as with the adapter, {base} as by the base"),
     ]
     for line in facts(lines):
         click.echo(line)
     click.echo(f"written: {folder}")
     place, name = shlex.quote(str(folder)), shlex.quote(folder.absolute().name)
-    length = f" --max-model-len {found.tokens}" if found.tokens else ""
+    length = f" --max-model-len {model.tokens}" if model.tokens else ""
     click.echo(f"serve: vllm serve {place} --served-model-name {name}{length} --limit-mm-per-prompt '{{\"image\": 1}}'")
     click.echo(f"   or: transformers serve {place} --port 8000")
 
 
-def _show_gguf(found: Gguf, folder: Path, tokens: int) -> None:
-    import shlex
+def _show_gguf(gguf: Gguf, folder: Path, tokens: int) -> None:
+    from hpsearch.report.text import bytes_text
 
-    for file in (found.model, found.mmproj):
-        click.echo(f"written: {folder / file.name} ({file.bytes / 1e9:.3g} GB, {file.architecture})")
+    for file in (gguf.model, gguf.mmproj):
+        click.echo(f"written: {folder / file.name} ({bytes_text(file.bytes)}, {file.architecture})")
         click.echo(
             f"   {file.compared} of {file.matrices} matrices compared with the merged model's: {file.apart:.2%} off"
         )
-    model, mmproj = (shlex.quote(str(folder / file.name)) for file in (found.model, found.mmproj))
-    click.echo(f"serve: llama-server -m {model} --mmproj {mmproj} {found.serving(tokens)} --port 8080")
+    model, mmproj = (shlex.quote(str(folder / file.name)) for file in (gguf.model, gguf.mmproj))
+    click.echo(f"serve: llama-server -m {model} --mmproj {mmproj} {gguf.serving(tokens)} --port 8080")
 
 
-def _show_published(found: PublishedModel) -> None:
-    who = "private" if found.private else "public"
-    size = f"{found.files} files, {found.bytes / 1e9:.3g} GB"
-    click.echo(f"on the Hub: {found.url} ({who}), {size}, commit {found.commit}")
+def _show_published(model: PublishedModel) -> None:
+    from hpsearch.report.text import bytes_text
+
+    who = "private" if model.private else "public"
+    size = f"{model.files} files, {bytes_text(model.bytes)}"
+    click.echo(f"on the Hub: {model.url} ({who}), {size}, commit {model.commit}")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they are spelled."""
+"""Options that several commands share, their spelling, and the classes of commands."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from hpsearch.errors import Interrupted
 from hpsearch.execution.trainer_python import TRAINER_VARIABLE
-from hpsearch.study.options import OUTAGE_S
+from hpsearch.study.options import OUTAGE_S, RunOptions
 from hpsearch.study.storage.open import STORAGE_VARIABLE, StorageUrl
 from hpsearch.study.storage.postgres import PASSWORD_FILE
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
+Decorator = Callable[[Any], Any]
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+COUNT = click.IntRange(min=1)
+SECONDS = HOURS = click.FloatRange(min=0, min_open=True)
 
 
 class Command(click.Command):
-    """A command whose options answer to both spellings: --study_name is --study-name."""
+    """A command that accepts both spellings of an option: --study_name is --study-name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give every option its one spelling, and leave values alone."""
+        """Parse the arguments with every option spelled with dashes; values are left alone."""
         return super().parse_args(ctx, [_dashed(word) for word in args])
 
 
@@ -46,16 +49,23 @@ class LazyGroup(click.Group):
         self._paths = dict(commands_by_path)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands, in the order a user meets them."""
+        """Return the names of the commands, in the order a user meets them."""
         return list(self._paths)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and give one command."""
+        """Import and return one command."""
         if cmd_name not in self._paths:
             return None
         module, name = self._paths[cmd_name].split(":")
         command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
+
+
+def command(*examples: str, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a click command with hpsearch's spelling rules; its help ends with the examples."""
+    shown = ["\b", "Examples:" if len(examples) > 1 else "Example:", *(f"  {example}" for example in examples)]
+    epilog = "\n".join(shown) if examples else None
+    return click.command(cls=kwargs.pop("cls", Command), context_settings=SETTINGS, epilog=epilog, **kwargs)
 
 
 @contextmanager
@@ -68,41 +78,26 @@ def when_stopped(text: str) -> Iterator[None]:
         raise
 
 
-def study_option(required: bool = False) -> Callable[[Decorated], Decorated]:
-    """--study NAME."""
-    return click.option(
-        "--study",
-        "--study-name",
-        "study",
-        metavar="NAME",
-        required=required,
-        callback=_named,
-        help="Name of the study.",
-    )
+def _together(*options: Decorator) -> Decorator:
+    """Make one decorator of several; --help lists the options in this order."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
-def _named(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
-    if name == "":
-        raise click.BadParameter("it is empty: name a study, or leave the option out", context, parameter)
-    return name
+def _not_blank(remedy: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Return a callback that refuses a blank value, such as that of an unset shell variable."""
 
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise click.BadParameter(f"it is empty: {remedy}, or leave the option out", context, parameter)
+        return value
 
-def storage_options(function: Decorated) -> Decorated:
-    """--storage and --base-output-dir."""
-    function = click.option(
-        "--base-output-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("studies"),
-        help="Folder of studies: each has a folder of its own in it.",
-    )(function)
-    return click.option(
-        "--storage",
-        metavar="URL",
-        envvar=STORAGE_VARIABLE,
-        callback=without_password,
-        help="Optuna storage: sqlite:///FILE or postgresql://USER@HOST/NAME; by default hpsearch.db in the folder of "
-        f"studies. One with a password goes into ${STORAGE_VARIABLE}.",
-    )(function)
+    return check
 
 
 def without_password(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
@@ -118,85 +113,147 @@ def without_password(context: click.Context, parameter: click.Parameter, url: st
     return url
 
 
-def limit_options(function: Decorated) -> Decorated:
-    """--timeout, --gpu-hours and --storage-timeout."""
-    function = click.option(
+def study_option(required: bool = False) -> Decorator:
+    """Add --study."""
+    return click.option(
+        "--study",
+        "--study-name",
+        "study",
+        metavar="NAME",
+        required=required,
+        callback=_not_blank("name a study"),
+        help="Name of the study.",
+    )
+
+
+base_option = click.option(
+    "--base-output-dir",
+    type=FOLDER,
+    default=Path("studies"),
+    help="Folder of all studies; each has its own folder in it.",
+)
+storage_options = _together(
+    click.option(
+        "--storage",
+        metavar="URL",
+        envvar=STORAGE_VARIABLE,
+        callback=without_password,
+        help="Optuna storage: sqlite:///FILE or postgresql://USER@HOST/NAME; by default hpsearch.db in the folder of "
+        f"studies. Put a URL with a password in ${STORAGE_VARIABLE}.",
+    ),
+    base_option,
+)
+
+gpu_hours_option = click.option(
+    "--gpu-hours",
+    type=HOURS,
+    metavar="HOURS",
+    help="GPU-hours that the study's trials may use: wall time x GPUs of all attempts; a slot without a GPU counts as "
+    "one. Stored with the study; inf lifts the limit.",
+)
+limit_options = _together(
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=SECONDS,
+        metavar="SECONDS",
+        help="Stop after this time; running trials are queued again.",
+    ),
+    gpu_hours_option,
+    click.option(
         "--storage-timeout",
         "storage_timeout_s",
-        type=click.FloatRange(min=0, min_open=True),
+        type=SECONDS,
         metavar="SECONDS",
         default=OUTAGE_S,
-        help="How long a database server may stay away; then the run ends, and the next one makes up for it.",
-    )(function)
-    function = click.option(
-        "--gpu-hours",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="HOURS",
-        help="GPU-hours that the study's trials may spend over its life: wall time x GPUs of all attempts; a slot "
-        "without a GPU counts as one. Kept with the study; inf lifts it.",
-    )(function)
-    return click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="SECONDS",
-        help="Stop after this time; what runs is queued again.",
-    )(function)
-
-
-def device_options(function: Decorated) -> Decorated:
-    """--gpus, --slots, --gpus-per-trial and --cold."""
-    function = click.option(
-        "--cold",
-        is_flag=True,
-        help="Let each trial do its own imports, ahead of its time, rather than start from a process that has done "
-        "them for all.",
-    )(function)
-    at_least_one = click.IntRange(min=1)
-    function = click.option(
-        "--gpus-per-trial",
-        type=at_least_one,
-        metavar="N",
-        help="GPUs of each trial. [default: 1]",
-    )(function)
-    function = click.option(
-        "--slots",
-        type=at_least_one,
-        metavar="N",
-        help="Trials run at once. [default: as many as the GPUs of --gpus allow, else 1]",
-    )(function)
-    return click.option(
+        help="Seconds to wait for an unreachable database; then the run ends, and the next run catches up.",
+    ),
+)
+device_options = _together(
+    click.option(
         "--gpus",
         metavar="LIST",
-        callback=_named_gpus,
+        callback=_not_blank("name GPUs"),
         help="GPUs to use, as nvidia-smi numbers them: 0,1, or all. [default: the first visible one]",
-    )(function)
+    ),
+    click.option(
+        "--slots",
+        type=COUNT,
+        metavar="N",
+        help="Trials to run at the same time. [default: as many as the GPUs of --gpus allow, else 1]",
+    ),
+    click.option("--gpus-per-trial", type=COUNT, metavar="N", help="GPUs of each trial. [default: 1]"),
+    click.option(
+        "--cold",
+        is_flag=True,
+        help="Import the libraries again for each trial, instead of starting trials from one process that has imported "
+        "them.",
+    ),
+)
+# The variable is read together with the study's own value, which comes before it.
+trainer_option = click.option(
+    "--trainer-python",
+    metavar="PATH",
+    callback=_not_blank("name a Python"),
+    help="Python, or its environment's folder, that runs the built-in training. "
+    f"[default: the study's, else ${TRAINER_VARIABLE}, else the one that runs hpsearch]",
+)
+
+_DEFINITION = {
+    "config": click.option(
+        "--config", type=FILE, help="Definition of the study. [default: studies/NAME.json, here or shipped]"
+    ),
+    "search_space": click.option(
+        "--search-space",
+        type=FILE,
+        help="File whose search space replaces the definition's; its fixed settings override the definition's.",
+    ),
+    "search_mode": click.option(
+        "--search-mode",
+        type=click.Choice(["bayesian", "grid", "random"]),
+        help="How to choose trials. [default: bayesian]",
+    ),
+    "sampler": click.option(
+        "--sampler",
+        type=click.Choice(["auto", "tpe", "gp", "cmaes", "qmc", "random", "grid"]),
+        help="Sampling algorithm, instead of --search-mode. [default: auto, the one that measured best]",
+    ),
+    "seed": click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the study."),
+    "model_name": click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME."),
+    "input_data": click.option(
+        "--input-data", help="Rows of image and text: a file, a folder, hub:OWNER/NAME, or asset:NAME."
+    ),
+    "instruction": click.option("--instruction", help="Instruction to the model, beside each image."),
+    "sets": click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Fix a setting, over all other sources; VALUE is JSON or text. Repeatable.",
+    ),
+}
 
 
-def _named_gpus(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    if text is not None and not text.strip():
-        raise click.BadParameter("it is empty: name GPUs, or leave the option out", context, parameter)
-    return text
+def definition_options(*names: str) -> Decorator:
+    """Add the options with these parameter names that say what a study's definition is."""
+    return _together(*(_DEFINITION[name] for name in names))
 
 
-def trainer_option(function: Decorated) -> Decorated:
-    """--trainer-python PATH. The variable is read where the study's own value, which it yields to, is known."""
-    return click.option(
-        "--trainer-python",
-        metavar="PATH",
-        callback=_named_program,
-        help="Python, or its environment's folder, that runs the built-in training. "
-        f"[default: the study's, else ${TRAINER_VARIABLE}, else the one that runs hpsearch]",
-    )(function)
+# Options that are settings of the definition, a layer of their own, under these names.
+_LAYER = ("search_mode", "sampler", "seed", "model_name", "input_data", "instruction")
 
 
-def _named_program(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
-    if name is not None and not name.strip():
-        raise click.BadParameter("it is empty: name a Python, or leave the option out", context, parameter)
-    return name
+def run_options(given: Mapping[str, Any]) -> RunOptions:
+    """Make the options of a run from a command's arguments."""
+    layer = {name: given[name] for name in _LAYER if given.get(name) is not None}
+    return RunOptions(options=layer, **{name: value for name, value in given.items() if name not in _LAYER})
 
 
-def command(*examples: str, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A click command with hpsearch's spelling rules; its help ends with the examples."""
-    shown = ["\b", "Examples:" if len(examples) > 1 else "Example:", *(f"  {example}" for example in examples)]
-    epilog = "\n".join(shown) if examples else None
-    return click.command(cls=kwargs.pop("cls", Command), context_settings=SETTINGS, epilog=epilog, **kwargs)
+def sets_option(text: str) -> Decorator:
+    """Add --set, for settings of something else than a study; ``text`` is its help."""
+    return click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help=text)
+
+
+def model_option(text: str, required: bool = False) -> Decorator:
+    """Add --model, also spelled as the setting is; ``text`` is its help."""
+    return click.option("--model", "--model-name", "model", required=required, metavar="MODEL", help=text)

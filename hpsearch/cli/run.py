@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpsearch.cli.options import (
+    COUNT,
     command,
+    definition_options,
     device_options,
     limit_options,
+    run_options,
     storage_options,
     study_option,
     trainer_option,
@@ -21,9 +23,7 @@ from hpsearch.cli.options import (
 if TYPE_CHECKING:
     from hpsearch.study.options import RunOptions
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-# Options of `run` that are a layer of the definition of their own, under their names there.
-LAYER = ("search_mode", "sampler", "seed", "model_name", "input_data", "instruction")
+add_trials_option = click.option("--add-trials", type=COUNT, help="Finished trials to add to the existing ones.")
 
 
 @command(
@@ -34,48 +34,26 @@ LAYER = ("search_mode", "sampler", "seed", "model_name", "input_data", "instruct
 @study_option()
 @click.option(
     "--n-trials",
-    type=click.IntRange(min=1),
-    help="Finished trials the study is after over its life. [default: the study's, else 20; a grid: all points]",
+    type=COUNT,
+    help="Total finished trials to reach. [default: the study's, else 20; a grid: all points]",
 )
-@click.option("--add-trials", type=click.IntRange(min=1), help="Finished trials to add to those there are.")
-@click.option(
-    "--search-mode",
-    type=click.Choice(["bayesian", "grid", "random"]),
-    help="How trials are chosen. [default: bayesian]",
-)
-@click.option(
-    "--sampler",
-    type=click.Choice(["auto", "tpe", "gp", "cmaes", "qmc", "random", "grid"]),
-    help="By which algorithm, instead of --search-mode. [default: auto, the one measured best]",
-)
-@click.option("--config", type=FILE, help="Definition of the study. [default: studies/NAME.json, here or shipped]")
-@click.option(
-    "--search-space",
-    type=FILE,
-    help="File whose search space replaces the definition's, and whose fixed settings overlay it.",
-)
-@click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Fix a setting, over all else; VALUE is JSON or text. Repeatable.",
-)
+@add_trials_option
+@definition_options("search_mode", "sampler", "config", "search_space", "sets")
 @device_options
 @storage_options
 @limit_options
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the study.")
+@definition_options("seed")
 @click.option(
     "--resume",
     "must_exist",
     is_flag=True,
-    help="Go on with an existing study, as `hpsearch resume` does; refuse to start a new one.",
+    help="Continue an existing study, as `hpsearch resume` does; refuse to start a new one.",
 )
 @click.option(
     "--warm-start-from",
     metavar="NAME",
-    help="Study whose best points are tried first, and whose values teach the sampler where they hold here too; given "
-    "up by itself where it does not help.",
+    help="Study whose best points are tried first, and whose values inform the sampler as far as they hold here too; "
+    "dropped automatically if it does not help.",
 )
 @click.option(
     "--warm-start-storage",
@@ -83,48 +61,33 @@ LAYER = ("search_mode", "sampler", "seed", "model_name", "input_data", "instruct
     callback=without_password,
     help="Storage of that study. [default: that of --storage]",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be run; write nothing.")
-@click.option("--model-name", help="Base model: a Hub id, a folder, or asset:NAME.")
-@click.option("--input-data", help="Rows of image and text: a file, a folder, hub:OWNER/NAME, or asset:NAME.")
-@click.option("--instruction", help="What the model is asked, beside each image.")
+@click.option("--dry-run", is_flag=True, help="Show the study that would run; write nothing.")
+@definition_options("model_name", "input_data", "instruction")
 @trainer_option
 def run(dry_run: bool, **given: Any) -> int:
     """Search: run trials of a study until its target is reached.
 
-    After any interruption, run the same command again, or `hpsearch resume` (which adds no more trials, and knows the
-    name of a study that was given none): the search goes on where it stood.
+    After any interruption, run the same command again, or `hpsearch resume` (which adds no trials, and finds the name
+    of a study that was given none): the search continues from where it stopped.
     """
-    options = _options(given)
-    if dry_run:
-        return _show_plan(options)
-    return _watch(options, resume=False)
+    options = run_options(given)
+    return _show_plan(options) if dry_run else _watch(options, resume=False)
 
 
 @command("hpsearch resume", "hpsearch resume --study gemma-ocr --add-trials 10")
 @study_option()
-@click.option("--n-trials", type=click.IntRange(min=1), help="A new total of finished trials.")
-@click.option("--add-trials", type=click.IntRange(min=1), help="Finished trials to add to those there are.")
+@click.option("--n-trials", type=COUNT, help="A new total of finished trials.")
+@add_trials_option
 @device_options
 @limit_options
 @storage_options
 @trainer_option
 def resume(**given: Any) -> int:
-    """Go on with a study after any interruption, as its stored definition says.
+    """Continue a study after any interruption, by its stored definition.
 
     Without --study: the only unfinished one.
     """
-    return _watch(_options(given), resume=True)
-
-
-def _options(given: dict[str, Any]) -> RunOptions:
-    from hpsearch.study.options import RunOptions
-
-    layer = {name: given.pop(name) for name in LAYER if name in given}
-    return RunOptions(
-        options={name: value for name, value in layer.items() if value is not None},
-        timeout_s=given.pop("timeout"),
-        **given,
-    )
+    return _watch(run_options(given), resume=True)
 
 
 def _watch(options: RunOptions, *, resume: bool) -> int:

@@ -8,20 +8,23 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hpsearch.cli.options import command, storage_options, study_option
 from hpsearch.errors import UsageError
 
+if TYPE_CHECKING:
+    from hpsearch.commands.status import TrialLog
+
 
 @command("hpsearch status --json")
 @study_option()
 @storage_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def status(study: str | None, storage: str | None, base_output_dir: Path, as_json: bool) -> None:
-    """Show where the studies stand: trials by state, best value, who runs them."""
+    """Show the state of the studies: trials by state, best value, runner."""
     from hpsearch.commands.status import study_statuses
 
     statuses = study_statuses(storage, base_output_dir, study)
@@ -35,8 +38,8 @@ def status(study: str | None, storage: str | None, base_output_dir: Path, as_jso
 
 @command("hpsearch logs --study gemma-ocr --trial 7 --follow")
 @study_option()
-@click.option("--trial", "number", type=click.IntRange(min=0), help="Trial whose log is shown. [default: the latest]")
-@click.option("--follow", "-f", is_flag=True, help="Go on showing what is added, until the trial ends.")
+@click.option("--trial", "number", type=click.IntRange(min=0), help="Number of the trial. [default: the latest]")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new output until the trial ends.")
 @storage_options
 def logs(study: str | None, number: int | None, follow: bool, storage: str | None, base_output_dir: Path) -> None:
     """Show the output of a trial's program."""
@@ -45,28 +48,31 @@ def logs(study: str | None, number: int | None, follow: bool, storage: str | Non
     log = trial_log(storage, base_output_dir, study, number)
     if not log.path.exists():
         if log.ended():
-            what = f"trial {log.number} has ended, and {log.path} is not there"
-            raise UsageError(what, "it was deleted, or another program ran the trial")
+            problem = f"trial {log.number} has ended, and {log.path} is missing"
+            raise UsageError(problem, "it was deleted, or another program ran the trial")
         if not follow:
             raise UsageError(f"trial {log.number} has no log yet ({log.path})", "wait for it with --follow")
-    _copy(log, follow)
+    _print_log(log, follow)
 
 
 @command()
 @study_option()
 @storage_options
 def stop(study: str | None, storage: str | None, base_output_dir: Path) -> None:
-    """Ask the runner of a study to stop: its trials are queued again, and `hpsearch resume` goes on."""
+    """Ask the runner of a study to stop.
+
+    Its trials are queued again, and `hpsearch resume` continues.
+    """
     from hpsearch.commands.status import running_owner
     from hpsearch.study.options import command_text
 
     name, owner = running_owner(storage, base_output_dir, study)
     os.kill(owner.pid, signal.SIGTERM)
     resume = command_text("resume", name, storage, base_output_dir)
-    click.echo(f"{name}: asked pid {owner.pid} to stop; it ends within 15 seconds; go on with: {resume}")
+    click.echo(f"{name}: asked pid {owner.pid} to stop; it ends within 15 seconds; continue with: {resume}")
 
 
-def _copy(log: Any, follow: bool) -> None:
+def _print_log(log: TrialLog, follow: bool) -> None:
     """Print the log; with ``follow``, also what is added until its trial has ended."""
     position, decoder = 0, codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:

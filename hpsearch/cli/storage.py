@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from hpsearch.cli.options import SETTINGS, command, storage_options, study_option, without_password
+from hpsearch.cli.options import SETTINGS, base_option, command, storage_options, study_option, without_password
 from hpsearch.errors import UsageError
 from hpsearch.study.storage.open import STORAGE_VARIABLE, StorageUrl
 
 
 @click.group(context_settings=SETTINGS)
 def storage() -> None:
-    """Move studies between storages, and upgrade what an older Optuna made."""
+    """Copy studies between storages, and upgrade files of an older Optuna."""
 
 
 @command(
@@ -27,26 +27,21 @@ def storage() -> None:
     "source",
     metavar="URL",
     callback=without_password,
-    help="The storage that has it. [default: with --to the one that other commands use, else hpsearch.db in the folder "
-    "of studies]",
+    help="The storage to copy from. [default: with --to the one that other commands use, else hpsearch.db in the "
+    "folder of studies]",
 )
 @click.option(
     "--to",
     "target",
     metavar="URL",
     callback=without_password,
-    help=f"The storage that gets it. [default: what {STORAGE_VARIABLE} names]",
+    help=f"The storage to copy to. [default: the URL in ${STORAGE_VARIABLE}]",
 )
-@click.option(
-    "--base-output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("studies"),
-    help="Folder of studies.",
-)
+@base_option
 def copy(study: str, source: str | None, target: str | None, base_output_dir: Path) -> int:
-    """Copy a study to another storage, trial for trial, whole or not at all.
+    """Copy a study to another storage, trial for trial, completely or not at all.
 
-    It stays where it was, too. Go on with it in one of them only: with its folder it is the same study.
+    The original stays. Continue only one of the two: both use the same folder.
     """
     import os
 
@@ -54,9 +49,7 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
 
     usual = os.environ.get(STORAGE_VARIABLE)
     if not (target or usual):
-        raise UsageError(
-            "a study is copied somewhere, but --to is not given", f"name a storage, or set {STORAGE_VARIABLE}"
-        )
+        raise UsageError("a copy needs a target, but --to is not given", f"name a storage, or set {STORAGE_VARIABLE}")
     from_url = StorageUrl.of(source, base_output_dir) if source or target else StorageUrl.default(base_output_dir)
     to_url = StorageUrl(target or str(usual))
     count = copy_study(study, from_url, to_url)
@@ -71,9 +64,9 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
 )
 @storage_options
 def upgrade(storage: str | None, base_output_dir: Path) -> int:
-    """Bring a SQLite file that an older Optuna made to the tables of this one.
+    """Upgrade a SQLite file of an older Optuna to the tables of this one.
 
-    A copy of the file is kept beside it; when the upgrade fails, the file is as it was.
+    A copy of the file is kept beside it; if the upgrade fails, the file is unchanged.
     """
     from hpsearch.study.storage.upgrade import upgrade_storage
 
@@ -82,7 +75,7 @@ def upgrade(storage: str | None, base_output_dir: Path) -> int:
     if done.copy is None:
         click.echo(f"nothing to do: {url} has the tables of this Optuna ({done.after})")
     else:
-        click.echo(f"{url} is upgraded from {done.before} to {done.after}; what it was is kept in {done.copy}")
+        click.echo(f"{url} is upgraded from {done.before} to {done.after}; the old file is kept as {done.copy}")
     return 0
 
 

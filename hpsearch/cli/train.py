@@ -1,9 +1,14 @@
-"""hpsearch train: every setting of a fine-tune is an option, made from the settings' own model."""
+"""hpsearch train and hpsearch setup-trainer.
+
+Every setting of a fine-tune is an option of `train`, made from the settings' own model; ``SPELLINGS`` are the options
+that users of other programs know some of them by.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,29 +17,15 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
 
-from hpsearch.cli.live import Board
-from hpsearch.cli.options import command, trainer_option, when_stopped
-from hpsearch.cli.tables import shown
+from hpsearch.cli.options import FILE, FOLDER, command, trainer_option, when_stopped
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 
-# Other spellings of settings in `hpsearch train`: the options that users of other programs know them by.
-
-
-def _folder(value: str) -> str:
-    """A path, and never a name on the Hub."""
-    return str(Path(value).expanduser().absolute())
-
-
-def _dataset(value: str) -> str:
-    """A name on the Hub, unless there is such a path."""
-    return value if value.startswith(HUB) or Path(value).expanduser().exists() else HUB + value
-
 
 @dataclass(frozen=True)
 class Spelling:
-    """An option that gives a setting by another name; ``convert`` makes the setting's value of what was written. With
+    """An option that sets a setting under another name. ``convert`` makes the setting's value of the text; with
     ``flag`` the option takes no value and means this one."""
 
     option: str
@@ -49,53 +40,77 @@ class Spelling:
         return "spelled_" + self.option.removeprefix("--").replace("-", "_")
 
 
+def _folder(value: str) -> str:
+    """Return a path, never a name on the Hub."""
+    return str(Path(value).expanduser().absolute())
+
+
+def _dataset(value: str) -> str:
+    """Return a name on the Hub, unless there is such a path."""
+    return value if value.startswith(HUB) or Path(value).expanduser().exists() else HUB + value
+
+
 SPELLINGS = (
     Spelling("--dataset-dir", "input_data", "A folder of data.", _folder),
     Spelling("--dataset-name", "input_data", "A dataset on the Hub.", _dataset),
     Spelling("--dataset-split", "train_split", "Rows to train on."),
     Spelling("--model-id", "model_name", "Base model."),
     Spelling("--num-epochs", "num_train_epochs", "Passes over the training rows.", float),
-    Spelling("--ocr-instruction", "instruction", "What the model is asked."),
+    Spelling("--ocr-instruction", "instruction", "Instruction to the model."),
     Spelling("--no-4bit", "load_in_4bit", "Load the base in 16 bits.", flag=False),
     Spelling("--finetune-vision", "finetune_vision_layers", "Adapt the vision tower.", flag=True),
-    Spelling("--no-finetune-vision", "finetune_vision_layers", "Leave the vision tower alone.", flag=False),
+    Spelling("--no-finetune-vision", "finetune_vision_layers", "Do not adapt the vision tower.", flag=False),
     Spelling("--no-cer-wer", "compute_cer_wer", "Measure eval_loss only.", flag=False),
 )
 
 
-def spelling_options(function: Any) -> Any:
-    """Add the options."""
-    for each in reversed(SPELLINGS):
-        shown = f"{each.help} Another spelling of --{'no-' * (each.flag is False)}{each.setting.replace('_', '-')}."
-        extra: dict[str, Any] = {} if each.flag is None else {"is_flag": True, "default": None, "show_default": False}
-        function = click.option(each.option, each.parameter, help=shown, **extra)(function)
-    return function
+def _dashed(setting: str) -> str:
+    return setting.replace("_", "-")
 
 
 def spelled(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in a command's arguments, each under its own name; those that were not given are left out.
+    """Return the settings given in a command's arguments, each under its own name.
 
     Raises:
         UsageError: one setting is given by two spellings.
     """
     settings = {name: value for name, value in given.items() if value is not None}
-    options = {name: f"--{name.replace('_', '-')}" for name in settings}
-    for each in SPELLINGS:
-        value = settings.pop(each.parameter, None)
+    options = {name: f"--{_dashed(name)}" for name in settings}
+    for spelling in SPELLINGS:
+        value = settings.pop(spelling.parameter, None)
         if value is None:
             continue
-        if each.setting in settings:
+        name = spelling.setting
+        if name in settings:
             raise UsageError(
-                f"a setting may be given once, but {options[each.setting]} and {each.option} both give {each.setting}",
+                f"a setting may be given once, but {options[name]} and {spelling.option} both give {name}",
                 "leave one of them out",
             )
-        settings[each.setting] = each.convert(value) if each.flag is None else each.flag
-        options[each.setting] = each.option
+        settings[name] = spelling.convert(value) if spelling.flag is None else spelling.flag
+        options[name] = spelling.option
     return settings
 
 
+def _setting_options(function: Any) -> Any:
+    """Add an option for each setting, then the other spellings."""
+    for spelling in reversed(SPELLINGS):
+        setting = f"--{'no-' * (spelling.flag is False)}{_dashed(spelling.setting)}"
+        flag: dict[str, Any] = (
+            {} if spelling.flag is None else {"is_flag": True, "default": None, "show_default": False}
+        )
+        text = f"{spelling.help} Another spelling of {setting}."
+        function = click.option(spelling.option, spelling.parameter, help=text, **flag)(function)
+    for name, info in reversed(TrainSettings.model_fields.items()):
+        kind = _click_type(info.annotation)
+        option = f"--{_dashed(name)}" + (f"/--no-{_dashed(name)}" if kind is bool else "")
+        extra: dict[str, Any] = {"is_flag": True, "default": None} if kind is bool else {"type": kind}
+        text = f"{info.description}{'' if info.default is None else f' [default: {info.default}]'}"
+        function = click.option(option, name, help=text, show_default=False, **extra)(function)
+    return function
+
+
 def _click_type(annotation: Any) -> Any:
-    """The click type for a setting's annotation."""
+    """Return the click type for a setting's annotation."""
     if get_origin(annotation) is Annotated:
         return _click_type(get_args(annotation)[0])
     if isinstance(annotation, UnionType):
@@ -105,61 +120,41 @@ def _click_type(annotation: Any) -> Any:
     return {int: int, float: float, bool: bool}.get(annotation, str)
 
 
-def _setting_options(function: Any) -> Any:
-    for name, info in reversed(TrainSettings.model_fields.items()):
-        kind = _click_type(info.annotation)
-        spelled = f"--{name.replace('_', '-')}"
-        if kind is bool:
-            spelled = f"{spelled}/--no-{name.replace('_', '-')}"
-        default = "" if info.default is None else f" [default: {info.default}]"
-        extra = {"is_flag": True, "default": None} if kind is bool else {"type": kind}
-        function = click.option(spelled, name, help=f"{info.description}{default}", show_default=False, **extra)(
-            function
-        )
-    return function
-
-
 @command(
     "hpsearch train --config studies/gemma-ocr/gemma-ocr_best_config.json --output-dir best-gemma",
     "hpsearch train --model-name google/gemma-3-4b-it --input-data pages.json --lora-r 32 --output-dir gemma-4b",
     "hpsearch train --study chandra-ocr --dataset-name unsloth/LaTeX_OCR --max-steps 500 --output-dir latex",
 )
+@click.option("--config", type=FILE, help="Settings as flat JSON, such as NAME_best_config.json.")
 @click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings as flat JSON, such as NAME_best_config.json.",
-)
-@click.option(
-    "--study", metavar="NAME", help="Begin with the default configuration of this study, such as chandra-ocr."
+    "--study", metavar="NAME", help="Start from the default configuration of this study, such as chandra-ocr."
 )
 @click.option(
     "--output-dir",
     "--lora-output-dir",
     "output_dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     required=True,
     help="Folder for the adapter, metrics, log and predictions.",
 )
-@click.option(
-    "--hf-token", metavar="TOKEN", help="Token of the Hub, for this command alone; better in the variable HF_TOKEN."
-)
+@click.option("--hf-token", metavar="TOKEN", help="Hub token for this command only; the variable HF_TOKEN is safer.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the log of the fine-tune at the end.")
 @trainer_option
 @_setting_options
-@spelling_options
 def train(
     config: Path | None, study: str | None, output_dir: Path, hf_token: str | None, verbose: bool, **given: Any
-) -> int:
+) -> None:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
-    from hpsearch.cli.live import watching
+    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.tables import shown
     from hpsearch.commands.train import train_once
     from hpsearch.config.load import load_settings
     from hpsearch.execution.names import LOG_FILE
 
     if hf_token is not None:
-        os.environ["HF_TOKEN"] = hf_token  # the job that downloads gets it, and nothing is written of it
+        os.environ["HF_TOKEN"] = hf_token  # for the job that downloads; it is written nowhere
     definition = load_settings(config, spelled(given), study=study)
-    stopped = "the same command goes on from the last checkpoint, if there is one"
+    stopped = "the same command continues from the last checkpoint, if there is one"
     with when_stopped(stopped), watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
     if verbose:
@@ -168,10 +163,6 @@ def train(
         untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""
         click.echo(f"{name}: {shown(value)}{untuned}")
     click.echo(f"files: {output_dir}")
-    return 0
-
-
-# hpsearch setup-trainer.
 
 
 @command(
@@ -179,35 +170,31 @@ def train(
     "hpsearch setup-trainer --name newest --dir trainers/newest --python python3.12",
     name="setup-trainer",
 )
-@click.option("--name", type=click.Choice(["newest", "unsloth"]), default="unsloth", help="Which versions.")
+@click.option("--name", type=click.Choice(["newest", "unsloth"]), default="unsloth", help="Set of versions.")
 @click.option(
     "--dir",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder of the environment. [default: hpsearch/trainers/NAME in the user's data folder]",
 )
 @click.option(
-    "--python", metavar="PY", help="Python 3.11 or newer that makes it. [default: the one that runs hpsearch]"
+    "--python", metavar="PY", help="Python 3.11 or newer for the environment. [default: the one that runs hpsearch]"
 )
 @click.option(
-    "--gpu/--cpu", "gpu", default=None, help="With or without what only a GPU needs. [default: as this machine is]"
+    "--gpu/--cpu", "gpu", default=None, help="With or without the GPU packages. [default: as this machine needs]"
 )
-def setup_trainer(name: str, folder: Path | None, python: str | None, gpu: bool | None) -> int:
+def setup_trainer(name: str, folder: Path | None, python: str | None, gpu: bool | None) -> None:
     """Make an environment that trains with other versions of the libraries, for --trainer-python.
 
-    unsloth: unsloth 2026.10.7 and the versions it takes; without a GPU they serve the hf backend. newest: the newest
-    versions hpsearch is tested with. After an interruption the same command makes it again.
+    unsloth: unsloth 2026.10.7 and the versions it needs; without a GPU they serve the hf backend. newest: the newest
+    versions that hpsearch is tested with. After an interruption, the same command makes it from scratch.
     """
-    import sys
-
     from hpsearch.commands.trainer_env import TrainerEnvRequest, default_folder, require_python, set_up
 
-    setup = TrainerEnvRequest(
-        name, (folder or default_folder(name)).expanduser().absolute(), python or sys.executable, gpu
-    )
-    require_python(setup.python)
-    made = set_up(setup, lambda line: click.echo(line))
+    target = (folder or default_folder(name)).expanduser().absolute()
+    request = TrainerEnvRequest(name, target, python or sys.executable, gpu)
+    require_python(request.python)
+    made = set_up(request, lambda line: click.echo(line))
     click.echo(
         f"ready; to train with it, add this to run, resume or train:\n  --trainer-python {shlex.quote(str(made))}"
     )
-    return 0

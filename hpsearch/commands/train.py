@@ -15,7 +15,7 @@ from hpsearch.execution.files import write_json
 from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE, encode_values
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.run_job import failure, run_job
+from hpsearch.execution.run_job import job_error, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, show_prepared, silent
 from hpsearch.study.folders import StudyFolders
@@ -78,7 +78,7 @@ def train_once(
         runner.close()
     scores = [value for name, value in outcome.metrics.items() if name.startswith("eval_")]
     if outcome.cause is not Cause.OK or not all(map(math.isfinite, scores)):
-        raise failure(job, outcome)
+        raise job_error(job, outcome)
     untuned = dict(info.base) if info else {}
     results = {
         "cause": outcome.cause.value,

@@ -10,7 +10,7 @@ from typing import Any
 
 from hpsearch.config.advice import advice
 from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
-from hpsearch.execution.run_job import look, passing_folder
+from hpsearch.execution.run_job import run_and_read, temporary_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
 from hpsearch.study.folders import require_room, study_folders
@@ -49,8 +49,10 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     warnings = [*([resolved.note] if resolved.note else []), *advice(definition, target)]
     if definition.command is not None:
         return StudyCheck(resolved.study, [("program", definition.command[0])], warnings)
-    with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
-        preflight = json.loads(look(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view))
+    with temporary_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
+        preflight = json.loads(
+            run_and_read(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view)
+        )
     figures, sizes = preflight["figures"], preflight["figures"]["bytes"]
     require_room(definition, int(sizes["adapter"]), folders.root, int(sizes["rows"]))
     warnings += [*preflight["warnings"], *warmup_warnings(definition, int(figures["evaluations"]))]

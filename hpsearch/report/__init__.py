@@ -1,1 +1,1 @@
-"""From a study to what a person reads: rows, figures, one report in a file, a comparison of studies."""
+"""Reports for people: rows of a study, figures, one report in a file, a comparison of studies."""

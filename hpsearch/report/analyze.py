@@ -1,8 +1,8 @@
-"""Analysing a study: read it, draw it, write the report's files. The command line prints what comes back."""
+"""Analyse a study or compare several: read, draw, write the report's files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,28 +18,60 @@ if TYPE_CHECKING:
     from optuna import Study
     from rich.console import RenderableType
 
+    from hpsearch.report.figures.style import Figure
+
 
 @dataclass(frozen=True)
-class AnalysisResult:
-    """What an analysis made. ``notes`` are single lines that the user should see."""
+class ReportFiles:
+    """Files written for a study or a comparison: the report first, then the tables, then the figures. ``notes`` are
+    single lines for the user."""
 
-    summary: StudySummary
-    report: Path
-    files: tuple[Path, ...]  # the report first, then the tables, then the figures
+    files: tuple[Path, ...]
     notes: tuple[str, ...]
 
     @property
+    def report(self) -> Path:
+        """The HTML file."""
+        return self.files[0]
+
+    @property
     def tables(self) -> tuple[RenderableType, ...]:
-        """The summary as rich tables, for the terminal."""
+        """The contents as rich tables, for the terminal."""
+        raise NotImplementedError
+
+    def lines(self, width: int = 100) -> list[str]:
+        """Return the tables as plain text."""
+        from hpsearch.report.terminal import render
+
+        return render(self.tables, width)
+
+
+@dataclass(frozen=True)
+class AnalysisResult(ReportFiles):
+    """The report of one study."""
+
+    summary: StudySummary
+
+    @property
+    def tables(self) -> tuple[RenderableType, ...]:
+        """The summary as rich tables."""
         from hpsearch.report.terminal import summary_tables
 
         return summary_tables(self.summary)
 
-    def lines(self, width: int = 100) -> list[str]:
-        """The same as plain text."""
-        from hpsearch.report.terminal import render
 
-        return render(self.tables, width)
+@dataclass(frozen=True)
+class ComparisonResult(ReportFiles):
+    """The comparison of several studies."""
+
+    summaries: tuple[StudySummary, ...]
+
+    @property
+    def tables(self) -> tuple[RenderableType, ...]:
+        """The comparison as rich tables."""
+        from hpsearch.report.terminal import comparison_tables
+
+        return comparison_tables(self.summaries)
 
 
 def analyze_study(
@@ -47,7 +79,7 @@ def analyze_study(
 ) -> AnalysisResult:
     """Write index.html, trials.csv, report.json and a PNG of each figure into ``output_dir``.
 
-    ``study_dir`` is the study's folder, where the best trial's sample predictions and configuration are read from; None
+    ``study_dir`` is the study's folder, from which the best trial's sample predictions and configuration are read; None
     for a study that has none. The same study gives the same bytes. Without kaleido or a browser there are no PNGs, and
     a note says so.
 
@@ -59,34 +91,13 @@ def analyze_study(
 
     summary = summarize(study, top)
     figures = study_figures(study, summary)
-    report = write_text(output_dir / "index.html", report_html(summary, figures, study_dir))
-    csv_file = write_text(output_dir / "trials.csv", trials_csv(summary))
-    json_file = write_text(output_dir / "report.json", report_json(summary))
-    pictures, note = write_pngs(figures, output_dir / "figures") if png else ((), "")
-    return AnalysisResult(summary, report, (report, csv_file, json_file, *pictures), (note,) if note else ())
-
-
-@dataclass(frozen=True)
-class ComparisonResult:
-    """What a comparison made. ``notes`` are single lines that the user should see."""
-
-    summaries: tuple[StudySummary, ...]
-    report: Path
-    files: tuple[Path, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def tables(self) -> tuple[RenderableType, ...]:
-        """The comparison as rich tables, for the terminal."""
-        from hpsearch.report.terminal import comparison_tables
-
-        return comparison_tables(self.summaries)
-
-    def lines(self, width: int = 100) -> list[str]:
-        """The same as plain text."""
-        from hpsearch.report.terminal import render
-
-        return render(self.tables, width)
+    texts = {
+        "index.html": report_html(summary, figures, study_dir),
+        "trials.csv": trials_csv(summary),
+        "report.json": report_json(summary),
+    }
+    files, notes = _write(output_dir, texts, figures if png else ())
+    return AnalysisResult(files, notes, summary)
 
 
 def compare_studies(studies: Sequence[Study], *, output_dir: Path, png: bool = True) -> ComparisonResult:
@@ -99,21 +110,26 @@ def compare_studies(studies: Sequence[Study], *, output_dir: Path, png: bool = T
     """
     from hpsearch.report import compare
 
-    summaries, left_out = _summaries(studies)
-    figures = compare.comparison_figures(summaries)
-    report = write_text(output_dir / "comparison.html", compare.comparison_html(summaries, figures, left_out))
-    csv_file = write_text(output_dir / "comparison.csv", compare.comparison_csv(summaries))
-    json_file = write_text(output_dir / "comparison.json", compare.comparison_json(summaries))
-    pictures, note = write_pngs(figures, output_dir / "figures") if png else ((), "")
-    notes = (*left_out, note) if note else left_out
-    return ComparisonResult(summaries, report, (report, csv_file, json_file, *pictures), notes)
-
-
-def _summaries(studies: Sequence[Study]) -> tuple[tuple[StudySummary, ...], tuple[str, ...]]:
-    """The studies that can be compared, and a sentence for each of the others."""
     single = [study for study in studies if len(study.directions) == 1]
     if not single:
         raise UsageError("a comparison needs a study with one objective, but there is none", "name other studies")
     several = [study.study_name for study in studies if len(study.directions) != 1]
     left_out = tuple(f"{visible(name)} is left out: it has several objectives." for name in several)
-    return tuple(summarize(study) for study in single), left_out
+    summaries = tuple(summarize(study) for study in single)
+    figures = compare.comparison_figures(summaries)
+    texts = {
+        "comparison.html": compare.comparison_html(summaries, figures, left_out),
+        "comparison.csv": compare.comparison_csv(summaries),
+        "comparison.json": compare.comparison_json(summaries),
+    }
+    files, notes = _write(output_dir, texts, figures if png else ())
+    return ComparisonResult(files, (*left_out, *notes), summaries)
+
+
+def _write(
+    folder: Path, texts: Mapping[str, str], figures: Sequence[Figure]
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Write the texts and a PNG of each figure; return the files and the notes."""
+    files = tuple(write_text(folder / name, text) for name, text in texts.items())
+    pictures, note = write_pngs(figures, folder / "figures")
+    return (*files, *pictures), (note,) if note else ()

@@ -1,4 +1,4 @@
-"""Several studies side by side: what a comparison's page and files say."""
+"""Several studies side by side: the contents of a comparison's page and files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from hpsearch.report.figures.history import race
+from hpsearch.report.figures.history import best_so_far
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.files import json_text, summary_record
 from hpsearch.report.html import render_page
@@ -32,7 +32,7 @@ SECTIONS = (("studies", "Studies"), ("race", "Best so far"), ("spaces", "Search 
 
 
 def comparison_html(summaries: Sequence[StudySummary], figures: Sequence[Figure], notes: Sequence[str]) -> str:
-    """The comparison as one HTML text."""
+    """Return the comparison as one HTML text."""
     best = best_places(summaries)
     return render_page(
         "compare.html.j2",
@@ -50,7 +50,7 @@ def comparison_html(summaries: Sequence[StudySummary], figures: Sequence[Figure]
 
 
 def comparison_csv(summaries: Sequence[StudySummary]) -> str:
-    """The table with numbers in full; times in seconds."""
+    """Return the table with numbers in full; times in seconds."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([f"{name}_s" if name == "time in trials" else name for name in COLUMNS])
@@ -74,21 +74,21 @@ def comparison_csv(summaries: Sequence[StudySummary]) -> str:
 
 
 def comparison_json(summaries: Sequence[StudySummary]) -> str:
-    """The summaries as strict JSON, in the order they were given."""
+    """Return the summaries as strict JSON, in the given order."""
     return json_text({"studies": [summary_record(summary) for summary in summaries]})
 
 
 def comparison_figures(summaries: Sequence[StudySummary]) -> tuple[Figure, ...]:
-    """One race for each objective that the studies have."""
+    """Draw the best so far of the studies, one figure for each objective."""
     groups = by_objective(summaries)
     return tuple(
-        race([summaries[place] for place in places], "race" if number == 0 else f"race-{number + 1}")
+        best_so_far([summaries[place] for place in places], "race" if number == 0 else f"race-{number + 1}")
         for number, places in enumerate(groups.values())
     )
 
 
 def by_objective(summaries: Sequence[StudySummary]) -> dict[StudyObjective, list[int]]:
-    """Places of the studies that look for the same thing."""
+    """Group the places of the studies by objective."""
     groups: dict[StudyObjective, list[int]] = {}
     for place, summary in enumerate(summaries):
         groups.setdefault(summary.objective, []).append(place)
@@ -96,7 +96,7 @@ def by_objective(summaries: Sequence[StudySummary]) -> dict[StudyObjective, list
 
 
 def best_places(summaries: Sequence[StudySummary]) -> set[int]:
-    """Places of the studies with the best value of their objective, where values can be compared."""
+    """Return the places of the studies with the best value of their objective, if the values can be compared."""
     winners = set()
     for objective, places in by_objective(summaries).items():
         if not _same_data([summaries[place] for place in places]):
@@ -110,7 +110,7 @@ def best_places(summaries: Sequence[StudySummary]) -> set[int]:
 
 
 def verdict(summaries: Sequence[StudySummary]) -> list[str]:
-    """Which study found the best value, for each objective, and what makes the comparison doubtful."""
+    """Say which study found the best value, for each objective, and what makes the comparison doubtful."""
     groups = by_objective(summaries)
     sentences = [_winner(objective, [summaries[place] for place in places]) for objective, places in groups.items()]
     if len(groups) > 1:
@@ -119,7 +119,7 @@ def verdict(summaries: Sequence[StudySummary]) -> list[str]:
 
 
 def cells(summary: StudySummary) -> list[str]:
-    """One study's row of the table, as text."""
+    """Return one study's row of the table, as text."""
     best = summary.best
     target = f" of {summary.target}" if summary.target else ""
     return [
@@ -138,7 +138,7 @@ def cells(summary: StudySummary) -> list[str]:
 
 
 def spaces(summaries: Sequence[StudySummary]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """For each parameter that any study searched: each study's range and its best value."""
+    """Return each study's range and best value, for each parameter that any study searched."""
     by_name = [{parameter.name: parameter.span for parameter in summary.parameters} for summary in summaries]
     names = sorted({name for spans in by_name for name in spans})
     bests = [summary.best.trial.params if summary.best and summary.best.trial else {} for summary in summaries]
@@ -171,7 +171,7 @@ def _winner(objective: StudyObjective, group: Sequence[StudySummary]) -> str:
         )
     found = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
     if not found:
-        return f"No trial that looks for {objective.title} has completed."
+        return f"No trial for {objective.title} has completed."
     order = sorted(found, key=lambda item: objective.rank(item[0]))
     first = f"{order[0][1]} has the best {objective.title}, {number_text(order[0][0])}"
     if len(order) == 1:

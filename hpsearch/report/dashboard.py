@@ -1,4 +1,4 @@
-"""Serving optuna-dashboard on a study's storage, behind its guard."""
+"""Serve optuna-dashboard on a study's storage, read-only, behind its guard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOCAL_HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where a server listens: the ``host`` that was asked for, and what it means to the sockets of this machine."""
+    """The address that a server listens on: the ``host`` as given, and its meaning for this machine's sockets."""
 
     host: str
     family: socket.AddressFamily
@@ -30,16 +30,16 @@ class ListenAddress:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine reaches it."""
+        """True if only this machine reaches it."""
         return ip_address(self.address[0].partition("%")[0]).is_loopback
 
     def url(self, port: int) -> str:
-        """What a browser is given."""
+        """Return the URL for a browser."""
         return f"http://[{self.host}]:{port}/" if ":" in self.host else f"http://{self.host}:{port}/"
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Serves a browser's requests side by side."""
+    """Serves a browser's requests concurrently."""
 
     daemon_threads = True
 
@@ -48,39 +48,39 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(place.address, _Quiet)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Show what is wrong here, but not that a browser went away."""
+        """Print errors of this server, but not those of a browser that left."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 class _Quiet(WSGIRequestHandler):
-    """Serves without a line per request."""
+    """Handles requests without logging a line for each."""
 
-    timeout = 60  # seconds that a connection may be silent; without it whoever connects would hold a thread for good
+    timeout = 60  # seconds that a connection may be silent; without it any client could hold a thread forever
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        """Say nothing."""
+        """Log nothing."""
 
 
 def serve(url: StorageUrl, host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:
-    """Serve the dashboard until interrupted. ``token`` is what requests must present, None for none.
+    """Serve the dashboard until interrupted. Requests must present ``token``, if it is not None.
 
     Raises:
-        UsageError: the address is not this machine's, the port is taken, or others could look in without a token.
+        UsageError: the address is not this machine's, the port is in use, or others could read without a token.
         StorageError: the storage cannot be opened.
     """
-    place = _place(host, port)
+    place = _resolve(host, port)
     if token is None and not place.is_local:
         raise UsageError(
-            f"who reaches the dashboard on {host} must have a token, but none is given: without one it is served on "
-            f"{LOCAL_HOST} only",
+            f"a dashboard on {host} needs a token, as other machines reach it, but none is given: without one it is "
+            f"served on {LOCAL_HOST} only",
             f"name a file with --token-file or set {VARIABLE}; to make a token: {HOW_TO_MAKE_ONE}",
         )
     from optuna.storages import get_storage
     from optuna_dashboard import wsgi
 
     with url.opened() as storage:
-        application = wsgi(get_storage(storage))  # with Optuna's cache, as a page asks again and again
+        application = wsgi(get_storage(storage))  # with Optuna's cache, as a page asks repeatedly
     try:
         server = _Server(place)
     except OSError as error:
@@ -92,24 +92,21 @@ def serve(url: StorageUrl, host: str, port: int, token: str | None, say: Callabl
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         say(f"dashboard of {url}: {place.url(server.server_port)}{asked} (Ctrl-C ends it)")
-        _wait_for_a_signal()
+        # In the main thread, which serves no request: wsgiref would swallow the interrupt.
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
         server.shutdown()
     say("dashboard ended")
 
 
-def _place(host: str, port: int) -> ListenAddress:
-    """Where ``host``, an address or a name, is on this machine."""
+def _resolve(host: str, port: int) -> ListenAddress:
+    """Resolve ``host``, an address or a name."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"--host {host!r} is no address and no known name: {error}", "name another --host") from error
-    family, _, _, _, address = found[0]
+        raise UsageError(
+            f"--host {host!r} is neither an address nor a known name: {error}", "name another --host"
+        ) from error
     return ListenAddress(host, family, address)
-
-
-def _wait_for_a_signal() -> None:
-    """Wait in the main thread, where no request is served: wsgiref would swallow the interrupt."""
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()

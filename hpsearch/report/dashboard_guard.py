@@ -1,6 +1,6 @@
-"""The guard before optuna-dashboard: reading only, by names of this machine only, and with the token if there is one.
+"""The guard in front of optuna-dashboard: read-only, by names of this machine only, and with the token if there is one.
 
-optuna-dashboard itself lets whoever reaches it delete studies and tell trials their values.
+optuna-dashboard itself lets anyone who reaches it delete studies and set trials' values.
 """
 
 from __future__ import annotations
@@ -32,21 +32,19 @@ _ALWAYS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-# What the page is made of holds nothing of a study and may stay in the browser; everything else is asked for each time.
-_MAY_BE_KEPT = "/static/"
+# The page's own files hold nothing of a study and may be cached; everything else is requested each time.
+_CACHEABLE = "/static/"
 
 
 class _Answer(NamedTuple):
-    """An answer of the guard's own."""
+    """A response made by the guard itself."""
 
     status: str
     text: str
     headers: tuple[tuple[str, str], ...] = ()
 
 
-_NOT_READING = _Answer(
-    "405 Method Not Allowed", "This dashboard only shows studies.\n", (("Allow", ", ".join(_READING)),)
-)
+_NOT_READING = _Answer("405 Method Not Allowed", "This dashboard is read-only.\n", (("Allow", ", ".join(_READING)),))
 _NOT_OURS = _Answer(
     "403 Forbidden", "This dashboard answers to the addresses and the name of its machine: open it by one of these.\n"
 )
@@ -54,7 +52,7 @@ _NO_TOKEN = _Answer(
     "401 Unauthorized",
     """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>hpsearch dashboard</title>
-<p>This dashboard is shown to those who have its token.
+<p>This dashboard needs its token.
 <form><label>Token: <input name="token" type="password" autocomplete="off" autofocus></label>
 <button>Show</button></form>
 """,
@@ -67,8 +65,8 @@ _NO_TOKEN = _Answer(
 
 @dataclass(frozen=True)
 class ReadOnlyGuard:
-    """A WSGI application that lets reading requests through to another. ``own_names`` are the names, in lower case,
-    that this machine has beside its addresses; with ``token``, only who presents it is let through.
+    """A WSGI application that passes reading requests on to another. ``own_names`` are this machine's names in lower
+    case, beside its addresses; with ``token``, only requests that present it are passed on.
     """
 
     application: Application
@@ -76,7 +74,7 @@ class ReadOnlyGuard:
     token: str | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request, or have it answered by the application."""
+        """Answer a request, or pass it to the application."""
 
         def start(status: str, headers: Headers, *error: Any) -> Any:
             return start_response(status, [*headers, *_missing(headers, environ.get("PATH_INFO", ""))], *error)
@@ -91,7 +89,7 @@ class ReadOnlyGuard:
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
     def _own_answer(self, environ: Mapping[str, Any]) -> _Answer | None:
-        """The answer to a request that the application does not get."""
+        """Return the response to a request that is not passed on."""
         if environ["REQUEST_METHOD"] not in _READING:
             return _NOT_READING
         if not self._is_ours(environ.get("HTTP_HOST", "")):
@@ -99,15 +97,21 @@ class ReadOnlyGuard:
         return None if self.token is None else _answer_about_token(environ, self.token)
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a page of another site cannot have brought this request here by pointing its own name at this machine
-        (DNS rebinding). An address cannot be pointed elsewhere, and the port, which forwarding changes, says nothing.
+        """Return False if another site may have sent this request by pointing its own name at this machine (DNS
+        rebinding). An address cannot be redirected, and the port, which forwarding changes, proves nothing.
         """
-        found = _HOST.fullmatch(host)
-        return found is not None and (found["name"].lower() in self.own_names or _is_address(found["name"]))
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        try:
+            ipaddress.ip_address(match["name"].strip("[]"))
+        except ValueError:
+            return match["name"].lower() in self.own_names
+        return True
 
 
 def read_token(file: Path | None) -> str | None:
-    """The token in ``file``, or else in HPSEARCH_DASHBOARD_TOKEN; None where neither is given.
+    """Read the token in ``file``, or else in HPSEARCH_DASHBOARD_TOKEN; None if neither is given.
 
     Raises:
         UsageError: it can be guessed or cannot be read; the message does not show it.
@@ -115,7 +119,13 @@ def read_token(file: Path | None) -> str | None:
     if file is None:
         token, source = os.environ.get(VARIABLE), VARIABLE
     else:
-        token, source = _content(file), str(file)
+        try:
+            token, source = file.read_text(encoding="utf-8").strip(), str(file)
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise UsageError(
+                f"the token's file {file} cannot be read: {why}", f"make one: {HOW_TO_MAKE_ONE} > FILE"
+            ) from None
     if token is None:
         return None
     if len(token) < SHORTEST_TOKEN or not re.fullmatch(r"[!-~]+", token):
@@ -124,31 +134,13 @@ def read_token(file: Path | None) -> str | None:
     return token
 
 
-def _content(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(
-            f"the token's file {file} cannot be read: {why}", f"make one: {HOW_TO_MAKE_ONE} > FILE"
-        ) from None
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
-
-
 def _answer_about_token(environ: Mapping[str, Any], token: str) -> _Answer | None:
-    """The answer to a request without the token, or to one that has it in its URL, from where it is taken away."""
+    """Return the response to a request without the token, or to one with it in its URL, which redirects without it."""
     query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     given = next((value for name, value in query if name == "token"), None)
     cookie, mark = f"hpsearch_{environ['SERVER_PORT']}", _mark(token)
     if given is not None and _same(given, token):
-        left = urlencode([each for each in query if each[0] != "token"])
+        left = urlencode([pair for pair in query if pair[0] != "token"])
         kept = ("Set-Cookie", f"{cookie}={mark}; Path=/; HttpOnly; SameSite=Strict")
         return _Answer("303 See Other", "", (("Location", _path(environ) + (f"?{left}" if left else "")), kept))
     if _same(_cookie(environ, cookie), mark) or _same(environ.get("HTTP_AUTHORIZATION", ""), f"Bearer {token}"):
@@ -157,8 +149,8 @@ def _answer_about_token(environ: Mapping[str, Any], token: str) -> _Answer | Non
 
 
 def _mark(token: str) -> str:
-    """What the cookie holds: it stays good when the dashboard is started again, and does not give the token away to
-    other servers of this machine, which a browser shows its cookies to."""
+    """Return the value of the cookie: it stays valid when the dashboard is restarted, and does not reveal the token to
+    other servers on this machine, to which a browser sends its cookies too."""
     return hmac.digest(token.encode(), b"hpsearch dashboard", "sha256").hex()
 
 
@@ -167,18 +159,18 @@ def _same(given: str, wanted: str) -> bool:
 
 
 def _cookie(environ: Mapping[str, Any], name: str) -> str:
-    """A cookie's value. Others of this machine's servers come along, in whatever spelling, and must not hide it."""
-    pairs = (each.strip().partition("=") for each in environ.get("HTTP_COOKIE", "").split(";"))
-    return next((value for each, _, value in pairs if each == name), "")
+    """Return a cookie's value. Cookies of this machine's other servers, in any spelling, must not hide it."""
+    pairs = (cookie.strip().partition("=") for cookie in environ.get("HTTP_COOKIE", "").split(";"))
+    return next((value for key, _, value in pairs if key == name), "")
 
 
 def _path(environ: Mapping[str, Any]) -> str:
-    """The request's path on this server: with one slash in front, so that it names no other one."""
+    """Return the request's path with one slash in front, so that it cannot name another server."""
     return "/" + quote(environ.get("PATH_INFO", "").lstrip("/").encode("latin-1"))
 
 
 def _missing(headers: Headers, path: str) -> Headers:
-    """The headers for safety that an answer lacks."""
+    """Return the safety headers that a response lacks."""
     there = {name.lower() for name, _ in headers}
-    wanted = _ALWAYS if path.startswith(_MAY_BE_KEPT) else (*_ALWAYS, ("Cache-Control", "no-store"))
+    wanted = _ALWAYS if path.startswith(_CACHEABLE) else (*_ALWAYS, ("Cache-Control", "no-store"))
     return [(name, value) for name, value in wanted if name.lower() not in there]

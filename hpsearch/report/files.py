@@ -19,9 +19,9 @@ _COLUMNS = ("number", "root", "attempt", "state", "cause", "value", "holdout_val
 
 
 def trials_csv(summary: StudySummary) -> str:
-    """A row for each attempt: what ended it, the value, then parameters, metrics and the message.
+    """Return a row for each attempt: how it ended, the value, then parameters, metrics and the message.
 
-    A text that a spreadsheet would take for a formula has a ' in front.
+    A text that a spreadsheet would take for a formula gets a ' in front.
     """
     parameters = sorted({name for row in summary.rows for name in row.params})
     metrics = sorted({name for row in summary.rows for name in row.metrics})
@@ -37,14 +37,14 @@ def trials_csv(summary: StudySummary) -> str:
 
 
 def report_json(summary: StudySummary) -> str:
-    """The summary, and every row on a line of its own, as strict JSON; times in seconds, what is not finite as text."""
+    """Return the summary, and each row on its own line, as strict JSON; times in seconds, inf and nan as text."""
     head, end = json_text(summary_record(summary)).rsplit("\n}", 1)
-    rows = ",\n".join(f"  {json.dumps(_strict(_row(row)), **_STRICT)}" for row in summary.rows)
+    rows = ",\n".join(f"  {json.dumps(_strict(_record(row)), **_STRICT)}" for row in summary.rows)
     return f'{head},\n "rows": [\n{rows}\n ]\n}}{end}'
 
 
 def summary_record(summary: StudySummary) -> dict[str, Any]:
-    """The summary without its rows, as JSON values."""
+    """Return the summary without its rows, as JSON values."""
     return {
         "study": summary.name,
         "objective": asdict(summary.objective),
@@ -67,12 +67,12 @@ def summary_record(summary: StudySummary) -> dict[str, Any]:
 
 
 def json_text(value: Any) -> str:
-    """Indented strict JSON with sorted keys."""
+    """Return indented strict JSON with sorted keys."""
     return json.dumps(_strict(value), indent=1, **_STRICT) + "\n"
 
 
-def _row(row: TrialRow) -> dict[str, Any]:
-    times = {"start": _moment(row.start), "end": _moment(row.end)}
+def _record(row: TrialRow) -> dict[str, Any]:
+    times = {name: moment.isoformat() if moment else None for name, moment in (("start", row.start), ("end", row.end))}
     return vars(row) | times | {"params": dict(row.params), "metrics": dict(row.metrics)}
 
 
@@ -82,10 +82,6 @@ def _score(score: HeadlineScore | None) -> dict[str, Any] | None:
     row = score.trial
     trial = {"trial": row.number, "params": dict(row.params), "seed": row.seed} if row else {}
     return {"value": score.value, "holdout": score.holdout} | trial
-
-
-def _moment(moment: Any) -> str | None:
-    return moment.isoformat() if moment else None
 
 
 def _strict(value: Any) -> Any:

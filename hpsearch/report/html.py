@@ -1,6 +1,6 @@
-"""One HTML file that works offline: templates filled with escaping on, plotly.js inside, a policy that allows no more.
+"""One HTML file that works offline: escaped templates, plotly.js inside, and a policy that forbids the rest.
 
-Every value a template prints passes ``visible_lines`` and then HTML escaping, so that no template can forget it.
+Every value that a template prints passes ``visible_lines`` and HTML escaping, so that no template can forget it.
 """
 
 from __future__ import annotations
@@ -41,25 +41,22 @@ def render_page(template: str, figures: Sequence[Figure], values: Mapping[str, A
 
 @cache
 def plotly_script() -> str:
-    """plotly.js as the plotly package ships it."""
+    """Return plotly.js as the plotly package ships it."""
     path = resources.files("plotly") / "package_data" / "plotly.min.js"
     return path.read_text(encoding="utf-8").replace("\r", "")
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """A content policy under which these scripts run and nothing else does; nothing is loaded from anywhere.
+    """Return a content policy that allows these scripts and nothing else; nothing is loaded from anywhere.
 
     plotly.js sets styles inline and makes its PNGs from data: and blob: images.
     """
-    hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts) or "'none'"
+    digests = (base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode() for script in scripts)
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
 def _asset(name: str) -> str:
@@ -68,17 +65,16 @@ def _asset(name: str) -> str:
 
 
 def _environment() -> jinja2.Environment:
+    def shown(value: Any) -> Any:
+        return visible_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_shown,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number_text, "duration": duration_text, "value": value_text}
     return environment
-
-
-def _shown(value: Any) -> Any:
-    return visible_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,4 +1,4 @@
-"""Figures as PNG, by kaleido and a browser in a process of their own: whatever happens there, the report stands."""
+"""Figures as PNG, by kaleido and a browser in a separate process: a failure there does not affect the report."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 from hpsearch.report.figures.style import WIDTH, Figure
 
-# One browser draws six figures in about 6 s on two busy cores; a browser that hangs is given up after this.
+# One browser draws six figures in about 6 s on two busy cores; a browser that hangs is killed after this.
 TIMEOUT_S = 120.0
-_SCALE = 2  # pixels of the file for each of the figure, so that print is sharp
+_SCALE = 2  # pixels of the file per pixel of the figure, for sharp print
 
 
 def write_pngs(figures: Sequence[Figure], folder: Path, timeout_s: float = TIMEOUT_S) -> tuple[tuple[Path, ...], str]:
-    """Draw each figure into ``folder`` as KEY.png, in place of earlier ones; never raises for what a browser does.
+    """Draw each figure into ``folder`` as KEY.png, replacing earlier ones; a browser's failure never raises.
 
     Returns:
-        The files, and one line that says why there are none ("" where there are).
+        The files, and one line that says why there are none ("" if there are).
     """
     for figure in figures:
         (folder / f"{figure.key}.png").unlink(missing_ok=True)
@@ -35,18 +35,18 @@ def write_pngs(figures: Sequence[Figure], folder: Path, timeout_s: float = TIMEO
             "No PNG of the figures: kaleido is not installed; pip install 'hpsearch[png]' and a Chromium or Chrome.",
         )
     folder.mkdir(parents=True, exist_ok=True)
+    paths = tuple(folder / f"{figure.key}.png" for figure in drawn)
+    size = {"format": "png", "width": WIDTH, "scale": _SCALE}
     jobs = [
-        {"path": str(folder / f"{figure.key}.png"), "figure": figure.painted(), "opts": _size(figure)}
-        for figure in drawn
+        {"path": str(path), "figure": figure.painted(), "opts": size | {"height": figure.height}}
+        for path, figure in zip(paths, drawn, strict=True)
     ]
-    problem = _draw_apart(jobs, timeout_s)
-    if problem:
-        return (), f"No PNG of the figures: {problem}"
-    return tuple(folder / f"{figure.key}.png" for figure in drawn), ""
+    problem = _draw(jobs, timeout_s)
+    return ((), f"No PNG of the figures: {problem}") if problem else (paths, "")
 
 
-def _draw_apart(jobs: Sequence[Mapping[str, Any]], timeout_s: float) -> str:
-    """Draw in a child process; "" or what went wrong, in one line."""
+def _draw(jobs: Sequence[Mapping[str, Any]], timeout_s: float) -> str:
+    """Draw in a child process; return "" or the error, in one line."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.json"
         path.write_text(json.dumps(jobs), encoding="utf-8")
@@ -61,8 +61,4 @@ def _draw_apart(jobs: Sequence[Mapping[str, Any]], timeout_s: float) -> str:
             return f"the drawing process could not be started: {error}."
     if done.returncode == 0:
         return ""
-    return (done.stderr.strip().splitlines() or ["the drawing process ended without a word"])[-1][:300]
-
-
-def _size(figure: Figure) -> dict[str, Any]:
-    return {"format": "png", "width": WIDTH, "height": figure.height, "scale": _SCALE}
+    return (done.stderr.strip().splitlines() or ["the drawing process ended without a message"])[-1][:300]

@@ -1,6 +1,6 @@
 """``python png_process.py JOBS.json`` draws the figures that the file lists, with one browser.
 
-Needs kaleido and the standard library alone, nothing of hpsearch. The last line on standard error says what went wrong.
+Needs only kaleido and the standard library, nothing of hpsearch. The last line on standard error is the error.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 
 def main(path: str) -> int:
-    """Draw every figure of the file at ``path``; 1 where one could not be drawn."""
+    """Draw every figure of the file at ``path``; return 1 if one could not be drawn."""
     jobs = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
         asyncio.run(_draw(jobs))
-    except Exception as error:  # noqa: BLE001  kaleido and the browser fail in many ways; each is one line here
+    except Exception as error:  # noqa: BLE001  kaleido and the browser fail in many ways; any failure is one line
         missing = type(error).__name__ == "ChromeNotFoundError"
         text = "no browser was found; install Chromium or Chrome." if missing else f"{type(error).__name__}: {error}"
         print(text.replace("\n", " "), file=sys.stderr)

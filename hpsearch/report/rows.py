@@ -1,7 +1,7 @@
-"""From an Optuna study to frozen rows, whoever wrote the study: hpsearch or any other script.
+"""Read an Optuna study into frozen rows, whether hpsearch or another script made it, with words for trials' endings.
 
-What is not there (a default, held-out scores, a cause) is None; what is not finite is never a value. A trial that was
-run again is several rows with one ``root``.
+Missing values (a default, held-out scores, a cause) are None; a value that is not finite is never a value. A retried
+trial is several rows with one ``root``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+T = TypeVar("T")
 
-# How the endings of trials are told to a person: a word, a group, and what to do about a failure.
+_TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "Accuracy"}
 
 
 @dataclass(frozen=True)
 class TrialEnding:
-    """``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy`` is "" where nothing is wrong."""
+    """How a trial ended, for a person. ``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy``
+    is "" if nothing is wrong."""
 
     word: str
     group: str
@@ -50,22 +52,22 @@ ENDINGS: dict[str, TrialEnding] = {
         "Lower per_device_train_batch_size and raise gradient_accumulation_steps by the same factor, set "
         "gradient_checkpointing, or lower the top of lora_r.",
     ),
-    # Told as out of GPU memory, without having been launched
+    # Stored as out of GPU memory, without having been launched
     "not_tried": TrialEnding(
-        "not tried, for want of GPU memory",
+        "not tried, too large for the GPU memory",
         "failed",
-        "It was sure to run out of GPU memory, by what earlier trials took of it, and cost no time. Nothing is to be "
-        "done; to try larger ones, use a GPU with more memory, and a smaller range to be asked for fewer of them.",
+        "By the memory use of earlier trials it was certain to run out of GPU memory, and it cost no time. You need do "
+        "nothing; to try larger trials, use a GPU with more memory; to have fewer suggested, narrow the range.",
     ),
     Cause.INVALID.value: TrialEnding(
         "refused settings",
         "failed",
-        "The program does not accept this combination of settings. Narrow the search space so that none suggests it.",
+        "The program does not accept this combination of settings. Narrow the search space to exclude it.",
     ),
     Cause.TIMEOUT.value: TrialEnding(
         "over its time limit",
         "failed",
-        "Raise trial_timeout_s, or lower the top of num_train_epochs or whatever else makes a trial long.",
+        "Raise trial_timeout_s, or lower the top of num_train_epochs or of another setting that makes trials long.",
     ),
     Cause.STALLED.value: TrialEnding(
         "stopped reporting",
@@ -75,13 +77,13 @@ ENDINGS: dict[str, TrialEnding] = {
     Cause.HOST_OOM.value: TrialEnding(
         "out of host memory",
         "failed",
-        "The kernel ended it for memory. Run fewer trials at once, or on a machine with more memory.",
+        "The kernel killed it because memory ran out. Run fewer trials at once, or use a machine with more memory.",
     ),
     Cause.CRASH.value: TrialEnding(
         "crashed", "failed", "The program ended with an error. Its last lines are in the trial's log.txt."
     ),
     Cause.SIGNAL.value: TrialEnding(
-        "killed by a signal", "failed", "Someone or something else on the machine ended it; see the machine's own log."
+        "killed by a signal", "failed", "Another program or person on this machine killed it; see the machine's log."
     ),
     Cause.PROTOCOL.value: TrialEnding(
         "did not report the objective",
@@ -89,37 +91,29 @@ ENDINGS: dict[str, TrialEnding] = {
         "The program must report the objective's metric before it ends, with hpsearch.sdk.finish or a final line.",
     ),
     Cause.LAUNCH.value: TrialEnding(
-        "could not be started", "failed", "Check that the command exists and may be run, and that the disk is not full."
+        "could not be started",
+        "failed",
+        "Check that the command exists and is executable, and that the disk is not full.",
     ),
-    Cause.INTERRUPTED.value: TrialEnding("interrupted", "interrupted", "It is run again when the study is resumed."),
+    Cause.INTERRUPTED.value: TrialEnding("interrupted", "interrupted", "It is retried when the study is resumed."),
     Cause.LOST.value: TrialEnding(
         "lost with its runner",
         "interrupted",
-        "The runner or the machine died; it is run again when the study is resumed.",
+        "The runner or the machine died; it is retried when the study is resumed.",
     ),
-    # What a study of another script has, where no cause of ours was written
+    # In studies of other scripts, which record no cause
     "not_finite": TrialEnding(
-        "value not finite", "failed", "The script told Optuna inf or nan as the value; such a trial never ranks."
+        "value not finite", "failed", "The script reported inf or nan as the value; such a trial is never ranked."
     ),
-    "failed": TrialEnding("failed", "failed", "The script that ran this trial kept no reason; see its own log."),
+    "failed": TrialEnding("failed", "failed", "The script that ran this trial recorded no reason; see its own log."),
     "running": TrialEnding("running", "open"),
     "waiting": TrialEnding("waiting", "open"),
 }
 
 
-def ending(cause: str) -> TrialEnding:
-    """The ending of that name."""
-    return ENDINGS[cause]
-
-
-T = TypeVar("T")
-
-_TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "Accuracy"}
-
-
 @dataclass(frozen=True)
 class StudyObjective:
-    """What the study looks for. ``metric`` is its name, ``direction`` "minimize" or "maximize"."""
+    """The metric that a study optimises, and its ``direction``: "minimize" or "maximize"."""
 
     metric: str
     direction: str
@@ -131,16 +125,16 @@ class StudyObjective:
 
     @property
     def wish(self) -> str:
-        """Which way is good, in words."""
+        """Which direction is good, in words."""
         return "lower is better" if self.direction == "minimize" else "higher is better"
 
     @property
     def holdout_metric(self) -> str:
-        """The same metric on the rows that were never searched on."""
+        """The same metric on held-out rows."""
         return f"holdout_{self.metric.removeprefix('eval_')}"
 
     def rank(self, value: float) -> float:
-        """A number that is lower for a better ``value``."""
+        """Return a number that is lower for a better ``value``."""
         return rank(value, self.direction)
 
 
@@ -167,28 +161,28 @@ class Parameter:
 class TrialRow:
     """One attempt at one configuration.
 
-    ``value`` is the final, finite value of a completed trial and None otherwise: what a pruned trial reported last
+    ``value`` is the final, finite value of a completed trial and None otherwise: the last report of a pruned trial
     comes from the small subset and is not comparable. ``steps`` are the finite reports in order. Durations are in
     seconds.
     """
 
     number: int
     state: str  # Optuna's: COMPLETE, PRUNED, FAIL, RUNNING, WAITING
-    cause: str  # a key of outcomes.ENDINGS
+    cause: str  # a key of ENDINGS
     message: str
     value: float | None
     params: Mapping[str, Any]
     metrics: Mapping[str, float] = field(default_factory=dict)
     holdout_value: float | None = None
     duration_s: float | None = None
-    gpus: int = 1  # of its slot; 1 for one that names none, and where it is not known
+    gpus: int = 1  # of its slot; 1 if it names none, and if unknown
     start: datetime | None = None
     end: datetime | None = None
     seed: int | None = None
     root: int = 0
     attempt: int = 1
     is_default: bool = False
-    first: str = ""  # why it was tried before the sampler was asked, one of attributes.FIRST; else nothing
+    first: str = ""  # why it was tried before the sampler was asked, one of attributes.FIRST; else ""
     steps: tuple[tuple[int, float], ...] = ()
     folder: str | None = None  # relative to the study's folder
     counts: bool = False  # towards the study's target
@@ -205,12 +199,12 @@ class TrialRow:
 
     @property
     def tag(self) -> str:
-        """What it is where the sampler did not choose it: the default configuration, or tried first."""
+        """Its origin if the sampler did not choose it: the default configuration, or why it was tried first."""
         return "default" if self.is_default else self.first
 
 
 def objective_of(study: Study) -> StudyObjective:
-    """What ``study`` minimises or maximises.
+    """Return the metric that ``study`` minimises or maximises.
 
     Raises:
         UsageError: the study has several objectives.
@@ -228,29 +222,29 @@ def objective_of(study: Study) -> StudyObjective:
 
 
 def definition_of(study: Study) -> dict[str, Any]:
-    """The definition stored with the study; empty where there is none."""
+    """Return the definition stored with the study; empty if there is none."""
     return _mapping(study.user_attrs.get(attrs.DEFINITION))
 
 
 def prepared_of(study: Study) -> dict[str, Any]:
-    """What the prepare job found; empty where there is nothing."""
+    """Return the result of the prepare job; empty if there is none."""
     return _mapping(study.user_attrs.get(attrs.PREPARED))
 
 
 def read_rows(study: Study, objective: StudyObjective) -> tuple[TrialRow, ...]:
-    """All trials of ``study`` as rows, by number."""
+    """Read all trials of ``study`` as rows, by number."""
     return tuple(_row(trial, objective) for trial in study.get_trials(deepcopy=False))
 
 
 def read_parameters(study: Study) -> tuple[Parameter, ...]:
-    """The parameters that any trial suggested, by name."""
+    """Read the parameters of all trials, by name."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.distributions]
     names = sorted({name for trial in trials for name in trial.distributions})
     return tuple(_parameter(name, [trial for trial in trials if name in trial.distributions]) for name in names)
 
 
 def groups(rows: Sequence[TrialRow]) -> dict[int, tuple[TrialRow, ...]]:
-    """The attempts of each trial, by the number of the first one."""
+    """Group the attempts of each trial, by the number of the first one."""
     attempts: dict[int, list[TrialRow]] = {}
     for row in rows:
         attempts.setdefault(row.root, []).append(row)
@@ -258,27 +252,27 @@ def groups(rows: Sequence[TrialRow]) -> dict[int, tuple[TrialRow, ...]]:
 
 
 def ranked(rows: Sequence[TrialRow], objective: StudyObjective) -> tuple[TrialRow, ...]:
-    """The completed rows, best first; the earlier one first where two are equal."""
+    """Return the completed rows, best first; the earlier of two equal ones first."""
     complete = [row for row in rows if row.value is not None]
     return tuple(sorted(complete, key=lambda row: (objective.rank(row.value or 0.0), row.number)))
 
 
 def evenly(rows: Sequence[T], most: int) -> list[T]:
-    """At most ``most`` of ``rows``, spread evenly over their order; the first and the last are among them."""
+    """Return at most ``most`` of ``rows``, spread evenly over their order, including the first and the last."""
     if len(rows) <= most:
         return list(rows)
     return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
 
 
 def best_and_evenly(order: Sequence[T], best: int, others: int) -> list[T]:
-    """The first ``best`` of a ranking, and at most so many ``others``, spread evenly over the rest."""
+    """Return the first ``best`` of a ranking, and at most ``others`` more, spread evenly over the rest."""
     return [*order[:best], *evenly(order[best:], others)]
 
 
 def finite(value: object) -> float | None:
-    """``value`` as a float if it is a finite number, or the text of one; else None.
+    """Return ``value`` as a float if it is a finite number, or the text of one; else None.
 
-    What is beyond 1e300 is some script's word for infinite (sums of such values overflow), so it is None too.
+    Beyond 1e300 it means infinite in some scripts (sums of such values overflow), so that is None too.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
@@ -290,63 +284,51 @@ def finite(value: object) -> float | None:
 
 
 def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
-    own, value = trial.user_attrs, value_of(trial)
-    metrics = _numbers(own.get(attrs.METRICS))
-    root = _whole(own.get(attrs.ROOT), _whole(trial.system_attrs.get("failed_trial"), trial.number))
+    own = trial.user_attrs
+    value = value_of(trial)
+    metrics = {
+        name: number for name, item in _mapping(own.get(attrs.METRICS)).items() if (number := finite(item)) is not None
+    }
+    message = own.get(attrs.MESSAGE, trial.system_attrs.get("fail_reason"))
+    duration_s = finite(own.get(attrs.DURATION))
+    if duration_s is None and trial.duration is not None:
+        duration_s = trial.duration.total_seconds()
     return TrialRow(
         number=trial.number,
         state=trial.state.name,
         cause=_cause(trial, value),
-        message=_message(trial),
+        message=message if isinstance(message, str) else "",
         value=value,
         params=trial.params or _mapping(trial.system_attrs.get("fixed_params")),
         metrics=metrics,
         holdout_value=metrics.get(objective.holdout_metric) if value is not None else None,
-        duration_s=_duration(trial),
+        duration_s=duration_s,
         gpus=_whole(own.get(attrs.GPUS), 1),
-        start=_moment(trial.datetime_start),
-        end=_moment(trial.datetime_complete),
+        start=_utc(trial.datetime_start),
+        end=_utc(trial.datetime_complete),
         seed=_whole(own.get(attrs.SEED), None),
-        root=root,
+        root=_whole(own.get(attrs.ROOT), _whole(trial.system_attrs.get("failed_trial"), trial.number)),
         attempt=_whole(own.get(attrs.ATTEMPT), 1 + len(trial.system_attrs.get("retry_history") or ())),
         is_default=own.get(attrs.IS_DEFAULT) is True,
         first=own[attrs.TRY_FIRST] if own.get(attrs.TRY_FIRST) in attrs.FIRST else "",
-        steps=_steps(trial),
+        steps=tuple(item for item in sorted(trial.intermediate_values.items()) if finite(item[1]) is not None),
         folder=own[attrs.FOLDER] if isinstance(own.get(attrs.FOLDER), str) else None,
         counts=is_counted(trial),
     )
 
 
 def _cause(trial: FrozenTrial, value: float | None) -> str:
-    told = trial.user_attrs.get(attrs.OUTCOME)
-    if isinstance(told, str) and told in ENDINGS and trial.state.is_finished():
-        return "not_tried" if trial.state.name == "PRUNED" and attrs.NOT_TRIED in trial.user_attrs else told
+    recorded = trial.user_attrs.get(attrs.OUTCOME)
+    if isinstance(recorded, str) and recorded in ENDINGS and trial.state.is_finished():
+        return "not_tried" if trial.state.name == "PRUNED" and attrs.NOT_TRIED in trial.user_attrs else recorded
     if trial.state.name == "COMPLETE":
         return "ok" if value is not None else "not_finite"
     return {"PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}.get(trial.state.name, "waiting")
 
 
-def _message(trial: FrozenTrial) -> str:
-    told = trial.user_attrs.get(attrs.MESSAGE, trial.system_attrs.get("fail_reason", ""))
-    return told if isinstance(told, str) else ""
-
-
-def _duration(trial: FrozenTrial) -> float | None:
-    told = finite(trial.user_attrs.get(attrs.DURATION))
-    if told is not None:
-        return told
-    return trial.duration.total_seconds() if trial.duration is not None else None
-
-
-def _moment(moment: datetime | None) -> datetime | None:
-    """The moment without its time zone, in UTC where it has one, so that all can be compared."""
+def _utc(moment: datetime | None) -> datetime | None:
+    """Return the moment without its time zone, converted to UTC if it has one, so that all can be compared."""
     return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
-
-
-def _steps(trial: FrozenTrial) -> tuple[tuple[int, float], ...]:
-    return tuple(
-        (step, value) for step, value in sorted(trial.intermediate_values.items()) if finite(value) is not None
-    )
 
 
 def _parameter(name: str, trials: Sequence[FrozenTrial]) -> Parameter:
@@ -362,28 +344,23 @@ def _parameter(name: str, trials: Sequence[FrozenTrial]) -> Parameter:
 
 
 def _choices(distributions: Sequence[BaseDistribution], values: Sequence[Any]) -> tuple[Any, ...]:
-    """All choices, with values that an older range of the parameter allowed; empty where none has choices."""
+    """Return all choices, with values that an older range of the parameter allowed; empty if there are no choices."""
     listed = [choice for distribution in distributions for choice in getattr(distribution, "choices", ())]
-    found: dict[str, Any] = {}
+    choices: dict[str, Any] = {}
     for choice in [*listed, *values] if listed else ():
-        found.setdefault(f"{type(choice).__name__}:{choice}", choice)
-    numbers = all(isinstance(choice, (int, float)) and not isinstance(choice, bool) for choice in found.values())
-    return tuple(sorted(found.values()) if numbers else found.values())
+        choices.setdefault(f"{type(choice).__name__}:{choice}", choice)
+    numbers = all(isinstance(choice, (int, float)) and not isinstance(choice, bool) for choice in choices.values())
+    return tuple(sorted(choices.values()) if numbers else choices.values())
 
 
 def _mapping(value: object) -> dict[str, Any]:
-    """``value`` as a dict, also where it was stored as JSON text; empty for anything else."""
+    """Return ``value`` as a dict, also if it was stored as JSON text; empty for anything else."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
             return {}
     return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
-
-
-def _numbers(value: object) -> dict[str, float]:
-    pairs = ((name, finite(item)) for name, item in _mapping(value).items())
-    return {name: number for name, number in pairs if number is not None}
 
 
 def _whole(value: object, otherwise: Any) -> Any:

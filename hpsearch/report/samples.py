@@ -1,11 +1,11 @@
-"""Sample predictions of a trial: reference and prediction side by side, with the characters that differ marked."""
+"""Sample predictions of a trial: reference and prediction side by side, with the different characters marked."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hpsearch.report.text import visible, visible_lines
 
 _MOST_LINES = 2000  # of a predictions file; a study's samples are far fewer
 _MOST_BYTES = 1_000_000  # of one line
-_MOST_CHARACTERS = 600  # of a text; the whole of it is in the file
+_MOST_CHARACTERS = 600  # of a text; the file has all of it
 _NAME_KEYS = ("split", "image_path", "image", "id", "row")
 _REFERENCE_KEYS = ("reference", "label", "ocr_text", "text")
 _PREDICTION_KEYS = ("prediction", "predicted", "output")
@@ -23,7 +23,7 @@ _PREDICTION_KEYS = ("prediction", "predicted", "output")
 
 @dataclass(frozen=True)
 class TextRun:
-    """A run of characters, ``differs`` where the other text has something else or nothing."""
+    """A run of characters; ``differs`` if the other text has others or none there."""
 
     text: str
     differs: bool
@@ -31,7 +31,7 @@ class TextRun:
 
 @dataclass(frozen=True)
 class ComparedSample:
-    """One row's texts. ``cer`` is the file's own score, or the share of characters that differ."""
+    """The two texts of one row. ``cer`` is the file's own score, or the share of different characters."""
 
     name: str
     reference: tuple[TextRun, ...]
@@ -40,13 +40,13 @@ class ComparedSample:
 
     @property
     def exact(self) -> bool:
-        """Whether the prediction is the reference."""
+        """True if the prediction equals the reference."""
         return not any(piece.differs for piece in (*self.reference, *self.prediction))
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The ``shown`` samples, from the worst to the best, of ``total`` in the file; ``exact`` are without a fault."""
+    """The ``shown`` samples, worst to best, of ``total`` in the file; ``exact`` of them are perfect."""
 
     shown: tuple[ComparedSample, ...]
     total: int
@@ -54,7 +54,7 @@ class Samples:
 
 
 def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
-    """The trial's folder, or None where it is not there or does not lie inside the study's."""
+    """Return the trial's folder, or None if it does not exist or is not inside the study's."""
     if study_dir is None:
         return None
     retry = f"/attempt-{row.attempt}" if row.attempt > 1 else ""
@@ -64,62 +64,16 @@ def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
 
 
 def read_samples(folder: Path | None, limit: int = 12) -> Samples | None:
-    """Read ``predictions.jsonl`` of ``folder``, skipping lines that are no sample; None where there is nothing."""
+    """Read ``predictions.jsonl`` of ``folder``, skipping lines that hold no sample; None if there are none."""
     if folder is None or not (folder / "predictions.jsonl").is_file():
         return None
-    found = [_sample(place, line) for place, line in enumerate(_lines(folder / "predictions.jsonl"))]
-    samples = [sample for sample in found if sample]
+    samples = [
+        sample for place, line in enumerate(_lines(folder / "predictions.jsonl")) if (sample := _sample(place, line))
+    ]
     if not samples:
         return None
     order = sorted(samples, key=lambda sample: -sample.cer)
     return Samples(tuple(evenly(order, limit)), len(samples), sum(sample.exact for sample in samples))
-
-
-def align(reference: str, prediction: str) -> tuple[tuple[TextRun, ...], tuple[TextRun, ...], float]:
-    """Both texts in runs that are alike or differ, by the fewest edits, and the differing share of the reference.
-
-    A character is a grapheme, so that no mark is parted from its letter.
-    """
-    left, right = graphemes(reference), graphemes(prediction)
-    if not left or not right:
-        share = float(left != right)
-        return _whole(left), _whole(right), share
-    same_left, same_right, edits = _matches(left, right)
-    return _runs(left, same_left), _runs(right, same_right), edits / len(left)
-
-
-def _matches(left: Sequence[str], right: Sequence[str]) -> tuple[set[int], set[int], int]:
-    """Places in ``left`` and ``right`` that match in a shortest alignment, and the number of edits."""
-    import jiwer
-
-    output = jiwer.process_words([left], [right], reference_transform=list, hypothesis_transform=list)
-    same_left: set[int] = set()
-    same_right: set[int] = set()
-    for chunk in output.alignments[0]:
-        if chunk.type == "equal":
-            same_left.update(range(chunk.ref_start_idx, chunk.ref_end_idx))
-            same_right.update(range(chunk.hyp_start_idx, chunk.hyp_end_idx))
-    return same_left, same_right, output.substitutions + output.deletions + output.insertions
-
-
-def _runs(text: Sequence[str], same: set[int]) -> tuple[TextRun, ...]:
-    runs: list[tuple[bool, list[str]]] = []
-    for place, item in enumerate(text):
-        differs = place not in same
-        if not runs or runs[-1][0] != differs:
-            runs.append((differs, []))
-        runs[-1][1].append(item)
-    return tuple(_piece("".join(items), differs) for differs, items in runs)
-
-
-def _piece(text: str, differs: bool) -> TextRun:
-    """A missing line break or tab is a difference like any other, so it gets a sign."""
-    signs = visible_lines(text).replace("\n", "↵\n").replace("\t", "⇥\t") if differs else visible_lines(text)
-    return TextRun(signs, differs)
-
-
-def _whole(text: Sequence[str]) -> tuple[TextRun, ...]:
-    return (_piece("".join(text), True),) if text else ()
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -134,20 +88,51 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _sample(place: int, line: Mapping[str, Any]) -> ComparedSample | None:
-    reference, prediction = _text(line, _REFERENCE_KEYS), _text(line, _PREDICTION_KEYS)
+    def text(keys: Sequence[str]) -> str | None:
+        return next((line[key] for key in keys if isinstance(line.get(key), str)), None)
+
+    reference, prediction = text(_REFERENCE_KEYS), text(_PREDICTION_KEYS)
     if reference is None or prediction is None:
         return None
     left, right, share = align(_cut(reference), _cut(prediction))
-    told = finite(line.get("cer"))
-    named = [str(line[key]) for key in _NAME_KEYS if isinstance(line.get(key), (str, int))]
-    if len(named) > 1 and named[1].startswith(named[0]):
-        del named[0]
-    return ComparedSample(visible(" ".join(named) or place), left, right, share if told is None else told)
-
-
-def _text(line: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    return next((line[key] for key in keys if isinstance(line.get(key), str)), None)
+    recorded = finite(line.get("cer"))
+    names = [str(line[key]) for key in _NAME_KEYS if isinstance(line.get(key), (str, int))]
+    if len(names) > 1 and names[1].startswith(names[0]):
+        del names[0]
+    return ComparedSample(visible(" ".join(names) or place), left, right, share if recorded is None else recorded)
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+
+
+def align(reference: str, prediction: str) -> tuple[tuple[TextRun, ...], tuple[TextRun, ...], float]:
+    """Align two texts by the fewest edits; return the runs of each, and the different share of the reference.
+
+    A character is a grapheme, so that no mark is parted from its letter.
+    """
+    left, right = graphemes(reference), graphemes(prediction)
+    if not left or not right:
+        return _runs(left, set()), _runs(right, set()), float(left != right)
+    import jiwer
+
+    output = jiwer.process_words([left], [right], reference_transform=list, hypothesis_transform=list)
+    same_left: set[int] = set()
+    same_right: set[int] = set()
+    for chunk in output.alignments[0]:
+        if chunk.type == "equal":
+            same_left.update(range(chunk.ref_start_idx, chunk.ref_end_idx))
+            same_right.update(range(chunk.hyp_start_idx, chunk.hyp_end_idx))
+    edits = output.substitutions + output.deletions + output.insertions
+    return _runs(left, same_left), _runs(right, same_right), edits / len(left)
+
+
+def _runs(text: Sequence[str], same: set[int]) -> tuple[TextRun, ...]:
+    """Join neighbouring characters that are all the same, by their places in ``same``, or all different."""
+    runs = []
+    for differs, places in groupby(range(len(text)), lambda place: place not in same):
+        shown = visible_lines("".join(text[place] for place in places))
+        if differs:  # a missing line break or tab is a difference like any other, so it gets a sign
+            shown = shown.replace("\n", "↵\n").replace("\t", "⇥\t")
+        runs.append(TextRun(shown, differs))
+    return tuple(runs)

@@ -1,4 +1,4 @@
-"""The report of one study: what its page says, section by section."""
+"""The report of one study: the contents of its page, section by section, and its best configuration to copy."""
 
 from __future__ import annotations
 
@@ -12,21 +12,36 @@ from typing import Any
 from hpsearch.config.command import fill
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.html import render_page
-from hpsearch.report.rows import ENDINGS, TrialRow, ending
+from hpsearch.report.rows import ENDINGS, TrialRow
 from hpsearch.report.samples import read_samples, trial_folder
 from hpsearch.report.summary import HeadlineScore, StudySummary, gain
 from hpsearch.report.text import duration_text, number_text
 from hpsearch.settings import setting_names
 
-# The best trial's configuration as something to copy: flat JSON, and the command that repeats the trial.
+SECTIONS = (
+    ("scores", "Base, default and best"),
+    ("configuration", "Best configuration"),
+    ("top", "Best trials"),
+    ("figures", "Figures"),
+    ("statistics", "Statistics"),
+    ("failures", "Failures"),
+    ("samples", "Sample predictions"),
+    ("versions", "Versions"),
+    ("reproduce", "How to reproduce"),
+)
+_NAMES = {"base": "the untuned base", "default": "the default configuration"}
+_SETUP = ("family", "backend", "device")
+_MESSAGES = 5  # of one cause; the rest are in trials.csv
+_NUMBERS = 12  # trials named beside a message
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """``settings`` are complete where hpsearch made the study, the parameters alone where another script did.
+    """The best trial's configuration: flat JSON, and the command that repeats the trial.
 
-    ``path`` is the file that holds them, None where there is none yet. ``command`` repeats the trial; "" where only the
-    script that made the study can.
+    ``settings`` are complete if hpsearch made the study, only the parameters if another script did. ``path`` is the
+    file that holds them, None if there is none yet. ``command`` repeats the trial; "" if only the script that made the
+    study can.
     """
 
     trial: TrialRow
@@ -40,97 +55,6 @@ class Configuration:
         return json.dumps(self.settings, indent=2, ensure_ascii=False, default=str)
 
 
-def best_configuration(summary: StudySummary, study_dir: Path | None) -> Configuration | None:
-    """The configuration of the best trial, None where no trial completed."""
-    row = summary.best.trial if summary.best else None
-    if row is None:
-        return None
-    path = study_dir / f"{summary.name}_best_config.json" if study_dir else None
-    written = _read(path, row)
-    program = summary.definition.get("command")
-    if isinstance(program, list) and all(isinstance(part, str) for part in program):
-        settings = _mapping(summary.definition.get("settings")) | _inactive(summary, row) | dict(row.params)
-        return Configuration(row, settings, path if written else None, _filled(program, settings, row))
-    if not summary.definition:
-        return Configuration(row, dict(row.params), None, "")
-    settings = written or _complete(summary, row)
-    config = str(path) if written else f"{summary.name}_best_config.json"
-    argv = ("hpsearch", "train", "--config", config, "--output-dir", f"{summary.name}-again")
-    return Configuration(row, settings, path if written else None, shlex.join(argv))
-
-
-def _complete(summary: StudySummary, row: TrialRow) -> dict[str, Any]:
-    fixed = {name: value for name, value in summary.definition.items() if name in setting_names() and name != "seed"}
-    seed = {} if row.seed is None else {"seed": row.seed}
-    return dict(sorted((fixed | _inactive(summary, row) | dict(row.params) | seed).items()))
-
-
-def _inactive(summary: StudySummary, row: TrialRow) -> dict[str, Any]:
-    """What settings are said to be that the trial did not search, as their condition did not hold there."""
-    return {
-        name: each["otherwise"]
-        for name, each in _ranges(summary).items()
-        if name not in row.params and "otherwise" in each
-    }
-
-
-def conditions(summary: StudySummary) -> dict[str, str]:
-    """In words, where settings are searched that are not searched in every trial."""
-    wanted = {name: _mapping(each.get("when")) for name, each in _ranges(summary).items()}
-    return {name: f"where {' and '.join(map(_wanted, when.items()))}" for name, when in wanted.items() if when}
-
-
-def _wanted(condition: tuple[str, Any]) -> str:
-    name, values = condition
-    listed = values if isinstance(values, list) else [values]
-    return f"{name} is {' or '.join(json.dumps(value, ensure_ascii=False, default=str) for value in listed)}"
-
-
-def _ranges(summary: StudySummary) -> dict[str, dict[str, Any]]:
-    return {name: _mapping(each) for name, each in _mapping(summary.definition.get("search_space")).items()}
-
-
-def _filled(program: list[str], settings: Mapping[str, Any], row: TrialRow) -> str:
-    """The study's own command with the trial's values in their places; "" where it names a value that is not known."""
-    reserved = {"seed": row.seed, "output_dir": f"trial_{row.root}-again", "trial": row.root, "study": ""}
-    try:
-        return shlex.join(fill(program, {**settings, **reserved}))
-    except KeyError:
-        return ""
-
-
-def _read(path: Path | None, row: TrialRow) -> dict[str, Any] | None:
-    """The file's settings, if it is there and is about this trial."""
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
-    except (OSError, ValueError):
-        return None
-    if not isinstance(settings, dict):
-        return None
-    values = _mapping(settings.get("settings")) or settings  # a study with a command of its own keeps them apart
-    return settings if all(values.get(name) == value for name, value in row.params.items()) else None
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return {str(name): item for name, item in value.items()} if isinstance(value, dict) else {}
-
-
-SECTIONS = (
-    ("scores", "Base, default and best"),
-    ("configuration", "Best configuration"),
-    ("top", "Best trials"),
-    ("figures", "Figures"),
-    ("statistics", "Statistics"),
-    ("failures", "Failures"),
-    ("samples", "Sample predictions"),
-    ("versions", "Versions"),
-    ("reproduce", "How to reproduce"),
-)
-_SETUP = ("family", "backend", "device")
-_MESSAGES = 5  # of one cause; the rest are in trials.csv
-_NUMBERS = 12  # trials named beside a message
-
-
 @dataclass(frozen=True)
 class Card:
     """One of the three scores as the page shows it."""
@@ -140,12 +64,12 @@ class Card:
     who: str
     value: float | None
     holdout: float | None
-    gains: tuple[str, ...]
+    gains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The trials of one cause, and their messages with the trials that have them."""
+    """The trials of one cause, and their messages with the numbers of the trials."""
 
     word: str
     remedy: str
@@ -155,9 +79,10 @@ class Failure:
 
 
 def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Path | None) -> str:
-    """The report as one HTML text."""
+    """Return the report as one HTML text."""
     best = summary.best.trial if summary.best else None
     configuration = best_configuration(summary, study_dir)
+    is_unsaved = configuration is not None and configuration.path is None and not summary.definition.get("command")
     return render_page(
         "report.html.j2",
         figures,
@@ -171,9 +96,7 @@ def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Pat
             "facts": facts(summary),
             "configuration": configuration,
             "conditions": conditions(summary),
-            "save_first": configuration is not None
-            and configuration.path is None
-            and not summary.definition.get("command"),
+            "save_first": is_unsaved,
             "held_out": any(row.holdout_value is not None for row in summary.top),
             "retries": len(summary.rows) - len(summary.trials),
             "failures": failures(summary),
@@ -187,9 +110,9 @@ def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Pat
 
 
 def verdict(summary: StudySummary) -> list[str]:
-    """What came out, in one or two sentences."""
+    """Return the result in one or two sentences."""
     best, objective = summary.best, summary.objective
-    if best is None or best.trial is None:
+    if best is None or best.trial is None or best.value is None:
         failed = sum(len(rows) for rows in summary.failures.values())
         return [
             "No trial has completed with a finite value yet." + (f" {failed} failed; see Failures." if failed else "")
@@ -201,37 +124,64 @@ def verdict(summary: StudySummary) -> list[str]:
     ]
     first = f"The best {objective.title} is {number_text(best.value)}, in trial {best.trial.label}"
     own = " It is the default configuration itself." if best.trial.is_default else ""
-    sentence = f"{first}: {' and '.join(compared)}.{own}" if compared else f"{first}.{own}"
-    return [sentence, *_no_better(summary), *_held_out(summary)]
-
-
-def _no_better(summary: StudySummary) -> list[str]:
-    """A warning where the search found nothing better than the untuned base."""
+    sentences = [f"{first}: {' and '.join(compared)}.{own}" if compared else f"{first}.{own}"]
     base = summary.base.value if summary.base else None
-    best = summary.best.value if summary.best else None
-    if base is None or best is None or summary.objective.rank(best) < summary.objective.rank(base):
+    if base is not None and objective.rank(best.value) >= objective.rank(base):
+        sentences.append("No trial is better than the untuned base: train longer, or search higher learning rates.")
+    return [*sentences, *_held_out(summary, best)]
+
+
+def _held_out(summary: StudySummary, best: HeadlineScore) -> list[str]:
+    if best.holdout is None:
         return []
-    return ["No trial is better than the untuned base: train longer, or search higher learning rates."]
+    scores = (summary.default, summary.base)
+    before = next((score for score in scores if score and score.holdout is not None and score is not best), None)
+    first = f"On held-out rows, which the search never used, it is {number_text(best.holdout)}"
+    compared = (
+        gain(summary.objective, before.holdout, best.holdout) if before and before.trial is not best.trial else None
+    )
+    if before is None or compared is None:
+        return [f"{first}."]
+    other = f"{_NAMES[before.name]} ({number_text(before.holdout)})"
+    if compared[0] <= 0:
+        return [f"{first}, no better than {other}: the gain may be noise."]
+    return [f"{first}, {_better(compared)} {other}."]
+
+
+def _better(compared: tuple[float, float | None] | None) -> str:
+    if compared is None:
+        return "compared with"
+    difference, share = compared
+    amount = number_text(abs(difference)) if share is None else f"{abs(share):.0%}"
+    return f"{amount} {'better than' if difference > 0 else 'worse than'}" if difference else "equal to"
 
 
 def cards(summary: StudySummary) -> list[Card]:
-    """Base, default and best, as far as they are known."""
-    made = []
-    if summary.base:
-        made.append(Card("base", "Base", "the model before tuning", summary.base.value, summary.base.holdout, ()))
-    if summary.default and summary.default.trial:
-        row = summary.default.trial
-        who = f"trial {row.label}" + ("" if row.value is not None else f", {row.ending.word}")
-        made.append(_card("default", "Default", who, summary.default, _gains(summary, summary.default, summary.base)))
-    if summary.best and summary.best.trial:
-        gains = _gains(summary, summary.best, summary.default or summary.base)
-        who = f"trial {summary.best.trial.label} of {len(summary.trials)}"
-        made.append(_card("best", "Best", who, summary.best, gains))
-    return made
+    """Return base, default and best, as far as they are known."""
+    base, default, best = summary.base, summary.default, summary.best
+    shown = []
+    if base:
+        shown.append(Card("base", "Base", "the model before tuning", base.value, base.holdout))
+    if default and default.trial:
+        who = f"trial {default.trial.label}" + ("" if default.value is not None else f", {default.trial.ending.word}")
+        gains = _gains(summary, default, base)
+        shown.append(Card("default", "Default", who, default.value, default.holdout, gains))
+    if best and best.trial:
+        who = f"trial {best.trial.label} of {len(summary.trials)}"
+        shown.append(Card("best", "Best", who, best.value, best.holdout, _gains(summary, best, default or base)))
+    return shown
+
+
+def _gains(summary: StudySummary, score: HeadlineScore, before: HeadlineScore | None) -> tuple[str, ...]:
+    if before is None or before.trial is score.trial:
+        return ()
+    pairs = (("searched", before.value, score.value), ("held out", before.holdout, score.holdout))
+    compared = [(word, gain(summary.objective, old, new)) for word, old, new in pairs]
+    return tuple(f"{word}: {_better(change)} {before.name}" for word, change in compared if change is not None)
 
 
 def facts(summary: StudySummary) -> list[tuple[str, str]]:
-    """The strip of numbers under the scores."""
+    """Return the line of numbers under the scores."""
     of = f" of {summary.target}" if summary.target else ""
     named = [("finished", f"{summary.finished}{of}")]
     groups = [row.ending.group for row in summary.trials]
@@ -248,92 +198,18 @@ def facts(summary: StudySummary) -> list[tuple[str, str]]:
 
 
 def failures(summary: StudySummary) -> list[Failure]:
-    """Failed and interrupted attempts by cause, with their messages."""
-    return [_failure(cause, rows) for cause, rows in summary.failures.items()]
-
-
-def versions(summary: StudySummary) -> list[tuple[str, str]]:
-    """What decided the results: fingerprints, model, rows, device, versions."""
-    prepared, definition = summary.prepared, summary.definition
-    rows = dict(_pairs(prepared.get("rows")))
-    splits = [f"{rows[split]} {split}" for split in ("train", "validation", "holdout") if split in rows]
-    told = [
-        ("data fingerprint", prepared.get("fingerprint")),
-        ("model fingerprint", prepared.get("model_fingerprint")),
-        ("model", definition.get("model_name") or prepared.get("model_path")),
-        ("data", definition.get("input_data")),
-        ("data revision", prepared.get("data_revision")),
-        ("rows", ", ".join(splits)),
-        ("family, backend, device", ", ".join(str(prepared[name]) for name in _SETUP if prepared.get(name))),
-        ("versions", ", ".join(f"{name} {version}" for name, version in _pairs(prepared.get("versions")))),
-    ]
-    return [(name, str(value)) for name, value in told if value]
-
-
-def commands(summary: StudySummary, configuration: Configuration | None) -> list[tuple[str, str]]:
-    """Commands that repeat or continue, each with what it does."""
-    if not summary.definition:
-        text = (
-            f"import optuna\n\nstudy = optuna.load_study(study_name={summary.name!r}, storage=...)\nstudy.best_params"
-        )
-        return [("Another script made this study. Its trials, from Python:", text)]
-    repeat = [("Repeat the best trial:", configuration.command)] if configuration and configuration.command else []
-    more = shlex.join(("hpsearch", "run", "--study", summary.name, "--add-trials", "20"))
-    return [*repeat, ("Search on, with 20 more trials:", more)]
-
-
-_NAMES = {"base": "the untuned base", "default": "the default configuration"}
-
-
-def _better(compared: tuple[float, float | None] | None) -> str:
-    if compared is None:
-        return "compared with"
-    difference, share = compared
-    amount = number_text(abs(difference)) if share is None else f"{abs(share):.0%}"
-    return f"{amount} {'better than' if difference > 0 else 'worse than'}" if difference else "equal to"
-
-
-def _held_out(summary: StudySummary) -> list[str]:
-    best, objective = summary.best, summary.objective
-    if best is None or best.holdout is None:
-        return []
-    before = next((s for s in (summary.default, summary.base) if s and s.holdout is not None and s is not best), None)
-    first = f"On rows held out of the search it is {number_text(best.holdout)}"
-    compared = gain(objective, before.holdout, best.holdout) if before and before.trial is not best.trial else None
-    if before is None or compared is None:
-        return [f"{first}."]
-    if compared[0] <= 0:
-        return [
-            f"{first}, no better than {_NAMES[before.name]} ({number_text(before.holdout)}): the gain may be chance."
-        ]
-    return [f"{first}, {_better(compared)} {_NAMES[before.name]} ({number_text(before.holdout)})."]
-
-
-def _card(name: str, title: str, who: str, score: HeadlineScore, gains: tuple[str, ...]) -> Card:
-    return Card(name, title, who, score.value, score.holdout, gains)
-
-
-def _gains(summary: StudySummary, score: HeadlineScore, before: HeadlineScore | None) -> tuple[str, ...]:
-    if before is None or before.trial is score.trial:
-        return ()
-    lines = []
-    for word, old, new in (("searched", before.value, score.value), ("held out", before.holdout, score.holdout)):
-        compared = gain(summary.objective, old, new)
-        if compared is not None:
-            lines.append(f"{word}: {_better(compared)} {before.name}")
-    return tuple(lines)
-
-
-def _failure(cause: str, rows: Sequence[TrialRow]) -> Failure:
-    by_message: dict[str, list[TrialRow]] = {}
-    for row in rows:
-        by_message.setdefault(row.message, []).append(row)
-    order = sorted(by_message.items(), key=lambda item: (-len(item[1]), item[1][0].number))
-    messages = tuple((message, _numbers(having)) for message, having in order[:_MESSAGES])
-    told = ending(cause)
-    return Failure(
-        told.word[:1].upper() + told.word[1:], told.remedy, len(rows), messages, max(len(order) - _MESSAGES, 0)
-    )
+    """Group failed and interrupted attempts by cause, with their messages, the most frequent first."""
+    groups = []
+    for cause, rows in summary.failures.items():
+        by_message: dict[str, list[TrialRow]] = {}
+        for row in rows:
+            by_message.setdefault(row.message, []).append(row)
+        order = sorted(by_message.items(), key=lambda item: (-len(item[1]), item[1][0].number))
+        messages = tuple((message, _numbers(same)) for message, same in order[:_MESSAGES])
+        ending = ENDINGS[cause]
+        word = ending.word[:1].upper() + ending.word[1:]
+        groups.append(Failure(word, ending.remedy, len(rows), messages, max(len(order) - _MESSAGES, 0)))
+    return groups
 
 
 def _numbers(rows: Sequence[TrialRow]) -> str:
@@ -343,11 +219,115 @@ def _numbers(rows: Sequence[TrialRow]) -> str:
 
 def _no_samples(best: TrialRow | None, study_dir: Path | None) -> str:
     if best is None:
-        return "There are none before a trial has completed."
+        return "There are none until a trial has completed."
     if study_dir is None:
-        return "The study's folder was not given, so there is nothing to read them from."
-    return "The best trial's folder has no predictions.jsonl, so there is nothing to show."
+        return "The study's folder was not given, so there are no predictions to read."
+    return "The best trial's folder has no predictions.jsonl, so there are none to show."
+
+
+def versions(summary: StudySummary) -> list[tuple[str, str]]:
+    """Return the inputs of the results: fingerprints, model, rows, device, versions."""
+    prepared, definition = summary.prepared, summary.definition
+    rows = dict(_pairs(prepared.get("rows")))
+    splits = [f"{rows[split]} {split}" for split in ("train", "validation", "holdout") if split in rows]
+    inputs = [
+        ("data fingerprint", prepared.get("fingerprint")),
+        ("model fingerprint", prepared.get("model_fingerprint")),
+        ("model", definition.get("model_name") or prepared.get("model_path")),
+        ("data", definition.get("input_data")),
+        ("data revision", prepared.get("data_revision")),
+        ("rows", ", ".join(splits)),
+        ("family, backend, device", ", ".join(str(prepared[name]) for name in _SETUP if prepared.get(name))),
+        ("versions", ", ".join(f"{name} {version}" for name, version in _pairs(prepared.get("versions")))),
+    ]
+    return [(name, str(value)) for name, value in inputs if value]
 
 
 def _pairs(value: object) -> list[tuple[str, object]]:
     return sorted((str(name), item) for name, item in value.items()) if isinstance(value, dict) else []
+
+
+def commands(summary: StudySummary, configuration: Configuration | None) -> list[tuple[str, str]]:
+    """Return commands that repeat or continue, each with a heading."""
+    if not summary.definition:
+        text = (
+            f"import optuna\n\nstudy = optuna.load_study(study_name={summary.name!r}, storage=...)\nstudy.best_params"
+        )
+        return [("Another script made this study. Its trials, from Python:", text)]
+    repeat = [("Repeat the best trial:", configuration.command)] if configuration and configuration.command else []
+    more = shlex.join(("hpsearch", "run", "--study", summary.name, "--add-trials", "20"))
+    return [*repeat, ("Continue the search with 20 more trials:", more)]
+
+
+def best_configuration(summary: StudySummary, study_dir: Path | None) -> Configuration | None:
+    """Return the configuration of the best trial, None if no trial completed."""
+    row = summary.best.trial if summary.best else None
+    if row is None:
+        return None
+    path = study_dir / f"{summary.name}_best_config.json" if study_dir else None
+    written = _read(path, row)
+    program = summary.definition.get("command")
+    # Settings that the trial did not search, because their condition did not hold, have the value named for that.
+    otherwise = {
+        name: parameter["otherwise"]
+        for name, parameter in _ranges(summary).items()
+        if name not in row.params and "otherwise" in parameter
+    }
+    if isinstance(program, list) and all(isinstance(part, str) for part in program):
+        settings = _mapping(summary.definition.get("settings")) | otherwise | dict(row.params)
+        return Configuration(row, settings, path if written else None, _filled(program, settings, row))
+    if not summary.definition:
+        return Configuration(row, dict(row.params), None, "")
+    if written is None:
+        names = setting_names() - {"seed"}
+        fixed = {name: value for name, value in summary.definition.items() if name in names}
+        seed = {} if row.seed is None else {"seed": row.seed}
+        written, path = dict(sorted((fixed | otherwise | dict(row.params) | seed).items())), None
+    config = str(path or f"{summary.name}_best_config.json")
+    argv = ("hpsearch", "train", "--config", config, "--output-dir", f"{summary.name}-again")
+    return Configuration(row, written, path, shlex.join(argv))
+
+
+def _read(path: Path | None, row: TrialRow) -> dict[str, Any] | None:
+    """Return the file's settings if it is there and holds those of this trial."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(settings, dict):
+        return None
+    values = _mapping(settings.get("settings")) or settings  # a study with its own command stores them apart
+    return settings if all(values.get(name) == value for name, value in row.params.items()) else None
+
+
+def _filled(program: list[str], settings: Mapping[str, Any], row: TrialRow) -> str:
+    """Fill the trial's values into the study's own command; "" if it names an unknown value."""
+    reserved = {"seed": row.seed, "output_dir": f"trial_{row.root}-again", "trial": row.root, "study": ""}
+    try:
+        return shlex.join(fill(program, {**settings, **reserved}))
+    except KeyError:
+        return ""
+
+
+def conditions(summary: StudySummary) -> dict[str, str]:
+    """Describe the conditions under which conditional settings are searched."""
+
+    def text(name: str, values: Any) -> str:
+        choices = values if isinstance(values, list) else [values]
+        listed = (json.dumps(choice, ensure_ascii=False, default=str) for choice in choices)
+        return f"{name} is {' or '.join(listed)}"
+
+    wanted = {name: _mapping(parameter.get("when")) for name, parameter in _ranges(summary).items()}
+    return {
+        name: f"if {' and '.join(text(*condition) for condition in when.items())}"
+        for name, when in wanted.items()
+        if when
+    }
+
+
+def _ranges(summary: StudySummary) -> dict[str, dict[str, Any]]:
+    return {name: _mapping(value) for name, value in _mapping(summary.definition.get("search_space")).items()}
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return {str(name): item for name, item in value.items()} if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""What a study comes to: base, default and best, counts by cause, statistics, time, and what pruning saved."""
+"""The results of a study: base, default and best, counts by cause, statistics, time, and the time saved by pruning."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeadlineScore:
-    """One of base, default and best. ``value`` is the searched score, ``holdout`` the one on rows never searched on."""
+    """One of base, default and best. ``value`` is the searched score, ``holdout`` the score on held-out rows."""
 
     name: str
     value: float | None
@@ -60,10 +60,10 @@ class ValueStatistics:
 
 @dataclass(frozen=True)
 class StudySummary:
-    """Everything the report and the command line say about one study. Times are in seconds.
+    """All that the report and the command line say about one study. Times are in seconds.
 
-    ``trials`` are the last attempts, one for each configuration that was tried; ``rows`` are all attempts.
-    ``time_saved_s`` is an estimate, None where nothing was pruned or nothing is known to compare with.
+    ``trials`` are the last attempts, one for each configuration; ``rows`` are all attempts. ``time_saved_s`` is an
+    estimate, None if nothing was pruned or no completed trial is there to compare with.
     """
 
     name: str
@@ -79,7 +79,7 @@ class StudySummary:
     statistics: ValueStatistics | None
     pruned_share: float | None  # of the finished trials
     time_total_s: float
-    gpu_hours: float | None  # of all attempts; None where another program ran them
+    gpu_hours: float | None  # of all attempts; None if another program ran them
     time_saved_s: float | None
     started: datetime | None
     ended: datetime | None
@@ -101,7 +101,7 @@ class StudySummary:
 
     @property
     def finished(self) -> int:
-        """How many trials count towards the study's target."""
+        """Number of trials that count towards the study's target."""
         return sum(row.counts for row in self.rows)
 
 
@@ -143,7 +143,7 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
 
 
 def _target(study: Study) -> int | None:
-    """Finished trials the study is after; None for another program's."""
+    """Return the total of finished trials to reach; None for another program's study."""
     from hpsearch.config.definition import StudyDefinition
     from hpsearch.study.open import target_of
 
@@ -157,7 +157,8 @@ def _target(study: Study) -> int | None:
 
 
 def describe(values: Sequence[float]) -> ValueStatistics | None:
-    """Statistics of finite ``values``, None for none. Quartiles are interpolated between the values (inclusive)."""
+    """Return statistics of finite ``values``, None for none. Quartiles are interpolated between the values
+    (inclusive)."""
     if not values:
         return None
     several = len(values) > 1
@@ -175,9 +176,9 @@ def describe(values: Sequence[float]) -> ValueStatistics | None:
 
 
 def gain(objective: StudyObjective, before: float | None, after: float | None) -> tuple[float, float | None] | None:
-    """How much better ``after`` is than ``before``: in the metric's unit, and as a fraction of ``before``.
+    """Return how much better ``after`` is than ``before``: in the metric's unit, and as a fraction of ``before``.
 
-    Positive is better. The fraction is None where ``before`` is 0.
+    Positive is better. The fraction is None if ``before`` is 0.
     """
     if before is None or after is None:
         return None
@@ -198,17 +199,17 @@ def _base(prepared: Mapping[str, Any], objective: StudyObjective) -> HeadlineSco
 
 
 def _default(rows: Sequence[TrialRow]) -> HeadlineScore | None:
-    """The default configuration's last attempt, a completed one if there is one."""
+    """Return the default configuration's last attempt, preferably a completed one."""
     attempts = [row for row in rows if row.is_default]
     complete = [row for row in attempts if row.value is not None]
     return _score("default", (complete or attempts)[-1]) if attempts else None
 
 
 def _saved(rows: Sequence[TrialRow]) -> float | None:
-    """What the pruned trials would have taken longer: each one's duration, stretched to a whole trial's reports.
+    """Estimate the time saved by pruning: each pruned trial's duration, scaled to the reports of a whole trial.
 
-    A whole trial's reports are the median of the completed ones'. Loading is not told apart from training, which makes
-    the stretch too long; so no trial counts as longer than the longest completed one.
+    A whole trial's reports are the median of the completed ones'. Loading is not distinguished from training, which
+    makes the scaled duration too long; so no trial counts as longer than the longest completed one.
     """
     whole = [len(row.steps) for row in rows if row.value is not None and row.steps]
     longest = max((row.duration_s or 0.0 for row in rows if row.value is not None), default=0.0)

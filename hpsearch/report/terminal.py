@@ -1,4 +1,4 @@
-"""A summary for the terminal: tables of rich, in which nothing of the study's is markup or an escape sequence."""
+"""A summary for the terminal: rich tables in which no text of the study is markup or an escape sequence."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.report.rows import ending
+from hpsearch.report.rows import ENDINGS
 from hpsearch.report.summary import StudySummary, gain
 from hpsearch.report.text import duration_text, number_text, value_text, visible
 
-# What fits 80 columns; the page has the rest.
+# As many as fit 80 columns; the page has the rest.
 _COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")
 _PARAMETERS = 4
 
 
 def summary_tables(summary: StudySummary) -> tuple[RenderableType, ...]:
-    """Base, default and best; the best trials; counts and statistics."""
+    """Make tables of base, default and best, and of the best trials; then counts and statistics."""
     return tuple(part for part in (_scores(summary), _top(summary), _facts(summary)) if part is not None)
 
 
 def comparison_tables(summaries: Sequence[StudySummary]) -> tuple[RenderableType, ...]:
-    """The studies side by side, and which is best."""
+    """Make a table of the studies side by side, and say which is best."""
     from hpsearch.report.compare import COLUMNS, cells, verdict
 
     places = [COLUMNS.index(name) for name in _COMPARED]
@@ -33,7 +33,7 @@ def comparison_tables(summaries: Sequence[StudySummary]) -> tuple[RenderableType
 
 
 def render(parts: Sequence[RenderableType], width: int = 100) -> list[str]:
-    """``parts`` as plain lines of at most ``width`` characters."""
+    """Return ``parts`` as plain lines of at most ``width`` characters."""
     console = Console(width=width, color_system=None, force_terminal=False, highlight=False, legacy_windows=False)
     with console.capture() as capture:
         for part in parts:
@@ -42,10 +42,10 @@ def render(parts: Sequence[RenderableType], width: int = 100) -> list[str]:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table of plain text; numbers to the right."""
+    """Make a table of plain text; numbers to the right."""
     grid = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     for name in columns:
-        numeric = all(_numeric(row[columns.index(name)]) for row in rows)
+        numeric = all(_is_numeric(row[columns.index(name)]) for row in rows)
         grid.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(visible(cell)) for cell in row))
@@ -54,23 +54,18 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def _scores(summary: StudySummary) -> Table | Text:
     scores = [score for score in (summary.base, summary.default, summary.best) if score]
-    title, metric = f"{summary.name}: {summary.objective.title} ({summary.objective.wish})", summary.objective.title
+    metric = summary.objective.title
+    title = f"{summary.name}: {metric} ({summary.objective.wish})"
     if not scores:
         return Text(visible(title), style="bold")
-    start = scores[0].value
-    rows = [
-        [
-            score.name,
-            score.trial.label if score.trial else "—",
-            number_text(score.value),
-            number_text(score.holdout),
-            "" if score is scores[0] else _percent(gain(summary.objective, start, score.value)),
-        ]
-        for score in scores
-    ]
-    return table(
-        title, ["", "trial", f"searched {metric}", f"held-out {metric}", f"better than {scores[0].name}"], rows
-    )
+    first, rows = scores[0], []
+    for score in scores:
+        better = gain(summary.objective, first.value, score.value)
+        percent = "—" if better is None or better[1] is None else f"{better[1]:+.0%}"
+        trial = score.trial.label if score.trial else "—"
+        values = (number_text(score.value), number_text(score.holdout))
+        rows.append([score.name, trial, *values, "" if score is first else percent])
+    return table(title, ["", "trial", f"searched {metric}", f"held-out {metric}", f"better than {first.name}"], rows)
 
 
 def _top(summary: StudySummary) -> Table | None:
@@ -93,7 +88,7 @@ def _top(summary: StudySummary) -> Table | None:
 
 
 def _facts(summary: StudySummary) -> Text:
-    counts = ", ".join(f"{count} {ending(cause).word}" for cause, count in summary.counts.items()) or "no trials yet"
+    counts = ", ".join(f"{count} {ENDINGS[cause].word}" for cause, count in summary.counts.items()) or "no trials yet"
     lines = [f"Trials: {counts}. Time in trials: {duration_text(summary.time_total_s)}."]
     if summary.gpu_hours is not None:
         lines[0] += f" GPU-hours: {summary.gpu_hours:.3g}."
@@ -108,11 +103,7 @@ def _facts(summary: StudySummary) -> Text:
     return Text(visible("\n".join(lines), keep="\n"))
 
 
-def _percent(better: tuple[float, float | None] | None) -> str:
-    return "—" if better is None or better[1] is None else f"{better[1]:+.0%}"
-
-
-def _numeric(cell: str) -> bool:
+def _is_numeric(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:

@@ -1,7 +1,8 @@
-"""Making text of others safe to show: study names, parameters, log lines and predicted text are never markup.
+"""Text for a person to read: text of others made safe to show, and numbers, times and sizes as text.
 
-HTML itself is escaped by the templates; here is what a template engine does not know about: characters that no one can
-see, the markup of plotly's labels, spreadsheet formulas, and JSON inside a script element.
+Study names, parameters, log lines and predicted text are never markup. HTML itself is escaped by the templates; this
+module escapes for the rest: invisible characters, plotly's own markup, spreadsheet formulas, and JSON inside a script
+element.
 """
 
 from __future__ import annotations
@@ -21,20 +22,25 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def visible(text: object, *, keep: str = "") -> str:
-    """``text`` with control, bidirectional and unpaired surrogate characters written as ⟨U+202E⟩, save for ``keep``."""
+    """Write control, bidirectional and unpaired surrogate characters as ⟨U+202E⟩, except for those of ``keep``."""
     shown = str(text)
     if shown.isprintable():  # nearly all texts are, and of thousands of trials each character counts
         return shown
-    return "".join(_visible_character(character, keep) for character in shown)
+
+    def sign(character: str) -> str:
+        hidden = character in _INVISIBLE or unicodedata.category(character) in ("Cc", "Cs")
+        return f"⟨U+{ord(character):04X}⟩" if hidden and character not in keep else character
+
+    return "".join(map(sign, shown))
 
 
 def visible_lines(text: object) -> str:
-    """``visible``, for text that has lines and tabs of its own."""
+    """Do as ``visible``, for text with lines and tabs of its own."""
     return visible(str(text).replace("\r\n", "\n"), keep="\n\t")
 
 
 def plot_label(text: object, limit: int = 60) -> str:
-    """``text`` as a label of a figure: one line, at most ``limit`` characters, and none of plotly's own markup."""
+    """Return ``text`` as a label of a figure: one line, at most ``limit`` characters, none of plotly's own markup."""
     shown = visible(text)
     if len(shown) > limit:
         shown = f"{shown[: limit - 1]}…"
@@ -42,7 +48,7 @@ def plot_label(text: object, limit: int = 60) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """``value`` for a spreadsheet: numbers as they are, text visible and never a formula, None as an empty cell."""
+    """Return ``value`` for a spreadsheet: numbers as they are, text visible and never a formula, None as ""."""
     if value is None:
         return ""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -52,41 +58,40 @@ def csv_cell(value: object) -> object:
 
 
 def script_json(value: Any) -> str:
-    """``value`` as JSON that may stand inside a script element: it can neither end the element nor open a comment."""
+    """Return ``value`` as JSON for a script element: it can neither end the element nor open a comment."""
     text = json.dumps(value, ensure_ascii=True, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _visible_character(character: str, keep: str) -> str:
-    if character in keep:
-        return character
-    if character in _INVISIBLE or unicodedata.category(character) in ("Cc", "Cs"):
-        return f"⟨U+{ord(character):04X}⟩"
-    return character
-
-
-# How numbers, times and values are written for a person.
-
-
 def number_text(value: float | None) -> str:
-    """A score as a person reads it: four significant figures, all of them shown so that columns line up; — for None."""
+    """Return a score with four significant figures, all of them shown so that columns line up; — for None."""
     if value is None:
         return "—"
     return f"{value:#.4g}".rstrip(".") if value else "0"
 
 
-def duration_text(seconds: float | None) -> str:
-    """Seconds as a person reads them: 12 s, 3 min 20 s, 2 h 05 min."""
+def duration_text(seconds: float | None, *, short: bool = False) -> str:
+    """Return seconds as 12 s, 3 min 20 s or 2 h 05 min; ``short``, for a narrow column, as 12s, 3m20s or 2h05m."""
     if seconds is None:
         return "—"
     whole = round(seconds)
     if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+        text = f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    elif whole < 3600:
+        text = f"{whole // 60} min {whole % 60:02d} s"
+    else:
+        text = f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+    return text.replace("min", "m").replace(" ", "") if short else text
+
+
+def bytes_text(count: float) -> str:
+    """Return a byte count with three significant figures: 1.53 GB, 320 MB, 4.5 kB."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} bytes"
 
 
 def value_text(value: object) -> str:
-    """A parameter's value as a person reads it."""
+    """Return a parameter's value; four significant figures of a float."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

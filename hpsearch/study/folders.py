@@ -18,8 +18,8 @@ from hpsearch.execution.files import make_folder, require_space, sync
 from hpsearch.execution.job import CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
-_HALF_WRITTEN = re.compile(r"\..*\.json\..*\.tmp")  # what write_json writes before it renames
-_OF_A_TRIAL = re.compile(r"trial_\d+|attempt-\d+")  # folders with such files
+_HALF_WRITTEN = re.compile(r"\..+\.\d+\.tmp")  # what execution/files.py writes before it renames
+_WITH_FILES = re.compile(r"trial_\d+|attempt-\d+|prepared|report")  # folders with such files
 
 # A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
 RESERVE_BYTES = 64 * 2**20
@@ -71,7 +71,7 @@ class StudyFolders:
         return self.trial(root) / CHECKPOINTS
 
     def drop_half_written(self) -> None:
-        """Delete the temporary files of ``write_json`` that a dead runner left."""
+        """Remove files that a dead process had written and not yet given their name (``replace_file``)."""
         folders = [str(self.root)]
         while folders:
             folder = folders.pop()
@@ -82,7 +82,7 @@ class StudyFolders:
             for name in names:
                 if _HALF_WRITTEN.fullmatch(name):
                     Path(folder, name).unlink(missing_ok=True)
-                elif _OF_A_TRIAL.fullmatch(name):
+                elif _WITH_FILES.fullmatch(name):
                     folders.append(f"{folder}/{name}")
 
     def claim(self, study_id: str) -> None:

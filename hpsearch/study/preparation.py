@@ -14,7 +14,7 @@ from hpsearch.execution.events import JobView
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Job
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.run_job import failure, run_job
+from hpsearch.execution.run_job import job_error, run_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 
@@ -94,5 +94,5 @@ def prepare(
     if outcome.cause is Cause.INTERRUPTED:
         raise Interrupted(0)
     if outcome.cause is not Cause.OK:
-        raise failure(job, outcome)
+        raise job_error(job, outcome)
     return PreparedInfo.read(Path(job.output_dir) / "prepared.json")

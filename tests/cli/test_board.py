@@ -1,4 +1,4 @@
-"""The live table: what it knows after each happening, and that nothing a trial says can draw on the terminal."""
+"""The live table: its content after each event, and that no text of a trial can draw on the terminal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from hpsearch.cli.live import Board, duration
+from hpsearch.cli.live import Board
 from hpsearch.cli.tables import printable
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
+from hpsearch.report.text import bytes_text, duration_text
 from hpsearch.study.events import NewBest, RunStarted, TrialEnded, TrialProgress, TrialReported, TrialStarted
 
 STARTED = RunStarted("gemma-ocr", "eval_cer", "minimize", 4, 0, "bayesian", 20, None)
@@ -54,11 +55,12 @@ def test_a_running_trial_shows_its_parameters_metric_speed_memory_and_latest_pre
         "step 15 of 100",
         "2 it/s",
         "48384",
+        "1.07 GB",
     ):
         assert text in picture, text
 
 
-def test_scripts_that_join_characters_are_shown_as_they_are_and_nothing_draws() -> None:
+def test_joined_characters_are_printed_unchanged_and_control_characters_are_not() -> None:
     conjunct = "\u0995\u09cd\u200d\u09b7"  # Bangla writes it with a joiner, which nobody sees
     assert printable(conjunct) == conjunct
     assert printable("a\nb\x1b[2J\u202e") == "a\u2424b⟨U+001B⟩[2J⟨U+202E⟩"
@@ -102,7 +104,7 @@ def test_a_failed_trial_names_its_cause() -> None:
     assert "pruned (cuda_oom)" in drawn(board)
 
 
-def test_escape_sequences_and_markup_in_predictions_are_shown_not_obeyed() -> None:
+def test_escape_sequences_and_markup_in_predictions_are_printed_as_text() -> None:
     board, _ = board_with_a_trial()
     board.take(TrialProgress(0, {"reference": "[bold]a[/bold]", "prediction": "\x1b[2J\x07\nb"}))
     picture = drawn(board)
@@ -111,5 +113,9 @@ def test_escape_sequences_and_markup_in_predictions_are_shown_not_obeyed() -> No
     assert "[bold]a[/bold]" in picture
 
 
-def test_durations() -> None:
-    assert [duration(seconds) for seconds in (0.2, 42, 185, 7800)] == ["0s", "42s", "3m05s", "2h10m"]
+def test_durations_and_sizes() -> None:
+    seconds = (0.2, 42, 185, 7800)
+    assert [duration_text(value) for value in seconds] == ["0.2 s", "42 s", "3 min 05 s", "2 h 10 min"]
+    assert [duration_text(value, short=True) for value in seconds] == ["0.2s", "42s", "3m05s", "2h10m"]
+    sizes = (12, 4500, 999_700, 1.53e9)
+    assert [bytes_text(size) for size in sizes] == ["12 bytes", "4.5 kB", "1 MB", "1.53 GB"]

@@ -1,4 +1,4 @@
-"""Every command's --help stands alone, and starts fast because it loads nothing heavy."""
+"""Every command has a --help, which starts fast because it loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from hpsearch.cli import COMMANDS, app
 from tests.conftest import Golden
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, "storage copy", "data convert", "data split"])
+@pytest.mark.parametrize(
+    "command", ["", *COMMANDS, "storage copy", "data convert", "data split", "data stats", "data merge"]
+)
 def test_help(golden: Golden, command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="hpsearch", terminal_width=110)
     assert shown.exit_code == 0, shown.output
@@ -23,15 +25,15 @@ def test_help(golden: Golden, command: str) -> None:
 
 
 def leaves() -> Iterator[tuple[list[str], click.Command]]:
-    """Every command that does something, with the words that name it."""
+    """Yield every command that is not a group, with its words."""
     for name in COMMANDS:
         command = app.get_command(click.Context(app), name)
         assert command is not None
         if not isinstance(command, click.Group):
             yield [name], command
             continue
-        for below, each in command.commands.items():
-            yield [name, below], each
+        for below, subcommand in command.commands.items():
+            yield [name, below], subcommand
 
 
 def test_the_examples_are_understood() -> None:

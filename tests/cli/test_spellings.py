@@ -1,4 +1,4 @@
-"""Options of `hpsearch train` that are known by other names."""
+"""Other names for options of `hpsearch train`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from tests.conftest import CommandLine
 
 
 def given(*words: str) -> dict[str, object]:
-    """The settings that `hpsearch train` takes from these words."""
+    """Return the settings that `hpsearch train` reads from these words."""
     train = app.get_command(click.Context(app), "train")
     assert train is not None
     arguments = train.make_context("train", [*words, "--output-dir", "out"]).params
-    known = {*setting_names(), *(each.parameter for each in SPELLINGS)}
+    known = {*setting_names(), *(spelling.parameter for spelling in SPELLINGS)}
     return spelled({name: value for name, value in arguments.items() if name in known})
 
 
 def test_each_spelling_names_a_setting_and_is_no_setting_itself() -> None:
-    assert {each.setting for each in SPELLINGS} <= setting_names()
-    assert not {each.option.removeprefix("--").replace("-", "_") for each in SPELLINGS} & setting_names()
+    assert {spelling.setting for spelling in SPELLINGS} <= setting_names()
+    options = {spelling.option.removeprefix("--").replace("-", "_") for spelling in SPELLINGS}
+    assert not options & setting_names()
 
 
 def test_data_by_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +53,7 @@ def test_model_and_training_by_other_names() -> None:
         given("--finetune_vision", "--no_finetune_vision")
 
 
-def test_a_fine_tune_begins_with_a_studys_default_configuration(command_line: CommandLine) -> None:
+def test_a_fine_tune_starts_from_a_studys_default_configuration(command_line: CommandLine) -> None:
     missing = command_line("train", "--study", "chandra-oc", "--output_dir", "out")
     assert missing.returncode == 2
     assert 'no definition is named "chandra-oc"; did you mean "chandra-ocr"?' in missing.stderr

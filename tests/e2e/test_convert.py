@@ -99,7 +99,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_is_taken(tmp_path: Path, com
         "refused: 1 x there is no picture of it",
         "refused: 1 x its picture cannot be read",
         "left out: 2 x line: it has no text",
-        "all that was not taken: letters/left_out.jsonl",
+        "everything that was not used: letters/left_out.jsonl",
     ):
         assert line in done.stdout, done.stdout
     found = left_out(tmp_path)
@@ -112,7 +112,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_is_taken(tmp_path: Path, com
     [
         (lambda home: None, (), "--input-dir must be a folder, but"),
         (lambda home: (home / "scans").mkdir(), (), "must hold PAGE-XML or ALTO-XML files"),
-        (lambda home: write_pages(home / "scans", 1), ("--no-lines",), "nothing is to be made"),
+        (lambda home: write_pages(home / "scans", 1), ("--no-lines",), "no rows to make"),
         (lambda home: write_pages(home / "scans", 1), ("--output-dir", "scans"), "but both are the same"),
         (lambda home: write_pages(home / "scans", 1), ("--val-ratio", "1"), "--val-ratio"),
         (lambda home: (write_pages(home / "scans", 1), (home / "letters").mkdir(), (home / "letters/mine").touch()), (),

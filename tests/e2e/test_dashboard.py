@@ -150,7 +150,7 @@ def shows_without_changing(dashboard: Dashboard, paths: dict[str, set[str]], **h
         for method in METHODS:
             answer, text = dashboard.ask(method, path, **headers)
             if method not in READING:
-                assert (answer.status, text) == (405, "This dashboard only shows studies.\n"), (method, path)
+                assert (answer.status, text) == (405, "This dashboard is read-only.\n"), (method, path)
             elif "GET" in methods:
                 assert answer.status in (200, 302, 400, 404), (method, path, answer.status)
     assert dashboard.names(**headers) == {"one", "two"}
@@ -230,7 +230,7 @@ def test_answers_keep_a_browser_from_guessing_framing_telling_and_keeping(local:
         (("--token-file", "none"), None, "none cannot be read: No such file"),
         ((), "cAn4ry of the tOken", "the one in HPSEARCH_DASHBOARD_TOKEN does not (19 characters)"),
         ((), "", "the one in HPSEARCH_DASHBOARD_TOKEN does not (0 characters)"),
-        (("--host", "no-such-name.invalid"), TOKEN, "is no address and no known name"),
+        (("--host", "no-such-name.invalid"), TOKEN, "is neither an address nor a known name"),
         (("--host", "192.0.2.200"), TOKEN, "cannot listen on 192.0.2.200"),
     ],
 )
@@ -250,7 +250,7 @@ def test_what_is_refused_before_it_listens(
 def test_a_browser_shows_the_list_and_a_study(guarded: Dashboard, chromium: str, tmp_path: Path) -> None:
     profile = tmp_path / "profile"
     address = f"http://127.0.0.1:{guarded.port}"
-    assert "This dashboard is shown to those who have its token" in rendered(chromium, f"{address}/", profile)
+    assert "This dashboard needs its token" in rendered(chromium, f"{address}/", profile)
     studies = read_page(rendered(chromium, f"{address}/?token={TOKEN}", profile))
     assert "1. one" in studies.text
     assert "2. two" in studies.text

@@ -61,7 +61,7 @@ def test_every_picture_is_there_once_where_it_is_judged_by(tmp_path: Path, comma
         "train: 2 rows of train",
         "train: left out 1 x the same picture and text",
         "train: left out 1 x the same picture with another text",
-        "warning: rows that look like an earlier one and read the same: 1",
+        "warning: rows that look like an earlier one and have the same text: 1",
         "written: all (1 rows of test, 4 rows of train;",
     ):
         assert told in done.stdout, f"{told}\n{done.stdout}"

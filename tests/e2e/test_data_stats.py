@@ -96,7 +96,7 @@ def test_what_is_found_is_printed_written_and_shown(tmp_path: Path, command_line
     shown = rendered(chromium, (tmp_path / "out/found/stats.html").as_uri(), tmp_path / "profile")
     assert "data-active" not in shown and shown.count("main-svg") >= 2
     for text in (
-        "there twice, 2 of them in two splits",
+        "duplicates, 2 of them in two splits",
         "train.json#14 · train · 1200 x 900 · repeats train.json#1",
         "Bengali",
     ):

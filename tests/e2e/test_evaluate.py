@@ -131,7 +131,7 @@ def test_what_was_answered_before_an_interruption_is_kept(
         else:
             running.send(number)
             code, output = running.end()
-            assert (code, "stopped: the same command goes on with the rest" in output) == (128 + number, True), output
+            assert (code, "stopped: the same command continues with the rest" in output) == (128 + number, True), output
             assert (report(tmp_path)["total_samples"], report(tmp_path)["open_samples"]) == (7, 5)
         first = dict(server.asked)
         hold.set()

@@ -79,7 +79,7 @@ def test_the_command_that_is_printed_goes_on(
     runner.send(signal.SIGINT)
     _, output = runner.end()
     (tmp_path / "go").touch()
-    printed = output.split("go on with: hpsearch ")[1].splitlines()[0]
+    printed = output.split("continue with: hpsearch ")[1].splitlines()[0]
     resumed = command_line(*shlex.split(printed))
     assert resumed.returncode == 0, resumed.stderr
     assert "target reached: 1 finished trials" in resumed.stdout

@@ -21,7 +21,7 @@ def test_a_plan_alone_runs_nothing_and_writes_nothing(tmp_path: Path, command_li
     assert shown.returncode == 0, shown.stderr
     assert "space: infinitely many points, bayesian" in shown.stdout
     assert "slots: 3 (no GPU named, each counts as one)" in shown.stdout
-    assert "nothing is known of their time: --probe runs one" in shown.stdout
+    assert "their duration is unknown: --probe runs one" in shown.stdout
     assert not (tmp_path / "studies").exists()
 
 
@@ -30,7 +30,7 @@ def test_a_probe_is_trial_0_of_the_study_and_changes_no_target(tmp_path: Path, c
     shown = command_line("plan", *STUDY, "--probe", "--slots", "2")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "so far: 1 of 3 trials finished" in shown.stdout
-    assert "told from one completed trial: how much trials differ is mostly assumed" in shown.stdout
+    assert "estimated from one completed trial: how much trials differ is mostly assumed" in shown.stdout
     rows = [line.split()[0] for line in shown.stdout.partition("finished trials  ")[2].splitlines()[1:5]]
     assert rows == ["3", "10", "20", "40"]
     (probe,) = trials(tmp_path, "quad")

@@ -80,8 +80,8 @@ def test_rows_without_an_answer_are_in_no_score(tmp_path: Path, command_line: Co
         ("[]", (), 'an evaluation has "samples"'),
         ('{"samples": []}', (), "no sample of results.json has one"),
         ('{"samples": [{"label": 1, "prediction": "x"}]}', (), "results.json#/samples/0 has not"),
-        ('{"samples": [{"label": "1", "prediction": "x"}]}', ("--output", "results.json"), "are different files"),
-        ('{"samples": [{"label": "1", "prediction": "x"}]}', ("--page", "results.json"), "are different files"),
+        ('{"samples": [{"label": "1", "prediction": "x"}]}', ("--output", "results.json"), "different files"),
+        ('{"samples": [{"label": "1", "prediction": "x"}]}', ("--page", "results.json"), "different files"),
         ('{"samples": [{"label": "1", "prediction": "x"}]}', ("--normalization", "upper"), "--normalization"),
     ],
 )

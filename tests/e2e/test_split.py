@@ -90,7 +90,7 @@ def test_rows_without_text_are_told(tmp_path: Path, command_line: CommandLine) -
     ("more", "said"),
     [
         (("--input", "raw/nothing.json"), "nothing.json does not exist"),
-        (("--preset", "1:5", "--test-fraction", "0.5"), "say the same thing"),
+        (("--preset", "1:5", "--test-fraction", "0.5"), "both set the fraction"),
         (("--test-fraction", "1"), "--test-fraction"),
         (("--document-column", "page"), "document_column must name a column of the data"),
         (("--document-column", "same"), "needs rows of two documents at least"),

@@ -81,7 +81,7 @@ def _break_off(folder: Path, runner: Runner) -> None:
         time.sleep(0.02)
     runner.send(signal.SIGINT)
     code, said = runner.end()
-    assert code == 130 and "the same command goes on from the last checkpoint" in said
+    assert code == 130 and "the same command continues from the last checkpoint" in said
     assert not (folder / "tuned/adapter").exists()
     assert alive(folder) == []
 

@@ -79,4 +79,4 @@ def test_a_study_with_several_objectives_is_left_out_with_a_note(tmp_path: Path)
 
 def test_empty_studies_alone_can_be_compared(tmp_path: Path) -> None:
     result = compare_studies([optuna.create_study(), optuna.create_study()], output_dir=tmp_path, png=False)
-    assert "No trial that looks for value has completed." in result.report.read_text(encoding="utf-8")
+    assert "No trial for value has completed." in result.report.read_text(encoding="utf-8")

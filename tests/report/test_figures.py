@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from hpsearch.report.figures import study_figures
-from hpsearch.report.figures.history import best_so_far, race
+from hpsearch.report.figures.history import best_points, best_so_far
 from hpsearch.report.figures.importance import MINIMUM_TRIALS, importances
 from hpsearch.report.figures.style import PALETTES, Figure, value_axis
 from hpsearch.report.rows import StudyObjective
@@ -176,7 +176,7 @@ def test_labels_cannot_carry_plotlys_markup() -> None:
         params = {name: number / 12, "<b>c</b>": ("<i>one</i>", "two")[number % 2]}
         study.add_trial(create_trial(value=number, params=params, distributions=ranges))
     _, figures = drawn(study)
-    for figure in [*figures.values(), race([summarize(study)])]:
+    for figure in [*figures.values(), best_so_far([summarize(study)])]:
         assert not re.search(r"<(?!br>)", json.dumps(figure.spec())), figure.key
 
 
@@ -198,8 +198,8 @@ def test_a_penalty_value_does_not_set_the_scale() -> None:
 
 def test_a_race_counts_trials_and_time() -> None:
     summary = summarize(sample_study())
-    points = best_so_far(summary)
+    points = best_points(summary)
     assert points[-1][0] == len(summary.rows)
     assert points[-1][1] == pytest.approx(summary.time_total_s)
     assert summary.best is not None and points[-1][2] == summary.best.value
-    assert best_so_far(summarize(optuna.create_study())) == []
+    assert best_points(summarize(optuna.create_study())) == []

@@ -62,11 +62,11 @@ def test_it_names_what_decided_the_results(study: optuna.Study) -> None:
 def test_the_verdict_says_when_the_gain_does_not_hold(study: optuna.Study) -> None:
     held = verdict(summarize(study))
     assert "better than the untuned base" in held[0] and "better than the default configuration" in held[0]
-    assert "held out of the search" in held[1] and "chance" not in held[1]
+    assert "held-out rows" in held[1] and "noise" not in held[1]
     best = study.best_trial.number
     trial = study._storage.get_all_trials(study._study_id, deepcopy=False)[best]
     trial.user_attrs[attrs.METRICS]["holdout_cer"] = 0.9
-    assert "the gain may be chance" in verdict(summarize(study))[1]
+    assert "the gain may be noise" in verdict(summarize(study))[1]
 
 
 def test_the_verdict_says_when_nothing_beats_the_base() -> None:
@@ -86,7 +86,7 @@ def test_failures_have_messages_and_remedies(study: optuna.Study, tmp_path: Path
 def test_samples_mark_the_characters_that_differ(study: optuna.Study, study_dir: Path, tmp_path: Path) -> None:
     _, html = analyzed(study, tmp_path / "report", study_dir)
     assert "99<del>2</del>1" in html and "99<ins>7</ins>1" in html
-    assert "1 of 6 samples" in html
+    assert "read 1 of 6 samples perfectly" in html
     assert "predictions.jsonl" not in html
     _, html = analyzed(study, tmp_path / "other")
     assert "folder was not given" in html

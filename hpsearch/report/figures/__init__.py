@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def study_figures(study: Study, summary: StudySummary) -> tuple[Figure, ...]:
-    """Draw ``study``; a figure for which there is too little is a sentence."""
+    """Draw ``study``; a figure with too little data is a sentence."""
     shares = importances(study, summary)
     return (
         history(summary),

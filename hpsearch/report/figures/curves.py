@@ -1,4 +1,4 @@
-"""Learning curves: what every trial reported at its evaluations, the pruned ones muted."""
+"""Learning curves: every trial's reports at its evaluations, pruned trials muted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 60  # curves of one kind; more of them are a blot
 
 
 def intermediate(summary: StudySummary) -> Figure:
-    """Completed curves, those that were not completed behind them, default and best on top."""
+    """Draw completed curves, the others behind them, default and best on top."""
     title, key = "Learning curves", "intermediate"
     rows = [row for row in summary.rows if row.steps]
     if not rows:
@@ -36,25 +36,18 @@ def intermediate(summary: StudySummary) -> Figure:
         f"{plot_label(summary.objective.title, 30)} at the evaluation",
     )
     traces = [_curves(name, [row for row in chosen if row], colour, width) for name, colour, width, chosen in kinds]
-    layout: Layout = {"xaxis": counting_axis("evaluation step", _span(shown)), "yaxis": vertical}
-    return Figure(key, title, _caption(rows, shown), tuple(trace for trace in traces if trace["x"]), layout, 420)
-
-
-def _span(rows: Sequence[TrialRow]) -> int:
-    steps = [step for row in rows for step, _ in row.steps]
-    return max(steps) - min(steps)
-
-
-def _caption(rows: Sequence[TrialRow], shown: Sequence[TrialRow]) -> str:
+    steps = [step for row in shown for step, _ in row.steps]
+    layout: Layout = {"xaxis": counting_axis("evaluation step", max(steps) - min(steps)), "yaxis": vertical}
     part = f" {len(shown)} of {len(rows)} trials are drawn, from good to bad." if len(shown) < len(rows) else ""
-    return (
-        "Reports during training. Where hpsearch measured them, they come from a small fixed subset of the validation "
+    caption = (
+        "Reports during training. If hpsearch measured them, they come from a small fixed subset of the validation "
         f"rows, so they are not comparable with final values.{part}"
     )
+    return Figure(key, title, caption, tuple(trace for trace in traces if trace["x"]), layout, 420)
 
 
 def _curves(name: str, rows: Sequence[TrialRow], colour: str, width: float) -> Trace:
-    """Many curves in one trace, parted by gaps: a trace for each would make a large study slow to open."""
+    """Draw many curves in one trace, separated by gaps: a trace for each would make a large study slow to open."""
     x: list[int | None] = []
     y: list[float | None] = []
     text: list[str] = []

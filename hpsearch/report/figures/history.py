@@ -1,4 +1,4 @@
-"""Optimization history: final values by trial, the best so far, and base and default as lines."""
+"""Optimization history of one study, and the best so far of several studies."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ from hpsearch.report.summary import StudySummary
 from hpsearch.report.text import number_text, plot_label
 
 _WITHOUT = ("pruned", "failed", "interrupted")  # endings without a final value
-_MOST_MARKS, _BARS = 500, 100  # past so many marks below the axis, their shares are drawn in about so many bars
+_MOST_MARKS, _BARS = 500, 100  # above 500 marks below the axis, their shares are drawn in about 100 bars
+_DASHES = ("solid", "dash", "dot", "dashdot")  # once the colours are used up
+
+Point = tuple[int, float, float]  # ended trials, seconds spent, best so far
 
 
 def history(summary: StudySummary) -> Figure:
-    """Final values by trial, the best so far, and base and default as lines."""
+    """Draw final values by trial, the best so far, and base and default as lines."""
     title, key = "Optimization history", "history"
     rows = summary.completed
     if not rows:
@@ -37,10 +40,13 @@ def history(summary: StudySummary) -> Figure:
     vertical, note = value_axis(
         summary.objective, values + [level.value for level in levels if level.value is not None]
     )
-    rug = _rug(summary)
+    crowded = sum(row.ending.group in _WITHOUT for row in summary.rows) > _MOST_MARKS
+    rug = _shares(summary) if crowded else _marks(summary)
     traces = [_values_trace(summary, rows), _best_so_far(summary, rows), _best_star(summary), *rug]
+    last = max(row.number for row in summary.rows)
+    margin = max(0.5, 0.015 * last)
     layout: Layout = {
-        "xaxis": counting_axis("trial number", len(summary.rows), range=_number_range(summary.rows)),
+        "xaxis": counting_axis("trial number", len(summary.rows), range=[-margin, last + margin]),
         "yaxis": vertical,
         "shapes": [_level_line(level.name, level.value) for level in levels],
         "annotations": [
@@ -50,9 +56,14 @@ def history(summary: StudySummary) -> Figure:
     }
     if rug:
         layout["xaxis"]["anchor"], layout["yaxis"]["domain"], layout["barmode"] = "y2", [0.1, 1], "overlay"
-        ends = [0, 1] if _is_crowded(summary) else [-1, 1]
+        ends = [0, 1] if crowded else [-1, 1]
         layout["yaxis2"] = axis("", domain=[0, 0.06], visible=False, fixedrange=True, range=ends)
-    caption = "Each point is a completed trial's final value. " + _rug_caption(summary) + note
+    caption = "Each point is a completed trial's final value. "
+    if crowded:
+        caption += f"Below the axis: of each {_in_a_bar(summary)} trials, the share that was pruned or failed. "
+    elif any(row.ending.group in _WITHOUT for row in summary.rows):
+        caption += "Marks below the axis are trials that ended without one. "
+    caption += note
     return Figure(key, title, caption.strip(), tuple(traces), layout, 420)
 
 
@@ -102,17 +113,8 @@ def _best_star(summary: StudySummary) -> Trace:
     }
 
 
-def _rug(summary: StudySummary) -> list[Trace]:
-    """What stands below the axis for the trials that have no final value: marks, or of many their share."""
-    return _shares(summary) if _is_crowded(summary) else _marks(summary)
-
-
-def _is_crowded(summary: StudySummary) -> bool:
-    return sum(row.ending.group in _WITHOUT for row in summary.rows) > _MOST_MARKS
-
-
 def _shares(summary: StudySummary) -> list[Trace]:
-    """Bars that tell how many of so many trials in a row were pruned, and how many failed."""
+    """Draw bars of the shares of consecutive trials that were pruned, and that failed."""
     count = _in_a_bar(summary)
     parts = [summary.rows[first : first + count] for first in range(0, len(summary.rows), count)]
     traces: list[Trace] = []
@@ -168,13 +170,6 @@ def _marks(summary: StudySummary) -> list[Trace]:
     return traces
 
 
-def _rug_caption(summary: StudySummary) -> str:
-    if _is_crowded(summary):
-        return f"Below the axis: of each {_in_a_bar(summary)} trials, the share that was pruned or failed. "
-    without = any(row.ending.group in _WITHOUT for row in summary.rows)
-    return "Marks below the axis are trials that ended without one. " if without else ""
-
-
 def _level_line(name: str, value: float | None) -> Layout:
     line = {"color": f"@{name}", "width": 1.5, "dash": "dash" if name == "base" else "dot"}
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": value, "y1": value, "line": line}
@@ -195,26 +190,14 @@ def _level_label(name: str, value: float | None, *, right: bool, log: bool) -> L
     }
 
 
-def _number_range(rows: Sequence[TrialRow]) -> list[float]:
-    last = max((row.number for row in rows), default=0)
-    margin = max(0.5, 0.015 * last)
-    return [-margin, last + margin]
-
-
-# Best so far of several studies: over the trials that ended, and over the time spent in them.
-
-_DASHES = ("solid", "dash", "dot", "dashdot")  # once the colours are used up
-Point = tuple[int, float, float]  # ended trials, seconds spent, best so far
-
-
-def race(summaries: Sequence[StudySummary], key: str = "race") -> Figure:
-    """Two panels for studies that have one objective in common; the sooner a line is good, the better the search."""
-    curves = {place: points for place, summary in enumerate(summaries) if (points := best_so_far(summary))}
+def best_so_far(summaries: Sequence[StudySummary], key: str = "race") -> Figure:
+    """Draw the best so far of studies with the same objective, over the trials that ended and over the time spent."""
+    curves = {place: points for place, summary in enumerate(summaries) if (points := best_points(summary))}
     if not curves:
         return Figure(
             key,
             f"{summaries[0].objective.title}: best so far",
-            sentence="No trial of these studies has completed, so there is no race.",
+            sentence="No trial of these studies has completed, so there is nothing to compare.",
         )
     objective = summaries[0].objective
     vertical, _ = value_axis(objective, [value for points in curves.values() for _, _, value in points])
@@ -233,28 +216,22 @@ def race(summaries: Sequence[StudySummary], key: str = "race") -> Figure:
             "xaxis2": axis(f"{unit} spent in trials", rangemode="tozero", domain=[0.52, 1], anchor="y2"),
             "yaxis2": vertical | {"matches": "y", "anchor": "x2", "showticklabels": False, "title": {"text": ""}},
         }
-    caption = "The best final value found so far. Time is the sum of all trials' durations, also of failed ones."
+    caption = "The best final value so far. Time is the sum of all trials' durations, also of failed ones."
     return Figure(key, f"{objective.title}: best so far", caption, tuple(traces), layout, 420, wide=True)
 
 
-def best_so_far(summary: StudySummary) -> list[Point]:
-    """Where the best value changed, in the order in which trials ended, and the end; empty where none completed."""
+def best_points(summary: StudySummary) -> list[Point]:
+    """Return the points at which the best value changed, in the order in which trials ended, and the end; empty if no
+    trial completed."""
     points: list[Point] = []
-    spent, ended = 0.0, 0
-    for row in sorted((row for row in summary.rows if row.ending.group != "open"), key=_order):
+    spent, rank = 0.0, summary.objective.rank
+    ended = [row for row in summary.rows if row.ending.group != "open"]
+    ended.sort(key=lambda row: (row.end.isoformat() if row.end else "", row.number))
+    for count, row in enumerate(ended, 1):
         spent += row.duration_s or 0.0
-        ended += 1
-        if row.value is not None and _improves(summary, row.value, points):
-            points.append((ended, spent, row.value))
-    return [*points, (ended, spent, points[-1][2])] if points else []
-
-
-def _improves(summary: StudySummary, value: float, points: Sequence[Point]) -> bool:
-    return not points or summary.objective.rank(value) < summary.objective.rank(points[-1][2])
-
-
-def _order(row: TrialRow) -> tuple[str, int]:
-    return (row.end.isoformat() if row.end else "", row.number)
+        if row.value is not None and (not points or rank(row.value) < rank(points[-1][2])):
+            points.append((count, spent, row.value))
+    return [*points, (len(ended), spent, points[-1][2])] if points else []
 
 
 def _curves(name: str, place: int, points: Sequence[Point], unit: float, timed: bool) -> list[Trace]:

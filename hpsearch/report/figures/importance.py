@@ -1,4 +1,4 @@
-"""Parameter importance: which parameters decide whether a trial is among the best (PED-ANOVA, arXiv:2304.10255)."""
+"""Parameter importance: the parameters that decide if a trial is among the best (PED-ANOVA, arXiv:2304.10255)."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from optuna import Study
 
 # Optuna's advice is at least 5 trials above the target quantile; with 10 trials that is the better half of them. Below
-# that the answer is mostly chance, and for 0 or 1 trials Optuna invents equal shares.
+# that the answer is mostly noise, and for 0 or 1 trials Optuna invents equal shares.
 MINIMUM_TRIALS = 10
 TOP_TRIALS = 5
 _SHOWN = 15
 
 
 def importances(study: Study, summary: StudySummary) -> dict[str, float] | str:
-    """The share of each parameter, the largest first; where there can be none, a sentence that says why."""
+    """Return the share of each parameter, the largest first, or a sentence that says why there are none."""
     complete, varying = len(summary.completed), [item.name for item in summary.parameters if item.varies]
     if complete < MINIMUM_TRIALS:
         have = f"{complete} {'has' if complete == 1 else 'have'}"
-        return f"Importance needs {MINIMUM_TRIALS} completed trials to be more than chance; {have} completed so far."
+        return f"Importance needs {MINIMUM_TRIALS} completed trials to be more than noise; {have} completed so far."
     if len(varying) < 2:
         return f"Importance compares parameters, and {len(varying) or 'none'} of them varied in this study."
     if len({row.value for row in summary.completed}) < 2:
         return "All completed trials have the same value, so no parameter can be said to matter."
     shares = _ped_anova(study, summary)
     if not any(shares.values()):
-        return "No parameter tells the better trials from the others, so there is nothing to show."
+        return "No parameter separates the better trials from the others, so there is nothing to show."
     return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
 
 
 def importance(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
-    """Bars of the shares."""
+    """Draw the shares as bars."""
     title, key = "Parameter importance", "importance"
     if isinstance(shares, str):
         return Figure(key, title, sentence=shares)
@@ -73,7 +73,7 @@ def importance(summary: StudySummary, shares: Mapping[str, float] | str) -> Figu
 
 
 def order_of(summary: StudySummary, shares: Mapping[str, float] | str, limit: int) -> tuple[list[str], str]:
-    """The varying parameters worth showing, the most important first, and a sentence about those left out."""
+    """Return the varying parameters to show, the most important first, and a sentence about those left out."""
     names = [item.name for item in summary.parameters if item.varies]
     if not isinstance(shares, str):
         names.sort(key=lambda name: (-shares.get(name, 0.0), name))
@@ -83,12 +83,12 @@ def order_of(summary: StudySummary, shares: Mapping[str, float] | str, limit: in
 
 
 def _quantile(complete: int) -> float:
-    """Optuna's default of a tenth, or what holds at least ``TOP_TRIALS``."""
+    """Return Optuna's default of a tenth, or a share with at least ``TOP_TRIALS``."""
     return max(0.1, TOP_TRIALS / complete)
 
 
 def _ped_anova(study: Study, summary: StudySummary) -> dict[str, float]:
-    """Shares from the trials with finite values alone, so that a script's inf does not take part."""
+    """Compute shares from the trials with finite values only, so that a script's inf has no effect."""
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 

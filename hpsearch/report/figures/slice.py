@@ -1,7 +1,7 @@
-"""Parallel coordinates: each completed trial as a line through its parameters to its value.
+"""Values over parameters: slices, one parameter at a time, and parallel coordinates, a line for each completed trial.
 
-Drawn with ordinary lines, a trace for each fifth of the ranking: plotly's own kind needs WebGL and code made at run
-time, which the report's content policy forbids.
+Parallel coordinates are ordinary lines, a trace for each fifth of the ranking: plotly's own kind needs WebGL and code
+made at run time, which the report's content policy forbids.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from hpsearch.report.rows import Parameter, TrialRow, best_and_evenly, evenly, r
 from hpsearch.report.summary import StudySummary
 from hpsearch.report.text import plot_label, value_text
 
-# Slice: the final value over each parameter by itself.
-
 _COLUMNS, _PANELS = 3, 12
-_BEST, _OTHERS = 200, 300  # points of a panel; of some thousands one sees a blot
+_BEST, _OTHERS = 200, 300  # points of a panel; thousands of them are a blot
 _GAP_X, _ROW_HEIGHT = 0.045, 270
+
+_AXES, _FIFTHS, _TICKS, _MOST = 8, 5, 8, 150  # of parallel coordinates; at most 150 lines
+_MISSING = -0.12  # height at which a line passes an axis if the trial has no such parameter
 
 
 def slices(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
-    """A panel for each parameter that varies, all with the same vertical axis."""
+    """Draw a panel for each parameter that varies, all with the same vertical axis."""
     title, key = "Slices", "slice"
     names, left_out = order_of(summary, shares, _PANELS)
     if len(summary.completed) < 2 or not names:
@@ -61,7 +62,7 @@ def _panel_traces(summary: StudySummary, parameter: Parameter, index: int) -> li
 
 
 def _drawn(rows: Sequence[TrialRow], summary: StudySummary) -> list[TrialRow]:
-    """The rows of a panel, by number; of many the best and some of the others."""
+    """Return the rows of a panel, by number; of many only the best and a part of the others."""
     default = summary.default.trial if summary.default else None
     chosen = best_and_evenly(ranked(rows, summary.objective), _BEST, _OTHERS)
     numbers = {row.number for row in (*chosen, *([default] if default else []))}
@@ -88,7 +89,8 @@ def _points(parameter: Parameter, index: int, rows: Sequence[TrialRow], name: st
 def _panel_axes(parameter: Parameter, index: int, columns: int, lines: int, vertical: Layout) -> Layout:
     column, line = index % columns, index // columns
     width = (1 - _GAP_X * (columns - 1)) / columns
-    height, gap = _panel_height(lines)
+    gap = 0.0 if lines == 1 else 70 / (_ROW_HEIGHT * lines)  # below a panel, as a fraction of the figure
+    height = (1 - gap * (lines - 1)) / lines
     left, top = column * (width + _GAP_X), 1 - line * (height + gap)
     horizontal = axis(
         plot_label(parameter.name, 40), domain=[left, left + width], anchor=f"y{_suffix(index)}", nticks=5
@@ -106,36 +108,28 @@ def _panel_axes(parameter: Parameter, index: int, columns: int, lines: int, vert
     return {f"xaxis{_suffix(index)}": horizontal, f"yaxis{_suffix(index)}": own}
 
 
-def _panel_height(lines: int) -> tuple[float, float]:
-    """Height of a panel and of the gap below it, as fractions of the figure."""
-    gap = 0.0 if lines == 1 else 70 / (_ROW_HEIGHT * lines)
-    return (1 - gap * (lines - 1)) / lines, gap
-
-
 def _position(parameter: Parameter, row: TrialRow) -> float:
     value = row.params[parameter.name]
-    if parameter.scale != "choice":
-        return rounded(float(value))
-    return float(next(place for place, choice in enumerate(parameter.choices) if same_choice(choice, value)))
+    return float(_choice_place(parameter, value)) if parameter.scale == "choice" else rounded(float(value))
 
 
-def same_choice(choice: object, value: object) -> bool:
-    """Whether ``value`` is that choice: 1, 1.0 and True are three."""
-    return type(choice) is type(value) and str(choice) == str(value)
+def _choice_place(parameter: Parameter, value: object) -> int:
+    """Return the place of ``value`` among the choices: 1, 1.0 and True are three."""
+    return next(
+        place
+        for place, choice in enumerate(parameter.choices)
+        if type(choice) is type(value) and str(choice) == str(value)
+    )
 
 
 def _suffix(index: int) -> str:
     return "" if index == 0 else str(index + 1)
 
 
-_SHOWN, _FIFTHS, _TICKS, _MOST = 8, 5, 8, 150
-_MISSING = -0.12  # where a line passes when the trial has no such parameter
-
-
 def parallel(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
-    """The better a trial, the stronger its line; the best one on top."""
+    """Draw a line for each completed trial, the stronger the better; the best on top."""
     title, key = "Parallel coordinates", "parallel"
-    names, left_out = order_of(summary, shares, _SHOWN)
+    names, left_out = order_of(summary, shares, _AXES)
     complete = ranked(summary.rows, summary.objective)
     rows = evenly(complete, _MOST)
     if len(rows) < 2 or not names:
@@ -145,21 +139,23 @@ def parallel(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure
     traces = [_lines(scales, rows[start:stop], len(rows), fifth) for fifth, (start, stop) in _cuts(len(rows))]
     traces.append(_lines(scales, rows[:1], len(rows), _FIFTHS))
     labels = [label for place, scale in enumerate(scales) for label in scale.labels(place)]
+    missing = any(name not in row.params for name in names for row in rows)
+    upright = {"type": "line", "layer": "below", "y0": 0, "y1": 1, "line": {"color": "@axis", "width": 1}}
     layout: Layout = {
         "xaxis": axis("", visible=False, range=[-0.35, len(names) + 0.45]),
-        "yaxis": axis("", visible=False, range=[-0.2 if _any_missing(names, rows) else -0.1, 1.12]),
+        "yaxis": axis("", visible=False, range=[-0.2 if missing else -0.1, 1.12]),
         "annotations": labels,
-        "shapes": [_upright(place) for place in range(len(scales))],
+        "shapes": [upright | {"x0": place, "x1": place} for place in range(len(scales))],
         "margin": {"l": 16, "r": 16, "t": 44, "b": 16},
     }
     part = f"{len(rows)} of {len(complete)} trials are drawn, from good to bad." if len(rows) < len(complete) else ""
-    gone = "A line that passes below an axis has no such parameter." if _any_missing(names, rows) else ""
+    gone = "A line that passes below an axis has no such parameter." if missing else ""
     caption = " ".join(filter(None, ("Completed trials; the stronger the colour, the better.", left_out, part, gone)))
     return Figure(key, title, caption, tuple(traces), layout, 420, wide=True)
 
 
 class _Scale:
-    """One upright: where a row's value stands on it (0 at the bottom, 1 at the top), and the labels beside it."""
+    """One vertical axis: the height of each row's value (0 at the bottom, 1 at the top), and the labels."""
 
     def __init__(self, title: str, ticks: Sequence[tuple[float, str]], positions: Mapping[int, float]) -> None:
         self.title = title
@@ -190,17 +186,14 @@ def _scale(parameter: Parameter, rows: Sequence[TrialRow]) -> _Scale:
     if parameter.scale == "choice":
         last = max(len(parameter.choices) - 1, 1)
         ticks = [(place / last, plot_label(value_text(choice), 12)) for place, choice in enumerate(parameter.choices)]
-        where = {
-            number: next(place for place, choice in enumerate(parameter.choices) if same_choice(choice, value)) / last
-            for number, value in present.items()
-        }
-        return _Scale(title, ticks[:: max(1, len(ticks) // 12)], where)
+        heights = {number: _choice_place(parameter, value) / last for number, value in present.items()}
+        return _Scale(title, ticks[:: max(1, len(ticks) // 12)], heights)
     numbers = {number: float(value) for number, value in present.items()}
     return _Scale(title, *_spread(numbers, parameter.scale == "log"))
 
 
 def _spread(values: Mapping[int, float], log: bool) -> tuple[list[tuple[float, str]], dict[int, float]]:
-    """Ticks and positions of numbers between their own extremes."""
+    """Return ticks and heights of numbers between their own extremes."""
     low, high = min(values.values(), default=0.0), max(values.values(), default=1.0)
 
     def height(value: float) -> float:
@@ -217,10 +210,8 @@ def _spread(values: Mapping[int, float], log: bool) -> tuple[list[tuple[float, s
 
 
 def _cuts(count: int) -> list[tuple[int, tuple[int, int]]]:
-    """The fifths of the ranking with where they begin and end; the worst first, so that the better are drawn over it.
-
-    Of a few trials there is only the middle one, with all of them.
-    """
+    """Return the fifths of the ranking with their first and last places, the worst first, so that better ones are drawn
+    over it; for a few trials only the middle fifth, with all of them."""
     if count < 2 * _FIFTHS:
         return [(2, (0, count))]
     edges = [round(count * part / _FIFTHS) for part in range(_FIFTHS + 1)]
@@ -249,12 +240,3 @@ def _lines(scales: Sequence[_Scale], rows: Sequence[TrialRow], total: int, fifth
         "opacity": 1.0 if best else 0.85,
         "line": {"color": "@best" if best else f"@ramp{fifth}", "width": 3 if best else 1.3 if total <= 60 else 0.9},
     }
-
-
-def _any_missing(names: Sequence[str], rows: Sequence[TrialRow]) -> bool:
-    return any(name not in row.params for name in names for row in rows)
-
-
-def _upright(place: int) -> Layout:
-    line = {"color": "@axis", "width": 1}
-    return {"type": "line", "layer": "below", "x0": place, "x1": place, "y0": 0, "y1": 1, "line": line}

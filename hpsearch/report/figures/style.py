@@ -1,7 +1,7 @@
-"""The one look of every figure: palettes for light and dark pages, axes, legends, hover text.
+"""The common style of all figures: palettes for light and dark pages, axes, legends, hover text.
 
-A figure is plain plotly JSON whose colours are names of palette entries ("@best"); the page's script or
-``Figure.plotly`` replaces them. So one file serves both colour schemes.
+A figure is plain plotly JSON whose colours are names of palette entries ("@best"), which the page's script or
+``Figure.plotly`` replaces; so one file serves both colour schemes.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ PALETTES: dict[str, dict[str, str]] = {
 }
 SERIES = 7
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Helvetica Neue', Arial, sans-serif"
-HOVER_PARAMETERS = 12  # past this many the text of a point would be longer than the screen
+HOVER_PARAMETERS = 12  # with more, the text of a point would be longer than the screen
 WIDTH = 900  # of a PNG, in pixels; the page gives a figure the width it has
 
 Trace = dict[str, Any]
@@ -94,43 +94,48 @@ class Figure:
     traces: tuple[Trace, ...] = ()
     layout: Layout = field(default_factory=dict)
     height: int = 380
-    wide: bool = False  # too much to fit a phone: it is scrolled sideways there
+    wide: bool = False  # too wide for a phone: it scrolls sideways there
     sentence: str = ""
 
     @property
     def drawn(self) -> bool:
-        """Whether there is something to draw."""
+        """True if there is something to draw."""
         return not self.sentence
 
     def spec(self) -> dict[str, Any]:
-        """The figure as plotly JSON, with palette names for colours."""
+        """Return the figure as plotly JSON, with palette names for colours."""
         return {"data": list(self.traces), "layout": base_layout(self.height) | self.layout}
 
     def painted(self, scheme: str = "light") -> dict[str, Any]:
-        """The figure as plotly JSON in the colours of ``scheme``, on an opaque background."""
+        """Return the figure as plotly JSON in the colours of ``scheme``, on an opaque background."""
         spec = self.spec()
         spec["layout"] |= {"paper_bgcolor": "@panel", "plot_bgcolor": "@panel"}
         painted = paint(spec, PALETTES[scheme])
         return painted if isinstance(painted, dict) else {}
 
     def plotly(self, scheme: str = "light") -> go.Figure:
-        """The figure as a plotly object, for a notebook."""
+        """Return the figure as a plotly object, for a notebook."""
         import plotly.graph_objects as go
 
         return go.Figure(self.painted(scheme))
 
 
 def paint(value: Any, palette: dict[str, str]) -> Any:
-    """``value`` with the palette names under its colour keys replaced; other text is left alone."""
+    """Replace the palette names under the colour keys of ``value``; other text is unchanged."""
     if isinstance(value, dict):
-        return {key: _colour(key, item, palette) for key, item in value.items()}
+        return {
+            key: palette[item[1:]]
+            if key.endswith("color") and isinstance(item, str) and item.startswith("@")
+            else paint(item, palette)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [paint(item, palette) for item in value]
     return value
 
 
 def base_layout(height: int) -> Layout:
-    """What all figures share."""
+    """Return the layout that all figures share."""
     return {
         "height": height,
         "margin": {"l": 64, "r": 24, "t": 44, "b": 56},
@@ -148,7 +153,7 @@ def base_layout(height: int) -> Layout:
 
 
 def axis(title: str, **more: Any) -> Layout:
-    """An axis in the common look."""
+    """Return an axis in the common style."""
     return {
         "title": {"text": title, "font": {"size": 13, "color": "@soft"}, "standoff": 8},
         "tickfont": {"size": 12, "color": "@soft"},
@@ -161,15 +166,15 @@ def axis(title: str, **more: Any) -> Layout:
 
 
 def counting_axis(title: str, span: int, **more: Any) -> Layout:
-    """An axis of whole numbers that span ``span``: few of them get a tick each, so that none is between two."""
+    """Return an axis of whole numbers over ``span``: if they are few, each gets a tick, so that none is between two."""
     return axis(title, tickformat="d", **({"dtick": 1} if span <= 12 else {}), **more)
 
 
 def value_axis(objective: StudyObjective, values: Sequence[float], title: str | None = None) -> tuple[Layout, str]:
-    """The axis of the objective and a sentence about what lies beyond it ("" for nothing).
+    """Return the axis of the objective and a sentence about the values beyond it ("" if there are none).
 
-    Errors that span more than a factor of 10 get a logarithmic axis, so that the good ones can be told apart. A value
-    that is in another world than the median (a penalty like 1e9) does not set the scale.
+    Errors that span more than a factor of 10 get a logarithmic axis, so that the good ones can be distinguished. A
+    value far from the median (a penalty like 1e9) does not set the scale.
     """
     near = _near(objective, values)
     name = plot_label(objective.title, 30) if title is None else title
@@ -185,12 +190,12 @@ def value_axis(objective: StudyObjective, values: Sequence[float], title: str | 
 
 
 def is_log(objective: StudyObjective, values: Sequence[float]) -> bool:
-    """Whether ``values`` are drawn on a logarithmic scale."""
+    """Return True if ``values`` are drawn on a logarithmic scale."""
     return bool(values) and objective.direction == "minimize" and min(values) > 0 and max(values) > 10 * min(values)
 
 
 def hover(row: TrialRow, summary: StudySummary) -> str:
-    """What is said of a trial when it is pointed at; every part is escaped."""
+    """Return the hover text of a trial; every part is escaped."""
     lines = [f"trial {row.label}: {row.ending.word}"]
     if row.value is not None:
         lines.append(f"{plot_label(summary.objective.title)} {number_text(row.value)}")
@@ -202,37 +207,31 @@ def hover(row: TrialRow, summary: StudySummary) -> str:
 
 
 def fade(count: int) -> float:
-    """Opacity at which ``count`` marks on top of each other still show where they are dense."""
+    """Return the opacity at which ``count`` overlapping marks still show their density."""
     return 0.85 if count <= 60 else 0.65 if count <= 300 else 0.45 if count <= 1500 else 0.3
 
 
 def rounded(number: float) -> float:
-    """Six significant figures: enough for any screen, and a third of the bytes."""
+    """Round to six significant figures: enough for any screen, and a third of the bytes."""
     return float(f"{number:.6g}")
 
 
 def time_unit(seconds: float) -> tuple[str, float]:
-    """The unit for an axis that ends at ``seconds``, and its length in seconds."""
+    """Return the unit for an axis that ends at ``seconds``, and its length in seconds."""
     if seconds < 180:
         return "seconds", 1.0
     return ("minutes", 60.0) if seconds < 3 * 3600 else ("hours", 3600.0)
 
 
-def _colour(key: str, value: Any, palette: dict[str, str]) -> Any:
-    if key.endswith("color") and isinstance(value, str) and value.startswith("@"):
-        return palette[value[1:]]
-    return paint(value, palette)
-
-
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 of every power of ten around the values, the powers alone where there are many."""
+    """Return 1, 2 and 5 of every power of ten around the values, only the powers if there are many."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps = (1, 2, 5) if last - first <= 3 else (1,)
     return [rounded(step * 10.0**power) for power in range(first, last + 1) for step in steps]
 
 
 def _near(objective: StudyObjective, values: Sequence[float]) -> list[float]:
-    """The values without those that are a thousand times as far from the median as the best one or its tenth."""
+    """Drop values that are a thousand times as far from the median as the best one or its tenth."""
     if len(values) < 4:
         return list(values)
     order = sorted(values, key=objective.rank)

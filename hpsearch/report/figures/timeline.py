@@ -1,4 +1,4 @@
-"""Timeline: when each trial ran, by how it ended."""
+"""Timeline: the times at which each trial ran, coloured by its ending."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GROUPS = {
     "interrupted": "interrupted",
     "open": "running",
 }
-_LEAST, _LEAST_SHARED = 5, 2  # lines, so that a few bars are not fat
-_MOST_LINES = 120  # past this many trials, those that do not overlap share a line
-_MOST_BARS, _SPANS = 500, 100  # past so many trials, how many ran at once is drawn, over so many spans of time
+_LEAST, _LEAST_SHARED = 5, 2  # lines at least, so that a few bars are not thick
+_MOST_LINES = 120  # above this, trials that do not overlap share a line
+_MOST_BARS, _SPANS = 500, 100  # above 500 trials, the number that ran at once is drawn, over 100 spans
 
 
 def timeline(summary: StudySummary) -> Figure:
-    """A bar for each trial, on a line of its own or one beside the other; of thousands, how many ran at once."""
+    """Draw a bar for each trial, on its own line or on shared lines; for thousands, the number that ran at once."""
     title, key = "Timeline", "timeline"
     rows = [row for row in summary.rows if row.start and (row.end or row.ending.group == "open")]
     if not rows or summary.started is None:
@@ -53,7 +53,7 @@ def timeline(summary: StudySummary) -> Figure:
 
 
 def _crowd(summary: StudySummary, rows: Sequence[TrialRow]) -> Figure:
-    """How many trials ran at once, on average over each span of time, by how they ended."""
+    """Draw the number of trials that ran at once, on average over each span of time, by their endings."""
     origin = min(row.start for row in rows if row.start)
     whole = (max(_end(row, summary) for row in rows) - origin).total_seconds()
     unit, length = time_unit(whole)
@@ -94,19 +94,19 @@ def _crowd(summary: StudySummary, rows: Sequence[TrialRow]) -> Figure:
 
 
 def _spread(start: float, end: float, ran: list[float]) -> None:
-    """Add to each span of time how much of it lies between ``start`` and ``end``, which are counted in spans."""
+    """Add to each span of time its share between ``start`` and ``end``, which are counted in spans."""
     for place in range(int(start), min(len(ran), math.ceil(end))):
         ran[place] += max(min(end, place + 1.0) - max(start, float(place)), 0.0)
 
 
 def _end(row: TrialRow, summary: StudySummary) -> datetime:
-    """When a trial ended; one that runs has lasted until the study's last event, as far as is known."""
+    """Return the time a trial ended; for a running one, the study's last known event."""
     end = row.end or summary.ended or row.start
     return max(moment for moment in (end, row.start) if moment)
 
 
 def _lanes(rows: Sequence[TrialRow]) -> dict[int, int]:
-    """For each trial the lowest line, from 1, that is free when it starts."""
+    """Assign each trial the lowest line, from 1, that is free when it starts."""
     ends: list[datetime] = []
     lanes: dict[int, int] = {}
     for row in sorted(rows, key=lambda row: (row.start or datetime.min, row.number)):
