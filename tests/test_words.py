@@ -21,6 +21,8 @@ RULED_OUT = re.compile(r"\b(anew|mend|mends|mended|mending|whoever|so\s+many)\b"
 REWORDED: list[str] = [
     "config",
     "data",
+    "cli",
+    "report",
     "execution",
     "sdk.py",
     "settings.py",

@@ -1,4 +1,4 @@
-"""A run while it goes on: its state, kept from the run's events, as a live table or as plain lines.
+"""The live view of a run: its state, kept from its events, as a table or as plain lines.
 
 A terminal gets the table, drawn with rich; a file or a pipe gets a line for each event worth one.
 """

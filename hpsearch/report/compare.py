@@ -169,10 +169,10 @@ def _winner(objective: StudyObjective, group: Sequence[StudySummary]) -> str:
             f"The scores in {objective.title} cannot be compared: "
             "the studies were measured on different data (their fingerprints differ)."
         )
-    found = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
-    if not found:
+    best = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
+    if not best:
         return f"No trial for {objective.title} has completed."
-    order = sorted(found, key=lambda item: objective.rank(item[0]))
+    order = sorted(best, key=lambda item: objective.rank(item[0]))
     first = f"{order[0][1]} has the best {objective.title}, {number_text(order[0][0])}"
     if len(order) == 1:
         return f"{first}."

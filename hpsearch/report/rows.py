@@ -29,7 +29,7 @@ _TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "
 
 @dataclass(frozen=True)
 class TrialEnding:
-    """How a trial ended, for a person. ``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy``
+    """The ending of a trial in words. ``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy``
     is "" if nothing is wrong."""
 
     word: str
@@ -189,7 +189,7 @@ class TrialRow:
 
     @property
     def ending(self) -> TrialEnding:
-        """How it ended, in words."""
+        """Its ending, in words."""
         return ENDINGS[self.cause]
 
     @property
