@@ -115,6 +115,7 @@ def test_a_search_by_a_program_of_ones_own_goes_on(stored: Callable[[str], Store
 
 
 @needs_training
+@pytest.mark.timeout(600)  # six commands that import the training's libraries, on a machine that may be busy
 def test_a_search_by_the_built_in_training_goes_on(stored: Callable[[str], Stored]) -> None:
     first = stored("sqlite")
     _assert_training_goes_on(first)
