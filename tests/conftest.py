@@ -18,7 +18,7 @@ from tests.warm import warm
 
 CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
 GOLDEN = Path(__file__).parent / "golden"
-LONG = ("tests/benchmarks/", "tests/e2e/test_train", "tests/e2e/test_demo")
+LONG = ("tests/benchmarks/", "tests/e2e/test_train", "tests/e2e/test_demo", "tests/e2e/test_stored")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

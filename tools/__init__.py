@@ -1,1 +1,1 @@
-"""Programs for who develops hpsearch; nothing that users run imports them."""
+"""Programs for developers of hpsearch; nothing that users run imports them."""

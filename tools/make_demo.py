@@ -1,11 +1,11 @@
 """Makes the demo's files again: ``python -m tools.make_demo data|bases [--short] [--folder FOLDER]``.
 
 data: lines of 3 to 5 handwritten digits from scikit-learn's ``load_digits`` (1797 pictures of 8x8 pixels), as PNG in
-one parquet file for each split. The pictures are dealt out to the splits first, so that none is in two of them.
+one parquet file for each split. The pictures are divided among the splits first, so that none is in two of them.
 
 bases: a tiny model of each family, trained from random weights by the recipe's own trainer to read lines of *printed*
 digits (Pillow's own font, moved, scaled and blurred at random). They know what a line of digits is and read handwriting
-badly: what is left to learn is what the demo searches over. One thread; 2 to 4 minutes for each base.
+badly: this is left to learn in the demo's search. One thread; 2 to 4 minutes for each base.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEED = 20
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How a base is trained from random weights: steps of 16 printed lines, at a peak learning rate."""
+    """The training of a base from random weights: steps of 16 printed lines, at a peak learning rate."""
 
     steps: int
     learning_rate: float = 1e-3
@@ -49,13 +49,13 @@ def make_data(folder: Path, *, short: bool = False) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    chance = _chance(SEED)
+    rng = random.Random(SEED)
     numbers = _distinct(digits.images)
-    chance.shuffle(numbers)
+    rng.shuffle(numbers)
     folder.mkdir(parents=True, exist_ok=True)
     for split, (pictures, lines) in SPLITS.items():
         own, numbers = numbers[:pictures], numbers[pictures:]
-        chosen = [chance.choices(own, k=chance.randint(*LINE_DIGITS)) for _ in range(8 if short else lines)]
+        chosen = [rng.choices(own, k=rng.randint(*LINE_DIGITS)) for _ in range(8 if short else lines)]
         table = {
             "image": [_png(_handwritten([digits.images[number] for number in line])) for line in chosen],
             "text": ["".join(str(digits.target[number]) for number in line) for line in chosen],
@@ -64,12 +64,8 @@ def make_data(folder: Path, *, short: bool = False) -> None:
         pq.write_table(pa.table(table), folder / f"{split}.parquet", compression="zstd")
 
 
-def _chance(seed: int) -> random.Random:
-    return random.Random(seed)
-
-
 def _distinct(pictures: Any) -> list[int]:
-    """Numbers of the pictures, without those that equal an earlier one."""
+    """Return the numbers of the pictures, without those that equal an earlier one."""
     first: dict[bytes, int] = {}
     for number, picture in enumerate(pictures):
         first.setdefault(picture.tobytes(), number)
@@ -86,27 +82,27 @@ def _handwritten(pictures: Sequence[Any]) -> Any:
     return line
 
 
-def printed_line(chance: random.Random, disorder: float = 1.0) -> tuple[Any, str]:
-    """A picture of 3 to 5 printed digits, each moved, scaled, turned and shaded at random, and what it reads.
-    ``disorder`` is how much, from 0 to 1."""
+def printed_line(rng: random.Random, disorder: float = 1.0) -> tuple[Any, str]:
+    """Draw 3 to 5 printed digits, each moved, scaled, turned and shaded at random by ``disorder``, from 0 to 1. Returns
+    the picture and its text."""
     from PIL import Image, ImageFilter
 
-    text = "".join(chance.choices("0123456789", k=chance.randint(*LINE_DIGITS)))
+    text = "".join(rng.choices("0123456789", k=rng.randint(*LINE_DIGITS)))
     line = Image.new("L", LINE_SIZE, 255)
     for place, digit in enumerate(text):
-        line.paste(_printed_digit(digit, chance, disorder), (place * DIGIT_PIXELS, 0))
-    return line.filter(ImageFilter.GaussianBlur(chance.uniform(0.0, 0.9) * disorder)), text
+        line.paste(_printed_digit(digit, rng, disorder), (place * DIGIT_PIXELS, 0))
+    return line.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.9) * disorder)), text
 
 
-def _printed_digit(digit: str, chance: random.Random, disorder: float) -> Any:
+def _printed_digit(digit: str, rng: random.Random, disorder: float) -> Any:
     from PIL import Image, ImageDraw
 
     cell = Image.new("L", (DIGIT_PIXELS, DIGIT_PIXELS), 255)
-    right, down = chance.uniform(-2, 2) * disorder, chance.uniform(-1.5, 1.5) * disorder
-    font = _font(round(14 + chance.uniform(-2, 3) * disorder))
+    right, down = rng.uniform(-2, 2) * disorder, rng.uniform(-1.5, 1.5) * disorder
+    font = _font(round(14 + rng.uniform(-2, 3) * disorder))
     middle = (DIGIT_PIXELS / 2 + right, DIGIT_PIXELS / 2 + down)
-    ImageDraw.Draw(cell).text(middle, digit, fill=int(chance.uniform(0, 90) * disorder), font=font, anchor="mm")
-    return cell.rotate(chance.uniform(-8, 8) * disorder, fillcolor=255, resample=Image.Resampling.BICUBIC)
+    ImageDraw.Draw(cell).text(middle, digit, fill=int(rng.uniform(0, 90) * disorder), font=font, anchor="mm")
+    return cell.rotate(rng.uniform(-8, 8) * disorder, fillcolor=255, resample=Image.Resampling.BICUBIC)
 
 
 @functools.cache
@@ -130,7 +126,7 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     from hpsearch.training.evaluate.scores import evaluate
     from hpsearch.training.machine.device import set_seeds, set_threads
     from hpsearch.training.models.chat import Chat
-    from hpsearch.training.prepared import training_rows
+    from hpsearch.training.prepared import table_of, training_rows
     from hpsearch.training.schedule import batching_of
     from tools.tiny_models import build_tiny
 
@@ -145,36 +141,31 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
     set_seeds(SEED)
     tiny = build_tiny(family, seed=SEED)
     loaded = Loaded(tiny.model, tiny.processor, "cpu", "fp32")
-    chance = _chance(SEED)
-    lines = _printed_rows(steps * 16, chance, rising=True)
+    rng = random.Random(SEED)
+    lines = _printed_rows(steps * 16, rng, rising=True)
     backend = HfBackend()
-    rows = training_rows(_table(lines), Chat(tiny.processor, INSTRUCTION))
+    rows = training_rows(table_of(lines), Chat(tiny.processor, INSTRUCTION))
     trainer = backend.trainer(loaded, Training(rows, settings, batching_of(settings), folder))
     trainer.train()
     backend.to_inference(loaded)
-    scores = evaluate(loaded, _printed_rows(64, _chance(SEED + 1)), settings)
+    scores = evaluate(loaded, _printed_rows(64, random.Random(SEED + 1)), settings)
     clean = build_tiny(family, seed=SEED)  # without what training left in its configuration
     clean.model.load_state_dict(loaded.model.state_dict())
     clean.save(folder, dtype="float16")
     return scores.cer
 
 
-def _printed_rows(count: int, chance: random.Random, *, rising: bool = False) -> list[Any]:
-    """Printed lines as rows. ``rising``: the first are neat and disorder grows; else learning starts much later."""
+def _printed_rows(count: int, rng: random.Random, *, rising: bool = False) -> list[Any]:
+    """Make rows of printed lines. ``rising``: the first are neat and disorder grows; else learning starts much
+    later."""
     from hpsearch.training.prepared import PreparedRow
 
-    lines = [printed_line(chance, min(1.0, 2 * number / count) if rising else 1.0) for number in range(count)]
+    lines = [printed_line(rng, min(1.0, 2 * number / count) if rising else 1.0) for number in range(count)]
     return [PreparedRow(str(number), _png(picture), text) for number, (picture, text) in enumerate(lines)]
 
 
-def _table(rows: Sequence[Any]) -> Any:
-    from hpsearch.training.prepared import table_of
-
-    return table_of(rows)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make what the command line names."""
+    """Make the files that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["data", "bases", *PRETRAINING])
     parser.add_argument("--short", action="store_true", help="a few rows or steps, to see that it runs")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpsearch.data.convert import SUMMARY, WORK, ConversionRequest, ConversionResult
 from hpsearch.errors import UsageError
-from hpsearch.execution.run_job import run_errand
+from hpsearch.execution.run_job import run_standalone
 from hpsearch.study.events import View, silent
 
 
@@ -26,5 +26,5 @@ def convert_pages(
         what = "pages are converted into another folder, but both are the same"
         raise UsageError(what, "choose another --output-dir")
     settings = asdict(replace(request, input_dir=str(source), output_dir=str(target)))
-    text = run_errand("convert", settings, SUMMARY, view, trainer_python, work=target / WORK)
+    text = run_standalone("convert", settings, SUMMARY, view, trainer_python, work=target / WORK)
     return ConversionResult.from_json(text)

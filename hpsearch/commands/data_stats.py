@@ -13,7 +13,7 @@ from hpsearch.commands.merge_data import READING, data_settings
 from hpsearch.data.stats import FINDINGS, SUMMARY, DataStatistics
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import write_json, write_text
-from hpsearch.execution.run_job import run_errand
+from hpsearch.execution.run_job import run_standalone
 from hpsearch.execution.survey_result import CROWDED
 from hpsearch.report.figures.style import SERIES, Figure, Trace, axis, fade
 from hpsearch.report.html import render_page
@@ -57,7 +57,7 @@ def inspect_data(
         trial.touch()
         trial.unlink()
     try:
-        text = run_errand("stats", settings, SUMMARY, view, trainer_python)
+        text = run_standalone("stats", settings, SUMMARY, view, trainer_python)
     finally:
         with suppress(OSError):  # it holds something
             target.rmdir()

@@ -21,7 +21,7 @@ from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import write_text
 from hpsearch.execution.job import LEFT_OUT_FILE, SURVEY_FILE
-from hpsearch.execution.run_job import look, passing_folder
+from hpsearch.execution.run_job import run_and_read, temporary_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey
 from hpsearch.settings import setting_names
@@ -75,10 +75,10 @@ def draft_study(request: DraftRequest, view: View = silent) -> WrittenDraft:
         **known_settings(request.sets, set(setting_names()) - {"model_name", "input_data"}),
     }
     definition = load_settings(options=given).with_trainer(request.trainer_python)
-    with passing_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
+    with temporary_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         jobs = job_maker(definition, StudyFolders(folder, "init"), Path.cwd())
         require_program(jobs)
-        text = look(jobs.survey(folder), SURVEY_FILE, request.executor, interruption, view)
+        text = run_and_read(jobs.survey(folder), SURVEY_FILE, request.executor, interruption, view)
     drafted = draft(Survey.from_json(text), _as_written(given, definition, request.trainer_python))
     for path, values in zip(files, (drafted.study(f"../{SPACES}/{name}.json"), drafted.space()), strict=True):
         rows = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())

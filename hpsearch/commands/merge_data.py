@@ -18,7 +18,7 @@ from hpsearch.data.convert import DATASET
 from hpsearch.data.merge import SUMMARY, WORK, MergeDatasetsRequest, MergeDatasetsResult
 from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
-from hpsearch.execution.run_job import run_errand
+from hpsearch.execution.run_job import run_standalone
 from hpsearch.study.events import View, silent
 
 READING = frozenset(
@@ -73,7 +73,7 @@ def merge_datasets(
         raise UsageError(f"each dataset is merged once, but {repeated[0]} is given twice", "name it once")
     names = _names([str(values["input_data"]) for values in settings])
     request = MergeDatasetsRequest(tuple(settings), tuple(names), str(target.absolute()), drop_alike)
-    text = run_errand("join", asdict(request), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
+    text = run_standalone("join", asdict(request), SUMMARY, view, trainer_python, work=target.absolute() / WORK)
     return MergeDatasetsResult.from_json(text)
 
 

@@ -28,7 +28,7 @@ from hpsearch.execution.model_export import (
     refuse_adapter,
     refuse_strange,
 )
-from hpsearch.execution.run_job import run_errand
+from hpsearch.execution.run_job import run_standalone
 from hpsearch.study.events import View, silent
 
 
@@ -163,7 +163,7 @@ def _merge(request: MergeRequest, view: View, trainer_python: str | None) -> Mer
     precision = request.precision or MergeRequest.precision
     request = replace(request, precision=precision, origin=origin_of(Path(request.lora_dir)))
     work = Path(request.output_dir, WORK)
-    return MergedModel.from_json(run_errand("merge", asdict(request), SUMMARY, view, trainer_python, work=work))
+    return MergedModel.from_json(run_standalone("merge", asdict(request), SUMMARY, view, trainer_python, work=work))
 
 
 def _convert(
@@ -172,7 +172,7 @@ def _convert(
     llama_cpp = _absolute(extras.llama_cpp) if extras.llama_cpp else ""
     request = GgufRequest(str(folder), extras.gguf or "", llama_cpp, extras.converter_python, only_ask)
     work = None if only_ask else folder / WORK
-    text = run_errand("gguf", asdict(request), CONVERTED, view, trainer_python, work=work)
+    text = run_standalone("gguf", asdict(request), CONVERTED, view, trainer_python, work=work)
     return None if only_ask else Gguf.of(json.loads(text))
 
 
@@ -180,4 +180,4 @@ def _publish(
     folder: Path, extras: MergeExtras, view: View, trainer_python: str | None, only_ask: bool = False
 ) -> PublishedModel:
     request = PublishRequest(str(folder), extras.repo or "", extras.private, only_ask)
-    return PublishedModel(**json.loads(run_errand("publish", asdict(request), PUBLISHED, view, trainer_python)))
+    return PublishedModel(**json.loads(run_standalone("publish", asdict(request), PUBLISHED, view, trainer_python)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.execution.job import TEXTS_FILE
-from hpsearch.execution.run_job import errand, look, passing_folder, usable_trainer
+from hpsearch.execution.run_job import require_trainer, run_and_read, standalone_job, temporary_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import RunEvent, View
 
@@ -30,8 +30,8 @@ def read_pictures(
         UsageError: the model, a picture or the Python cannot be used.
         JobFailed: reading failed for another reason.
     """
-    trainer = usable_trainer(trainer_python)
-    with passing_folder() as folder, Interruption() as interruption:
+    trainer = require_trainer(trainer_python)
+    with temporary_folder() as folder, Interruption() as interruption:
         texts, position = folder / TEXTS_FILE, 0
 
         def pass_on() -> None:
@@ -53,6 +53,6 @@ def read_pictures(
 
         settings = {"images": [str(image.absolute()) for image in images], "model": model, **options}
         try:
-            look(errand("ocr", settings, folder, trainer), TEXTS_FILE, executor, interruption, watch)
+            run_and_read(standalone_job("ocr", settings, folder, trainer), TEXTS_FILE, executor, interruption, watch)
         finally:
             pass_on()

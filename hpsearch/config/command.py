@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hpsearch.config.names import is_parameter_name
+from hpsearch.config.names import PARAMETER_NAME
 from hpsearch.config.parameters import Parameter
 from hpsearch.config.problems import SHOWN_PROBLEMS, Problem, nearest_names, show
 
@@ -43,7 +43,7 @@ def name_problems(names: Iterable[str], path: tuple[str, ...]) -> list[Problem]:
     """Find names below ``path`` that no placeholder can have."""
     problems = []
     for name in names:
-        if not is_parameter_name(name):
+        if not PARAMETER_NAME.fullmatch(name):
             rule = f"a name in a command is letters, digits, '_' and '-', but is {show(name)}"
             problems.append(Problem((*path, name), rule, "rename it"))
         elif name in RESERVED and not (name == "seed" and path == ("search_space",)):

@@ -101,10 +101,15 @@ def condition_problems(
         for parent, values in (parameter.when or {}).items()
         for broken in _broken(parent, values, space, fixed)
     ]
-    rule = "a condition leads to what is searched without it, but {} leads back to itself or to such a one"
+    rule = "conditions form no cycle, but that of {} leads back to itself or to a cycle"
     on_cycles = [name for name in space if name not in in_order(space)]
     problems += [Problem((*path, name, "when"), rule.format(show(name)), "delete one condition") for name in on_cycles]
-    return problems or list(_never(space, path))
+    for name, allowed in needs(space).items() if not problems else ():
+        above = next((parent for parent, values in allowed.items() if not values), None)
+        if above is not None:
+            rule = f"{show(name)} is never searched: its conditions ask for different values of {show(above)}"
+            problems.append(Problem((*path, name, "when"), rule, "delete one condition"))
+    return problems
 
 
 def without_otherwise(space: Space) -> list[Problem]:
@@ -134,14 +139,6 @@ def _broken(
         if not space[parent].contains(value):
             rule = f"a condition names values that are tried, but {show(value)} is none of {show(parent)}'s"
             yield rule, f"use some of {show(space[parent].extremes())}, or add it there"
-
-
-def _never(space: Space, path: JsonPath) -> Iterable[Problem]:
-    """Find settings for which the conditions on the way to them exclude each other."""
-    for name, allowed in needs(space).items():
-        for parent in [parent for parent, values in allowed.items() if not values][:1]:
-            rule = f"{show(name)} is never searched: what it depends on asks for different values of {show(parent)}"
-            yield Problem((*path, name, "when"), rule, "delete one condition")
 
 
 def _among(value: Any, values: Iterable[Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hpsearch.config.names import is_variable_name
+from hpsearch.config.names import VARIABLE_NAME
 from hpsearch.config.problems import BrokenRules, Problem, nearest_names, show
 from hpsearch.execution.job import CHANNEL_KEYS, MAX_NAME_CHARACTERS
 from hpsearch.execution.python_program import parse
@@ -196,7 +196,7 @@ class StudyFields(_Fields):
     trial_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may take; null: no limit.")
     stall_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may report nothing; null: no limit.")
     keep_adapters: int = Field(
-        3, ge=0, description="Adapters kept: those of the best so many trials. best/ is always kept."
+        3, ge=0, description="Number of best trials whose adapters are kept. best/ is always kept."
     )
     description: str = Field("", max_length=10_000, description="A note for people.")
 
@@ -235,27 +235,23 @@ class StudyFields(_Fields):
         if self.command is None and self.memory_grows_with:
             rule = '"memory_grows_with" describes a command, but there is none'
             yield Problem(("memory_grows_with",), rule, "delete it; the built-in training's settings are known")
-        if self.preload:
-            yield from self._preload_rules()
-        if self.command is not None and self.trainer_python is not None:
-            rule = '"trainer_python" runs the built-in training, which a command replaces'
-            yield Problem(("trainer_python",), rule, "delete it; the command itself begins with its program")
-
-    def _preload_rules(self) -> Iterable[Problem]:
-        if self.command is None:
+        if self.preload and self.command is None:
             rule = '"preload" describes a command, but there is none'
             yield Problem(("preload",), rule, "delete it; what the built-in training imports is known")
-        elif parse(self.command) is None:
-            rule = f"preload is for a Python program, but the command is {show(' '.join(self.command))}"
+        elif self.preload and parse(self.command or ()) is None:
+            rule = f"preload is for a Python program, but the command is {show(' '.join(self.command or ()))}"
             yield Problem(("preload",), rule, "write the command as python [options] program.py ..., or delete preload")
         for index, name in enumerate(self.preload):
             if not all(part.isidentifier() for part in name.split(".")):
                 rule = f"preload holds names of Python modules, but {show(name)} is none"
                 yield Problem(("preload", index), rule, "write it as in an import statement: torch, transformers")
+        if self.command is not None and self.trainer_python is not None:
+            rule = '"trainer_python" runs the built-in training, which a command replaces'
+            yield Problem(("trainer_python",), rule, "delete it; the command itself begins with its program")
 
     def _variable_rules(self) -> Iterable[Problem]:
         for index, name in enumerate(self.env_pass):
-            if not is_variable_name(name):
+            if not VARIABLE_NAME.fullmatch(name):
                 rule = f"env_pass holds names of environment variables, but {show(name)} is none"
                 yield Problem(("env_pass", index), rule, "write the name alone, without a value")
             elif name.startswith("HPSEARCH_"):
@@ -266,17 +262,14 @@ class StudyFields(_Fields):
 STUDY_KEYS = frozenset(StudyFields.model_fields)
 
 
-def impossible_metric(metric: str) -> Problem | None:
-    """Return the problem of a metric's name that a program of the user's own cannot report, if any."""
-    if metric not in CHANNEL_KEYS and metric.isprintable():
-        return None
-    rule = f"a metric's name is printable and none of {', '.join(CHANNEL_KEYS)}, but is {show(metric)}"
-    return Problem(("objective", "metric"), rule, "rename it, in the program too")
-
-
-def unknown_metric(metric: str) -> Problem | None:
-    """Return the problem of an objective of the built-in training, if any."""
-    path = ("objective", "metric")
+def metric_problem(fields: StudyFields) -> Problem | None:
+    """Return the problem of an objective that the built-in training, or the command, cannot report, if any."""
+    path, metric = ("objective", "metric"), fields.objective.metric
+    if fields.command is not None:
+        if metric not in CHANNEL_KEYS and metric.isprintable():
+            return None
+        rule = f"a metric's name is printable and none of {', '.join(CHANNEL_KEYS)}, but is {show(metric)}"
+        return Problem(path, rule, "rename it, in the program too")
     if metric.startswith("holdout_"):
         rule = f"held-out rows are never searched on, but the objective is {show(metric)}"
         return Problem(path, rule, f"use {show(metric.replace('holdout_', 'eval_', 1))}")

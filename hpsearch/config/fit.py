@@ -45,7 +45,7 @@ class Resources:
 
     @property
     def is_small(self) -> bool:
-        """Whether the model is one of the few layers of a demo or a test."""
+        """True if the model is one of the few layers of a demo or a test."""
         return self.survey.parameters < SMALL_MODEL
 
     @property
@@ -55,7 +55,7 @@ class Resources:
 
     @cached_property
     def four_bit(self) -> bool:
-        """Whether the base has to be loaded in 4 bits.
+        """True if the base has to be loaded in 4 bits.
 
         Raises:
             UsageError: it does not fit even then.
@@ -131,7 +131,7 @@ class Resources:
 
     @cached_property
     def recompute(self) -> bool:
-        """Whether activations have to be recomputed."""
+        """True if activations have to be recomputed."""
         return self.survey.memory > 0 and self._fixed + self.activations(self.largest, recompute=False) > self.usable
 
     @cached_property
@@ -149,7 +149,7 @@ class Resources:
 
     @cached_property
     def tunes_vision(self) -> bool:
-        """Whether the vision tower may be adapted: there are rows to teach it, and it fits in the memory."""
+        """True if the vision tower may be adapted: there are rows to teach it, and it fits in the memory."""
         vision = self.survey.towers.get("vision", NO_TOWER)
         if not vision.per_rank or self.train < FEW_ROWS:
             return False

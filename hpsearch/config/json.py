@@ -60,7 +60,7 @@ def parse_json(text: str, origin: Origin) -> Any:
         value = json.loads(
             text,
             parse_constant=_NotStandard,
-            parse_float=_float,
+            parse_float=lambda text: value if math.isfinite(value := float(text)) else _NotStandard(text),
             parse_int=lambda text: int(text) if len(text) < MAX_INTEGER_DIGITS else _NotStandard(text),
             object_pairs_hook=lambda pairs: members if len(members := dict(pairs)) == len(pairs) else _Repeated(pairs),
         )
@@ -103,11 +103,6 @@ def _count(value: Any, levels: int) -> int:
     """Count the values in a number of levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + (sum(_count(item, levels - 1) for item in inner) if levels else 0)
-
-
-def _float(text: str) -> float | _NotStandard:
-    value = float(text)
-    return value if math.isfinite(value) else _NotStandard(text)
 
 
 def _problems(value: Any, path: JsonPath) -> list[Problem]:

@@ -138,7 +138,10 @@ def _refuse_doubles(layer: Layer) -> None:
     searched = {name for name, value in space.items() if value is not None} if isinstance(space, Mapping) else set()
     fixed = {name: value for name, value in layer.values.items() if name in setting_names()}
     together = together_problems(fixed, searched)
-    problems = [*double_keys(layer.values), *(each for each in together if each.path[-1] in DECIDED_BY.values())]
+    problems = [
+        *double_keys(layer.values),
+        *(problem for problem in together if problem.path[-1] in DECIDED_BY.values()),
+    ]
     if problems:
         origins = Origins(Origin("definition"))
         for path, origin in layer.origins.items():
@@ -193,8 +196,9 @@ def set_layer(texts: Sequence[str], earlier: Mapping[str, Any]) -> Layer:
             values[assignment.path[0]] = assignment.value
         else:
             _assign_inside(values, assignment, earlier)
-    patches = any(path[0] == "search_space" and len(path) > 1 for path in (each.path for each in assignments))
-    return Layer(values, {each.path: each.origin for each in assignments}, space_is_patch=patches)
+    origins: dict[JsonPath, Origin] = {assignment.path: assignment.origin for assignment in assignments}
+    patches = any(path[0] == "search_space" and len(path) > 1 for path in origins)
+    return Layer(values, origins, space_is_patch=patches)
 
 
 def _read_assignment(text: str, earlier: Mapping[str, Any]) -> _Assignment:
@@ -204,7 +208,7 @@ def _read_assignment(text: str, earlier: Mapping[str, Any]) -> _Assignment:
         raise UsageError(f"--set takes KEY=VALUE, but is {show(text)}", "write for example --set lora_r=32")
     if len(path) > (3 if path[0] == "search_space" else 2 if path[0] in OBJECT_KEYS else 1):
         raise UsageError(
-            f"--set {show(text)}: nothing lies that deep", "write for example --set search_space.lora_r.low=8"
+            f"--set {show(text)}: there is no entry that deep", "write for example --set search_space.lora_r.low=8"
         )
     if earlier.get("command") is not None and path[0] not in OBJECT_KEYS | STUDY_KEYS:
         _refuse_mistyped(path[0], earlier)

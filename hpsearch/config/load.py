@@ -46,19 +46,16 @@ def load_definition(
         merged.add(Layer(dict(stored), origins_of(stored, origin)))
     else:
         layers = file_layers(path) if path is not None else []
-        if not layers or layers[-1].values.get("command") is None:
-            merged.add(_default_layer())  # the default space is for the built-in training
+        if not layers or layers[-1].values.get("command") is None:  # a command has no default space
+            space = {key: own.model_dump(mode="json", exclude_none=True) for key, own in DEFAULT_SPACE.items()}
+            origin = Origin("the default search space", is_file=False)
+            merged.add(Layer({"search_space": space}, {("search_space",): origin}))
         for layer in layers:
             merged.add(layer)
     if search_space is not None:
         merged.add(space_layer(find_space(search_space, Path())))
     _add_options(merged, options or {}, sets)
     return StudyDefinition.from_flat(merged.values, origins=merged.origins)
-
-
-def _default_layer() -> Layer:
-    space = {name: range_.model_dump(mode="json", exclude_none=True) for name, range_ in DEFAULT_SPACE.items()}
-    return Layer({"search_space": space}, {("search_space",): Origin("the default search space", is_file=False)})
 
 
 def load_settings(

@@ -37,8 +37,7 @@ def lora_advice(definition: StudyDefinition, target: int | None) -> Iterator[str
     yield from _scale(definition)
     yield from _same_thing_twice(definition)
     yield from _rate(definition)
-    yield from _batches(definition)
-    yield from _optimisers(definition)
+    yield from _compared_at_one_rate(definition)
     yield from _idle(definition)
     yield from _seldom(definition, target)
 
@@ -69,12 +68,12 @@ def _same_thing_twice(definition: StudyDefinition) -> Iterator[str]:
     if scale and "learning_rate" in searched and (scale == "lora_alpha_ratio" or "lora_r" not in searched):
         yield (
             f"{scale} and learning_rate are both searched, but with Adam they do nearly the same "
-            f"(arXiv:2106.09685, 4.1): fix {scale}, and the trials go to what is left"
+            f"(arXiv:2106.09685, 4.1): fix {scale}, and the trials go to the other settings"
         )
     if {"per_device_train_batch_size", "gradient_accumulation_steps"} <= searched:
         yield (
             "per_device_train_batch_size and gradient_accumulation_steps are both searched, but only their product "
-            "changes what is learned: search effective_batch_size instead"
+            "changes the result: search effective_batch_size instead"
         )
 
 
@@ -102,17 +101,14 @@ def usual_rate(batch: int) -> float:
     return USUAL_RATE * sqrt(batch / USUAL_BATCH)
 
 
-def _batches(definition: StudyDefinition) -> Iterator[str]:
-    """Warn of batches compared at one learning rate, which suits one of them."""
+def _compared_at_one_rate(definition: StudyDefinition) -> Iterator[str]:
+    """Warn of batches or optimisers compared at learning rates that suit one of them."""
     smallest, largest = _effective_batches(definition)
     if largest >= BATCHES_APART * smallest and "learning_rate" not in definition.search_space:
         yield (
             f"effective batches of {smallest} to {largest} are compared at one learning_rate, which suits one of them "
             "(with Adam the best goes with the square root of the batch, arXiv:2205.10287): search learning_rate too"
         )
-
-
-def _optimisers(definition: StudyDefinition) -> Iterator[str]:
     optimisers = _values(definition, "optim")
     if "sgd" in optimisers and len(optimisers) > 1 and "learning_rate" in definition.search_space:
         yield (

@@ -14,8 +14,8 @@ from hpsearch.errors import UsageError
 
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DATABASE, _COMPARISON = "hpsearch.db", "comparison"  # beside the studies' folders
-_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
+PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")  # of one's own program: it becomes a placeholder
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")  # of an environment variable
 
 
 def check_study_name(name: str) -> str:
@@ -43,16 +43,6 @@ def is_study_name(name: str) -> bool:
 
 def _is_taken(name: str) -> bool:
     return name == _COMPARISON or name.startswith(_DATABASE)  # and the files beside the database
-
-
-def is_parameter_name(name: str) -> bool:
-    """Return whether a setting of one's own program may have this name (it becomes a placeholder)."""
-    return _PARAMETER.fullmatch(name) is not None
-
-
-def is_variable_name(name: str) -> bool:
-    """Return whether an environment variable may have this name."""
-    return _VARIABLE.fullmatch(name) is not None
 
 
 def resolved(values: Mapping[str, Any], base: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -118,10 +118,7 @@ class _Continuous(Conditional):
         description="Number of values that a grid tries, evenly spaced, both ends included.",
     )
 
-    @property
-    def is_log(self) -> bool:
-        """Whether ratios matter rather than differences."""
-        return False
+    is_log: ClassVar[bool] = False  # whether ratios matter rather than differences
 
     def distribution(self) -> FloatDistribution:
         """Return the range as Optuna's distribution."""
@@ -185,11 +182,7 @@ class LogUniform(_Continuous):
     """Real numbers over orders of magnitude: learning rates, weight decay."""
 
     type: Literal["loguniform"]
-
-    @property
-    def is_log(self) -> bool:
-        """Ratios matter."""
-        return True
+    is_log: ClassVar[bool] = True
 
 
 class Uniform(_Continuous):
@@ -212,7 +205,7 @@ class IntRange(Conditional):
 
     @property
     def is_log(self) -> bool:
-        """Whether ratios matter rather than differences."""
+        """True if ratios matter rather than differences."""
         return self.log
 
     def distribution(self) -> IntDistribution:
@@ -266,7 +259,7 @@ class Categorical(Conditional):
 
     @property
     def is_log(self) -> bool:
-        """Whether ratios matter: for choices that are all positive numbers."""
+        """True if ratios matter: for choices that are all positive numbers."""
         return all(not isinstance(choice, (bool, str)) and choice > 0 for choice in self.choices)
 
     @model_validator(mode="before")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from hpsearch.config.command import command_problems, memory_problems, name_problems
 from hpsearch.config.conditions import condition_problems, settled, without_otherwise
-from hpsearch.config.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, impossible_metric, unknown_metric
+from hpsearch.config.fields import STUDY_KEYS, Objective, PrunerSettings, StudyFields, metric_problem
 from hpsearch.config.parameters import PARAMETER_TYPES, IntRange, LogUniform, Parameter
 from hpsearch.config.problems import InvalidDefinition, JsonPath, Origins, Problem, from_pydantic, nearest_names, show
 from hpsearch.config.setting_rules import (
@@ -81,9 +81,9 @@ def examine(values: Mapping[str, Any], *, searching: bool = True) -> Parsed:
         _read_command_settings(values, parsed)
     if searching and not parsed.search_space and not parsed.problems:
         rule = "a study searches at least one setting, but this one has none in search_space"
-        remedy = "give the range of one, or run what is fixed once with `hpsearch train`"
+        remedy = "give the range of one, or run the fixed settings once with `hpsearch train`"
         if values.get("search_space"):
-            rule = "a study searches at least one setting, but what is fixed rules out every range of search_space"
+            rule = "a study searches at least one setting, but the fixed settings rule out every range of search_space"
             remedy = 'correct their "when", or what they depend on'
         parsed.problems.append(Problem(("search_space",), rule, remedy))
     if parsed.fields is not None:
@@ -104,8 +104,7 @@ def _read_fields(values: Mapping[str, Any], parsed: Parsed) -> None:
     except ValidationError as error:
         parsed.problems += from_pydantic(error, known=lambda place: inner.get(place, StudyFields).model_fields)
         return
-    metric = parsed.fields.objective.metric
-    problem = unknown_metric(metric) if parsed.fields.command is None else impossible_metric(metric)
+    problem = metric_problem(parsed.fields)
     parsed.problems += [problem] if problem else []
 
 

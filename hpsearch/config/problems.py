@@ -168,7 +168,10 @@ def _read(
     broken = context.get("error")
     if isinstance(broken, BrokenRules):
         return [Problem((*place, *problem.path), problem.rule, problem.remedy) for problem in broken.problems]
-    name = _name(place)
+    names = [str(part) for part in place if not isinstance(part, int)]
+    name = show(names[-1]) if names else "the value"
+    if len(names) > 1 and names[-2] not in ("search_space", "settings"):
+        name = f"{name} of {show(names[-2])}"
     if details["type"] == "extra_forbidden":
         return [Problem(place, f"{name} is not a known key", nearest_names(str(place[-1]), known(place[:-1])))]
     if details["type"] == "missing":
@@ -181,10 +184,3 @@ def _read(
         value = wanted.removeprefix("must be ")
         remedy = f"write {'a value ' if value[0] in '<>' else ''}{value}" if value != wanted else "correct it"
     return [Problem(place, f"{name} {wanted}, but is {show(details['input'])}", remedy)]
-
-
-def _name(place: JsonPath) -> str:
-    names = [str(part) for part in place if not isinstance(part, int)]
-    if len(names) > 1 and names[-2] not in ("search_space", "settings"):
-        return f"{show(names[-1])} of {show(names[-2])}"
-    return show(names[-1]) if names else "the value"

@@ -44,6 +44,15 @@ _CHECKS: dict[str, Callable[[str], object]] = {
     "holdout_split": Slice.parse,
 }
 
+_KINDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+
 
 def fixed_problems(settings: Mapping[str, Any]) -> list[Problem]:
     """Find the problems of fixed settings, each by itself."""
@@ -98,19 +107,14 @@ def together_problems(fixed: Mapping[str, Any], searched: Collection[str]) -> li
         if not any(name in searched or fixed.get(name, defaults()[name]) for name in group):
             rule = f"something must be adapted, but {', '.join(group)} are all false"
             problems.append(Problem((group[-1],), rule, "set one of them to true"))
-    return problems + _without_text(fixed, searched)
-
-
-def _without_text(fixed: Mapping[str, Any], searched: Collection[str]) -> list[Problem]:
-    """Find the problem of stopping early by a metric of text where none is generated."""
     value = {**defaults(), **fixed}
+    metric = value["metric_for_best_model"]
     stops = "early_stopping_patience" in searched or value["early_stopping_patience"] > 0
-    if value["compute_cer_wer"] or not (stops or value["load_best_model_at_end"]):
-        return []
-    if value["metric_for_best_model"] not in GENERATED:
-        return []
-    rule = f"without compute_cer_wer there is no {show(value['metric_for_best_model'])} to find the best evaluation by"
-    return [Problem(("metric_for_best_model",), rule, 'set it to "eval_loss"')]
+    needs_metric = stops or value["load_best_model_at_end"]
+    if needs_metric and metric in GENERATED and not value["compute_cer_wer"]:
+        rule = f"without compute_cer_wer there is no {show(metric)} to find the best evaluation by"
+        problems.append(Problem(("metric_for_best_model",), rule, 'set it to "eval_loss"'))
+    return problems
 
 
 def complete(fixed: Mapping[str, Any], searched: Iterable[str]) -> dict[str, Any]:
@@ -152,19 +156,14 @@ def kinds(name: str) -> set[str]:
 
 def takes(name: str) -> str:
     """Describe the values that a setting takes: "a number > 0 and <= 10"."""
-    schema = schemas()[name]
-    parts = schema.get("anyOf", [schema])
-    return " or ".join(_takes(part) for part in parts)
-
-
-_KINDS = {
-    "string": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "null",
-}
-_BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+    kinds = []
+    for schema in schemas()[name].get("anyOf", [schemas()[name]]):
+        if "enum" in schema:
+            kinds.append("one of " + ", ".join(map(show, schema["enum"])))
+        else:
+            bounds = [f"{sign} {show(schema[key])}" for key, sign in _BOUNDS.items() if key in schema]
+            kinds.append(" ".join([_KINDS[schema["type"]], " and ".join(bounds)]).rstrip())
+    return " or ".join(kinds)
 
 
 def _refused(check: Callable[[str], object], name: str, value: Any) -> list[Problem]:
@@ -180,13 +179,6 @@ def _refused(check: Callable[[str], object], name: str, value: Any) -> list[Prob
 def _check_asset(value: str) -> None:
     if value.startswith(PREFIX):
         asset_path(value)
-
-
-def _takes(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return "one of " + ", ".join(show(value) for value in schema["enum"])
-    bounds = [f"{sign} {show(schema[key])}" for key, sign in _BOUNDS.items() if key in schema]
-    return " ".join([_KINDS[schema["type"]], " and ".join(bounds)]).rstrip()
 
 
 def _expected(place: JsonPath) -> str:

@@ -120,7 +120,7 @@ def _leaves(space: Mapping[str, Parameter], stem: Mapping[str, Any]) -> list[str
 
 
 def point_key(params: Mapping[str, Any]) -> str:
-    """Return a key that is equal for equal parameters: 1 and 1.0 are one number, true and texts are none."""
+    """Return a key that is equal for equal parameters: 1 and 1.0 are one number, true and texts are no numbers."""
     text = json.dumps({name: canonical(value) for name, value in params.items()}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -133,7 +133,14 @@ def default_point(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -
 
 def every_default(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return each parameter's default as in ``default_point``, whether it is active or not."""
-    return {name: _default(parameter, defaults.get(name)) for name, parameter in space.items()}
+    points: dict[str, Any] = {}
+    for name, parameter in space.items():
+        wanted: Any = defaults.get(name) if parameter.default is None else parameter.default
+        comparable = is_number(wanted)
+        if isinstance(parameter, Categorical):
+            comparable = parameter.contains(wanted) or (comparable and all(map(is_number, parameter.choices)))
+        points[name] = parameter.nearest(wanted) if comparable else parameter.middle()
+    return points
 
 
 def default_grid_point(space: Mapping[str, Parameter], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,12 +180,3 @@ def active_part(space: Mapping[str, Parameter], values: Mapping[str, Any]) -> di
     """Return the values of the settings that are active beside each other."""
     names = set(active(space, values))
     return {name: values[name] for name in space if name in names}
-
-
-def _default(parameter: Parameter, wanted: Any) -> Any:
-    if parameter.default is not None:
-        wanted = parameter.default
-    if isinstance(parameter, Categorical):
-        comparable = parameter.contains(wanted) or (is_number(wanted) and all(map(is_number, parameter.choices)))
-        return parameter.nearest(wanted) if comparable else parameter.middle()
-    return parameter.nearest(wanted) if is_number(wanted) else parameter.middle()

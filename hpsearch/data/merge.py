@@ -190,14 +190,13 @@ def _usable_rows(datasets: Sequence[ReadDataset], progress: ProgressReporter) ->
 
 def _counts(dataset: ReadDataset, kept: Sequence[DatasetRow], left_out: Sequence[LeftOut]) -> DatasetCounts:
     ids = {sample.id for samples in dataset.splits.values() for sample in samples}
-    reasons = Counter(_reason(row) for row in left_out if row.row in ids)
+    reasons = Counter[str]()
+    for row in left_out:
+        if row.row in ids:  # counted without row-specific details
+            repeats = (kind.value for kind in DuplicateKind if row.reason.startswith(f"{kind.value} as "))
+            reasons[next(repeats, row.why)] += 1
     rows = _by_split([row for row in kept if row.dataset == dataset.name])
     return DatasetCounts(dataset.data, dataset.revision, rows, dict(reasons))
-
-
-def _reason(row: LeftOut) -> str:
-    """Return the reason without row-specific details, for counting."""
-    return next((kind.value for kind in DuplicateKind if row.reason.startswith(f"{kind.value} as ")), row.why)
 
 
 def _by_split(rows: Sequence[DatasetRow]) -> dict[str, int]:

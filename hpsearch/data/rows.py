@@ -255,7 +255,9 @@ class SampleMaker:
         """
         if not isinstance(row, Mapping):
             raise UsageError(f"a row must be an object, but {where} is {row!r:.60}", "write one object for each row")
-        columns = self._columns or self._find_columns(row, where)
+        columns = self._columns or self._known.get(tuple(row))  # most files have one kind of rows
+        if columns is None:
+            columns = self._known[tuple(row)] = self._layout.find(row, where)
         sources = row.get(SOURCES_COLUMN)
         picture, answer, fault = image or b"", ConversationAnswer(""), ""
         try:
@@ -274,12 +276,6 @@ class SampleMaker:
             fault=fault,
             origin=RowOrigin(dataset, number) if isinstance(dataset, str) and isinstance(number, str) else None,
         )
-
-    def _find_columns(self, row: Mapping[str, Any], where: str) -> RowColumns:
-        names = tuple(row)
-        if names not in self._known:  # most files have one kind of rows
-            self._known[names] = self._layout.find(names, where)
-        return self._known[names]
 
 
 def picture_of(value: Any, folder: Path, where: str) -> bytes | Path:

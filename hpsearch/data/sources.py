@@ -87,14 +87,11 @@ class DataSource:
 
             yield from clone_files(Path(self.name), self.subset)
         if self.kind is not SourceKind.FILES:
-            yield from self._pictures()
-
-    def _pictures(self) -> Iterator[Path]:
-        """List every picture in the folder of the paths: which of them are named is known only after reading."""
-        folder = self.layout.image_root or (None if self.kind is SourceKind.HUB else Path(self.name))
-        for path in folder.rglob("*") if folder else ():
-            if (guess_type(path.name)[0] or "").startswith("image/"):
-                yield path
+            # every picture in the folder of the paths: which of them are named is known only after reading
+            folder = self.layout.image_root or (None if self.kind is SourceKind.HUB else Path(self.name))
+            for path in folder.rglob("*") if folder else ():
+                if (guess_type(path.name)[0] or "").startswith("image/"):
+                    yield path
 
 
 def find_source(settings: TrainSettings) -> DataSource:
@@ -108,8 +105,18 @@ def find_source(settings: TrainSettings) -> DataSource:
     name = hub_id(settings.input_data)
     place = None if name else _place(settings.input_data)
     kind = _kind(place, settings.dataset_subset)
-    _refuse_misplaced(settings, kind)
-    layout = Layout(settings.image_column, settings.text_column, settings.document_column, _image_root(settings))
+    allowed = {"dataset_subset": (SourceKind.CLONE, SourceKind.HUB), "dataset_revision": (SourceKind.HUB,)}
+    for setting, kinds in allowed.items():
+        if getattr(settings, setting) is not None and kind not in kinds:
+            raise UsageError(
+                f"{setting} goes with {' or '.join(form.value for form in kinds)}, but input_data "
+                f"{settings.input_data!r} is {kind.value}",
+                f"set {setting} to null, or name other data",
+            )
+    root = None if settings.image_root is None else Path(settings.image_root).expanduser().absolute()
+    if root is not None and not root.is_dir():
+        raise UsageError(f"image_root must be a folder, but {root} is none", "correct image_root")
+    layout = Layout(settings.image_column, settings.text_column, settings.document_column, root)
     return DataSource(kind, name or str(place), layout, settings.dataset_subset, settings.dataset_revision)
 
 
@@ -145,23 +152,3 @@ def _has_card(place: Path) -> bool:
             return card.readline().strip() == "---" and "configs:" in card.read().partition("\n---")[0]
     except OSError:
         return False
-
-
-def _refuse_misplaced(settings: TrainSettings, kind: SourceKind) -> None:
-    allowed = {"dataset_subset": (SourceKind.CLONE, SourceKind.HUB), "dataset_revision": (SourceKind.HUB,)}
-    for name, kinds in allowed.items():
-        if getattr(settings, name) is not None and kind not in kinds:
-            raise UsageError(
-                f"{name} goes with {' or '.join(form.value for form in kinds)}, but input_data "
-                f"{settings.input_data!r} is {kind.value}",
-                f"set {name} to null, or name other data",
-            )
-
-
-def _image_root(settings: TrainSettings) -> Path | None:
-    if settings.image_root is None:
-        return None
-    root = Path(settings.image_root).expanduser().absolute()
-    if not root.is_dir():
-        raise UsageError(f"image_root must be a folder, but {root} is none", "correct image_root")
-    return root

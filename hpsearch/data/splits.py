@@ -35,13 +35,13 @@ class LeftOutRow(Generic[Row]):
 
 @dataclass(frozen=True)
 class SplitRows(Generic[Row]):
-    """Rows of the three sides. ``parted`` are the rows that were left out, and ``warnings`` sum them up."""
+    """Rows of the three sides. ``left_out`` are the rows that were left out, and ``warnings`` sum them up."""
 
     train: Sequence[Row]
     validation: Sequence[Row]
     holdout: Sequence[Row]
     warnings: tuple[str, ...] = ()
-    parted: tuple[LeftOutRow[Row], ...] = ()
+    left_out: tuple[LeftOutRow[Row], ...] = ()
 
 
 def hold_out(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]]:
@@ -65,9 +65,9 @@ def separate(division: SplitRows[Row]) -> SplitRows[Row]:
     holdout = division.holdout
     validation, first = _without(division.validation, holdout, "validation", "the holdout set")
     train, second = _without(division.train, [*validation, *holdout], "train", "validation or the holdout set")
-    parted = (*division.parted, *first, *second)
+    left_out = (*division.left_out, *first, *second)
     warnings = (*division.warnings, *_summed(first), *_summed(second))
-    return replace(division, train=train, validation=validation, warnings=warnings, parted=parted)
+    return replace(division, train=train, validation=validation, warnings=warnings, left_out=left_out)
 
 
 def pick(keys: Sequence[str], count: int) -> list[int]:
@@ -80,16 +80,16 @@ def pick(keys: Sequence[str], count: int) -> list[int]:
 def _without(
     rows: Sequence[Row], other: Sequence[Row], name: str, others: str
 ) -> tuple[list[Row], list[LeftOutRow[Row]]]:
-    parted = []
+    left_out = []
     for what, key in _KEYS.items():
         taken = {key(row) for row in other} - {None}
-        parted += [LeftOutRow(row, name, f"{what} is also in {others}") for row in rows if key(row) in taken]
+        left_out += [LeftOutRow(row, name, f"{what} is also in {others}") for row in rows if key(row) in taken]
         rows = [row for row in rows if key(row) not in taken]
-    return list(rows), parted
+    return list(rows), left_out
 
 
-def _summed(parted: Sequence[LeftOutRow[Row]]) -> list[str]:
-    counts = Counter((row.side, row.reason) for row in parted)
+def _summed(left_out: Sequence[LeftOutRow[Row]]) -> list[str]:
+    counts = Counter((row.side, row.reason) for row in left_out)
     return [f"{count} rows left out of {side}: {reason}" for (side, reason), count in counts.items()]
 
 

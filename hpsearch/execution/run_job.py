@@ -66,7 +66,7 @@ def run_job(
             executor.stop(job.id, 0.0 if interruption.at_once else STOP_GRACE_S)
 
 
-def look(job: Job, file: str, executor: str, interruption: Interruption, view: JobView) -> str:
+def run_and_read(job: Job, file: str, executor: str, interruption: Interruption, view: JobView) -> str:
     """Run a job without a GPU of its own; returns the text of the ``file`` that it leaves in its folder.
 
     Raises:
@@ -81,11 +81,11 @@ def look(job: Job, file: str, executor: str, interruption: Interruption, view: J
     finally:
         runner.close()
     if outcome.cause is not Cause.OK:
-        raise failure(job, outcome)
+        raise job_error(job, outcome)
     return (Path(job.output_dir) / file).read_text(encoding="utf-8")
 
 
-def run_errand(
+def run_standalone(
     kind: str,
     settings: Mapping[str, Any],
     file: str,
@@ -103,10 +103,10 @@ def run_errand(
         UsageError: it refused its input, or the Python cannot be used.
         JobFailed: it failed for another reason.
     """
-    trainer = usable_trainer(trainer_python)
-    with passing_folder() as folder, Interruption() as interruption:
+    trainer = require_trainer(trainer_python)
+    with temporary_folder() as folder, Interruption() as interruption:
         try:
-            return look(errand(kind, settings, folder, trainer), file, executor, interruption, view)
+            return run_and_read(standalone_job(kind, settings, folder, trainer), file, executor, interruption, view)
         except Interrupted:
             if work is not None:
                 with suppress(UsageError), filling(work.parent):  # unless another command fills it by now
@@ -114,7 +114,7 @@ def run_errand(
             raise
 
 
-def errand(kind: str, settings: Mapping[str, Any], folder: Path, trainer: Trainer) -> Job:
+def standalone_job(kind: str, settings: Mapping[str, Any], folder: Path, trainer: Trainer) -> Job:
     """Describe a job that belongs to no study, which writes into ``folder``."""
     return Job(
         id=kind,
@@ -127,7 +127,7 @@ def errand(kind: str, settings: Mapping[str, Any], folder: Path, trainer: Traine
     )
 
 
-def usable_trainer(trainer_python: str | None) -> Trainer:
+def require_trainer(trainer_python: str | None) -> Trainer:
     """Return the named Python, or the one that hpsearch uses.
 
     Raises:
@@ -139,7 +139,7 @@ def usable_trainer(trainer_python: str | None) -> Trainer:
 
 
 @contextmanager
-def passing_folder(*kept: str) -> Iterator[Path]:
+def temporary_folder(*kept: str) -> Iterator[Path]:
     """Make a folder for a job that leaves nothing. It is removed at the end, unless a message names something in it:
     the log of a job that failed, or a file of one of the names ``kept``."""
     folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
@@ -154,7 +154,7 @@ def passing_folder(*kept: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def failure(job: Job, outcome: Outcome) -> HpsearchError:
+def job_error(job: Job, outcome: Outcome) -> HpsearchError:
     """Make the error for a failed job: the reason, the log's path, and its last lines where only they explain it."""
     if outcome.cause is Cause.INVALID:
         return UsageError(outcome.message)

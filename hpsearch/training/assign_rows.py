@@ -79,8 +79,8 @@ def gather(
     assigned = _assign(checked, settings)
     rows = {split: getattr(assigned, split) for split in SPLITS}
     _refuse_empty(rows, settings)
-    parted = (LeftOut(row.row.sample.id, row.side, row.reason) for row in assigned.parted)
-    left_out = (*opener.left_out(), *parted)
+    separated = (LeftOut(row.row.sample.id, row.side, row.reason) for row in assigned.left_out)
+    left_out = (*opener.left_out(), *separated)
     write_left_out(folder, left_out)
     warnings = (
         *opener.warnings(),

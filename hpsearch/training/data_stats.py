@@ -23,7 +23,7 @@ from hpsearch.execution.job import Job
 from hpsearch.execution.survey_result import Sizing
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.base import BaseCheckpoint, find_base
-from hpsearch.training.preflight.lengths import Measure, Shape, sizings
+from hpsearch.training.preflight.lengths import Measure, sizings
 from hpsearch.training.prepared import SCRATCH
 
 EDGE = 480  # pixels of an example's picture
@@ -127,9 +127,7 @@ def _token_counts(
     """Count the tokens of the median text, and of rows at sizes of pictures; none without a model."""
     if base is None:
         return 0, ()
-    progress.phase("measure lengths", fraction=0.0)
-    shapes = [Shape(row.sample.id, row.sample.text, row.size) for _, row in scanned.rows]
-    measure = Measure(base, shapes, lambda done: progress.show(fraction=done))
+    measure = Measure.of_rows(base, (row for _, row in scanned.rows), progress)
     return round(median(measure.lengths(settings).answers)), tuple(sizings(base, measure, settings))
 
 

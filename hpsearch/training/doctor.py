@@ -31,6 +31,7 @@ from hpsearch.execution.doctor_question import (
     warning,
 )
 from hpsearch.execution.job import Job
+from hpsearch.execution.units import bytes_text
 from hpsearch.training.doctor_libraries import bitsandbytes, torch, torchvision, training, unsloth
 
 HUB_TIMEOUT_S = 10.0  # for one answer of the Hub
@@ -139,7 +140,7 @@ def _check_folder(folder: Path, name: str, question: DoctorQuestion, verdict: st
         parameters += sum(math.prod(entry["shape"]) for key, entry in header.items() if key != "__metadata__")
     if not problems:
         size = sum(path.stat().st_size for path in weights)
-        text = f"{name} {verdict}: {family.name}, {parameters / 1e6:,.1f} million parameters, {size / 1e6:,.1f} MB"
+        text = f"{name} {verdict}: {family.name}, {parameters / 1e6:,.1f} million parameters, {bytes_text(size)}"
         yield ok("model", text)
     yield Fact("parameters", parameters)
     yield Fact("to_download", 0)
@@ -171,7 +172,7 @@ def _check_on_hub(name: str, revision: str | None) -> Iterator[Finding | Fact]:
     yield from problems
     size = sum(size for file, size in sizes.items() if file.endswith(".safetensors"))
     if not problems:
-        download = f", {size / 1e9:.3g} GB to download" if size else ""
+        download = f", {bytes_text(size)} to download" if size else ""
         yield ok("model", f"{name} can be fetched from the Hub{download}")
     counted = getattr(info.safetensors, "total", None) if info.safetensors else None
     yield Fact("parameters", counted or size // 2)  # most are in 16 bits

@@ -13,7 +13,7 @@ import runpy
 import sys
 from pathlib import Path
 
-# Distributions that the training side imports, whatever it is asked to do.
+# Distributions that the training side imports for every job.
 NEEDED = (
     *("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow", "pyarrow", "huggingface_hub"),
     *("tokenizers", "tqdm", "pydantic", "rapidfuzz", "packaging"),
@@ -22,23 +22,17 @@ NEEDED = (
 
 def check() -> str:
     """Describe this Python as JSON: its version, and those of the needed libraries; null for a missing one."""
-    adopt_hpsearch()
     from hpsearch.execution.versions import version_of
 
     return json.dumps({"python": platform.python_version(), "versions": {name: version_of(name) for name in NEEDED}})
 
 
-def adopt_hpsearch() -> None:
-    """Make ``hpsearch`` the package of this file, whatever else is installed."""
-    runpy.run_path(str(Path(__file__).resolve().parents[1] / "execution" / "bootstrap.py"))["adopt_hpsearch"]()
-
-
 def main() -> None:
     """Check, or run the training program, which ends the process."""
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "execution" / "bootstrap.py"))["adopt_hpsearch"]()
     if "--check" in sys.argv:
         print(check())
         return
-    adopt_hpsearch()
     from hpsearch.training.__main__ import end
 
     end()

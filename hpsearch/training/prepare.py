@@ -76,7 +76,9 @@ def prepare(job: Job) -> None:
         earlier = PreparedData.read(folder)
     except UsageError:
         earlier = None
-    if earlier is not None and earlier.stamp == digest and _is_complete(earlier, folder):
+    files = [row_file(folder, split) for split in SPLITS]
+    complete = earlier is not None and Path(earlier.model_path).is_dir() and all(path.is_file() for path in files)
+    if earlier is not None and complete and earlier.input_digest == digest:
         prepared = earlier
     else:
         resolved: Mapping[str, Any] = job.resolved
@@ -153,10 +155,6 @@ def _file_state(path: Path) -> str:
     return f"{path}|{status.st_size}|{status.st_mtime_ns}"
 
 
-def _is_complete(prepared: PreparedData, folder: Path) -> bool:
-    return Path(prepared.model_path).is_dir() and all(row_file(folder, split).is_file() for split in SPLITS)
-
-
 def _make_folder(job: Job) -> Path:
     folder = Path(job.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -220,7 +218,7 @@ def _measure(
     # The commit of a model from the Hub, so that no trial and nobody who reads with it gets another one.
     commit = commit_of(base.folder) if settings.model_revision is None else None
     return PreparedData(
-        stamp=task.input_digest,
+        input_digest=task.input_digest,
         fingerprint=fingerprint,
         model_fingerprint=model_fingerprint(base.folder),
         model_path=str(base.folder),

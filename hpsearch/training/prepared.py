@@ -122,12 +122,12 @@ def training_rows(table: Any, chat: Chat) -> Any:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The content of prepared.json. ``stamp`` is the digest of the job's input: while it stays the same, so does the
+    """The content of prepared.json. ``input_digest`` is of the job's input: while it stays the same, so does the
     result. ``figures`` and ``lines`` are the preflight's; ``resolved`` the values of settings that were left open (the
     prompt, the number of rows in evaluations, the model's commit), for all trials of the study. ``base`` are the
     untuned model's scores, ``samples`` some of its answers. ``data_revision`` is the commit of a dataset on the Hub."""
 
-    stamp: str  # the name is a key of the file
+    input_digest: str  # "stamp" in the file
     fingerprint: str
     model_fingerprint: str
     model_path: str
@@ -150,7 +150,9 @@ class PreparedData:
 
     def write(self, folder: Path) -> None:
         """Write prepared.json into ``folder`` in one step."""
-        write_text(folder / FILE_NAME, json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False))
+        values = asdict(self)
+        values["stamp"] = values.pop("input_digest")
+        write_text(folder / FILE_NAME, json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False))
 
     @staticmethod
     def read(folder: Path) -> PreparedData:
@@ -161,7 +163,8 @@ class PreparedData:
         """
         path = folder / FILE_NAME
         try:
-            return PreparedData(**json.loads(path.read_text(encoding="utf-8")))
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return PreparedData(**{"input_digest" if name == "stamp" else name: values[name] for name in values})
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
                 f"a trial needs the result of its prepare job, but {path} cannot be used: {error}",

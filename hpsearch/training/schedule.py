@@ -13,8 +13,8 @@ from math import ceil
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 
-# The part of a trial's time that evaluations may take; what is aimed at, as a short measurement is not exact; and of
-# that what the evaluations during training take.
+# The part of a trial's time that evaluations may take; the part that is planned, as a short measurement is not exact;
+# and of that the part for evaluations during training.
 MOST, JUDGING, ON_THE_WAY = 0.15, 0.13, 2 / 3
 FINAL_SETS = {"eval": "validation", "holdout": "holdout"}  # evaluated at the end, by the beginning of their metrics
 # With fewer rows at an evaluation a curve is mostly chance; more than 64 tell a pruner little more.

@@ -19,7 +19,7 @@ from hpsearch.training.assign_rows import Data, gather
 from hpsearch.training.machine import Machine, precision_on
 from hpsearch.training.machine.libraries import importing
 from hpsearch.training.models.base import BaseCheckpoint, find_base
-from hpsearch.training.preflight.lengths import Measure, Shape, largest_edge, sizings
+from hpsearch.training.preflight.lengths import Measure, largest_edge, sizings
 from hpsearch.training.preflight.memory import Outline, outline_of, weights_bytes
 from hpsearch.training.prepared import SPLITS
 
@@ -48,9 +48,7 @@ def survey(job: Job) -> None:
 def _measure(
     base: BaseCheckpoint, data: Data, settings: TrainSettings, machine: Machine, gpu: str, progress: ProgressReporter
 ) -> Survey:
-    progress.phase("measure lengths", fraction=0.0)
-    shapes = [Shape(row.sample.id, row.sample.text, row.size) for split in SPLITS for row in data.rows[split]]
-    measure = Measure(base, shapes, lambda done: progress.show(fraction=done))
+    measure = Measure.of_rows(base, (row for split in SPLITS for row in data.rows[split]), progress)
     lengths = measure.lengths(settings)
     progress.phase("check the model")
     outline = outline_of(base)

@@ -60,7 +60,9 @@ def run_trial(job: Job) -> None:
     if job.attempt > 1:
         checkpoint = checkpoint or own_checkpoint(checkpoints, mine)
     if is_first():
-        _remove_earlier_results(output)
+        shutil.rmtree(output / "adapter", ignore_errors=True)  # what an earlier fine-tune in this folder left
+        for name in RESULT_FILES:
+            (output / name).unlink(missing_ok=True)
         _write_json(output / "config.json", settings.model_dump())
         _write_json(output / "versions.json", library_versions())
     report_to = settings.report_to if is_first() else "none"
@@ -74,20 +76,9 @@ def run_trial(job: Job) -> None:
         else:
             _Trial(job, folder, output, settings, prepared, evaluator, tracker).finish(trained)
     if is_first():
-        _remove_checkpoints(checkpoints, unless=job.kind != "trial" and bool(settings.save_steps))
-
-
-def _remove_earlier_results(output: Path) -> None:
-    shutil.rmtree(output / "adapter", ignore_errors=True)
-    for name in RESULT_FILES:
-        (output / name).unlink(missing_ok=True)
-
-
-def _remove_checkpoints(checkpoints: Path, *, unless: bool) -> None:
-    """Remove the checkpoints of a fine-tune that is over, ``unless`` they were asked for; the folder in any case where
-    it is empty."""
-    if not unless or (checkpoints.is_dir() and not any(checkpoints.iterdir())):
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        asked_for = job.kind != "trial" and bool(settings.save_steps)
+        if not asked_for or (checkpoints.is_dir() and not any(checkpoints.iterdir())):
+            shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def load_adapted(backend: Backend, prepared: PreparedData, settings: TrainSettings) -> Loaded:

@@ -45,7 +45,7 @@ def refusals(values: dict[str, Any]) -> list[str]:
 
 
 class TestActive:
-    """Which settings are searched beside which values."""
+    """The settings that are searched beside each value."""
 
     def test_a_setting_is_searched_only_where_its_condition_holds(self) -> None:
         space = space_of(**CHAIN)
@@ -58,7 +58,7 @@ class TestActive:
         """b is 2 otherwise, which is what c asks for."""
         assert "c" not in active(space_of(**CHAIN), {"a": "y", "b": 2})
 
-    def test_one_and_true_are_told_apart(self) -> None:
+    def test_one_and_true_are_distinguished(self) -> None:
         space = space_of(
             n={"type": "int", "low": 0, "high": 1}, m={"type": "int", "low": 1, "high": 3, "when": {"n": 1}}
         )
@@ -78,7 +78,7 @@ class TestActive:
 
 
 class TestInactive:
-    """What a setting is where it is not searched."""
+    """The value of a setting while it is inactive."""
 
     def test_it_has_its_otherwise_or_the_settings_default(self) -> None:
         params = {"use_dora": False, "lora_r": 8, "learning_rate": 1e-4}
@@ -159,7 +159,7 @@ class TestGrid:
 
 
 class TestRefusals:
-    """What a condition may not be: place, rule, values and remedy."""
+    """Conditions that are refused: place, rule, values and remedy."""
 
     @pytest.mark.parametrize(
         ("ranges", "message"),
@@ -221,8 +221,8 @@ class TestRefusals:
             "use_dora": FLAG | {"when": {"use_rslora": True}},
             "use_rslora": FLAG | {"when": {"use_dora": True}},
         }
-        told = refusals({"search_space": space})
-        assert [line.partition("(s.json#")[2].partition(")")[0] for line in told] == [
+        message = refusals({"search_space": space})
+        assert [line.partition("(s.json#")[2].partition(")")[0] for line in message] == [
             "/search_space/use_dora/when",
             "/search_space/lora_dropout/when",
             "/search_space/use_rslora/when",
@@ -236,7 +236,7 @@ class TestRefusals:
             "weight_decay": RATE | {"when": {"lora_dropout": 0.1, "use_dora": False}},
         }
         assert refusals({"search_space": space}) == [
-            '"weight_decay" is never searched: what it depends on asks for different values of "use_dora" '
+            '"weight_decay" is never searched: its conditions ask for different values of "use_dora" '
             "(s.json#/search_space/weight_decay/when); delete one condition"
         ]
 
@@ -290,9 +290,9 @@ class TestFixed:
         assert freed.search_space["lora_dropout"].when is None
 
     def test_nothing_left_to_search_is_refused(self) -> None:
-        (told,) = refusals({"search_space": {"lora_dropout": DORA["lora_dropout"]}})
-        assert told == (
-            "a study searches at least one setting, but what is fixed rules out every range of search_space "
+        (message,) = refusals({"search_space": {"lora_dropout": DORA["lora_dropout"]}})
+        assert message == (
+            "a study searches at least one setting, but the fixed settings rule out every range of search_space "
             '(s.json#/search_space); correct their "when", or what they depend on'
         )
 
@@ -311,7 +311,7 @@ class TestFixed:
 
 
 class TestIdentity:
-    """What may not change under a study."""
+    """The part that may not change under a study."""
 
     def test_a_condition_may_not_change_and_a_note_may(self) -> None:
         one = StudyDefinition.from_flat({"search_space": DORA})
@@ -333,7 +333,7 @@ class TestIdentity:
 
 
 class TestVariations:
-    """What is looked at before a study begins."""
+    """Checks before a study begins."""
 
     def test_each_value_is_there_once_in_a_configuration_that_can_be(self) -> None:
         space = space_of(**CHAIN)
@@ -345,7 +345,7 @@ class TestVariations:
             tried = [point[name] for point in points if name in active(space, point)]
             assert set(parameter.extremes()) <= {*tried, default_point(space, {}).get(name)}
 
-    def test_what_differs_is_what_is_told(self) -> None:
+    def test_differences_are_listed(self) -> None:
         definition = StudyDefinition.from_flat({"search_space": DORA})
         assert {"use_dora": True, "lora_dropout": 0.2} in definition.variations()
         assert {"lora_r": 64} in definition.variations()

@@ -40,7 +40,7 @@ PROGRAM = {
 
 
 def refusals(values: dict[str, Any]) -> list[str]:
-    """What is said about a definition, one line for each broken rule."""
+    """Return the message about a definition, one line for each broken rule."""
     with pytest.raises(InvalidDefinition) as error:
         StudyDefinition.from_flat(values, source="s.json")
     assert error.value.exit_code == 2
@@ -48,7 +48,7 @@ def refusals(values: dict[str, Any]) -> list[str]:
 
 
 class TestFormat:
-    """What the flat format takes, and that it loads back."""
+    """The flat format, and that it loads back."""
 
     def test_the_users_format_is_accepted_as_it_stands(self) -> None:
         definition = StudyDefinition.from_flat(USERS)
@@ -207,7 +207,7 @@ class TestRefusals:
             (
                 {"search_space": {}},
                 "a study searches at least one setting, but this one has none in search_space (s.json#/search_space); "
-                "give the range of one, or run what is fixed once with `hpsearch train`",
+                "give the range of one, or run the fixed settings once with `hpsearch train`",
             ),
             (
                 {"search_space": [1]},
@@ -282,8 +282,8 @@ class TestRefusals:
         ],
     )
     def test_a_broken_rule_is_told_with_place_values_and_remedy(self, values: dict[str, Any], message: str) -> None:
-        (told,) = refusals(values)
-        assert told == message
+        (refusal,) = refusals(values)
+        assert refusal == message
 
     @pytest.mark.parametrize(
         ("values", "place"),
@@ -298,8 +298,8 @@ class TestRefusals:
         ],
     )
     def test_slices_and_assets_are_refused_early(self, values: dict[str, Any], place: str) -> None:
-        (told,) = refusals(values)
-        assert f"(s.json#{place}); " in told
+        (refusal,) = refusals(values)
+        assert f"(s.json#{place}); " in refusal
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -397,8 +397,8 @@ class TestRefusals:
         assert StudyDefinition.from_flat({"search_space": space}).search_mode == "bayesian"
 
     def test_a_command_needs_a_search_space_of_its_own(self) -> None:
-        (told,) = refusals({"command": ["prog"]})
-        assert told.startswith("a study searches at least one setting, but this one has none in search_space")
+        (refusal,) = refusals({"command": ["prog"]})
+        assert refusal.startswith("a study searches at least one setting, but this one has none in search_space")
 
     def test_all_broken_rules_are_told_at_once(self) -> None:
         values = {"lora_r": "8", "n_trials": 0, "bogus": 1, "search_space": {"learning_rate": 3, "optim": RATE}}
@@ -433,7 +433,7 @@ class TestRefusals:
 
 
 class TestTrials:
-    """What one trial gets."""
+    """The settings of one trial."""
 
     def test_a_trials_settings_are_complete_and_have_its_seed(self) -> None:
         definition = StudyDefinition.from_flat(USERS)
@@ -516,7 +516,7 @@ class TestTrials:
 
 
 class TestIdentity:
-    """What may not change under a study, and what may."""
+    """The parts that may not change under a study, and those that may."""
 
     @pytest.mark.parametrize(
         ("change", "line"),
@@ -633,7 +633,7 @@ class TestIdentity:
 
 
 class TestWarnings:
-    """What is allowed but probably not meant."""
+    """Definitions that are allowed but probably not meant."""
 
     @pytest.mark.parametrize(
         ("change", "warning"),
@@ -722,7 +722,7 @@ class TestResumed:
 
 
 class TestMissing:
-    """What has to be given before a study can run."""
+    """Values that a study needs before it can run."""
 
     def test_the_built_in_training_needs_data(self) -> None:
         assert StudyDefinition.from_flat({}).missing() == (

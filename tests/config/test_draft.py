@@ -144,7 +144,7 @@ def test_drafts_by_chance_are_sound_too_or_the_model_is_refused() -> None:
 
 
 class TestMemory:
-    """What fits decides about 4 bits, recomputation, rows in a pass, ranks and pictures."""
+    """The memory decides about 4 bits, recomputation, rows in a pass, ranks and pictures."""
 
     @pytest.mark.parametrize(("gigabytes", "four_bit"), [(16, True), (24, True), (48, False), (80, False)])
     def test_four_bits_are_taken_where_16_do_not_fit(self, gigabytes: int, four_bit: bool) -> None:
@@ -198,7 +198,7 @@ class TestMemory:
 
 
 class TestRows:
-    """How many rows there are decides about epochs, batches, dropout and the vision tower."""
+    """The number of rows decides about epochs, batches, dropout and the vision tower."""
 
     def test_few_rows_take_more_passes_in_smaller_batches(self) -> None:
         few, many = drafted(with_rows(GEMMA_12B, 60))[0], drafted(with_rows(GEMMA_12B, 20_000))[0]
@@ -230,7 +230,7 @@ class TestRows:
 
 
 class TestGiven:
-    """What is given stays, and what it decides is left to it."""
+    """Given settings stay, and so do those that they decide."""
 
     def test_it_is_fixed_and_not_searched(self) -> None:
         made, definition = drafted(GEMMA_12B, lora_r=8, gradient_accumulation_steps=4, max_steps=200)

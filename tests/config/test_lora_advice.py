@@ -1,4 +1,4 @@
-"""What cost people nights is told before the first trial; what is sound is not."""
+"""Common mistakes are reported before the first trial; sound definitions are not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEW = {"pruner": {"type": "median", "n_startup_trials": 2, "n_warmup_steps": 4}}
 RANKS = {"type": "categorical", "choices": [8, 16, 32]}
 
 
-def told(**keys: Any) -> list[str]:
+def warnings_of(**keys: Any) -> list[str]:
     space = keys.pop("search_space", {})
     return advice(StudyDefinition.from_flat({**FEW, "search_space": {"weight_decay": RATE, **space}, **keys}))
 
@@ -36,7 +36,7 @@ def told(**keys: Any) -> list[str]:
         ),
         (
             {"search_space": {"learning_rate": RATE, "lora_r": RANKS, "lora_alpha_ratio": RANKS}},
-            "fix lora_alpha_ratio, and the trials go to what is left",
+            "fix lora_alpha_ratio, and the trials go to the other settings",
         ),
         (
             {
@@ -46,7 +46,7 @@ def told(**keys: Any) -> list[str]:
                     "gradient_accumulation_steps": RANKS,
                 }
             },
-            "only their product changes what is learned: search effective_batch_size instead",
+            "only their product changes the result: search effective_batch_size instead",
         ),
         ({"learning_rate": 2e-6}, "every learning_rate is at most 2e-06, as for training all weights"),
         (
@@ -109,7 +109,7 @@ def told(**keys: Any) -> list[str]:
     ],
 )
 def test_what_is_probably_not_meant_is_told_with_a_remedy(keys: dict[str, Any], words: str) -> None:
-    (warning,) = told(**keys)
+    (warning,) = warnings_of(**keys)
     assert words in warning
 
 
@@ -141,7 +141,7 @@ def test_what_is_probably_not_meant_is_told_with_a_remedy(keys: dict[str, Any], 
     ],
 )
 def test_nothing_is_said_of_what_is_sound(keys: dict[str, Any]) -> None:
-    assert told(**keys) == []
+    assert warnings_of(**keys) == []
 
 
 def test_towers_of_which_a_trial_may_adapt_none_are_told_beside_conditions_too() -> None:
@@ -154,4 +154,4 @@ def test_towers_of_which_a_trial_may_adapt_none_are_told_beside_conditions_too()
             "otherwise": False,
         },
     }
-    assert any("may all be false" in warning for warning in told(search_space=space))
+    assert any("may all be false" in warning for warning in warnings_of(search_space=space))

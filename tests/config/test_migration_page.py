@@ -58,7 +58,7 @@ OTHERS = {"test", "validation", "val", "valid", "dev", "image_path", "ocr_text",
 
 
 def spans(text: str = PAGE) -> list[str]:
-    """What stands in code on the page: spans, and the lines of blocks with their continuations."""
+    """Return the code on the page: spans, and the lines of blocks with their continuations."""
     blocks = re.sub(r"\\\n\s+", "", text)
     return re.findall(r"`([^`\n]+)`", text) + re.findall(r"^    (\S.*)$", blocks, re.MULTILINE)
 
@@ -139,9 +139,9 @@ def test_the_command_of_the_old_defaults_gives_them() -> None:
     (line,) = [span for span in spans() if span.startswith("hpsearch train --study chandra-ocr")]
     words = line.split()[2:]
     given = dict(zip(words[::2], words[1::2], strict=True))
-    told = {"max_steps": 500, "eval_steps": 50, "early_stopping_patience": 3, "save_steps": 200}
-    assert {name: int(given[f"--{name.replace('_', '-')}"]) for name in told} == told
-    settings = {**told, "metric_for_best_model": given["--metric-for-best-model"], "input_data": "hub:a/b"}
+    given_settings = {"max_steps": 500, "eval_steps": 50, "early_stopping_patience": 3, "save_steps": 200}
+    assert {name: int(given[f"--{name.replace('_', '-')}"]) for name in given_settings} == given_settings
+    settings = {**given_settings, "metric_for_best_model": given["--metric-for-best-model"], "input_data": "hub:a/b"}
     found = load_settings(None, settings, study=given["--study"])
     assert found.seed == 3407
     assert found.settings.items() >= {

@@ -25,7 +25,7 @@ SHIPPED = [
 
 
 def errors(schema: dict[str, Any], values: Any) -> list[str]:
-    """What an editor would mark."""
+    """Return the errors that an editor would mark."""
     return [error.message for error in Draft202012Validator(schema).iter_errors(values)]
 
 
@@ -57,7 +57,7 @@ class TestGenerated:
 
 
 class TestSchemas:
-    """What editors are told is what the reader takes."""
+    """The schemas take the same values as the reader."""
 
     def test_they_are_schemas(self) -> None:
         for schema in (schemas.study_schema(), schemas.space_schema()):

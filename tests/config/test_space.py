@@ -68,7 +68,7 @@ class TestDistributions:
 
 
 class TestRefusals:
-    """What a range may not be: place, rule, values and remedy."""
+    """Ranges that are refused: place, rule, values and remedy."""
 
     @pytest.mark.parametrize(
         ("parameter", "message"),

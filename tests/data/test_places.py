@@ -1,4 +1,4 @@
-"""What a text that names data means."""
+"""The meaning of a text that names data."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_a_spool_is_set_aside_where_another_run_went_on(postgres: Server, tmp_pa
     before = parts_of(stored(postgres))
     with lease_for(url_of(postgres), "a") as lease:
         again = session(postgres, tmp_path, lease)
-        assert "another run continued with the study" in again.recovered
+        assert "another run continued the study" in again.recovered
         again.writer.close()
     assert parts_of(stored(postgres)) == before
     assert len(list(tmp_path.glob("kept_back-*.jsonl"))) == 1
@@ -239,7 +239,7 @@ def test_a_run_between_is_known_by_its_epoch(postgres: Server, tmp_path: Path) -
         storage = opened(postgres)
         study_id = storage.get_study_id_from_name("a")
         storage.set_study_user_attr(study_id, EPOCH, storage.get_study_user_attrs(study_id)[EPOCH] + 1)
-        with pytest.raises(StudyOwned, match="another runner continued with the study"):
+        with pytest.raises(StudyOwned, match="another runner continued the study"):
             while True:
                 try_one(study)
                 time.sleep(0.01)

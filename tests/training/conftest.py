@@ -22,6 +22,8 @@ from hpsearch.execution.names import ANSWER_VARIABLE, JOB_VARIABLE, REPORT_VARIA
 from hpsearch.settings import TrainSettings
 from hpsearch.training.machine.libraries import ignore_known_warnings
 
+pytest.register_assert_rewrite("tests.training.settings")
+
 WORDS = {
     "train": ["cat", "dog", "owl", "fox", "hen", "bee", "ant", "elk", "emu", "cow", "pig", "ape"],
     "validation": ["yak", "eel", "rat", "ram", "asp"],
@@ -156,7 +158,7 @@ class Door:
         return TrainSettings(**{**self.brief(family), **changes}).model_dump()
 
     def brief(self, family: str = "qwen3_vl") -> dict[str, Any]:
-        """What a short fine-tune sets besides the defaults."""
+        """The settings of a short fine-tune that are not defaults."""
         return {
             "model_name": str(self.bases[family]),
             "input_data": str(self.words),
@@ -211,7 +213,7 @@ class Door:
         return self.run(self.job("prepare", settings, variations=variations))
 
     def said(self, key: str) -> list[Any]:
-        """What a key had in each line that has it."""
+        """The values of a key, in each line that has it."""
         return [line[key] for line in self.lines if key in line]
 
     def reports(self) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def finevision(words: Sequence[str], user: str = "") -> dict[str, list[Any]]:
 
 
 def saved(folder: Path, words: Words = SPLIT_WORDS, columns: Any = simple) -> Path:
-    """What ``DatasetDict.save_to_disk`` writes."""
+    """Write a dataset as ``DatasetDict.save_to_disk`` does."""
     from datasets import Dataset, DatasetDict, Features, Image, List, Value, disable_progress_bars
 
     disable_progress_bars()

@@ -139,10 +139,10 @@ class Repository:
 
 @dataclass
 class Takes:
-    """What a hub that takes uploads has, and how it fails. ``owners`` are those that the token may write for. Of a
+    """The state of a hub that takes uploads, and its faults. ``owners`` are those that the token may write for. Of a
     request whose method and path contain a key of ``faults``, the first of its statuses is the answer, which is then
     forgotten; status 0 breaks the connection, and status 1 waits for ``freed`` first, once it is said by ``held``.
-    ``large``: from so many bytes on a file is sent by itself."""
+    ``large``: files of at least this many bytes are sent by themselves."""
 
     owners: tuple[str, ...] = ("me",)
     large: int = 20_000
@@ -205,7 +205,7 @@ class TakingHub(Hub):
         elif path == "/api/repos/create":
             self._create(json.loads(sent))
         elif path.endswith("/info/lfs/objects/batch"):
-            self._json({"transfer": "basic", "objects": [self._object(each) for each in json.loads(sent)["objects"]]})
+            self._json({"transfer": "basic", "objects": [self._object(entry) for entry in json.loads(sent)["objects"]]})
         else:
             name, _, rest = path.removeprefix("/api/models/").partition("/")
             last, _, rest = rest.partition("/")
@@ -240,7 +240,7 @@ class TakingHub(Hub):
         elif what == "auth-check":
             self._json({}) if name.partition("/")[0] in self.takes.owners else self._refuse(403, "")
         elif what == "preupload":
-            self._json({"files": [self._mode(repository, each) for each in json.loads(sent)["files"]]})
+            self._json({"files": [self._mode(repository, entry) for entry in json.loads(sent)["files"]]})
         elif what == "commit":
             self._commit(name, repository, [json.loads(line) for line in sent.splitlines()])
         elif what == "tree":

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint gives what an undisturbed training gives; so does beginning anew with smaller passes."""
+"""A resumed training gives what an undisturbed one gives; so does one that starts again with smaller passes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_broken_off_training_goes_on_bit_by_bit(whole: tuple[Door, dict[str, A
     assert same_weights(adapter(door, "again"), adapter(door, "whole"))
 
 
-def test_a_later_attempt_goes_on_by_itself_or_begins_anew_where_it_may_not(
+def test_a_later_attempt_resumes_by_itself_or_begins_from_scratch_where_it_may_not(
     whole: tuple[Door, dict[str, Any]], typical_family: str
 ) -> None:
     door, undisturbed = whole
@@ -81,7 +81,7 @@ def test_a_later_attempt_goes_on_by_itself_or_begins_anew_where_it_may_not(
     assert door.run(first) == 0
     door.prune_at = None
     assert door.run(job("trial", "attempt-2", 2, lora_r=4)) == 0
-    assert [line["step"] for line in door.reports()] == [1, 2, 3], "other settings: it began anew"
+    assert [line["step"] for line in door.reports()] == [1, 2, 3], "other settings: it began from scratch"
     assert not (door.folder / "shared").exists(), "and took its own away when it was done"
     door.prune_at = 2
     assert door.run(first) == 0
@@ -240,7 +240,7 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     batch = {"effective_batch_size": 4, "per_device_train_batch_size": 4, "save_steps": 2}
     assert train(scarce, "gemma3", "backed-off", **batch) == 0, scarce.lines
     told, backed_off = scarce.reports(), figures(scarce)
-    assert [line["step"] for line in told] == [1, 2, 3], "an evaluation was told twice, or not at all"
+    assert [line["step"] for line in told] == [1, 2, 3], "an evaluation was reported twice, or not at all"
     assert (backed_off["micro_batch_size"], backed_off["oom_backoffs"]) == (1, 2)
     kept = json.loads((scarce.folder / "backed-off" / "checkpoints" / "checkpoint-6" / "hpsearch.json").read_text())
     assert kept["batching"] == {"micro": 1, "accumulation": 4, "checkpointing": False, "ranks": 1}
@@ -248,7 +248,7 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_effective_batch(
     assert train(scarce, "gemma3", "direct", **(batch | {"per_device_train_batch_size": 1})) == 0
     direct = figures(scarce)
     losses = [pytest.approx(line["loss"], rel=1e-3) for line in scarce.reports()]
-    assert [line["loss"] for line in told] == losses, "losses of a training that was begun anew were counted"
+    assert [line["loss"] for line in told] == losses, "losses of the failed attempt were counted"
     assert {**backed_off, "oom_backoffs": 0} == direct
     assert same_weights(adapter(scarce, "backed-off"), adapter(scarce, "direct"))
 
@@ -304,22 +304,22 @@ def test_recomputed_activations_come_last_and_then_it_is_out_of_memory(
     assert scarce.said("fault") == ["cuda_oom"]
 
 
-def test_out_of_memory_while_judging_halves_the_batches(
+def test_out_of_memory_while_evaluating_halves_the_batches(
     prepared: dict[str, Door], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hpsearch.training.evaluate import scores as evaluation
 
-    judge = evaluation._judge_batch
+    score = evaluation._score_batch
 
     def crowded(loaded: Any, batch: Any, settings: Any) -> Any:
         if len(batch.rows) > 2:
             torch.empty(2**50)
-        return judge(loaded, batch, settings)
+        return score(loaded, batch, settings)
 
     door = at(prepared["qwen3_vl"])
     assert train(door, "qwen3_vl", "roomy", eval_batch_size=5) == 0
     expected = figures(door)
-    monkeypatch.setattr(evaluation, "_judge_batch", crowded)
+    monkeypatch.setattr(evaluation, "_score_batch", crowded)
     assert train(door, "qwen3_vl", "narrow", eval_batch_size=5) == 0
     found = figures(door)
     assert "out of memory while evaluating: 2 rows at once from here on" in capsys.readouterr().out

@@ -1,4 +1,5 @@
-"""Which backend is chosen and why, what unsloth is given before it is imported, and what it is never asked for."""
+"""The choice of the backend with its reason, the environment of unsloth before its import, and what it is never
+asked."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ CAPS = ("torch<2.15.0", "transformers!=5.1.0,<=5.17.0", "trl<=1.15.0", "datasets
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pip leaves of an unsloth whose ranges end before the newest releases: names, versions, ranges."""
+    """The metadata that pip leaves of an unsloth whose ranges end before the newest releases: names, versions,
+    ranges."""
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("unsloth", "unsloth_zoo"):
         write_metadata(tmp_path, name, "2026.10.7", CAPS)

@@ -31,7 +31,7 @@ def test_judging_stays_within_its_share_where_that_can_be(steps: int, row_s: flo
 
 def test_a_longer_training_affords_more_rows_and_then_more_evaluations() -> None:
     found = [afford(settings(), PACE, steps, THERE) for steps in (100, 300, 1000, 10_000)]
-    assert [one.stride for one in found] == sorted((one.stride for one in found), reverse=True)
+    assert [plan.stride for plan in found] == sorted((plan.stride for plan in found), reverse=True)
     assert found[0].stride > 1
     assert found[-1].stride == 1
     assert found[-1].rows == EVAL_ROWS[1]

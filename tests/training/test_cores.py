@@ -1,4 +1,4 @@
-"""How many processes prepare batches beside the training."""
+"""The number of processes that prepare batches beside the training."""
 
 from __future__ import annotations
 

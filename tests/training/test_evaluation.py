@@ -106,9 +106,9 @@ def test_neither_batches_nor_padding_change_a_score(loaded: Loaded, size: int) -
         evaluate(loaded, ROWS, settings(eval_batch_size=5)),
         evaluate(loaded, ROWS, settings(eval_batch_size=size)),
     )
-    assert [one.prediction for one in together.rows] == [one.prediction for one in apart.rows]
+    assert [row.prediction for row in together.rows] == [row.prediction for row in apart.rows]
     assert together.loss == pytest.approx(apart.loss, rel=1e-4)
-    assert [one.reference for one in apart.rows] == [row.text for row in ROWS]
+    assert [row.reference for row in apart.rows] == [row.text for row in ROWS]
 
 
 def test_the_larger_gemma_4s_attend_both_ways_within_a_picture(tiny_bases: dict[str, Path], tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_larger_gemma_4s_attend_both_ways_within_a_picture(tiny_bases: dict[
         backend.load(FAMILIES["gemma4"], folder, settings()) for folder in (tiny_bases["gemma4"], tmp_path / "model")
     )
     together, apart = (evaluate(both_ways, ROWS, settings(eval_batch_size=size)) for size in (5, 1))
-    assert [one.prediction for one in together.rows] == [one.prediction for one in apart.rows]
+    assert [row.prediction for row in together.rows] == [row.prediction for row in apart.rows]
     assert together.loss == pytest.approx(apart.loss, rel=1e-4)
     with torch.no_grad():
         theirs = both_ways.model.eval()(**collated(both_ways, ROWS, tmp_path)).loss
@@ -137,10 +137,10 @@ def test_generation_is_greedy_and_bounded_whatever_the_model_asks_for(loaded: Lo
     own.do_sample, own.temperature, own.top_p, own.max_length = True, 5.0, 0.5, 7
     state = torch.get_rng_state()
     after = evaluate(loaded, ROWS, settings())
-    assert [one.prediction for one in after.rows] == [one.prediction for one in before.rows]
+    assert [row.prediction for row in after.rows] == [row.prediction for row in before.rows]
     assert torch.equal(torch.get_rng_state(), state)
     tokenizer = loaded.processor.tokenizer
-    assert all(len(tokenizer(one.prediction)["input_ids"]) <= 4 for one in after.rows)
+    assert all(len(tokenizer(row.prediction)["input_ids"]) <= 4 for row in after.rows)
 
 
 def test_someone_may_look_on(loaded: Loaded) -> None:

@@ -99,7 +99,7 @@ def test_the_outline_is_that_of_the_real_model(tiny_bases: dict[str, Path], fami
     assert sum(outline.parameters.values()) == sum(sizes.values())
     between = {name for name in sizes if MERGERS & set(name.split("."))}
     assert outline.parameters["merger"] == sum(sizes[name] for name in between)
-    assert {one.name for one in outline.linears} == set(linears(family_name))
+    assert {linear.name for linear in outline.linears} == set(linears(family_name))
     everything = TrainSettings(
         finetune_vision_layers=True, finetune_merger_layers=base.family.merger is not None, lora_r=4
     )
@@ -134,8 +134,8 @@ def test_a_sound_model_has_no_differences_and_wrong_ids_are_named(
     config = json.loads((tmp_path / "config.json").read_text())
     key = next(iter(family.special_tokens))
     (tmp_path / "config.json").write_text(json.dumps(config | {key: 77}))
-    (told,) = known_base(tmp_path, family_name, None).differences()
-    assert str(told) == f"{key} is 77, expected {config[key]}"
+    (difference,) = known_base(tmp_path, family_name, None).differences()
+    assert str(difference) == f"{key} is 77, expected {config[key]}"
 
 
 def test_values_of_the_language_model_are_found_where_older_checkpoints_have_them(
@@ -151,10 +151,14 @@ def test_values_of_the_language_model_are_found_where_older_checkpoints_have_the
 
 
 def test_a_profile_lists_where_a_model_is_another(tiny_bases: dict[str, Path]) -> None:
-    told = [str(each) for each in known_base(tiny_bases["qwen3_vl"], "qwen3_vl", "chandra").differences()]
-    assert "vision_config.patch_size is 8, expected 16" in told
-    assert "text_config.hidden_size is 96, expected 4096" in told
-    assert not [each for each in told if "spatial_merge_size" in each or "model_type" in each]
+    differences = [
+        str(difference) for difference in known_base(tiny_bases["qwen3_vl"], "qwen3_vl", "chandra").differences()
+    ]
+    assert "vision_config.patch_size is 8, expected 16" in differences
+    assert "text_config.hidden_size is 96, expected 4096" in differences
+    assert not [
+        difference for difference in differences if "spatial_merge_size" in difference or "model_type" in difference
+    ]
 
 
 def test_profiles_agree_with_the_defaults_of_transformers() -> None:
@@ -182,7 +186,7 @@ def test_profiles_agree_with_the_defaults_of_transformers() -> None:
 )
 def test_a_profile_is_found_by_the_models_name(name: str, profile: str | None) -> None:
     found = [each for family in FAMILIES.values() if (each := find_profile("auto", name, family))]
-    assert [each.name for each in found] == ([profile] if profile else [])
+    assert [difference.name for difference in found] == ([profile] if profile else [])
 
 
 def test_older_checkpoints_names_are_found_too() -> None:
@@ -204,7 +208,7 @@ def test_ears_and_routers_of_gemma_4_are_left_as_they_are(tiny_bases: dict[str, 
     whole = {**config, "audio_config": audio, "text_config": {**config["text_config"], **experts}}
     (tmp_path / "config.json").write_text(json.dumps(whole))
     plain, full = (outline_of(known_base(folder, "gemma4", None)) for folder in (tiny_bases["gemma4"], tmp_path))
-    more = {one.name for one in full.linears} - {one.name for one in plain.linears}
+    more = {linear.name for linear in full.linears} - {linear.name for linear in plain.linears}
     assert any("audio_tower" in name for name in more) and any("embed_audio" in name for name in more)
     assert sum(name.endswith("router.proj") for name in more) == 4
     assert full.quantizable == plain.quantizable
@@ -225,9 +229,9 @@ def test_unknown_families_are_refused_with_the_known_ones(tmp_path: Path) -> Non
     with pytest.raises(
         UsageError,
         match=r"model_type 'whisper'; use a model of one of: gemma3 \(gemma3\), gemma4 \(gemma4\), paddleocr_vl",
-    ) as told:
+    ) as refusal:
         find_family("auto", tmp_path)
-    assert all(name in told.value.remedy for name in FAMILIES)
+    assert all(name in refusal.value.remedy for name in FAMILIES)
 
 
 def test_a_processor_is_read_as_it_was_written(tiny_bases: dict[str, Path], family_name: str, tmp_path: Path) -> None:
@@ -294,8 +298,8 @@ def test_torchvision_that_works_changes_nothing_and_a_broken_one_is_named(
 def test_in_four_bits_the_vision_parts_and_the_head_stay_as_they_are(
     tiny_bases: dict[str, Path], family_name: str
 ) -> None:
-    """What would be quantised of a model without memory for weights: by transformers' rule, and where bitsandbytes is
-    installed also by what is really put in its place."""
+    """The layers to be quantised, of a model without memory for weights: by transformers' rule, and where bitsandbytes
+    is installed also by what is really put in its place."""
     import transformers
     from transformers.quantizers.quantizers_utils import should_convert_module
 
@@ -309,7 +313,7 @@ def test_in_four_bits_the_vision_parts_and_the_head_stay_as_they_are(
     found = {name: module for name, module in linear.items() if should_convert_module(name, kept)}
     assert {tower_of(name, family) for name in found} == {"language"}
     assert len(found) == LINEARS[family_name][0]
-    assert sum(one.in_features * one.out_features for one in found.values()) == outline_of(base).quantizable
+    assert sum(linear.in_features * linear.out_features for linear in found.values()) == outline_of(base).quantizable
     if importlib.util.find_spec("bitsandbytes"):
         from transformers.integrations.bitsandbytes import replace_with_bnb_linear
 

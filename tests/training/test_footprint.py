@@ -1,4 +1,4 @@
-"""What a trial takes at least, by arithmetic over shapes."""
+"""The least memory of a trial, computed from shapes."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def test_what_the_converter_fails_with_is_shown(
     assert why in said(door)
     if script == FAILING:
         assert "\n    Model Strange is not supported\n" in said(door) and "%|" not in said(door)
-        shown = [each["fraction"] for each in door.said("progress") if "fraction" in each]
+        shown = [progress["fraction"] for progress in door.said("progress") if "fraction" in progress]
         assert shown, "progress is shown"
     assert {path.name: path.read_bytes() for path in merged.iterdir()} == before
 

@@ -61,7 +61,7 @@ class Study:
         return self.door.settings(input_data=name, **(splits | changes))
 
     def read(self, name: str, *, env: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
-        """What is read, or why it is refused."""
+        """Return the rows that are read, or the reason of the refusal."""
         self.requests.clear()
         done = subprocess.run(
             [sys.executable, "-c", READ, json.dumps({"input_data": name, **changes})], cwd=self.door.folder,

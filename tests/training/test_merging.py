@@ -88,7 +88,7 @@ def test_a_merged_model_reads_as_the_adapter_did(
     assert found == MergedModel.from_json((door.folder / "merge" / SUMMARY).read_text())
     assert found.apart < (0.2 if precision == "bf16" else 1e-3)
     assert (found.family, found.tokens) == (FAMILIES[family_name].name, 99)
-    assert [each.picture for each in found.readings] == list(pictures)
+    assert [reading.picture for reading in found.readings] == list(pictures)
     assert not list(target.glob(".*")) and not (target / "adapter_config.json").exists()
     config = json.loads((target / "config.json").read_text())
     assert config["dtype"] == {"bf16": "bfloat16", "fp32": "float32"}[precision]
@@ -152,7 +152,7 @@ def test_the_areas_trained_with_have_both_their_names(family: str, tiny_bases: d
 
 
 def films_of(folder: Path) -> dict[str, Any]:
-    """What transformers makes a video processor of."""
+    """The configuration of which transformers makes a video processor."""
     found: dict[str, Any] = BaseVideoProcessor.get_video_processor_dict(folder)[0]
     return found
 
@@ -245,7 +245,7 @@ def test_a_merge_that_was_broken_off_in_its_last_moment_is_there_the_next_time(
         (target / name).rename(target / ".whole" / name)
     (target / ".whole/.obsolete").write_text("[]")
     assert merged(door, target, lora, pictures, precision="fp32") == 0
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == before, "not merged anew"
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before, "not merged again"
     assert MergedModel.from_json((door.folder / "merge" / SUMMARY).read_text()).adapter
 
 

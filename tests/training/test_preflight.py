@@ -19,7 +19,8 @@ from tests.training.conftest import NO_SEARCH, Door
 pytest.importorskip("optuna", reason=NO_SEARCH)
 
 from hpsearch.commands.validate import dear
-from hpsearch.study.folders import room_for
+from hpsearch.study.folders import require_room
+from hpsearch.study.pruning import warmup_warnings
 
 LINES = 24
 
@@ -151,7 +152,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
         0,
         "2 trials of 1,000,000 steps: 23 days at a step a second",
     ),
-    "answers that are cut": (nothing, {"max_new_tokens": 5}, 0, "what is generated for the longest rows will be cut"),
+    "answers that are cut": (nothing, {"max_new_tokens": 5}, 0, "the text generated for the longest rows will be cut"),
     "a disk too small for what is kept": (nothing, {"keep_adapters": 10**9}, 2, "must fit on the disk"),
 }
 
@@ -184,7 +185,7 @@ def check(folder: Path, **keys: Any) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def told(door: Door, **keys: Any) -> tuple[int, list[str]]:
+def checked(door: Door, **keys: Any) -> tuple[int, list[str]]:
     """Exit code and what the command would say, from the same steps in this process: definition, advice, job, disk."""
     try:
         definition = load_definition("mine", config=write_definition(door.folder, **keys))
@@ -193,9 +194,11 @@ def told(door: Door, **keys: Any) -> tuple[int, list[str]]:
         if code != 0:
             return code, list(door.said("message"))
         found = json.loads((door.folder / "preflight/preflight.json").read_text())
-        room = room_for(definition, found["figures"], door.folder)
+        figures = found["figures"]
+        require_room(definition, figures["bytes"]["adapter"], door.folder)
+        short = warmup_warnings(definition, figures["evaluations"])
         target = definition.target() or definition.grid_size()
-        return 0, [*advice(definition), *found["warnings"], *room, *dear(target, found["figures"])]
+        return 0, [*advice(definition), *found["warnings"], *short, *dear(target, figures)]
     except UsageError as error:
         return error.exit_code, [str(error)]
 
@@ -223,7 +226,7 @@ def test_a_planted_mistake_is_named(door: Door, mistake: str) -> None:
     plant, keys, code, said = MISTAKES[mistake]
     write_pages(door.folder)
     plant(door.folder)
-    found, lines = told(door, **keys)
+    found, lines = checked(door, **keys)
     assert found == code, lines
     assert any(said in line for line in lines), lines
 
@@ -268,11 +271,11 @@ def test_nothing_named_is_said_so(tmp_path: Path) -> None:
 def test_evaluations_are_counted_as_the_pruner_counts_them(door: Door) -> None:
     """Twenty evaluations on three steps are numbered to 20: the pruner may stop at the fifth, in the first step."""
     write_pages(door.folder)
-    few = "\n".join(told(door, max_steps=3)[1])
+    few = "\n".join(checked(door, max_steps=3)[1])
     assert "a trial has only 3 steps for its 20 evaluations: some of them will be the same" in few
     assert "can never stop a trial" not in few
     fewer = {"eval_stride": 10, "compute_cer_wer": False, "max_new_tokens": 1, "objective": LOSS}
-    code, lines = told(door, max_steps=3, **fewer)
+    code, lines = checked(door, max_steps=3, **fewer)
     wide = "\n".join(lines)
     assert code == 0
     assert "some of them will be the same" not in wide

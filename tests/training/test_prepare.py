@@ -40,7 +40,7 @@ def pages(count: int = 20) -> list[dict[str, Any]]:
 
 
 def refusal(door: Door) -> str:
-    """What the last job was refused for."""
+    """The reason why the last job was refused."""
     assert door.said("fault") == ["invalid"]
     return str(door.said("message")[0])
 
@@ -63,7 +63,7 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     assert found.device in ("cpu", "cuda")
     cut = (
         "max_new_tokens is 4, but the longest answer has 5 tokens: "
-        "what is generated for the longest rows will be cut, and counted as errors"
+        "the text generated for the longest rows will be cut, and counted as errors"
     )
     assert found.warnings == [
         *([cut] if tokens["longest_answer"] == 5 else []),  # one family's end mark is a single token

@@ -37,8 +37,8 @@ class Sender:
         self, repo: str = "me/ocr", *, private: bool = True, only_ask: bool = False, killed: bool = False,
         **environment: str,
     ) -> str:  # fmt: skip
-        """Send the folder; "" where it came to a result, which is then ``found``, else what was said. ``killed``: once
-        the hub holds a request."""
+        """Send the folder; Returns "" and sets ``found`` to the result, or returns the error. ``killed``:
+        once the hub holds a request."""
         output = self.folder.parent / "job"
         output.mkdir(exist_ok=True)
         (output / PUBLISHED).unlink(missing_ok=True)
@@ -202,4 +202,4 @@ def test_a_hub_out_of_reach_is_said(sender: Sender) -> None:
 
 def test_what_arrived_otherwise_is_noticed(sender: Sender) -> None:
     sender.takes.loses = "config.json"
-    assert "must be what is on the Hub, but of me/ocr these differ: config.json" in sender.send()
+    assert "but in me/ocr these differ: config.json" in sender.send()

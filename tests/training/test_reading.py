@@ -30,7 +30,7 @@ def tuned(prepared: dict[str, Door]) -> tuple[Door, Path]:
 
 
 def predictions(door: Door) -> dict[str, str]:
-    """What was read in training, by word."""
+    """The predictions of the training, by word."""
     lines = (door.folder / "read" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     return {row["reference"]: row["prediction"].strip() for row in map(json.loads, lines)}
 
@@ -54,7 +54,7 @@ def test_pictures_may_be_paths_bytes_or_in_memory(tuned: tuple[Door, Path], tmp_
     path = tmp_path / "yak.png"
     path.write_bytes(picture("yak"))
     with Image.open(path) as opened:
-        texts = {hpsearch.run_ocr(each, model) for each in (path, str(path), picture("yak"), opened)}
+        texts = {hpsearch.run_ocr(image, model) for image in (path, str(path), picture("yak"), opened)}
     assert len(texts) == 1
 
 
@@ -76,7 +76,7 @@ def test_a_base_reads_too_and_asks_what_its_family_asks(door: Door, family_name:
     assert len(texts) == 2
 
 
-def test_what_goes_round_is_repeating_is_read_once_more(
+def test_a_text_that_repeats_itself_is_read_once_more(
     tuned: tuple[Door, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -128,8 +128,8 @@ def test_pictures_too_many_for_the_memory_are_read_in_halves(
 
 def test_differences_from_a_profile_are_listed(door: Door) -> None:
     assert hpsearch.verify_config(door.bases["qwen3_vl"]) == []
-    told = hpsearch.verify_config(door.bases["qwen3_vl"], profile="chandra")
-    assert {"vision_config.patch_size", "text_config.hidden_size"} <= {each.place for each in told}
+    differences = hpsearch.verify_config(door.bases["qwen3_vl"], profile="chandra")
+    assert {"vision_config.patch_size", "text_config.hidden_size"} <= {difference.place for difference in differences}
 
 
 @pytest.mark.parametrize("content", ["{}", "no JSON", "[]"])

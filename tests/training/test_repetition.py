@@ -1,4 +1,4 @@
-"""Generation that goes round in circles is ended; what merely repeats as documents do is not."""
+"""Generation that repeats itself is ended; text that repeats as documents do is not."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import torch
 from hpsearch.training.evaluate.scores import SPAN, RepetitionStopper, ending_tokens, is_repeating
 
 
-def caught(tokens: list[int]) -> bool:
+def repeating(tokens: list[int]) -> bool:
     return bool(is_repeating(torch.tensor([tokens]))[0])
 
 
 @pytest.mark.parametrize("period", [1, 2, 7, 32])
-def test_a_piece_again_and_again_is_a_circle(period: int) -> None:
+def test_a_piece_again_and_again_is_repetition(period: int) -> None:
     piece = list(range(100, 100 + period))
-    assert caught([1, 2, 3] + piece * (max(4 * period, SPAN) // period + 1))
+    assert repeating([1, 2, 3] + piece * (max(4 * period, SPAN) // period + 1))
 
 
 def test_leaders_tables_and_texts_are_none() -> None:
-    assert not caught(list(range(300)))
-    assert not caught([7] * (SPAN - 1))  # a line of dots
-    assert not caught([*range(50), *[7] * 60, *range(50)])
-    assert not caught([*range(40)] * 5)  # a piece longer than is looked for
-    assert not caught([])
+    assert not repeating(list(range(300)))
+    assert not repeating([7] * (SPAN - 1))  # a line of dots
+    assert not repeating([*range(50), *[7] * 60, *range(50)])
+    assert not repeating([*range(40)] * 5)  # a piece longer than is looked for
+    assert not repeating([])
 
 
-def test_only_the_rows_that_turn_end_and_padding_is_no_circle() -> None:
-    guard = RepetitionStopper(start=2, ends={0, 3})
-    turning, reading, done, ended = [9] * 120, list(range(1, 121)), [5, 6, *[0] * 118], [5, 6, *[3] * 118]
-    rows = torch.tensor([[1, 1, *row] for row in (turning, reading, done, ended)])
-    assert guard(rows, None).tolist() == [True, False, False, False]
-    assert guard(rows[:, :50], None).tolist() == [False, False, False, False]
-    assert guard.stopped(4) == [True, False, False, False]
+def test_only_the_rows_that_repeat_end_and_padding_is_no_repetition() -> None:
+    stopper = RepetitionStopper(start=2, ends={0, 3})
+    repeated, reading, done, ended = [9] * 120, list(range(1, 121)), [5, 6, *[0] * 118], [5, 6, *[3] * 118]
+    rows = torch.tensor([[1, 1, *row] for row in (repeated, reading, done, ended)])
+    assert stopper(rows, None).tolist() == [True, False, False, False]
+    assert stopper(rows[:, :50], None).tolist() == [False, False, False, False]
+    assert stopper.stopped(4) == [True, False, False, False]
     assert RepetitionStopper(0, ()).stopped(2) == [False, False]
 
 

@@ -117,7 +117,7 @@ def test_each_form_is_read_with_its_splits(gathering: Gathering, tmp_path: Path,
 
 
 def again_without_torch(door: Door, settings: dict[str, Any]) -> bool:
-    """Whether the same prepare job, in a process of its own, is done without torch."""
+    """Run the same prepare job in a process of its own; True if it needs no torch."""
     path = door.folder / "prepare" / "job.json"
     path.write_text(door.job("prepare", settings).to_json())
     environment = {**os.environ, "HPSEARCH_JOB": str(path), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -319,23 +319,23 @@ def test_a_subset_is_chosen_by_name(gathering: Gathering, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("form", ["a saved dataset", "a clone", "a folder of pictures"])
-def test_the_stamp_changes_with_the_files_and_only_then(tmp_path: Path, form: str) -> None:
+def test_the_input_digest_changes_with_the_files_and_only_then(tmp_path: Path, form: str) -> None:
     source = FORMS[form][0](tmp_path / "data")
     settings = TrainSettings(input_data=str(source))
 
-    def stamp() -> str:
+    def digest() -> str:
         return input_digest([settings], find_source(settings))
 
-    first = stamp()
+    first = digest()
     (source / "studies").mkdir()
     (source / "studies" / "hpsearch.db").write_text("written by a run in this folder")
-    assert stamp() == first
+    assert digest() == first
     data = next(path for path in sorted(source.rglob("*")) if path.suffix in (".arrow", ".parquet", ".png"))
     data.write_bytes(data.read_bytes() + b"x")
-    assert stamp() != first
+    assert digest() != first
 
 
-def test_a_changed_clone_is_read_anew(gathering: Gathering, tmp_path: Path) -> None:
+def test_a_changed_clone_is_read_again(gathering: Gathering, tmp_path: Path) -> None:
     source = repository(tmp_path / "data", card=SUBSETS)
     gathering.texts(source, dataset_subset="many")
     repository(source, {"train": ["new", *WORDS["train"]]}, card=SUBSETS)

@@ -52,8 +52,8 @@ def test_pictures_of_any_size_are_measured_at_smaller_ones(door: Door, tmp_path:
     splits = {"train_split": None, "val_split": None, "holdout_split": None}
     found = surveyed(door, door.settings(**splits, input_data=str(tmp_path / "rows.json"), max_seq_length=10))
     assert found.edge == 1048
-    assert [each.longest_edge for each in found.sizings] == [None, 512, 768, 1024, 1048]
-    own, *tokens = [each.picture for each in found.sizings]
+    assert [sizing.longest_edge for sizing in found.sizings] == [None, 512, 768, 1024, 1048]
+    own, *tokens = [sizing.picture for sizing in found.sizings]
     assert tokens == sorted(set(tokens))
     assert own < tokens[0], "the tiny model's own limit"
     assert found.patches == 4
@@ -63,11 +63,11 @@ def test_pictures_of_any_size_are_measured_at_smaller_ones(door: Door, tmp_path:
 
 def test_a_family_with_budgets_is_measured_at_each(door: Door) -> None:
     found = surveyed(door, door.settings("gemma4"))
-    assert [each.max_pixels for each in found.sizings] == [
+    assert [sizing.max_pixels for sizing in found.sizings] == [
         None,
         *(tokens * 48**2 for tokens in (70, 140, 280, 560, 1120)),
     ]
-    pictures = [each.picture for each in found.sizings[1:]]
+    pictures = [sizing.picture for sizing in found.sizings[1:]]
     assert pictures == sorted(set(pictures)) and found.sizings[0].picture == pictures[0]
 
 
@@ -79,7 +79,7 @@ def test_text_too_dense_for_one_square_is_measured_with_crops(door: Door, tmp_pa
     (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     splits = {"train_split": None, "val_split": None, "holdout_split": None}
     found = surveyed(door, door.settings("gemma3", **splits, input_data=str(tmp_path / "rows.json")))
-    assert [each.pan_and_scan for each in found.sizings] == [False, True]
+    assert [sizing.pan_and_scan for sizing in found.sizings] == [False, True]
     assert found.sizings[1].picture > found.sizings[0].picture
 
 

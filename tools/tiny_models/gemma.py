@@ -32,26 +32,29 @@ TEMPLATE = """\
 {% endif -%}
 """
 
-
 # As in the published one, marks and roles of Gemma 4 are others.
 GEMMA4_TEMPLATE = (
     TEMPLATE.replace("<start_of_turn>", "<|turn>")
     .replace("<end_of_turn>", "<turn|>")
     .replace("<start_of_image>", "<|image|>")
 )
+SPECIALS = {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>", "unk_token": "<unk>"}
+VISION = {
+    "hidden_size": HIDDEN,
+    "intermediate_size": 2 * HIDDEN,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+}
 
 
 def gemma3() -> Tiny:
-    """A tiny Gemma 3."""
+    """Make a tiny Gemma 3."""
     import torch
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil
 
     named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
     turns = {"sot_token": "<start_of_turn>", "eot_token": "<end_of_turn>"}
-    tokenizer = character_tokenizer(
-        {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>", "unk_token": "<unk>"},
-        {**named, **turns},
-    )
+    tokenizer = character_tokenizer(SPECIALS, {**named, **turns})
     tokens = 25  # the image is squashed to a square of 5x5 patches of 8 pixels
     images = Gemma3ImageProcessorPil(size={"height": 40, "width": 40}, do_pan_and_scan=False)
     cls = processor_class(FAMILIES["gemma3"])
@@ -66,10 +69,7 @@ def gemma3() -> Tiny:
         },
         vision_config={
             "model_type": "siglip_vision_model",
-            "hidden_size": HIDDEN,
-            "intermediate_size": 2 * HIDDEN,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": HEADS,
+            **VISION,
             "image_size": 40,
             "patch_size": 8,
             "vision_use_head": False,
@@ -89,34 +89,27 @@ def gemma3() -> Tiny:
 
 
 def gemma4() -> Tiny:
-    """A tiny Gemma 4, as the small ones: each layer has inputs of its own, and the last two take keys and values from
-    the two before. A picture has at most 70 tokens, the fewest that are allowed, of 2 x 2 patches of 24 pixels."""
-    from transformers import (
-        Gemma4AudioFeatureExtractor,
-        Gemma4Config,
-        Gemma4ForConditionalGeneration,
-        Gemma4ImageProcessorPil,
-    )
+    """Make a tiny Gemma 4, like the small ones: each layer has inputs of its own, and the last two take keys and values
+    from the two before. A picture has at most 70 tokens, the fewest that are allowed, of 2 x 2 patches of 24 pixels."""
+    import transformers
 
     named = {
         "boi_token": "<|image>", "image_token": "<|image|>", "eoi_token": "<image|>",
         "boa_token": "<|audio>", "audio_token": "<|audio|>", "eoa_token": "<audio|>",
         "video_token": "<|video|>", "sot_token": "<|turn>", "eot_token": "<turn|>",
     }  # fmt: skip
-    tokenizer = character_tokenizer(
-        {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>", "unk_token": "<unk>"}, named
-    )
+    tokenizer = character_tokenizer(SPECIALS, named)
     budget = min(FAMILIES["gemma4"].budgets)
     processor = processor_class(FAMILIES["gemma4"])(
-        Gemma4AudioFeatureExtractor(),
-        Gemma4ImageProcessorPil(max_soft_tokens=budget, patch_size=24, pooling_kernel_size=2),
+        transformers.Gemma4AudioFeatureExtractor(),
+        transformers.Gemma4ImageProcessorPil(max_soft_tokens=budget, patch_size=24, pooling_kernel_size=2),
         tokenizer,
         video_processor("Gemma4VideoProcessor"),
         chat_template=GEMMA4_TEMPLATE,
         image_seq_length=budget,
     )
     ids = token_ids(tokenizer, named)
-    config = Gemma4Config(
+    config = transformers.Gemma4Config(
         text_config={
             **text_shape(len(tokenizer)),
             "num_hidden_layers": 2 * LAYERS,
@@ -129,10 +122,7 @@ def gemma4() -> Tiny:
             **special_ids(tokenizer),
         },
         vision_config={
-            "hidden_size": HIDDEN,
-            "intermediate_size": 2 * HIDDEN,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": HEADS,
+            **VISION,
             "num_key_value_heads": HEADS,
             "head_dim": HIDDEN // HEADS,
             "position_embedding_size": 256,
@@ -146,4 +136,4 @@ def gemma4() -> Tiny:
         initializer_range=INITIALIZER_RANGE,
     )
     ends = [tokenizer.eos_token_id, ids["eot_token_id"]]
-    return Tiny(with_ends(Gemma4ForConditionalGeneration(config), tokenizer, ends), processor)
+    return Tiny(with_ends(transformers.Gemma4ForConditionalGeneration(config), tokenizer, ends), processor)

@@ -41,7 +41,7 @@ _NAMED = {
 
 
 def paddleocr_vl() -> Tiny:
-    """A tiny PaddleOCR-VL."""
+    """Make a tiny PaddleOCR-VL."""
     from transformers import PaddleOCRVLConfig, PaddleOCRVLForConditionalGeneration, PaddleOCRVLImageProcessorPil
 
     tokenizer = character_tokenizer(

@@ -1,4 +1,4 @@
-"""What the tiny models share: their sizes, a tokenizer of single characters, and the pair of model and processor."""
+"""Common parts of the tiny models: their sizes, a tokenizer of single characters, the pair of model and processor."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Tiny:
 
 
 def character_tokenizer(specials: dict[str, str], named: dict[str, str], **options: Any) -> Any:
-    """A tokenizer with a token for each character of ``ALPHABET``, and ``specials`` and ``named`` ones by attribute."""
+    """Make a tokenizer with a token for each character of ``ALPHABET``, and ``specials`` and ``named`` ones by
+    attribute."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -49,7 +50,7 @@ def character_tokenizer(specials: dict[str, str], named: dict[str, str], **optio
 
 
 def text_shape(vocabulary: int) -> dict[str, Any]:
-    """The dimensions of a language model, as its configuration names them."""
+    """Return the dimensions of a language model, as its configuration names them."""
     return {
         "vocab_size": vocabulary,
         "hidden_size": HIDDEN,
@@ -64,24 +65,25 @@ def text_shape(vocabulary: int) -> dict[str, Any]:
 
 
 def special_ids(tokenizer: Any) -> dict[str, int]:
-    """The ids of the tokens that pad, begin and end, as a configuration names them."""
+    """Return the ids of the tokens that pad, begin and end, as a configuration names them."""
     return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
 
 
 def token_ids(tokenizer: Any, tokens: dict[str, str]) -> dict[str, int]:
-    """The ids of named tokens, as a configuration names them: image_token becomes image_token_id."""
+    """Return the ids of named tokens, as a configuration names them: image_token becomes image_token_id."""
     return {f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in tokens.items()}
 
 
 def video_processor(name: str) -> Any:
-    """The video processor that a processor class demands, None where torchvision is missing: see ``processors.py``."""
+    """Make the video processor that a processor class demands; None where torchvision is missing (see
+    ``processors.py``)."""
     import transformers
 
     return getattr(transformers, name)() if has_torchvision() else None
 
 
 def with_ends(model: Any, tokenizer: Any, ends: list[int]) -> Any:
-    """Tell generation which tokens end an answer and which one pads."""
+    """Set the tokens that end an answer, and the one that pads, for generation."""
     generation = model.generation_config
     generation.eos_token_id = ends
     generation.pad_token_id = tokenizer.pad_token_id

@@ -34,7 +34,7 @@ TEMPLATE = """\
 {% endif -%}
 """
 
-# As those published from 4B on, it thinks first unless it is told not to, and writes an empty thought before answers.
+# As those published from 4B on, it thinks first unless it is asked not to, and writes an empty thought before answers.
 THINKING_TEMPLATE = TEMPLATE.replace(
     "{% if message.content is string",
     "{% if message.role == 'assistant' %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% if message.content is string",
@@ -58,7 +58,7 @@ _NAMED = {
 
 
 def qwen2_5_vl() -> Tiny:
-    """A tiny Qwen2.5-VL, whose vision tower attends within windows in its first layer and to all in its last."""
+    """Make a tiny Qwen2.5-VL, whose vision tower attends within windows in its first layer and to all in its last."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     processor = _processor("qwen2_5_vl", character_tokenizer(_SPECIALS, _NAMED))
@@ -72,7 +72,7 @@ def qwen2_5_vl() -> Tiny:
 
 
 def qwen3_5() -> Tiny:
-    """A tiny Qwen3.5: a layer of linear attention, and one of full attention that turns a quarter of each head."""
+    """Make a tiny Qwen3.5: a layer of linear attention, and one of full attention that turns a quarter of each head."""
     from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
 
     processor = _processor("qwen3_5", _byte_tokenizer(), THINKING_TEMPLATE)
@@ -94,7 +94,7 @@ def qwen3_5() -> Tiny:
 
 
 def qwen3_vl() -> Tiny:
-    """A tiny Qwen3-VL."""
+    """Make a tiny Qwen3-VL."""
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     processor = _processor("qwen3_vl", character_tokenizer(_SPECIALS, _NAMED))
@@ -108,7 +108,8 @@ def qwen3_vl() -> Tiny:
 
 
 def _byte_tokenizer() -> Any:
-    """The same characters, in bytes: any tokenizer of this family is read by transformers as one of byte-level BPE."""
+    """Make a tokenizer of the same characters in bytes: transformers reads any tokenizer of this family as byte-level
+    BPE."""
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import Qwen3_5Tokenizer
 
@@ -119,7 +120,7 @@ def _byte_tokenizer() -> Any:
 
 
 def _processor(family: str, tokenizer: Any, template: str = TEMPLATE) -> Any:
-    """One token for each 16x16 pixels: a patch of 8 pixels and a merge of 2."""
+    """Make a processor with one token for each 16x16 pixels: a patch of 8 pixels and a merge of 2."""
     from transformers import Qwen2VLImageProcessorPil
 
     images = Qwen2VLImageProcessorPil(

@@ -17,11 +17,11 @@ from typing import Any
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.doctor_question import Finding, ok, red, warning
 from hpsearch.execution.gpu import Driver, Gpu
+from hpsearch.execution.units import bytes_text
 from hpsearch.settings import SHARED_MEMORY_BYTES
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.options import RunOptions
 
-GB = 1e9
 # Bytes for each parameter, by how the base is loaded. In 4 bits embeddings, head and vision tower stay in 16: for
 # Gemma 3 12B that is 5.6 GB + 2 GB + 0.8 GB over 12.2 billion.
 _FOUR_BITS, _SIXTEEN_BITS = 0.7, 2.0
@@ -32,8 +32,8 @@ _LORA_SHARE, _LORA_BYTES = 0.00036, 4
 # torch's oldest CUDA 12 wheels need this driver (docs.nvidia.com/cuda/cuda-toolkit-release-notes).
 OLDEST_DRIVER, OLDEST_CUDA = "525", 12
 BUSY_SHARE = 0.1  # of a GPU's memory in use, from which it is worth a warning
-LITTLE_DISK = 2 * GB  # beside what the study itself needs
-LITTLE_MEMORY = 4 * GB  # what the libraries, the rows and one process more take
+LITTLE_DISK = 2e9  # beside what the study itself needs
+LITTLE_MEMORY = 4e9  # what the libraries, the rows and one process more take
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Docker gives a container 64 MB of it
 BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome", "microsoft-edge")
 
@@ -88,11 +88,6 @@ class DoctorContext:
         return (self.definition.keep_adapters + 2) * adapter
 
 
-def shown(size: float) -> str:
-    """Format bytes for people: 12.3 GB, 87 MB."""
-    return f"{size / GB:.3g} GB" if size >= GB else f"{size / 1e6:.2g} MB"
-
-
 def driver(context: DoctorContext) -> Iterator[Finding]:
     """Check the NVIDIA driver, and the CUDA version it supports."""
     driver = context.driver
@@ -132,9 +127,9 @@ def gpus(context: DoctorContext) -> Iterator[Finding]:
     largest = max((gpu.total for gpu in context.driver.gpus), default=0)
     for number, gpu in enumerate(context.driver.gpus):
         check = f"gpu {number}"
-        text = f"{gpu.name}, {shown(gpu.free)} of {shown(gpu.total)} free{_holders(gpu)}"
+        text = f"{gpu.name}, {bytes_text(gpu.free)} of {bytes_text(gpu.total)} free{_holders(gpu)}"
         if need > gpu.free:
-            text += f"; the model's weights alone need about {shown(need)}"
+            text += f"; the model's weights alone need about {bytes_text(need)}"
             yield red(check, text, _smaller(context) if need > largest else _other_gpu(gpu, context, need))
         elif gpu.total - gpu.free > BUSY_SHARE * gpu.total:
             yield warning(check, text, "end what holds it: a trial may run out of memory that fits alone")
@@ -147,7 +142,7 @@ def _holders(gpu: Gpu) -> str:
         holders = [
             f"pid {holder.pid}"
             + (f" {Path(holder.name).name}" if holder.name else "")
-            + (f" ({shown(holder.used)})" if holder.used is not None else "")
+            + (f" ({bytes_text(holder.used)})" if holder.used is not None else "")
             for holder in gpu.holders[:4]
         ]
         return f", held by {', '.join(holders)}" + (" and others" if len(gpu.holders) > 4 else "")
@@ -175,11 +170,13 @@ def memory(context: DoctorContext) -> Iterator[Finding]:
     except (OSError, ValueError, KeyError):
         return
     limit = _container_limit()
-    text = f"{shown(available)} of {shown(total)} available" + (f", limited to {shown(limit)}" if limit < total else "")
+    text = f"{bytes_text(available)} of {bytes_text(total)} available" + (
+        f", limited to {bytes_text(limit)}" if limit < total else ""
+    )
     usable = min(available, limit)
     need = 0.0 if context.driver.gpus else 2 * context.weights_bytes  # on a CPU, fp32
     if need > usable:
-        text += f"; the model's weights alone need about {shown(need)} on a CPU"
+        text += f"; the model's weights alone need about {bytes_text(need)} on a CPU"
         yield red("memory", text, "take a smaller model (--model-name), or a machine with more memory")
     elif usable < LITTLE_MEMORY:
         yield warning("memory", text, "end other programs: a fine-tune may be killed for memory")
@@ -213,9 +210,9 @@ def shared_memory(context: DoctorContext, shared: Path = SHARED_MEMORY) -> Itera
     if not context.driver.gpus or not shared.is_dir():
         return
     free = shutil.disk_usage(shared).free
-    text = f"{shown(free)} free in {shared}"
+    text = f"{bytes_text(free)} free in {shared}"
     if free < SHARED_MEMORY_BYTES:
-        text += f", under {shown(SHARED_MEMORY_BYTES)}: trials prepare their batches themselves, and the GPU waits"
+        text += f", under {bytes_text(SHARED_MEMORY_BYTES)}: trials prepare their batches themselves, and the GPU waits"
         yield warning("shared memory", text, "start the container with more of it: docker run --shm-size=8g")
     else:
         yield ok("shared memory", text)
@@ -236,7 +233,7 @@ def _check_space(check: str, folder: Path, need: float, what: str, other_disk: s
     except OSError as error:
         remedy = "make it readable, or choose another folder"
         return red(check, f"{folder} cannot be looked at: {error.strerror}", remedy)
-    text = f"{shown(free)} free for {what} ({folder})" + (f", about {shown(need)} needed" if need else "")
+    text = f"{bytes_text(free)} free for {what} ({folder})" + (f", about {bytes_text(need)} needed" if need else "")
     remedy = f"free some space, or choose another disk: {other_disk}"
     if free < need:
         return red(check, text, remedy)

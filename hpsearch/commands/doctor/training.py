@@ -14,7 +14,7 @@ from hpsearch.execution.executors import EXECUTORS
 from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.run_job import errand, passing_folder, run_job
+from hpsearch.execution.run_job import run_job, standalone_job, temporary_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.trainer_python import Trainer
 from hpsearch.study.events import silent
@@ -65,10 +65,10 @@ def ask(
     answer = DoctorAnswer()
     executor = EXECUTORS["local"](without_gpus(1))
     try:
-        with passing_folder() as folder, Interruption() as interruption:
+        with temporary_folder() as folder, Interruption() as interruption:
             interruption.wake = executor.wake
             while True:
-                job = errand("doctor", question.to_settings(), folder / str(len(answer.begun)), trainer)
+                job = standalone_job("doctor", question.to_settings(), folder / str(len(answer.begun)), trainer)
                 job = replace(job, environment=dict(environment), stall_s=timeout_s)
                 outcome = run_job(job, executor, interruption, silent)
                 answer.read(Path(job.output_dir) / FINDINGS_FILE)

@@ -26,29 +26,20 @@ def read_page(root: Any) -> Page:
     width, height = number(pages[0], "WIDTH"), number(pages[0], "HEIGHT")
     size = (width, height) if width and height else None
     unit = _value(root, "MeasurementUnit") or "pixel"
-    ranks = {name: place for place, name in enumerate(_order(root))}
+    order = child(root, "ReadingOrder")  # since 4.3: the ids of blocks, lines or strings
+    references = descendants(order, "ElementRef", "OrderedGroup") if order is not None else ()
+    names = (name for reference in references for name in (reference.get("REF") or "").split())
+    ranks = {name: place for place, name in enumerate(names)}
+    spaces = sorted(children(pages[0], *_SPACES), key=lambda space: _SPACES.index(name_of(space)))
+    blocks = [block for space in spaces or [pages[0]] for block in _chained(list(_blocks(space)))]
+    regions = tuple(_region(block, ranks) for block in _sorted(blocks, ranks))
     turn = quarters(number(pages[0], "ROTATION"))
-    return Page(_value(root, "fileName"), size, tuple(_regions(pages[0], ranks)), unit == "pixel", turn)
+    return Page(_value(root, "fileName"), size, regions, unit == "pixel", turn)
 
 
 def _value(root: Any, name: str) -> str:
     element = next(descendants(root, name), None)
     return (element.text or "").strip() if element is not None else ""
-
-
-def _order(root: Any) -> list[str]:
-    """Return the ids in ReadingOrder (since 4.3): of blocks, lines or strings."""
-    order = child(root, "ReadingOrder")
-    if order is None:
-        return []
-    references = descendants(order, "ElementRef", "OrderedGroup")
-    return [name for reference in references for name in (reference.get("REF") or "").split()]
-
-
-def _regions(page: Any, ranks: Mapping[str, int]) -> Iterator[Region]:
-    spaces = sorted(children(page, *_SPACES), key=lambda space: _SPACES.index(name_of(space)))
-    blocks = [block for space in spaces or [page] for block in _chained(list(_blocks(space)))]
-    return (_region(block, ranks) for block in _sorted(blocks, ranks))
 
 
 def _blocks(space: Any) -> Iterator[Any]:
@@ -84,13 +75,10 @@ def _sorted(elements: Sequence[Any], ranks: Mapping[str, int]) -> list[Any]:
 
 def _region(block: Any, ranks: Mapping[str, int]) -> Region:
     lines = _sorted(list(children(block, "TextLine")), ranks)
-    return Region(block.get("ID", ""), _outline(block), tuple(map(_line, lines)), turn=_turn(block))
-
-
-def _turn(block: Any) -> int | None:
-    """Return its own rotation, or that of the element around it: counterclockwise, so it is undone clockwise."""
+    # Its own rotation, or that of the element around it: counterclockwise, so it is undone clockwise.
     stated = (quarters(number(element, "ROTATION")) for element in (block, *block.iterancestors()))
-    return next((turn for turn in stated if turn is not None), None)
+    turn = next((turn for turn in stated if turn is not None), None)
+    return Region(block.get("ID", ""), _outline(block), tuple(map(_line, lines)), turn=turn)
 
 
 def _line(element: Any) -> Line:

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from hpsearch.data.pages.layout import Outline, Page, Region, around, bounds
@@ -95,16 +96,8 @@ def _cut(picture: Any, outline: Outline) -> Any | None:
 def paper(picture: Any) -> tuple[int, ...]:
     """Return the median colour of an RGB image: its paper's, where there is less ink than paper."""
     counts, half = picture.histogram(), picture.width * picture.height / 2
-    return tuple(_middle(counts[256 * band : 256 * (band + 1)], half) for band in range(3))
-
-
-def _middle(counts: list[int], half: float) -> int:
-    seen = 0
-    for value, count in enumerate(counts):
-        seen += count
-        if seen >= half:
-            return value
-    return 255
+    bands = (accumulate(counts[256 * band : 256 * (band + 1)]) for band in range(3))
+    return tuple(next((value for value, seen in enumerate(band) if seen >= half), 255) for band in bands)
 
 
 def shrunk(picture: Any, longest_edge: int) -> Any:

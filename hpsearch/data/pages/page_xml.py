@@ -92,16 +92,12 @@ def _region(element: Any) -> Region:
         lines = _sorted(lines, {})
     inner = any(name_of(part) == "TextRegion" for part in element)
     own = "" if lines or inner else _text(element)  # one that holds others repeats them
-    return Region(element.get("id", ""), _outline(element, "Coords"), tuple(map(_line, lines)), own, _turn(element))
-
-
-def _turn(element: Any) -> int | None:
-    """Return its own turn, or that of the nearest element around it that has one: a table, or the page."""
-    stated = (
+    stated = (  # its own turn, or that of the nearest element around it that has one: a table, or the page
         quarters(number(outer, "orientation"), number(outer, "readingOrientation"))
         for outer in (element, *element.iterancestors())
     )
-    return next((turn for turn in stated if turn is not None), None)
+    turn = next((turn for turn in stated if turn is not None), None)
+    return Region(element.get("id", ""), _outline(element, "Coords"), tuple(map(_line, lines)), own, turn)
 
 
 def _line(element: Any) -> Line:

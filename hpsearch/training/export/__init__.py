@@ -1,1 +1,1 @@
-"""What becomes of an adapter: a merged model, its card, GGUF files, the Hub."""
+"""Exports of an adapter: a merged model, its card, GGUF files, the Hub."""

@@ -83,7 +83,7 @@ def _blocks(merged: MergedModel, name: str) -> Iterator[str]:
     yield f"# {name}"
     yield (
         f"{base}, tuned with LoRA to read text from pictures and merged into one model, by hpsearch. The adapter was "
-        f"merged in {merged.precision}; what was saved was loaded again and compared with it."
+        f"merged in {merged.precision}; the saved model was loaded again and compared with it."
     )
     yield _scores(origin)
     yield from _search(origin)

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,16 +104,13 @@ def _send(
     sizes = {name: (folder / name).stat().st_size for name in summary.files}
     progress.phase(f"upload {_amount(sum(sizes.values()))}")
     with _watched(progress, sum(sizes.values())):
-        commit = _upload(api, request.repo, folder, list(sizes), _of_another(api, request.repo, sizes))
-    progress.phase("compare what is there")
+        # Weights of an earlier model would be loaded with these.
+        there = [file.path for file in api.list_repo_tree(request.repo, recursive=True)]
+        others = [path for path in there if path.endswith(WEIGHTS) and path not in sizes]
+        commit = _upload(api, request.repo, folder, list(sizes), others)
+    progress.phase("compare the files")
     _compare(api, request.repo, sizes)
     return PublishedModel(repository.url, repository.private, commit, len(sizes), sum(sizes.values()))
-
-
-def _of_another(api: HfApi, repo: str, names: Collection[str]) -> list[str]:
-    """List the weights in the repository that are not of this model: with them it would be loaded wrongly."""
-    paths = [file.path for file in api.list_repo_tree(repo, recursive=True)]
-    return [path for path in paths if path.endswith(WEIGHTS) and path not in names]
 
 
 def _upload(api: HfApi, repo: str, folder: Path, names: list[str], others: list[str]) -> str:
@@ -144,7 +141,7 @@ def _compare(api: HfApi, repo: str, sizes: dict[str, int]) -> None:
     other = sorted(name for name, size in sizes.items() if sent.get(name) != size)
     if other:
         raise UsageError(
-            f"what was sent must be what is on the Hub, but of {repo} these differ: {', '.join(other[:5])}",
+            f"the files on the Hub must be those that were sent, but in {repo} these differ: {', '.join(other[:5])}",
             "run the same command again: it sends what is missing",
         )
 

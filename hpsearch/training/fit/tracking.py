@@ -16,7 +16,7 @@ class Tracker(Protocol):
         """Add a point to each curve named."""
 
     def close(self) -> None:
-        """Write what is left to write."""
+        """Write the points that are not written yet."""
 
 
 class TensorBoard:
@@ -34,7 +34,7 @@ class TensorBoard:
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is left to write."""
+        """Write the points that are not written yet."""
         self._writer.close()
 
 
@@ -76,7 +76,7 @@ class Tracking:
             self._guarded(lambda: tracker.log(step, values))
 
     def close(self) -> None:
-        """Write what is left to write."""
+        """Write the points that are not written yet."""
         if (tracker := self._tracker) is not None:
             self._guarded(tracker.close)
 

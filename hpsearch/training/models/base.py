@@ -1,4 +1,4 @@
-"""The base model of a study: its files, downloaded once, and what is known of it before any weight is read."""
+"""The base model of a study: its files, downloaded once, and its configuration, known before any weight is read."""
 
 from __future__ import annotations
 

@@ -46,22 +46,19 @@ def keep_video(base: Path, folder: Path) -> None:
     without it, and a server's processor class insists on one."""
     from transformers.video_processing_utils import BaseVideoProcessor
 
-    if not find_family("auto", base).video_processor or _has_video(folder):
+    if not find_family("auto", base).video_processor or (folder / VIDEO).exists():
+        return
+    try:
+        saved = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        saved = {}
+    if "video_processor" in saved:  # transformers 5 keeps it in the processor's own file
         return
     try:
         video, _ = BaseVideoProcessor.get_video_processor_dict(base)  # as it is read there, wherever it is
     except OSError:  # the base has none either
         return
     (folder / VIDEO).write_text(json.dumps(video, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _has_video(folder: Path) -> bool:
-    """Return True if a saved processor has a video part: transformers 5 keeps it in the processor's own file."""
-    try:
-        saved = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        saved = {}
-    return "video_processor" in saved or (folder / VIDEO).exists()
 
 
 def llama_options(folder: Path) -> tuple[str, ...]:
@@ -72,19 +69,15 @@ def llama_options(folder: Path) -> tuple[str, ...]:
         return ()
     images = _images(folder)
     if family.sizing == "budget":
-        return _llama_budget(int(images["max_soft_tokens"]))
+        # All pictures are scaled to a number of tokens. They may attend both ways, for which llama.cpp must compute
+        # them in one micro-batch, or it aborts (ggml-org/llama.cpp#21461); where it scales up, it rounds to some more.
+        tokens = int(images["max_soft_tokens"])
+        batch = -(-tokens * 5 // 4 // MICRO_BATCH) * MICRO_BATCH
+        return (*_token_limits(tokens, tokens), *(("-ub", str(batch)) if batch > MICRO_BATCH else ()))
     token = (images["patch_size"] * images["merge_size"]) ** 2
     size = images["size"]  # two areas, see image_size.py
-    return _llama_limits(-(-size["shortest_edge"] // token), size["longest_edge"] // token)
+    return _token_limits(-(-size["shortest_edge"] // token), size["longest_edge"] // token)
 
 
-def _llama_limits(least: int, most: int) -> tuple[str, ...]:
+def _token_limits(least: int, most: int) -> tuple[str, ...]:
     return ("--image-min-tokens", str(max(1, least)), "--image-max-tokens", str(max(1, most)))
-
-
-def _llama_budget(tokens: int) -> tuple[str, ...]:
-    """Return the options for pictures that are all scaled to a number of tokens. They may attend both ways, for which
-    llama.cpp must compute them in one micro-batch, or it aborts (ggml-org/llama.cpp#21461); where it scales up, it
-    rounds to some more of them."""
-    batch = -(-tokens * 5 // 4 // MICRO_BATCH) * MICRO_BATCH
-    return (*_llama_limits(tokens, tokens), *(("-ub", str(batch)) if batch > MICRO_BATCH else ()))

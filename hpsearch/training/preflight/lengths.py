@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod, sqrt
 from statistics import median
@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from hpsearch.data.check_images import CheckedImage
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.survey_result import CROWDED, HOPELESS, Sizing
 from hpsearch.settings import TrainSettings
@@ -77,6 +79,13 @@ class Measure:
         self._base, self._progress = base, progress
         self._known: dict[tuple[Any, ...], Lengths] = {}
 
+    @classmethod
+    def of_rows(cls, base: BaseCheckpoint, rows: Iterable[CheckedImage], progress: ProgressReporter) -> Measure:
+        """Return a measure of prepared or scanned rows that shows its progress."""
+        progress.phase("measure lengths", fraction=0.0)
+        shapes = [Shape(row.sample.id, row.sample.text, row.size) for row in rows]
+        return cls(base, shapes, lambda done: progress.show(fraction=done))
+
     def lengths(self, settings: TrainSettings) -> Lengths:
         """Return the lengths of all rows with the settings' sizes of pictures and instruction."""
         key = (settings.instruction, settings.longest_edge, settings.max_pixels, settings.pan_and_scan)
@@ -108,18 +117,19 @@ class Measure:
 def _by_count(processor: Any, sizes: Sequence[Size], chat: Chat) -> dict[Size, int]:
     """Process one size, and let the processor count the others: 10,000 scans may have as many sizes."""
     first = _question_length(processor, sizes[0], chat)
-    counts = _picture_tokens(processor, sizes)
+    turned = [(height, width) for width, height in sizes]
+    if hasattr(processor, "_get_num_multimodal_tokens"):
+        counts = processor._get_num_multimodal_tokens(image_sizes=turned)["num_image_tokens"]
+    else:  # PaddleOCR-VL's processor does not count, but its image processor does
+        images = processor.image_processor
+        counts = [images.get_number_of_image_patches(*size) // images.merge_size**2 for size in turned]
     return {size: first + count - counts[0] for size, count in zip(sizes, counts, strict=True)}
 
 
-def _picture_tokens(processor: Any, sizes: Sequence[Size]) -> Sequence[int]:
-    """Count the tokens of pictures of these sizes, without their marks."""
-    turned = [(height, width) for width, height in sizes]
-    if hasattr(processor, "_get_num_multimodal_tokens"):
-        counts: Sequence[int] = processor._get_num_multimodal_tokens(image_sizes=turned)["num_image_tokens"]
-        return counts
-    images = processor.image_processor  # PaddleOCR-VL's processor does not count, but its image processor does
-    return [images.get_number_of_image_patches(*size) // images.merge_size**2 for size in turned]
+def _question_length(processor: Any, size: Size, chat: Chat) -> int:
+    picture = Image.new("RGB", size)
+    inputs = processor(text=[chat.question], images=[[picture]], return_tensors="pt", add_special_tokens=False)
+    return int(inputs["input_ids"].shape[1])
 
 
 def refuse_too_long(lengths: Lengths, limit: int) -> None:
@@ -176,12 +186,6 @@ def usual(figures: Mapping[str, int]) -> str:
         f"{figures['median']} tokens a row ({figures['median_picture']} of its picture, {figures['median_answer']} "
         f"of its answer), the longest {figures['longest']}"
     )
-
-
-def _question_length(processor: Any, size: Size, chat: Chat) -> int:
-    picture = Image.new("RGB", size)
-    inputs = processor(text=[chat.question], images=[[picture]], return_tensors="pt", add_special_tokens=False)
-    return int(inputs["input_ids"].shape[1])
 
 
 def largest_edge(measure: Measure) -> int:

@@ -15,7 +15,7 @@ from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
 from hpsearch.training.machine import Machine, precision_on
 from hpsearch.training.models.base import BaseCheckpoint, bytes_to_download
-from hpsearch.training.preflight.lengths import Lengths, Measure, Shape, refuse_too_long, refuse_unreadable, usual
+from hpsearch.training.preflight.lengths import Lengths, Measure, refuse_too_long, refuse_unreadable, usual
 from hpsearch.training.preflight.memory import Footprint, Outline, footprint, gigabytes, outline_of
 from hpsearch.training.preflight.settings import check_settings, without_key
 from hpsearch.training.prepared import SPLITS
@@ -51,9 +51,7 @@ def check_candidates(
     """
     for settings in candidates:
         check_settings(settings, base.family, machine)
-    progress.phase("measure lengths", fraction=0.0)
-    shapes = [Shape(row.sample.id, row.sample.text, row.size) for split in SPLITS for row in data.rows[split]]
-    measure = Measure(base, shapes, lambda done: progress.show(fraction=done))
+    measure = Measure.of_rows(base, (row for split in SPLITS for row in data.rows[split]), progress)
     progress.phase("check the model")
     outline = outline_of(base)
     checked = [_Candidate(settings, base, measure.lengths(settings), outline, machine) for settings in candidates]
@@ -86,7 +84,7 @@ def check_candidates(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One candidate configuration, and what is computed from it."""
+    """One candidate configuration, with its figures."""
 
     settings: TrainSettings
     base: BaseCheckpoint
@@ -114,7 +112,7 @@ class _Candidate:
         if self.settings.compute_cer_wer and limit is not None and limit < longest:
             warnings.append(
                 f"max_new_tokens is {limit}, but the longest answer has {longest} tokens: "
-                "what is generated for the longest rows will be cut, and counted as errors"
+                "the text generated for the longest rows will be cut, and counted as errors"
             )
         return warnings
 

@@ -21,6 +21,7 @@ from hpsearch.config.load import load_definition
 from hpsearch.execution.doctor_question import DoctorQuestion, Finding, Level
 from hpsearch.execution.gpu import Driver, read_smi
 from hpsearch.execution.trainer_python import Trainer
+from hpsearch.execution.units import bytes_text
 from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import run_check
 from tests.commands.doctor.conftest import Doctor
@@ -54,7 +55,7 @@ def test_a_model_that_may_be_fetched_is_ok_and_is_not_fetched(doctor: Doctor, pl
     assert "tiny/open can be fetched from the Hub" in report.of("model").text
     assert report.of("token").level is Level.WARNING
     assert "for the Hub's cache" in report.of("hub cache").text
-    assert f"about {(MODEL / 'model.safetensors').stat().st_size / 1e6:.2g} MB needed" in report.of("hub cache").text
+    assert f"about {bytes_text((MODEL / 'model.safetensors').stat().st_size)} needed" in report.of("hub cache").text
     assert not list(plants.folder.glob("hub/**/*.safetensors"))
 
 

@@ -49,7 +49,9 @@ def method(file: str, cls: str, name: str) -> tuple[set[str], str]:
     classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name == cls]
     found = [node for node in classes[0].body if isinstance(node, ast.FunctionDef) and node.name == name]
     arguments = found[0].args
-    return {each.arg for each in (*arguments.args, *arguments.kwonlyargs)}, ast.get_source_segment(text, found[0]) or ""
+    return {argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)}, ast.get_source_segment(
+        text, found[0]
+    ) or ""
 
 
 def test_the_model_class_is_there() -> None:
@@ -115,7 +117,7 @@ def test_batches_are_those_of_the_other_backend(family_name: str, tiny_bases: di
     unsloths, processor = collator(family_name, tiny_bases[family_name])
     examples = rows(processor, {"cat": (48, 16), "an owl": (96, 32)})
     trls = DataCollatorForVisionLanguageModeling(processor, max_length=None, completion_only_loss=True)
-    ours, theirs = unsloths([dict(each) for each in examples]), trls([dict(each) for each in examples])
+    ours, theirs = unsloths([dict(example) for example in examples]), trls([dict(example) for example in examples])
     assert trained(ours) == trained(theirs)
     assert torch.equal(ours["pixel_values"].float(), theirs["pixel_values"].float())
     assert ours.keys() == theirs.keys()

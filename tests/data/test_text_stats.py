@@ -1,9 +1,11 @@
-"""What texts are like."""
+"""Statistics of texts, and the script of a character."""
 
 from __future__ import annotations
 
+import pytest
+
 from hpsearch.data.stats import Script, Spread
-from hpsearch.data.text_stats import alphabet, by_length, not_composed, scripts, spread
+from hpsearch.data.text_stats import alphabet, by_length, not_composed, script_of, scripts, spread
 
 
 def test_values_are_spread_between_the_least_and_the_most() -> None:
@@ -45,3 +47,31 @@ def test_lengths_are_grouped_up_to_the_longest_and_without_gaps() -> None:
     ]
     assert by_length({"train": ["a" * 100, "b" * 101]})[-1] == (200, {"train": 1})
     assert by_length({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("character", "script"),
+    [
+        ("a", "Latin"),
+        ("\u00e9", "Latin"),
+        ("\u09be", "Bengali"),
+        ("\u09e8", "Bengali"),
+        ("\u6f22", "Han"),
+        ("\u3042", "Hiragana"),
+        ("7", "numbers"),
+        ("\uff0c", "punctuation and symbols"),
+        ("\u0301", "combining marks"),
+        ("\u3000", "white space"),
+        ("\u00aa", "Latin"),
+        ("\u00b5", "Greek"),
+        ("\u2163", "numbers"),
+        ("\u00bd", "numbers"),
+        ("\u09ea", "Bengali"),
+        ("\u3005", "Han"),
+        ("\u200d", "invisible signs"),
+        ("\x00", "control characters"),
+        ("\ue000", "Other"),
+    ],
+)
+def test_scripts_by_name(character: str, script: str) -> None:
+    assert script_of(character) == script

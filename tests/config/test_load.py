@@ -44,14 +44,14 @@ def load(
 
 
 def refusal(*args: Any, **kwargs: Any) -> str:
-    """What is said about layers that are refused."""
+    """Return the messages about refused layers."""
     with pytest.raises(UsageError) as error:
         load(*args, **kwargs)
     return str(error.value)
 
 
 class TestStrictJson:
-    """What a lenient reader would change or drop silently is refused."""
+    """Values that a lenient reader would change or drop silently are refused."""
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -164,7 +164,7 @@ class TestStrictJson:
 
 
 class TestLookup:
-    """Which file a study's definition is."""
+    """The file of a study's definition."""
 
     def test_config_then_working_folder_then_shipped_then_default(self) -> None:
         assert load().settings["lora_r"] == 16
@@ -350,7 +350,7 @@ class TestLayers:
 
 
 class TestLayerRefusals:
-    """What is in doubt within one layer, and what is not written as it should be."""
+    """Doubtful values within one layer, and values in a wrong form."""
 
     @pytest.mark.parametrize(
         ("sets", "message"),
@@ -364,7 +364,7 @@ class TestLayerRefusals:
             (["lora_r"], '--set takes KEY=VALUE, but is "lora_r"; write for example --set lora_r=32'),
             (["=3"], '--set takes KEY=VALUE, but is "=3"'),
             (["search_space.=3"], "--set takes KEY=VALUE"),
-            (["lora_r.x=3"], '--set "lora_r.x=3": nothing lies that deep'),
+            (["lora_r.x=3"], '--set "lora_r.x=3": there is no entry that deep'),
             (["search_space.lora_r.low=3"], 'is not searched; give its range: --set search_space.lora_r={...}'),
             (["lerning_rate=3"], '--set: "lerning_rate" is not a known key; did you mean "learning_rate"?'),
             (["learning_rate=NaN"], 'numbers must be finite, but this is "NaN" (--set learning_rate=NaN)'),

@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def findings(values: Any, name: str = "f.json") -> list[FileFinding]:
-    """What is found in one file."""
+    """The findings of one file."""
     Path(name).write_text(values if isinstance(values, str) else json.dumps(values), encoding="utf-8")
     return validate_files([Path(name)])
 

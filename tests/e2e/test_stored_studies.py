@@ -1,0 +1,237 @@
+"""A study keeps what it began with: what commit bb3fe56 stored is gone on with, analysed, exported and trained from.
+
+tests/compatibility has what that commit left: a search by a program of one's own whose runner was killed, and one by
+the built-in training that was interrupted within a trial; in SQLite and in PostgreSQL, whose server had been away.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from tests.compatibility.stored import described, dump, gone_on, is_same_machine, lay_out, trials
+from tests.conftest import CommandLine
+from tests.postgres import Server, server
+
+needs_training = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
+)
+# The trials from this number on had not been run when the studies were stored. Of those before it the last had been
+# run, or begun, without the storage's knowing of it: the files beside it say what came of them.
+NEW = {("own", "sqlite"): 19, ("own", "postgres"): 21, ("digits", "sqlite"): 3, ("digits", "postgres"): 3}
+# Metrics that are the same each time; the others are seconds and bytes.
+SCORES = ("eval_cer", "eval_wer", "eval_loss", "holdout_cer", "holdout_wer", "holdout_loss", "steps", "best_step")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The stored studies in a folder, with the URL of their storage, and the command line for both."""
+
+    kind: str
+    folder: Path
+    url: str
+    command_line: CommandLine
+
+    def run(self, *words: str, code: int = 0, cwd: str = ".") -> str:
+        """Run a command, which must end with this code; its output."""
+        done = self.command_line(*words, cwd=self.folder / cwd, HPSEARCH_STORAGE=self.url)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def read(self, path: str) -> Any:
+        """A JSON file in the folder."""
+        return json.loads((self.folder / path).read_text())
+
+    def trials(self, study: str) -> list[FrozenTrial]:
+        """The trials of a study."""
+        return trials(self.url, study)
+
+    def status(self, study: str) -> dict[str, Any]:
+        """Where a study stands, by ``hpsearch status``."""
+        (status,) = json.loads(self.run("status", "--study", study, "--json"))["studies"]
+        found: dict[str, Any] = status
+        return found
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    """A server for this file's tests."""
+    with server() as found:
+        yield found
+
+
+@pytest.fixture
+def stored(request: pytest.FixtureRequest, tmp_path: Path, command_line: CommandLine) -> Callable[[str], Stored]:
+    """Lays out the studies as they were left in a storage of some kind."""
+
+    def laid_out(kind: str) -> Stored:
+        folder = tmp_path / kind
+        folder.mkdir()
+        if kind == "sqlite":
+            lay_out(folder, kind)
+            return Stored(kind, folder, f"sqlite:///{folder}/studies/hpsearch.db", command_line)
+        postgres: Server = request.getfixturevalue("running")
+        lay_out(folder, kind)
+        postgres.empty()
+        postgres.ask(dump(folder, kind))
+        return Stored(kind, folder, postgres.url, command_line)
+
+    return laid_out
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_search_by_a_program_of_ones_own_goes_on(stored: Callable[[str], Stored], kind: str) -> None:
+    studies = stored(kind)
+    before = studies.trials("own")
+    status = studies.status("own")
+    assert (status["finished"], status["target"]) == ({"sqlite": 13, "postgres": 14}[kind], 16)
+
+    (studies.folder / "elsewhere").mkdir()
+    studies.run("resume", "--study", "own", "--base-output-dir", "../studies", cwd="elsewhere")
+    after = studies.trials("own")
+    _assert_kept(before, after)
+    _assert_as_the_commit_went_on(studies, "own", before, after)
+    _assert_ran_once_each(studies, after)
+    assert not (studies.folder / "studies/own/kept_back.jsonl").exists()
+    _assert_analysed(studies, "own", after)
+    best = _assert_exported(studies, "own", after)
+    studies.run("train", "--config", "exported/own_best_config.json", "--output-dir", "again")
+    assert studies.read("again/train_results.json")["metrics"] == best["metrics"]
+
+    studies.run("run", "--study", "own", "--config", "own.json", "--n-trials", "17")
+    _assert_kept(after, studies.trials("own"))
+    status = studies.status("own")
+    assert (status["finished"], status["target"], status["gpu_hours_limit"]) == (17, 17, 5)
+    shutil.copyfile(studies.folder / "own.json", studies.folder / "other.json")
+    studies.run("run", "--study", "own", "--config", "other.json", "--set", "seed=8", code=6)
+
+
+@needs_training
+def test_a_search_by_the_built_in_training_goes_on(stored: Callable[[str], Stored]) -> None:
+    first = stored("sqlite")
+    _assert_training_goes_on(first)
+    _assert_trained_again(first)
+    second = stored("postgres")
+    # What was prepared on this machine a moment ago need not be prepared again.
+    shutil.copytree(
+        first.folder / "studies/digits/prepared", second.folder / "studies/digits/prepared", dirs_exist_ok=True
+    )
+    _assert_training_goes_on(second)
+
+
+def _assert_training_goes_on(studies: Stored) -> None:
+    before = studies.trials("digits")
+    assert studies.status("digits")["states"] == {"COMPLETE": 2, "FAIL": 1, "WAITING": 1}
+    config = studies.read("studies/digits/digits_best_config.json")
+    _assert_exported(studies, "digits", before)
+    assert studies.read("exported/digits_best_config.json") == config
+
+    studies.run("resume", "--study", "digits")
+    after = studies.trials("digits")
+    _assert_kept(before, after)
+    _assert_as_the_commit_went_on(studies, "digits", before, after)
+    trial = studies.folder / "studies/digits/trial_2"
+    assert after[3].intermediate_values[1] == after[2].intermediate_values[1], "from before the checkpoint"
+    assert f"{trial}/checkpoints/checkpoint-6" in (trial / "attempt-2/log.txt").read_text()
+    report = _assert_analysed(studies, "digits", after)
+    assert report["base"]["value"] == pytest.approx(
+        studies.read("studies/digits/prepared/prepared.json")["base"]["eval_cer"]
+    )
+    assert (studies.folder / "studies/digits/best/adapter_model.safetensors").is_file()
+    studies.run("run", "--study", "digits", "--config", "digits.json")
+    assert len(studies.trials("digits")) == len(after)
+
+
+def _assert_trained_again(studies: Stored) -> None:
+    """The best configuration as it was exported from the stored study gives the trial that was best then again: exactly
+    on such a machine, else nearly."""
+    studies.run("train", "--config", "exported/digits_best_config.json", "--output-dir", "again")
+    results, best = studies.read("again/train_results.json"), studies.read("exported/digits_best_params.json")
+    assert results["settings"]["seed"] == best["seed"]
+    metrics, stored_ones = ({name: each["metrics"][name] for name in SCORES} for each in (results, best))
+    assert metrics["eval_loss"] == pytest.approx(stored_ones["eval_loss"], rel=0.1)
+    if is_same_machine():
+        assert metrics == stored_ones
+        trial = studies.folder / "studies/digits/trial_0"
+        written = (studies.folder / "again/predictions.jsonl").read_bytes()
+        assert written == (trial / "predictions.jsonl").read_bytes()
+
+
+def _assert_kept(before: list[FrozenTrial], after: list[FrozenTrial]) -> None:
+    """Every trial that had ended is there, with each value, parameter, attribute, report and time as it was."""
+    ended = [trial for trial in before if trial.state.is_finished()]
+    assert len(ended) > 1
+    for trial in ended:
+        assert _everything(after[trial.number]) == _everything(trial)
+
+
+def _everything(trial: FrozenTrial) -> dict[str, object]:
+    values = vars(trial)
+    return {**values, "_user_attrs": trial.user_attrs, "intermediate_values": repr(trial.intermediate_values)}  # NaN
+
+
+def _assert_as_the_commit_went_on(
+    studies: Stored, study: str, before: list[FrozenTrial], after: list[FrozenTrial]
+) -> None:
+    """The trials that came since are those that the commit itself made of the study; what depends on a processor's last
+    bits is compared where the processor is the same."""
+    ended = {trial.number for trial in before if trial.state.is_finished()}
+    added, would = [described(trial) for trial in after if trial.number not in ended], gone_on(studies.kind, study)
+    for trial, own in zip(added, would, strict=is_same_machine()):
+        assert (trial["number"], trial["attributes"]["seed"]) == (own["number"], own["attributes"]["seed"])
+        if trial["number"] < NEW[study, studies.kind] or is_same_machine():
+            assert trial == own
+        elif "retry_of" in own["attributes"]:
+            assert (trial["params"], trial["attributes"]) == (own["params"], own["attributes"])
+    assert all(trial.state.is_finished() for trial in after)
+
+
+def _assert_ran_once_each(studies: Stored, after: list[FrozenTrial]) -> None:
+    """By its own account the program ran once for each new trial, and for no other."""
+    lines = (studies.folder / "runs.txt").read_text().splitlines()
+    runs = [line.partition("studies/own/")[2].split() for line in lines]
+    new = [trial.user_attrs for trial in after[NEW["own", studies.kind] :]]
+    assert runs == [[own["hps:folder"], str(own["hps:seed"])] for own in new]
+
+
+def _assert_analysed(studies: Stored, study: str, now: list[FrozenTrial]) -> dict[str, Any]:
+    """The report has every trial as it is stored."""
+    (studies.folder / "studies" / study / "report/report.json").unlink()  # of the run
+    studies.run("analyze", "--study", study)
+    report: dict[str, Any] = studies.read(f"studies/{study}/report/report.json")
+    rows = {row["number"]: row for row in report["rows"]}
+    assert sorted(rows) == [trial.number for trial in now]
+    for trial in now:
+        row, own = rows[trial.number], trial.user_attrs
+        cause = "not_tried" if "hps:not_tried" in own else own["hps:outcome"]
+        assert (row["state"], row["cause"], row["params"]) == (trial.state.name, cause, trial.params)
+        assert (row["seed"], row["message"]) == (own.get("hps:seed"), own["hps:message"])
+        assert (row["root"], row["attempt"]) == (own.get("hps:root", trial.number), own.get("hps:attempt", 1))
+        assert (row["metrics"], row["gpus"]) == (own.get("hps:metrics", {}), own.get("hps:gpus", 1))
+        assert (row["is_default"], row["first"]) == (own.get("hps:default", False), own.get("hps:try_first", ""))
+        assert (row["folder"], row["duration_s"]) == (own.get("hps:folder"), own["hps:duration_s"])
+        if trial.state is TrialState.COMPLETE:
+            assert row["value"] == trial.value
+            assert row["steps"] == [[step, value] for step, value in trial.intermediate_values.items()]
+    return report
+
+
+def _assert_exported(studies: Stored, study: str, now: list[FrozenTrial]) -> dict[str, Any]:
+    """Best parameters and an archive are written again, and whoever gets the archive reads the study out of it."""
+    studies.run("export", "--study", study, "--archive", f"{study}.zip", "--output-dir", "exported")
+    best = min((trial for trial in now if trial.state is TrialState.COMPLETE), key=lambda trial: trial.value or 0.0)
+    written: dict[str, Any] = studies.read(f"exported/{study}_best_params.json")
+    assert (written["trial"], written["value"], written["params"]) == (best.number, best.value, best.params)
+    assert (written["metrics"], written["seed"]) == (best.user_attrs["hps:metrics"], best.user_attrs["hps:seed"])
+    if study == "own":
+        studies.run("analyze", "--archive", "own.zip", "--output-dir", "read")
+        assert [row["number"] for row in studies.read("read/report.json")["rows"]] == [trial.number for trial in now]
+    return written
