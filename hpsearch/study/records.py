@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any
-
-from optuna.trial import FrozenTrial, TrialState
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.execution.job import LARGEST
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
+
+if TYPE_CHECKING:  # Optuna's import takes seconds, which --help and a report's import need not wait for
+    from optuna.trial import FrozenTrial
 
 _CAUSES = {cause.value: cause for cause in Cause}
 
@@ -40,7 +41,7 @@ def metrics_of(trial: FrozenTrial) -> dict[str, float]:
 
 def is_counted(trial: FrozenTrial) -> bool:
     """Return True if a trial counts towards the study's target: it was launched, and completed or pruned."""
-    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and attrs.NOT_TRIED not in trial.user_attrs
+    return trial.state.name in ("COMPLETE", "PRUNED") and attrs.NOT_TRIED not in trial.user_attrs
 
 
 def finished(trials: Iterable[FrozenTrial]) -> int:
@@ -55,7 +56,7 @@ def is_finite(value: float | None) -> bool:
 
 def value_of(trial: FrozenTrial) -> float | None:
     """Return the final value of a completed trial where it is finite; else None: the trial has no rank."""
-    return trial.value if trial.state is TrialState.COMPLETE and is_finite(trial.value) else None
+    return trial.value if trial.state.name == "COMPLETE" and is_finite(trial.value) else None
 
 
 def rank(value: float, direction: str) -> float:
