@@ -1,9 +1,9 @@
-"""Make again what lies in bb3fe56/: studies as that commit left them, with the code of that commit.
+"""Make the studies in bb3fe56/ with the code of that commit.
 
     git worktree add /tmp/begun bb3fe56 && make -C /tmp/begun install
     PYTHONPATH=/tmp/begun /tmp/begun/.venv/bin/python tests/compatibility/make.py
 
-Numbers differ between machines; what is committed stays as it is, for its purpose is to be old.
+Numbers differ between machines, and the files are meant to be old: do not make them again for a test to pass.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import stored
-from stored import FOLDER, HERE, PACKAGE, PYTHON, described, lay_out, machine, trials
+import stored_studies
+from stored_studies import FOLDER, HERE, PACKAGE, PYTHON, described, machine, restore, trials
 
 import hpsearch
 
 COMMIT = "bb3fe56c61621abff91ca2022cbf7dcb57c07fa2"
 CHECKOUT = Path(hpsearch.__file__).parents[1]
 RUN = ("run", "--study", "own", "--config", "own.json")
-# What any run makes again or deletes, and nobody reads of a study that is gone on with.
+# Files that each run makes again or deletes, and that no resumed study reads.
 LEFT_OUT = re.compile(r"(.*\.arrow|report|.*\.lock|.*\.fifo)$")
 
 
 def main() -> None:
-    """Begin the studies, stop each of them somewhere, and store what is there then."""
+    """Start the studies, stop each of them, and store their state."""
     _require_commit()
     from tests.postgres import server  # of that commit, as all that is imported from there
 
@@ -46,16 +46,20 @@ def main() -> None:
         (folder / "studies").mkdir()
         for file in ("program.py", "own.json", "digits.json"):
             (folder / file).write_text((HERE / file).read_text().replace(PYTHON, sys.executable))
-        _begin_own(folder)
-        _begin_digits(folder)
+        _start_own(folder)
+        _start_digits(folder)
         with closing(sqlite3.connect(folder / "studies/hpsearch.db")) as connection:
             _write("sqlite.sql", "\n".join(connection.iterdump()) + "\n", folder)
         _pack("own-sqlite", folder, "own")
         _pack("digits", folder, "digits")
-        _go_on_through_an_outage(folder, postgres)
+        _resume_through_an_outage(folder, postgres)
         _write("postgres.sql", _dumped(postgres), folder)
         _pack("own-postgres", folder, "own")
-        after = {"machine": machine(), "sqlite": _gone_on("sqlite", None), "postgres": _gone_on("postgres", postgres)}
+        after = {
+            "machine": machine(),
+            "sqlite": _continued("sqlite", None),
+            "postgres": _continued("postgres", postgres),
+        }
         (HERE / "expected.json").write_text(json.dumps(after, indent=1) + "\n")
     _check()
 
@@ -68,15 +72,15 @@ def _require_commit() -> None:
         sys.exit(f"hpsearch must be that of commit {COMMIT[:7]}, but {CHECKOUT} is at {head[:7]}")
 
 
-def _begin_own(folder: Path) -> None:
-    """A search by a program of one's own, warm-started, on a stand-in GPU: interrupted, then killed with a result that
-    it had not told yet."""
+def _start_own(folder: Path) -> None:
+    """Start a warm-started search with a custom program on a stand-in GPU; interrupt it, then kill it before it reports
+    the result of a trial."""
     from tests.gpus import Gpus
     from tests.plants import Plants
 
     values = json.loads((folder / "own.json").read_text())
     points = [{"x": 2.0, "head": "wide", "width": 0.05}, {"x": 3.8}, {"x": 2.6, "layers": 2}]
-    source = values | {"seed": 3, "n_trials": 4, "try_first": points}  # so good that its values are believed to the end
+    source = values | {"seed": 3, "n_trials": 4, "try_first": points}  # good enough for the warm start to be kept
     (folder / "source.json").write_text(json.dumps(source))
     _done(folder, "run", "--study", "source", "--config", "source.json")
     with tempfile.TemporaryDirectory() as planted:
@@ -93,8 +97,8 @@ def _begin_own(folder: Path) -> None:
     (folder / "source.json").unlink()
 
 
-def _begin_digits(folder: Path) -> None:
-    """A search by the built-in training, stopped with a trial between its first two evaluations."""
+def _start_digits(folder: Path) -> None:
+    """Start a search with the built-in training, and interrupt it between two evaluations of a trial."""
     checkpoint = folder / "studies/digits/trial_2/checkpoints/checkpoint-6/hpsearch.json"
 
     def saved(_: object) -> None:
@@ -105,8 +109,8 @@ def _begin_digits(folder: Path) -> None:
     _until(folder, words, lambda line: "trial 2 step 1" in line, saved, signal.SIGINT)
 
 
-def _go_on_through_an_outage(folder: Path, postgres: Any) -> None:
-    """The studies in PostgreSQL, and one of them gone on with until its server goes away, and its runner with it."""
+def _resume_through_an_outage(folder: Path, postgres: Any) -> None:
+    """Copy the studies to PostgreSQL, resume one there, stop the server, and kill the runner."""
     for study in ("source", "own", "digits"):
         _done(folder, "storage", "copy", "--study", study, "--to", postgres.url)
     (folder / "hold").touch()
@@ -125,18 +129,18 @@ def _go_on_through_an_outage(folder: Path, postgres: Any) -> None:
     postgres.start()
 
 
-def _gone_on(storage: str, postgres: Any) -> dict[str, Any]:
-    """What the commit's own code makes of the stored studies: the trials that had not ended when they were stored."""
+def _continued(storage: str, postgres: Any) -> dict[str, Any]:
+    """Resume the stored studies with the commit's own code; return the trials that had not ended before."""
     with tempfile.TemporaryDirectory(prefix="gone-on-") as name:
         folder = Path(name).resolve()
-        lay_out(folder, storage)
+        restore(folder, storage)
         url = f"sqlite:///{folder}/studies/hpsearch.db"
         if postgres is not None:
             url = postgres.url
             postgres.empty()
-            postgres.ask(stored.dump(folder, "postgres"))
+            postgres.ask(stored_studies.dump(folder, "postgres"))
         added = {}
-        for study in stored.STUDIES:
+        for study in stored_studies.UNFINISHED:
             before = [trial.number for trial in trials(url, study) if trial.state.is_finished()]
             _done(folder, "resume", "--study", study, "--storage", url)
             added[study] = [described(trial) for trial in trials(url, study) if trial.number not in before]
@@ -177,7 +181,7 @@ def _until(
     then: Callable[[Callable[[Callable[[str], bool]], None]], None],
     number: signal.Signals,
 ) -> None:
-    """Run until a line of the output is ``wanted``, do ``then`` what is to be done, and send a signal."""
+    """Run until a line of the output is ``wanted``, call ``then``, and send a signal."""
     process = subprocess.Popen(
         (sys.executable, "-m", "hpsearch", *words),
         cwd=folder,
@@ -203,7 +207,7 @@ def _until(
 
 
 def _dumped(postgres: Any) -> str:
-    """The database as INSERTs, without what only psql or one version of the server understands."""
+    """Return the database as INSERTs, without statements that only psql or one version of the server understands."""
     words = (str(postgres.programs / "pg_dump"), "--inserts", "--no-owner", "--no-privileges", postgres.url)
     text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     lines = [line for line in text.splitlines() if not re.match(r"(--|SET |\\|SELECT pg_catalog.set_config|$)", line)]
@@ -215,7 +219,7 @@ def _write(name: str, text: str, folder: Path) -> None:
 
 
 def _without_paths(content: bytes, folder: Path) -> bytes:
-    """With what stands for them in the place of paths; the longer ones first, as one may begin another."""
+    """Replace paths by placeholders; the longer ones first, as one may begin with another."""
     places = {str(folder): FOLDER, sys.executable: PYTHON, str(CHECKOUT / "hpsearch"): PACKAGE}
     for path in sorted(places, key=len, reverse=True):
         content = content.replace(path.encode(), places[path].encode())
@@ -223,7 +227,7 @@ def _without_paths(content: bytes, folder: Path) -> bytes:
 
 
 def _pack(name: str, folder: Path, study: str) -> None:
-    """Store a study's folder, with its links and times, and without this machine's paths and users."""
+    """Store a study's folder with its links and times, without this machine's paths and users."""
 
     def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
         member.uid = member.gid = 0
@@ -243,7 +247,7 @@ def _pack(name: str, folder: Path, study: str) -> None:
 
 
 def _check() -> None:
-    """Make sure that every attribute is there, and no path of this machine."""
+    """Print attributes that are missing, paths of this machine that are there, and sizes."""
     from hpsearch.study import attributes
 
     names = {value for value in vars(attributes).values() if isinstance(value, str) and value.startswith("hps:")}

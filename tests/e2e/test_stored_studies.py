@@ -1,7 +1,7 @@
-"""A study keeps what it began with: what commit bb3fe56 stored is gone on with, analysed, exported and trained from.
+"""Studies that commit bb3fe56 stored are resumed, analysed, exported and trained from.
 
-tests/compatibility has what that commit left: a search by a program of one's own whose runner was killed, and one by
-the built-in training that was interrupted within a trial; in SQLite and in PostgreSQL, whose server had been away.
+tests/compatibility has them: a search with a custom program, whose runner was killed, and one with the built-in
+training, interrupted within a trial; in SQLite, and in PostgreSQL, whose server had been away.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from tests.compatibility.stored import described, dump, gone_on, is_same_machine, lay_out, trials
+from tests.compatibility.stored_studies import continued, described, dump, is_same_machine, restore, trials
 from tests.conftest import CommandLine
 from tests.postgres import Server, server
 
 needs_training = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
 )
-# The trials from this number on had not been run when the studies were stored. Of those before it the last had been
-# run, or begun, without the storage's knowing of it: the files beside it say what came of them.
+# Trials from this number on had not been launched when the studies were stored. The results of the last trials before
+# it are not in the storage, but in files of the study's folder.
 NEW = {("own", "sqlite"): 19, ("own", "postgres"): 21, ("digits", "sqlite"): 3, ("digits", "postgres"): 3}
-# Metrics that are the same each time; the others are seconds and bytes.
+# Metrics that are equal in each run; the others are seconds and bytes.
 SCORES = ("eval_cer", "eval_wer", "eval_loss", "holdout_cer", "holdout_wer", "holdout_loss", "steps", "best_step")
 
 
@@ -41,54 +41,53 @@ class Stored:
     command_line: CommandLine
 
     def run(self, *words: str, code: int = 0, cwd: str = ".") -> str:
-        """Run a command, which must end with this code; its output."""
+        """Return the output of a command, which must end with this code."""
         done = self.command_line(*words, cwd=self.folder / cwd, HPSEARCH_STORAGE=self.url)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
     def read(self, path: str) -> Any:
-        """A JSON file in the folder."""
+        """Return the content of a JSON file in the folder."""
         return json.loads((self.folder / path).read_text())
 
     def trials(self, study: str) -> list[FrozenTrial]:
-        """The trials of a study."""
+        """Return the trials of a study."""
         return trials(self.url, study)
 
     def status(self, study: str) -> dict[str, Any]:
-        """Where a study stands, by ``hpsearch status``."""
+        """Return the answer of ``hpsearch status`` about a study."""
         (status,) = json.loads(self.run("status", "--study", study, "--json"))["studies"]
-        found: dict[str, Any] = status
-        return found
+        return dict(status)
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Server]:
-    """A server for this file's tests."""
+    """Start a server for this file's tests."""
     with server() as found:
         yield found
 
 
 @pytest.fixture
 def stored(request: pytest.FixtureRequest, tmp_path: Path, command_line: CommandLine) -> Callable[[str], Stored]:
-    """Lays out the studies as they were left in a storage of some kind."""
+    """Return a function that restores the studies in a storage of some kind."""
 
-    def laid_out(kind: str) -> Stored:
+    def restored(kind: str) -> Stored:
         folder = tmp_path / kind
         folder.mkdir()
         if kind == "sqlite":
-            lay_out(folder, kind)
+            restore(folder, kind)
             return Stored(kind, folder, f"sqlite:///{folder}/studies/hpsearch.db", command_line)
         postgres: Server = request.getfixturevalue("running")
-        lay_out(folder, kind)
+        restore(folder, kind)
         postgres.empty()
         postgres.ask(dump(folder, kind))
         return Stored(kind, folder, postgres.url, command_line)
 
-    return laid_out
+    return restored
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_a_search_by_a_program_of_ones_own_goes_on(stored: Callable[[str], Stored], kind: str) -> None:
+def test_a_stored_search_with_a_custom_program_continues(stored: Callable[[str], Stored], kind: str) -> None:
     studies = stored(kind)
     before = studies.trials("own")
     status = studies.status("own")
@@ -98,7 +97,7 @@ def test_a_search_by_a_program_of_ones_own_goes_on(stored: Callable[[str], Store
     studies.run("resume", "--study", "own", "--base-output-dir", "../studies", cwd="elsewhere")
     after = studies.trials("own")
     _assert_kept(before, after)
-    _assert_as_the_commit_went_on(studies, "own", before, after)
+    _assert_continued_as_by_the_commit(studies, "own", before, after)
     _assert_ran_once_each(studies, after)
     assert not (studies.folder / "studies/own/kept_back.jsonl").exists()
     _assert_analysed(studies, "own", after)
@@ -110,25 +109,24 @@ def test_a_search_by_a_program_of_ones_own_goes_on(stored: Callable[[str], Store
     _assert_kept(after, studies.trials("own"))
     status = studies.status("own")
     assert (status["finished"], status["target"], status["gpu_hours_limit"]) == (17, 17, 5)
-    shutil.copyfile(studies.folder / "own.json", studies.folder / "other.json")
-    studies.run("run", "--study", "own", "--config", "other.json", "--set", "seed=8", code=6)
+    studies.run("run", "--study", "own", "--config", "own.json", "--set", "seed=8", code=6)
 
 
 @needs_training
 @pytest.mark.timeout(600)  # six commands that import the training's libraries, on a machine that may be busy
-def test_a_search_by_the_built_in_training_goes_on(stored: Callable[[str], Stored]) -> None:
+def test_a_stored_search_with_the_built_in_training_continues(stored: Callable[[str], Stored]) -> None:
     first = stored("sqlite")
-    _assert_training_goes_on(first)
+    _assert_training_continues(first)
     _assert_trained_again(first)
     second = stored("postgres")
-    # What was prepared on this machine a moment ago need not be prepared again.
+    # Prepared on this machine a moment ago, so prepare has nothing to do again.
     shutil.copytree(
         first.folder / "studies/digits/prepared", second.folder / "studies/digits/prepared", dirs_exist_ok=True
     )
-    _assert_training_goes_on(second)
+    _assert_training_continues(second)
 
 
-def _assert_training_goes_on(studies: Stored) -> None:
+def _assert_training_continues(studies: Stored) -> None:
     before = studies.trials("digits")
     assert studies.status("digits")["states"] == {"COMPLETE": 2, "FAIL": 1, "WAITING": 1}
     config = studies.read("studies/digits/digits_best_config.json")
@@ -138,36 +136,34 @@ def _assert_training_goes_on(studies: Stored) -> None:
     studies.run("resume", "--study", "digits")
     after = studies.trials("digits")
     _assert_kept(before, after)
-    _assert_as_the_commit_went_on(studies, "digits", before, after)
+    _assert_continued_as_by_the_commit(studies, "digits", before, after)
     trial = studies.folder / "studies/digits/trial_2"
     assert after[3].intermediate_values[1] == after[2].intermediate_values[1], "from before the checkpoint"
     assert f"{trial}/checkpoints/checkpoint-6" in (trial / "attempt-2/log.txt").read_text()
     report = _assert_analysed(studies, "digits", after)
-    assert report["base"]["value"] == pytest.approx(
-        studies.read("studies/digits/prepared/prepared.json")["base"]["eval_cer"]
-    )
+    assert report["base"]["value"] == studies.read("studies/digits/prepared/prepared.json")["base"]["eval_cer"]
     assert (studies.folder / "studies/digits/best/adapter_model.safetensors").is_file()
     studies.run("run", "--study", "digits", "--config", "digits.json")
     assert len(studies.trials("digits")) == len(after)
 
 
 def _assert_trained_again(studies: Stored) -> None:
-    """The best configuration as it was exported from the stored study gives the trial that was best then again: exactly
-    on such a machine, else nearly."""
+    """Train with the best configuration of the stored study, and check that it gives the stored best trial: exactly on
+    the same kind of machine, else nearly."""
     studies.run("train", "--config", "exported/digits_best_config.json", "--output-dir", "again")
     results, best = studies.read("again/train_results.json"), studies.read("exported/digits_best_params.json")
     assert results["settings"]["seed"] == best["seed"]
-    metrics, stored_ones = ({name: each["metrics"][name] for name in SCORES} for each in (results, best))
-    assert metrics["eval_loss"] == pytest.approx(stored_ones["eval_loss"], rel=0.1)
+    metrics, stored_metrics = ({name: file["metrics"][name] for name in SCORES} for file in (results, best))
+    assert metrics["eval_loss"] == pytest.approx(stored_metrics["eval_loss"], rel=0.1)
     if is_same_machine():
-        assert metrics == stored_ones
+        assert metrics == stored_metrics
         trial = studies.folder / "studies/digits/trial_0"
         written = (studies.folder / "again/predictions.jsonl").read_bytes()
         assert written == (trial / "predictions.jsonl").read_bytes()
 
 
 def _assert_kept(before: list[FrozenTrial], after: list[FrozenTrial]) -> None:
-    """Every trial that had ended is there, with each value, parameter, attribute, report and time as it was."""
+    """Check that each value, parameter, attribute, report and time of the trials that had ended is unchanged."""
     ended = [trial for trial in before if trial.state.is_finished()]
     assert len(ended) > 1
     for trial in ended:
@@ -179,14 +175,14 @@ def _everything(trial: FrozenTrial) -> dict[str, object]:
     return {**values, "_user_attrs": trial.user_attrs, "intermediate_values": repr(trial.intermediate_values)}  # NaN
 
 
-def _assert_as_the_commit_went_on(
+def _assert_continued_as_by_the_commit(
     studies: Stored, study: str, before: list[FrozenTrial], after: list[FrozenTrial]
 ) -> None:
-    """The trials that came since are those that the commit itself made of the study; what depends on a processor's last
-    bits is compared where the processor is the same."""
+    """Check the new trials against those that the commit itself added; numbers that depend on the processor only if it
+    is of the same kind."""
     ended = {trial.number for trial in before if trial.state.is_finished()}
-    added, would = [described(trial) for trial in after if trial.number not in ended], gone_on(studies.kind, study)
-    for trial, own in zip(added, would, strict=is_same_machine()):
+    added, expected = [described(trial) for trial in after if trial.number not in ended], continued(studies.kind, study)
+    for trial, own in zip(added, expected, strict=is_same_machine()):
         assert (trial["number"], trial["attributes"]["seed"]) == (own["number"], own["attributes"]["seed"])
         if trial["number"] < NEW[study, studies.kind] or is_same_machine():
             assert trial == own
@@ -196,7 +192,7 @@ def _assert_as_the_commit_went_on(
 
 
 def _assert_ran_once_each(studies: Stored, after: list[FrozenTrial]) -> None:
-    """By its own account the program ran once for each new trial, and for no other."""
+    """Check by the program's own record that it ran once for each new trial, and for no other."""
     lines = (studies.folder / "runs.txt").read_text().splitlines()
     runs = [line.partition("studies/own/")[2].split() for line in lines]
     new = [trial.user_attrs for trial in after[NEW["own", studies.kind] :]]
@@ -204,8 +200,8 @@ def _assert_ran_once_each(studies: Stored, after: list[FrozenTrial]) -> None:
 
 
 def _assert_analysed(studies: Stored, study: str, now: list[FrozenTrial]) -> dict[str, Any]:
-    """The report has every trial as it is stored."""
-    (studies.folder / "studies" / study / "report/report.json").unlink()  # of the run
+    """Check that the report has every trial as it is stored."""
+    (studies.folder / "studies" / study / "report/report.json").unlink()  # written by the run
     studies.run("analyze", "--study", study)
     report: dict[str, Any] = studies.read(f"studies/{study}/report/report.json")
     rows = {row["number"]: row for row in report["rows"]}
@@ -226,7 +222,7 @@ def _assert_analysed(studies: Stored, study: str, now: list[FrozenTrial]) -> dic
 
 
 def _assert_exported(studies: Stored, study: str, now: list[FrozenTrial]) -> dict[str, Any]:
-    """Best parameters and an archive are written again, and whoever gets the archive reads the study out of it."""
+    """Check the exported best parameters, and that the archive holds every trial."""
     studies.run("export", "--study", study, "--archive", f"{study}.zip", "--output-dir", "exported")
     best = min((trial for trial in now if trial.state is TrialState.COMPLETE), key=lambda trial: trial.value or 0.0)
     written: dict[str, Any] = studies.read(f"exported/{study}_best_params.json")

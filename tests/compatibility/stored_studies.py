@@ -1,6 +1,6 @@
-"""What commit bb3fe56 left, laid out in a folder of one's own: studies, their folders and their storage.
+"""Restore the studies that commit bb3fe56 stored: their folders and their database.
 
-Nothing of hpsearch is imported but the place of its package, so this holds whatever the package looks like inside.
+From hpsearch only the path of the package is used, so this works whatever its modules are called.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ import optuna
 import hpsearch
 
 HERE = Path(__file__).parent / "bb3fe56"
-STUDIES = ("own", "digits")  # those that are unfinished; the source of a warm start is finished
+UNFINISHED = ("own", "digits")  # the third one, source, is finished
 _ARCHIVES = {"sqlite": ("own-sqlite", "digits"), "postgres": ("own-postgres", "digits")}
-# The stored files have these in the place of paths: the folder the studies were begun in, Python, and the package.
+# Placeholders in the stored files: the folder in which the studies were started, Python, and the package.
 FOLDER, PYTHON, PACKAGE = "@FOLDER@", "@PYTHON@", "@PACKAGE@"
 _LIBRARIES = ("numpy", "scipy", "optuna", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "pillow")
-# Attributes of a trial that follow from the study alone, and not from the time it took.
-_FOLLOWS = ("outcome", "seed", "root", "attempt", "retry_of", "folder", "default", "carried", "try_first")
+# Attributes of a trial that do not depend on the time it took.
+_REPEATABLE = ("outcome", "seed", "root", "attempt", "retry_of", "folder", "default", "carried", "try_first")
 
 
-def lay_out(folder: Path, storage: str) -> None:
-    """Write definitions, program and the studies' folders as they were with this ``storage`` (sqlite, postgres); with
+def restore(folder: Path, storage: str) -> None:
+    """Write definitions, program and the studies' folders as they were with this ``storage`` (sqlite, postgres); for
     sqlite, the database too."""
     for name in _ARCHIVES[storage]:
         with tarfile.open(HERE / f"{name}.tar.xz") as archive:
@@ -50,12 +50,12 @@ def lay_out(folder: Path, storage: str) -> None:
 
 
 def dump(folder: Path, storage: str) -> str:
-    """The statements that make the storage of the studies in this folder."""
+    """Return the SQL statements that fill the storage of the studies in this folder."""
     return _with_paths((HERE / f"{storage}.sql").read_bytes(), folder).decode()
 
 
 def trials(url: str, study: str) -> list[optuna.trial.FrozenTrial]:
-    """The trials of a study, read by Optuna itself."""
+    """Return the trials of a study, read by Optuna alone."""
     storage = optuna.storages.RDBStorage(url.replace("postgresql://", "postgresql+psycopg://"))
     try:
         return optuna.load_study(study_name=study, storage=storage).get_trials()
@@ -64,8 +64,8 @@ def trials(url: str, study: str) -> list[optuna.trial.FrozenTrial]:
 
 
 def described(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-    """What is the same each time a trial is run, as JSON has it; numbers that are not finite are texts."""
-    attributes = {name: trial.user_attrs[f"hps:{name}"] for name in _FOLLOWS if f"hps:{name}" in trial.user_attrs}
+    """Return the parts of a trial that are equal in each run of it, as JSON; numbers that are not finite are texts."""
+    attributes = {name: trial.user_attrs[f"hps:{name}"] for name in _REPEATABLE if f"hps:{name}" in trial.user_attrs}
     values = {
         "number": trial.number,
         "state": trial.state.name,
@@ -78,23 +78,23 @@ def described(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
     return found
 
 
-def gone_on(storage: str, study: str) -> list[dict[str, Any]]:
-    """The trials that had not ended when the study was stored, and those after them, as commit bb3fe56 itself made
-    them when it went on."""
+def continued(storage: str, study: str) -> list[dict[str, Any]]:
+    """Return the trials that had not ended when the study was stored, and those after them, as commit bb3fe56 ran them
+    when it resumed the study."""
     found: list[dict[str, Any]] = _expected()[storage][study]
     return found
 
 
 def is_same_machine() -> bool:
-    """Whether numbers are to be the same to the last bit: on such a processor, with such libraries."""
+    """Return True if numbers must be equal to the last bit: same kind of processor, same libraries."""
     return bool(_expected()["machine"] == machine())
 
 
 def machine() -> dict[str, str]:
-    """What the numbers of a sampler and of a fine-tune depend on."""
-    described = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    """Return the processor and the versions that the numbers of a sampler and a fine-tune depend on."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     names = ("vendor_id", "cpu family", "model", "flags")
-    found = {name: re.search(rf"^{name}\s*: (.*)$", described, re.MULTILINE) for name in names}
+    found = {name: re.search(rf"^{name}\s*: (.*)$", text, re.MULTILINE) for name in names}
     cpu = {name: match[1] if match else "" for name, match in found.items()}
     cpu["flags"] = " ".join(sorted(flag for flag in cpu["flags"].split() if flag.startswith(("avx", "fma", "amx"))))
     return {"python": platform.python_version(), **cpu, **{name: version(name) for name in _LIBRARIES}}
