@@ -22,7 +22,7 @@ from rich.text import Text
 
 from hpsearch.cli.tables import facts, printable, shown
 from hpsearch.execution.events import JobProgress, Note
-from hpsearch.report.text import bytes_text, duration_text
+from hpsearch.execution.units import bytes_text, duration_text
 from hpsearch.study.events import (
     NewBest,
     RunEvent,

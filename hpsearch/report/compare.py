@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Sequence
 
+from hpsearch.execution.units import duration_text
 from hpsearch.report.figures.history import best_so_far
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.files import json_text, summary_record
 from hpsearch.report.html import render_page
 from hpsearch.report.rows import StudyObjective
 from hpsearch.report.summary import StudySummary, gain
-from hpsearch.report.text import csv_cell, duration_text, number_text, value_text
+from hpsearch.report.text import csv_cell, number_text, value_text
 
 COLUMNS = (
     "study",
