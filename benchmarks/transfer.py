@@ -24,13 +24,14 @@ from optuna.trial import FrozenTrial
 from surrogates import FAR, Surrogate
 
 from hpsearch.config.definition import StudyDefinition
+from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.sampling.planner import Planner, queue_default
 from hpsearch.study.warm_start import WarmStart
-from hpsearch.study.warm_start_source import SourceStudy, take_over
+from hpsearch.study.warm_start_source import SourceStudy, make_warm_start
 
 TARGET = replace(FAR, limit=math.inf)
 SOURCE_TRIALS, TRIALS, SHOWN = 30, 40, (5, 10, 20, 40)
-DATA: Mapping[str, Any] = {"fingerprint": "a"}
+DATA = PreparedInfo.from_json({"fingerprint": "a"})
 
 Params = Mapping[str, Any]
 
@@ -102,7 +103,9 @@ def warm(source: Surrogate, seed: int, *, believed: bool) -> Search:
     before = search(source, 1000 + seed, SOURCE_TRIALS)
     ranked = sorted(before.trials, key=lambda trial: trial.value or 0.0)
     found = SourceStudy("source", "id", _definition(1000 + seed), DATA, ranked)
-    return search(TARGET, seed, TRIALS, take_over(found, _definition(seed), DATA if believed else {})[0])
+    return search(
+        TARGET, seed, TRIALS, make_warm_start(found, _definition(seed), DATA if believed else PreparedInfo())[0]
+    )
 
 
 def row(label: str, searches: Sequence[Search], cold: Sequence[Search], least: float) -> str:

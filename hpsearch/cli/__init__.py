@@ -1,4 +1,4 @@
-"""The command line: parse, call one service, print. The only place that ends the process."""
+"""The command line: parse, call one function of a room, print. The only place that ends the process."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def app(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-# Options of other programs' fine-tunes that are commands of their own here.
+# Options of other programs' fine-tunes that are separate commands here.
 MOVED = {
     "--save-merged-16bit": "hpsearch merge --lora-dir DIR/adapter --output-dir merged",
     "--save-gguf": "hpsearch merge --save-gguf q8_0",
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _usable(stream: TextIO | None) -> TextIO:
-    """A stream that takes every text: a closed one, or a terminal's narrow encoding, ends no search."""
+    """Return a stream that accepts every text, so that a closed one or a narrow encoding ends no search."""
     if stream is None:
         return Path(os.devnull).open("w", encoding="utf-8")
     if isinstance(stream, io.TextIOWrapper):
@@ -102,14 +102,14 @@ def _run(words: list[str], debug: bool) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except SystemExit:  # click's answer to a reader that has seen enough: no failure of ours
+    except SystemExit:  # click's exit when the reader closed the pipe: not a failure
         return 0
     except (NotADirectoryError, FileExistsError, IsADirectoryError, PermissionError) as error:
-        return _fail(UsageError(f"{error.filename}: {error.strerror}", "name another place"), debug)
+        return _fail(UsageError(f"{error.filename}: {error.strerror}", "name another path"), debug)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        return _fail(HpsearchError(f"{named}{error.strerror or error}", "make it usable, or name another place"), debug)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for the user, the rest with --debug
+        return _fail(HpsearchError(f"{named}{error.strerror or error}", "make it usable, or name another path"), debug)
+    except Exception as error:  # noqa: BLE001 - the last resort: one line for the user, the rest with --debug
         return _fail(
             HpsearchError(
                 f"internal error: {type(error).__name__}: {error}", "run it again with --debug and report it"
@@ -121,7 +121,7 @@ def _run(words: list[str], debug: bool) -> int:
 
 def _help_hint(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name in MOVED:
-        return f"that is done by {MOVED[error.option_name]}"
+        return f"use {MOVED[error.option_name]}"
     context = getattr(error, "ctx", None)
     return f"see `{context.command_path} --help`" if context is not None else "see `hpsearch --help`"
 
@@ -131,6 +131,6 @@ def _fail(error: HpsearchError, debug: bool) -> int:
         traceback.print_exc()
     from hpsearch.report.text import visible
 
-    shown = visible(error, keep="\n")  # names of others may hold anything
+    shown = visible(error, keep="\n")  # it may quote names with any characters
     click.echo(f"hpsearch: error[{error.exit_code}]: {shown}", err=True)
     return error.exit_code

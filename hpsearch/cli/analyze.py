@@ -136,7 +136,7 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
         return
     try:
         result = study_report(summary.study, StorageUrl(summary.storage), summary.folder, summary.folder / "report")
-    except Exception as error:  # noqa: BLE001 - the search is done and safe; say it and go on
+    except Exception as error:  # noqa: BLE001 - the search is done and safe; report it and continue
         click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
         return
     if quiet:

@@ -252,7 +252,7 @@ def merge(datasets: tuple[str, ...], target: Path, drop_alike: bool, trainer_pyt
 
 
 def _show_merged(result: MergeDatasetsResult, target: Path) -> None:
-    from hpsearch.report.text import bytes_text
+    from hpsearch.execution.units import bytes_text
 
     for name, counts in result.datasets.items():
         click.echo(f"{name}: {_rows_by_split(counts.rows)}")

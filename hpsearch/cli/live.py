@@ -1,4 +1,4 @@
-"""A run while it goes on: its state, kept from the run's events, as a live table or as plain lines.
+"""The live view of a run: its state, kept from its events, as a table or as plain lines.
 
 A terminal gets the table, drawn with rich; a file or a pipe gets a line for each event worth one.
 """
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from hpsearch.cli.tables import facts, printable, shown
 from hpsearch.execution.events import JobProgress, Note
-from hpsearch.report.text import bytes_text, duration_text
+from hpsearch.execution.units import bytes_text, duration_text
 from hpsearch.study.events import (
     NewBest,
     RunEvent,
@@ -98,7 +98,7 @@ class Board:
                 self.best = NewBest(*event.best)
         elif isinstance(event, StudyPrepared):
             self.phase = {}
-            self.base = event.info.get("base", {}).get(self.run.metric) if self.run else None
+            self.base = event.info.base.get(self.run.metric) if self.run else None
         elif isinstance(event, Note):
             if not event.warning:  # warnings are printed above the table
                 self.notes = [*self.notes, event.text][-3:]
@@ -302,16 +302,16 @@ class Lines:
         return ""
 
     def _prepared(self, event: StudyPrepared) -> str:
-        rows = event.info.get("rows", {})
-        counts = ", ".join(f"{count} {split}" for split, count in rows.items())
+        info = event.info
+        counts = ", ".join(f"{count} {split}" for split, count in info.rows.items())
         parts = [f"data and model are ready: {counts} rows"]
         if self._board.run and self._board.base:
             parts.append(f"untuned {self._board.run.metric} {shown(self._board.base)}")
-        if "backend" in event.info:
-            parts.append("backend {backend} ({backend_reason}) on {device} in {precision}".format(**event.info))
+        if info.backend:
+            parts.append(f"backend {info.backend} ({info.backend_reason}) on {info.device} in {info.precision}")
         return "\n".join(["; ".join(parts), *_facts(event)])
 
 
 def _facts(event: StudyPrepared) -> list[str]:
     """Return the preflight's findings, a line for each."""
-    return [f"  {line}" for line in facts([(name, text) for name, text in event.info.get("lines", [])])]
+    return [f"  {line}" for line in facts([(name, text) for name, text in event.info.lines])]

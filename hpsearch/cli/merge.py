@@ -106,7 +106,7 @@ def _refuse_idle_options(gguf: str | None, repo: str | None) -> None:
 
 def _show_merged(model: MergedModel, folder: Path) -> None:
     from hpsearch.cli.tables import facts
-    from hpsearch.report.text import bytes_text
+    from hpsearch.execution.units import bytes_text
 
     same = sum(reading.merged == reading.adapter for reading in model.readings)
     base = sum(reading.merged == reading.base for reading in model.readings)
@@ -126,7 +126,7 @@ def _show_merged(model: MergedModel, folder: Path) -> None:
 
 
 def _show_gguf(gguf: Gguf, folder: Path, tokens: int) -> None:
-    from hpsearch.report.text import bytes_text
+    from hpsearch.execution.units import bytes_text
 
     for file in (gguf.model, gguf.mmproj):
         click.echo(f"written: {folder / file.name} ({bytes_text(file.bytes)}, {file.architecture})")
@@ -138,7 +138,7 @@ def _show_gguf(gguf: Gguf, folder: Path, tokens: int) -> None:
 
 
 def _show_published(model: PublishedModel) -> None:
-    from hpsearch.report.text import bytes_text
+    from hpsearch.execution.units import bytes_text
 
     who = "private" if model.private else "public"
     size = f"{model.files} files, {bytes_text(model.bytes)}"

@@ -70,7 +70,7 @@ def command(*examples: str, **kwargs: Any) -> Callable[[Callable[..., Any]], cli
 
 @contextmanager
 def when_stopped(text: str) -> Iterator[None]:
-    """Say what a stop signal left of the work, before it ends the command."""
+    """Print ``text``, about the work done so far, if a stop signal ends the command."""
     try:
         yield
     except Interrupted:

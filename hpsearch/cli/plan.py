@@ -87,7 +87,7 @@ def _probe(options: RunOptions, *, quiet: bool) -> int:
 
 def lines(plan: Plan, now: datetime) -> Iterator[str]:
     """Yield the plan as lines for a person; times are local."""
-    from hpsearch.report.text import duration_text
+    from hpsearch.execution.units import duration_text
 
     if plan.note:
         yield f"note: {plan.note}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch.commands.status import StudyStatus
 from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.report.text import visible
+
+if TYPE_CHECKING:
+    from hpsearch.commands.status import StudyStatus
 
 # Columns of a table in a file or a pipe, which have no width of their own.
 UNBOUND = 200

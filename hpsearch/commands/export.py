@@ -20,7 +20,8 @@ from hpsearch.errors import UsageError
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.open import only_study, read_study, stored_definition
-from hpsearch.study.results import prepared_info, write_best_files
+from hpsearch.study.preparation import PreparedInfo
+from hpsearch.study.results import write_best_files
 from hpsearch.study.storage.open import SQLITE_PREFIX, StorageUrl
 
 DATABASE = "hpsearch.db"
@@ -49,7 +50,7 @@ def export_study(
         if output_dir:
             output_dir.mkdir(parents=True, exist_ok=True)  # for others, so as the umask says
         target = StudyFolders(output_dir, loaded.study_name) if output_dir else folders
-        best = write_best_files(ledger, target, prepared_info(ledger))
+        best = write_best_files(ledger, target, PreparedInfo.stored(loaded))
         if best is None and archive is None:
             raise UsageError(f"no trial of {loaded.study_name} has succeeded yet", "see `hpsearch status`")
         written = [target.best_params, target.best_config] if best else []

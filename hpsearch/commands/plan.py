@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.space import space_size
 from hpsearch.study.budget import HOUR_S, limit_of, spent_hours
-from hpsearch.study.forecast import Forecast, see
+from hpsearch.study.forecast import Forecast, ended_trials
 from hpsearch.study.open import readable_definition
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import finished
@@ -119,7 +119,7 @@ def plan_study(options: RunOptions) -> Plan:
     trials = study.get_trials(deepcopy=False) if study else []
     limit = options.gpu_hours or (limit_of(study) if study else math.inf)
     gpus = len(slots[0].gpus)
-    seen = see(definition, trials)
+    seen = ended_trials(definition, trials)
     known = Plan(
         study=name,
         search_mode=definition.search_mode,

@@ -17,11 +17,11 @@ from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, TRAIN_RESULTS_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.run_job import job_error, run_job
 from hpsearch.execution.signals import Interruption
-from hpsearch.study.events import View, silent
+from hpsearch.study.events import View, show_prepared, silent
 from hpsearch.study.folders import StudyFolders
-from hpsearch.study.jobs import closed, job_maker, require_program
+from hpsearch.study.jobs import job_maker, require_program, with_resolved
 from hpsearch.study.open import require_complete
-from hpsearch.study.preparation import prepare, show_prepared
+from hpsearch.study.preparation import prepare
 from hpsearch.study.results import versions_of_trial
 
 RESUME = "resume_from_checkpoint"
@@ -72,14 +72,14 @@ def train_once(
             if definition.command:  # the built-in training does so itself, once it has refused what it refuses
                 _clear(output_dir)
             settings = definition.trial_settings({}, definition.seed)
-            job = jobs.train(output_dir, closed(settings, info["resolved"]) if info else settings)
+            job = jobs.train(output_dir, with_resolved(settings, info.resolved) if info else settings)
             outcome = run_job(job, runner, interruption, view)
     finally:
         runner.close()
     scores = [value for name, value in outcome.metrics.items() if name.startswith("eval_")]
     if outcome.cause is not Cause.OK or not all(map(math.isfinite, scores)):
         raise job_error(job, outcome)
-    untuned = dict(info["base"]) if info else {}
+    untuned = dict(info.base) if info else {}
     results = {
         "cause": outcome.cause.value,
         "metrics": encode_values(outcome.metrics),

@@ -13,10 +13,11 @@ from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
 from hpsearch.execution.run_job import run_and_read, temporary_folder
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
-from hpsearch.study.folders import room_for, study_folders
+from hpsearch.study.folders import require_room, study_folders
 from hpsearch.study.jobs import job_maker, require_program
 from hpsearch.study.open import require_complete
 from hpsearch.study.options import RunOptions
+from hpsearch.study.pruning import warmup_warnings
 from hpsearch.study.resolve import planned_target, resolve
 
 LONG_S = 7 * 86_400  # a week
@@ -52,8 +53,9 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
         preflight = json.loads(
             run_and_read(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view)
         )
-    figures = preflight["figures"]
-    warnings += [*preflight["warnings"], *room_for(definition, figures, folders.root, int(figures["bytes"]["rows"]))]
+    figures, sizes = preflight["figures"], preflight["figures"]["bytes"]
+    require_room(definition, int(sizes["adapter"]), folders.root, int(sizes["rows"]))
+    warnings += [*preflight["warnings"], *warmup_warnings(definition, int(figures["evaluations"]))]
     warnings += dear(target, figures)
     lines = [*((name, text) for name, text in preflight["lines"]), ("search", _length(target, figures))]
     return StudyCheck(resolved.study, lines, warnings)

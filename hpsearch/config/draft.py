@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from math import ceil, log10
 from typing import Any
 
-from hpsearch.config.fit import FEW_ROWS, GB, MANY_ROWS, Resources, gigabytes
+from hpsearch.config.fit import FEW_ROWS, GB, MANY_ROWS, Resources
 from hpsearch.config.lora_advice import usual_rate
 from hpsearch.config.setting_rules import DECIDED_BY
 from hpsearch.execution.survey_result import Survey
+from hpsearch.execution.units import bytes_text
 
 EVALUATIONS = 20  # of a trial, where it has enough steps
 FEWEST_TRIALS, MOST_TRIALS, TRIALS_A_SETTING = 20, 40, 6
@@ -76,7 +77,7 @@ def draft(survey: Survey, given: Mapping[str, Any]) -> Draft:
 
 
 def _facts(survey: Survey) -> Iterator[tuple[str, str]]:
-    memory = f", {gigabytes(survey.memory)}" if survey.memory else ""
+    memory = f", {bytes_text(survey.memory)}" if survey.memory else ""
     yield "machine", f"{survey.gpu}{memory}" if survey.device != "cpu" else "no GPU"
     yield "model", f"{survey.family}, {survey.parameters:,} parameters"
     yield "rows", ", ".join(f"{count:,} {split}" for split, count in survey.rows.items())
@@ -99,8 +100,8 @@ def _notes(survey: Survey) -> Iterator[str]:
 
 
 def _memory(resources: Resources) -> Iterator[Decision]:
-    survey, memory = resources.survey, gigabytes(resources.survey.memory)
-    whole, small = gigabytes(survey.weights), gigabytes(survey.weights_4bit)
+    survey, memory = resources.survey, bytes_text(resources.survey.memory)
+    whole, small = bytes_text(survey.weights), bytes_text(survey.weights_4bit)
     passes = "rows in a forward pass, halved where memory runs out"
     if not survey.memory:
         yield Decision("load_in_4bit", False, "there is no GPU: the base is loaded as it is")
@@ -111,7 +112,9 @@ def _memory(resources: Resources) -> Iterator[Decision]:
         f"of the GPU's {memory}, {whole} of weights in 16 bits leave too little for a trial, {small} in 4 bits do not"
     )
     yield Decision("load_in_4bit", resources.four_bit, short if resources.four_bit else fits)
-    kept, taken = (gigabytes(resources.activations(resources.largest, again)) for again in (False, resources.recompute))
+    kept, taken = (
+        bytes_text(resources.activations(resources.largest, again)) for again in (False, resources.recompute)
+    )
     yield Decision(
         "gradient_checkpointing", resources.recompute, f"kept, the longest row's activations take about {kept}"
     )

@@ -12,6 +12,7 @@ from math import ceil
 
 from hpsearch.errors import UsageError
 from hpsearch.execution.survey_result import CROWDED, Sizing, Survey, TowerSize
+from hpsearch.execution.units import bytes_text
 
 GB = 1e9
 NO_TOWER = TowerSize(0, 0, 0)
@@ -65,9 +66,9 @@ class Resources:
             return False
         if self.survey.weights_4bit + self._beside(least) > self.usable:
             raise UsageError(
-                f"the model must fit in the GPU's {gigabytes(self.survey.memory)}, but takes "
-                f"{gigabytes(self.survey.weights_4bit)} in 4 bits, and a row of {least.row} tokens "
-                f"about {gigabytes(self._beside(least))} beside it",
+                f"the model must fit in the GPU's {bytes_text(self.survey.memory)}, but takes "
+                f"{bytes_text(self.survey.weights_4bit)} in 4 bits, and a row of {least.row} tokens "
+                f"about {bytes_text(self._beside(least))} beside it",
                 "name a smaller model with --model, or a larger GPU",
             )
         return True
@@ -191,8 +192,3 @@ class Resources:
 def _activations(tower: TowerSize, tokens: int, recompute: bool) -> float:
     whole = 1 if recompute else tower.layers
     return tokens * tower.hidden * (LAYER_BYTES * whole + RECOMPUTED_BYTES * (tower.layers if recompute else 0))
-
-
-def gigabytes(count: float) -> str:
-    """Write a number of bytes for people."""
-    return f"{count / GB:.3g} GB"

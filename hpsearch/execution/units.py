@@ -4,18 +4,22 @@ from __future__ import annotations
 
 
 def bytes_text(count: float) -> str:
-    """Format a number of bytes to three digits, with decimal units: "1.5 GB", "320 MB", "12 bytes"."""
+    """Return a byte count with three significant figures: 1.53 GB, 320 MB, 4.5 kB."""
     for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= size:
+        if count >= 0.9995 * size:
             return f"{count / size:.3g} {unit}"
     return f"{count:.0f} bytes"
 
 
-def duration_text(seconds: float) -> str:
-    """Format seconds as "42s", "3m05s" or "2h10m"."""
+def duration_text(seconds: float | None, *, short: bool = False) -> str:
+    """Return seconds as 12 s, 3 min 20 s or 2 h 05 min; ``short``, for a narrow column, as 12s, 3m20s or 2h05m."""
+    if seconds is None:
+        return "—"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+        text = f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    elif whole < 3600:
+        text = f"{whole // 60} min {whole % 60:02d} s"
+    else:
+        text = f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+    return text.replace("min", "m").replace(" ", "") if short else text

@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Sequence
 
+from hpsearch.execution.units import duration_text
 from hpsearch.report.figures.history import best_so_far
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.files import json_text, summary_record
 from hpsearch.report.html import render_page
 from hpsearch.report.rows import StudyObjective
 from hpsearch.report.summary import StudySummary, gain
-from hpsearch.report.text import csv_cell, duration_text, number_text, value_text
+from hpsearch.report.text import csv_cell, number_text, value_text
 
 COLUMNS = (
     "study",
@@ -169,10 +170,10 @@ def _winner(objective: StudyObjective, group: Sequence[StudySummary]) -> str:
             f"The scores in {objective.title} cannot be compared: "
             "the studies were measured on different data (their fingerprints differ)."
         )
-    found = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
-    if not found:
+    best = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
+    if not best:
         return f"No trial for {objective.title} has completed."
-    order = sorted(found, key=lambda item: objective.rank(item[0]))
+    order = sorted(best, key=lambda item: objective.rank(item[0]))
     first = f"{order[0][1]} has the best {objective.title}, {number_text(order[0][0])}"
     if len(order) == 1:
         return f"{first}."

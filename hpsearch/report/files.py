@@ -73,7 +73,9 @@ def json_text(value: Any) -> str:
 
 def _record(row: TrialRow) -> dict[str, Any]:
     times = {name: moment.isoformat() if moment else None for name, moment in (("start", row.start), ("end", row.end))}
-    return vars(row) | times | {"params": dict(row.params), "metrics": dict(row.metrics)}
+    record = vars(row) | times | {"params": dict(row.params), "metrics": dict(row.metrics)}
+    del record["counts"]  # follows from state and cause
+    return record
 
 
 def _score(score: HeadlineScore | None) -> dict[str, Any] | None:

@@ -15,8 +15,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from hpsearch.execution.units import duration_text
 from hpsearch.report.figures.style import PALETTES, Figure
-from hpsearch.report.text import duration_text, number_text, script_json, value_text, visible_lines
+from hpsearch.report.text import number_text, script_json, value_text, visible_lines
 
 
 def render_page(template: str, figures: Sequence[Figure], values: Mapping[str, Any]) -> str:

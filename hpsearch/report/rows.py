@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import LARGEST
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
+from hpsearch.study.records import is_counted, is_finite, rank, value_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -29,7 +29,7 @@ _TITLES = {"cer": "CER", "wer": "WER", "loss": "Loss", "f1": "F1", "accuracy": "
 
 @dataclass(frozen=True)
 class TrialEnding:
-    """How a trial ended, for a person. ``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy``
+    """The ending of a trial in words. ``group`` is "complete", "pruned", "failed", "interrupted" or "open"; ``remedy``
     is "" if nothing is wrong."""
 
     word: str
@@ -135,7 +135,7 @@ class StudyObjective:
 
     def rank(self, value: float) -> float:
         """Return a number that is lower for a better ``value``."""
-        return value if self.direction == "minimize" else -value
+        return rank(value, self.direction)
 
 
 @dataclass(frozen=True)
@@ -185,16 +185,12 @@ class TrialRow:
     first: str = ""  # why it was tried before the sampler was asked, one of attributes.FIRST; else ""
     steps: tuple[tuple[int, float], ...] = ()
     folder: str | None = None  # relative to the study's folder
+    counts: bool = False  # towards the study's target
 
     @property
     def ending(self) -> TrialEnding:
-        """How it ended, in words."""
+        """Its ending, in words."""
         return ENDINGS[self.cause]
-
-    @property
-    def counts(self) -> bool:
-        """True if it counts towards the study's target."""
-        return self.state in ("COMPLETE", "PRUNED") and self.cause != "not_tried"
 
     @property
     def label(self) -> str:
@@ -284,12 +280,12 @@ def finite(value: object) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if abs(number) <= LARGEST else None
+    return number if is_finite(number) else None
 
 
 def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
     own = trial.user_attrs
-    value = finite(trial.values[0]) if trial.values and trial.state.name == "COMPLETE" else None
+    value = value_of(trial)
     metrics = {
         name: number for name, item in _mapping(own.get(attrs.METRICS)).items() if (number := finite(item)) is not None
     }
@@ -317,6 +313,7 @@ def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
         first=own[attrs.TRY_FIRST] if own.get(attrs.TRY_FIRST) in attrs.FIRST else "",
         steps=tuple(item for item in sorted(trial.intermediate_values.items()) if finite(item[1]) is not None),
         folder=own[attrs.FOLDER] if isinstance(own.get(attrs.FOLDER), str) else None,
+        counts=is_counted(trial),
     )
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.config.command import fill
+from hpsearch.execution.units import duration_text
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.html import render_page
 from hpsearch.report.rows import ENDINGS, TrialRow
 from hpsearch.report.samples import read_samples, trial_folder
 from hpsearch.report.summary import HeadlineScore, StudySummary, gain
-from hpsearch.report.text import duration_text, number_text
+from hpsearch.report.text import number_text
 from hpsearch.settings import setting_names
 
 SECTIONS = (

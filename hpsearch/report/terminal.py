@@ -8,9 +8,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hpsearch.execution.units import duration_text
 from hpsearch.report.rows import ENDINGS
 from hpsearch.report.summary import StudySummary, gain
-from hpsearch.report.text import duration_text, number_text, value_text, visible
+from hpsearch.report.text import number_text, value_text, visible
 
 # As many as fit 80 columns; the page has the rest.
 _COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")

@@ -4,14 +4,14 @@
 DEFINITION = "hps:definition"  # the resolved definition, flat JSON: what `resume` uses
 TARGET = "hps:target"  # int, or None: finished trials asked for by --n-trials or --add-trials
 GPU_HOURS = "hps:gpu_hours"  # float, or None: GPU-hours its trials may spend, asked for by --gpu-hours
-WARM_START = "hps:warm_start"  # what is taken over from another study (warm_start.py)
-PREPARED = "hps:prepared"  # what the prepare job found: data fingerprint, rows, base metrics, versions
+WARM_START = "hps:warm_start"  # what is reused of another study (warm_start.py)
+PREPARED = "hps:prepared"  # prepared.json: data fingerprint, rows, base metrics, versions
 ID = "hps:id"  # what tells a study from another one of its name; its folder holds the same
 EPOCH = "hps:epoch"  # int from 1: how many runs have held the study's lease
 WORKING_DIR = "hps:working_dir"  # absolute path: where a command's relative words lead from
 
 # Of a trial
-OUTCOME = "hps:outcome"  # a value of Cause; written before the trial is told, as finished trials are frozen
+OUTCOME = "hps:outcome"  # a value of Cause; written before the state, as finished trials are frozen
 MESSAGE = "hps:message"  # one line: why it ended so
 METRICS = "hps:metrics"  # dict of final metrics (the objective's among them)
 SEED = "hps:seed"  # int: the trial's seed, the same in every attempt
@@ -25,6 +25,8 @@ DURATION = "hps:duration_s"  # float, seconds the process tree lived
 GPUS = "hps:gpus"  # int from 1: GPUs of its slot; 1 for a slot that names none
 FOLDER = "hps:folder"  # the trial's folder, relative to the study's
 DEVICE = "hps:device"  # the kind of GPU and software it ran on; absent where that is not known
-NOT_TRIED = "hps:not_tried"  # true: it was sure to run out of device memory, so it was told that and never launched
+NOT_TRIED = (
+    "hps:not_tried"  # true: never launched, and recorded as out of device memory, as it was sure to run out of it
+)
 
 FIRST = ("known good", "named in try_first")

@@ -1,4 +1,4 @@
-"""What is said at the end of a run, and with which exit code."""
+"""How a run ended: the sentence that says it, and the exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpsearch.study.sampling.planner import open_points
 
 @dataclass(frozen=True)
 class RunEnding:
-    """Says how a run of a study ended, and how to go on. ``places`` are where its trials need room."""
+    """Says how a run of a study ended, and how to go on. In ``places`` its trials need room."""
 
     ledger: Ledger
     options: RunOptions
@@ -28,14 +28,25 @@ class RunEnding:
     places: tuple[Path, ...]
 
     def stopped_preparing(self) -> tuple[int, str]:
-        """Exit code and sentence where no trial was come to."""
+        """Return exit code and sentence for a run that stopped before its first trial."""
+        resume = f"go on with: {self.command('resume')}"
         if self.interruption.requested:
-            return self.interruption.exit_code, self._resume_text()
-        return 0, f"time limit reached while preparing, with 0 new trials; {self._resume_text()}"
+            return self.interruption.exit_code, resume
+        return 0, f"time limit reached while preparing, with 0 new trials; {resume}"
+
+    def nothing_left(self, budget: Budget) -> str:
+        """Say that all GPU-hours were spent before."""
+        return f"nothing to do: {budget.text(spent_hours(self.ledger.trials()))}; {self._more_hours()}"
 
     def of(self, ending: LoopEnding, runner: Runner) -> tuple[int, str]:
-        """Exit code and sentence for an ending."""
-        done, resume = self._so_far(runner.budget), self._resume_text()
+        """Return exit code and sentence for an ending of the loop.
+
+        Raises:
+            StorageError: no space is left on a disk.
+        """
+        trials, failed = self.ledger.trials(), TooManyFailures.exit_code
+        done = f"{finished(trials)} finished trials, {runner.budget.text(spent_hours(trials))}"
+        resume, logs = f"go on with: {self.command('resume')}", f"see `{self.command('logs')}`"
         if ending is LoopEnding.INTERRUPTED:
             return self.interruption.exit_code, f"stopped with {done}; {resume}"
         if ending is LoopEnding.TIMEOUT:
@@ -44,41 +55,25 @@ class RunEnding:
             return 0, f"{ending.value}: {done}; {self._more_hours()}"
         if ending is LoopEnding.FAILURES:
             cause = runner.last_failure.value if runner.last_failure else "failure"
-            why = f"stopped: {MAX_ALIKE} trials in a row ended with {cause}"
-            return TooManyFailures.exit_code, f"{why}; see `{self.command('logs')}`, then {resume}"
+            return failed, f"stopped: {MAX_ALIKE} trials in a row ended with {cause}; {logs}, then {resume}"
         if ending is LoopEnding.NO_SLOT:
-            why = f"stopped with {done}: {ending.value}"
-            return TooManyFailures.exit_code, f"{why}; see what holds its memory (nvidia-smi), then {resume}"
+            holder = "see what holds its memory (nvidia-smi)"
+            return failed, f"stopped with {done}: {ending.value}; {holder}, then {resume}"
         if ending is LoopEnding.NO_ROOM:
             raise no_room(self.places)
         if ending is LoopEnding.STUCK:
-            left = len(open_points(self.ledger.trials(), self.ledger.definition))
-            return (
-                TooManyFailures.exit_code,
-                f"{finished(self.ledger.trials())} grid points finished, {left} failed; {resume}",
-            )
+            left = len(open_points(trials, self.ledger.definition))
+            return failed, f"{finished(trials)} grid points finished, {left} failed; {resume}"
         if not self.ledger.trials(TrialState.COMPLETE):
-            return TooManyFailures.exit_code, f"no trial succeeded; see `{self.command('logs')}`"
+            return failed, f"no trial succeeded; {logs}"
         if ending is LoopEnding.TARGET and self.options.at_most is not None:
             return 0, f"as many trials as asked for were run: {done}"
         return 0, f"{ending.value}: {done}"
 
-    def _so_far(self, budget: Budget) -> str:
-        trials = self.ledger.trials()
-        return f"{finished(trials)} finished trials, {budget.text(spent_hours(trials))}"
+    def command(self, verb: str, *words: str) -> str:
+        """Return the command to type for this study."""
+        study, options = self.ledger.study.study_name, self.options
+        return command_text(verb, study, options.storage, options.base_output_dir, *words)
 
     def _more_hours(self) -> str:
         return f"go on with: {self.command('resume', '--gpu-hours', 'N')}"
-
-    def _resume_text(self) -> str:
-        return f"go on with: {self.command('resume')}"
-
-    def command(self, verb: str, *words: str) -> str:
-        """The command to type for this study."""
-        return command_text(
-            verb, self.ledger.study.study_name, self.options.storage, self.options.base_output_dir, *words
-        )
-
-    def nothing_left(self, budget: Budget) -> str:
-        """That all GPU-hours were spent before."""
-        return f"nothing to do: {budget.text(spent_hours(self.ledger.trials()))}; {self._more_hours()}"

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it: plain values, handed to one function. The command line has two such views."""
+"""The events of a run: plain values, each given to a view. The command line has two views, a live table and lines."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 from hpsearch.execution.events import JobProgress, Note
 from hpsearch.execution.job import Outcome
+from hpsearch.study.preparation import PreparedInfo
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """The study is open and repaired: what is known before anything runs."""
+    """The study is open and recovered; no trial of this run has started."""
 
     study: str
     metric: str
@@ -27,9 +28,9 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StudyPrepared:
-    """Data and model are ready; ``info`` is prepared.json."""
+    """Data and model are ready."""
 
-    info: dict[str, Any]
+    info: PreparedInfo
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class TrialStarted:
     attempt: int
     params: dict[str, Any]
     is_default: bool
-    carried: int | None = None  # the trial of another study whose point it tries
-    first: str = ""  # why it is tried before the sampler is asked, one of attributes.FIRST; else nothing
+    carried: int | None = None  # number of the other study's trial whose point it tries
+    first: str = ""  # why it runs before the sampler is asked, one of attributes.FIRST; else empty
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class TrialReported:
 
 @dataclass(frozen=True)
 class TrialProgress:
-    """A trial shows how far it is; the keys are those of ``execution.job.Progress``."""
+    """A trial's progress; the keys are those of ``execution.job.Progress``."""
 
     number: int
     values: dict[str, Any]
@@ -65,7 +66,7 @@ class TrialProgress:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial was told. ``again`` is the attempt that was queued for it, if one was."""
+    """A trial ended. ``again`` is the number of the retry that was queued, if any."""
 
     number: int
     outcome: Outcome
@@ -98,5 +99,12 @@ RunEvent = (
 View = Callable[[RunEvent], None]
 
 
-def silent(happening: RunEvent) -> None:
-    """A view that shows nothing."""
+def silent(event: RunEvent) -> None:
+    """Show nothing."""
+
+
+def show_prepared(view: View, info: PreparedInfo) -> None:
+    """Show the result of the prepare job, and its warnings."""
+    view(StudyPrepared(info))
+    for text in info.warnings:
+        view(Note(text, warning=True))

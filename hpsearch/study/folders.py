@@ -1,4 +1,4 @@
-"""Where a study's files lie, and writing them so that no reader ever sees half a file."""
+"""The folders of a study: where its files lie, and whether the disk has room for them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from hpsearch.config.advice import too_long_warmup
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.names import is_study_name
 from hpsearch.errors import StorageError, UsageError
@@ -22,6 +20,10 @@ from hpsearch.execution.job import CHECKPOINTS
 MARKER = ".study"  # in a study's folder: the study's id
 _HALF_WRITTEN = re.compile(r"\..+\.\d+\.tmp")  # what execution/files.py writes before it renames
 _WITH_FILES = re.compile(r"trial_\d+|attempt-\d+|prepared|report")  # folders with such files
+
+# A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
+RESERVE_BYTES = 64 * 2**20
+CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class StudyFolders:
 
     @property
     def prepared(self) -> Path:
-        """What the prepare job left: rows by split, and prepared.json."""
+        """The result of the prepare job: rows by split, and prepared.json."""
         return self.root / "prepared"
 
     @property
@@ -65,7 +67,7 @@ class StudyFolders:
         return self.trial(root) if attempt == 1 else self.trial(root) / f"attempt-{attempt}"
 
     def checkpoints(self, root: int) -> Path:
-        """Where a trial's attempts leave what the next one goes on from."""
+        """The folder in which a trial's attempts leave what the next one goes on from."""
         return self.trial(root) / CHECKPOINTS
 
     def drop_half_written(self) -> None:
@@ -73,7 +75,11 @@ class StudyFolders:
         folders = [str(self.root)]
         while folders:
             folder = folders.pop()
-            for name in _names(folder):
+            try:
+                names = os.listdir(folder)  # noqa: PTH208 - of thousands of folders, pathlib takes ten times as long
+            except OSError:
+                continue
+            for name in names:
                 if _HALF_WRITTEN.fullmatch(name):
                     Path(folder, name).unlink(missing_ok=True)
                 elif _WITH_FILES.fullmatch(name):
@@ -105,7 +111,7 @@ class StudyFolders:
 
     @property
     def claimed_for(self) -> str:
-        """The id of the study that the folder was claimed for, where nothing else came of that; else empty."""
+        """The id of the study that the folder was claimed for, where it holds nothing else; else empty."""
         try:
             if [path.name for path in self.root.iterdir()] == [MARKER]:
                 return (self.root / MARKER).read_text(encoding="utf-8").strip()
@@ -114,16 +120,8 @@ class StudyFolders:
         return ""
 
 
-def _names(folder: str) -> list[str]:
-    """What lies in a folder; nothing where there is none. Of thousands of folders, pathlib takes ten times as long."""
-    try:
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return []
-
-
 def study_folders(base: Path, study: str) -> StudyFolders:
-    """The folders of a study under the base output directory.
+    """Return the folders of a study under the base output directory.
 
     Raises:
         UsageError: a symbolic link in the study's place leads elsewhere.
@@ -138,7 +136,7 @@ def study_folders(base: Path, study: str) -> StudyFolders:
 
 
 def folder_name(study: str) -> str:
-    """The name of a study's folder: its own, but for studies of other programs whose names could lead elsewhere."""
+    """Return the name of a study's folder: its own, except where another program's name could lead elsewhere."""
     if is_study_name(study):
         return study
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", study)[:100]
@@ -146,7 +144,7 @@ def folder_name(study: str) -> str:
 
 
 def publish_folder(staged: Path, link: Path) -> None:
-    """Make ``link`` show ``staged``, in one step, and take ``staged`` over.
+    """Move ``staged`` to where ``link`` shows it, in one step.
 
     A folder cannot be replaced in one step, a symbolic link can: ``link`` points to a hidden folder beside it.
     """
@@ -162,20 +160,13 @@ def publish_folder(staged: Path, link: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-# Room on the disk: for all that a study leaves, and for one trial more.
-
-# A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
-RESERVE_BYTES = 64 * 2**20
-CHECKPOINT = 3  # times the adapter: its weights and what the optimiser keeps of each
-
-
 def full_place(places: Sequence[Path]) -> Path | None:
-    """The first of these folders whose disk has less than the reserve left; None where all have it."""
+    """Return the first of these folders whose disk has less than the reserve left; None where all have it."""
     return next((place for place in places if shutil.disk_usage(place).free < RESERVE_BYTES), None)
 
 
 def no_room(places: Sequence[Path]) -> StorageError:
-    """What a run ends with that cannot launch another trial; the places are looked at again."""
+    """Make the error of a run that cannot launch another trial; the disks are looked at again."""
     place = full_place(places) or places[0]
     free, reserve = (size // 2**20 for size in (shutil.disk_usage(place).free, RESERVE_BYTES))
     return StorageError(
@@ -184,20 +175,17 @@ def no_room(places: Sequence[Path]) -> StorageError:
     )
 
 
-def room_for(definition: StudyDefinition, figures: Mapping[str, Any], folder: Path, rows: int = 0) -> list[str]:
-    """What a study's trials are too short for; warnings. ``rows`` are the bytes of rows that are still to be copied.
+def require_room(definition: StudyDefinition, adapter_bytes: int, folder: Path, row_bytes: int = 0) -> None:
+    """Refuse a study whose files do not fit on the disk of ``folder``; ``row_bytes`` of rows are still to be copied.
 
     Raises:
-        UsageError: what they leave does not fit on the disk of ``folder``.
+        UsageError: they do not fit; the message says what they need and what is free.
     """
     checkpoints = 0 if definition.settings.get("save_steps") == 0 else definition.settings.get("save_total_limit", 0)
     adapters = definition.keep_adapters + 2 + CHECKPOINT * checkpoints  # best/ and the trial that runs
     require_space(
         folder,
-        rows + int(figures["bytes"]["adapter"]) * adapters,
+        row_bytes + adapter_bytes * adapters,
         "a study's rows, adapters and checkpoints",
         "free some space, name another --base-output-dir, or lower keep_adapters or save_total_limit",
     )
-    known = definition.steps
-    evaluations = int(figures["evaluations"])
-    return too_long_warmup(definition, evaluations) if known is None or evaluations < known else []

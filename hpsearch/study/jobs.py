@@ -1,4 +1,4 @@
-"""Turning a study's definition into the jobs that cross the door."""
+"""The jobs of a study, made from its definition: what crosses the door to the training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpsearch.execution.job import CHECKPOINTS, Job
 from hpsearch.execution.trainer_python import Trainer, named_python
 from hpsearch.study.folders import StudyFolders
 
-# What trials of the built-in training import: in all of them the same, and then the model's own.
+# Imports of the built-in training's trials: those of all of them, and then the model's own.
 BUILT_IN_PRELOAD = ("hpsearch.training.preload:libraries", "hpsearch.training.preload:model")
 UNSLOTH_PRELOAD = ("hpsearch.training.preload:before_unsloth",)
 _SHARED_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}  # numpy would start threads while it is imported
@@ -27,10 +27,10 @@ _TRACKER_VARIABLES = ("WANDB_*", "WANDB_API_KEY")  # a secret is passed by its f
 class JobMaker:
     """Makes the jobs of one study.
 
-    ``environ`` is what the allow-list chooses from; a command's relative words lead from ``working_dir``, by default
-    this process's. ``resolved`` is what settings left open came to when the study began: it stands for all its trials.
-    ``trainer`` runs the built-in training, in ``ranks`` processes with a GPU each; its ``backend`` is empty while it is
-    not known. Trials share their imports unless they are to start ``cold``.
+    ``environ`` holds the variables that the allow-list chooses from; a command's relative paths lead from
+    ``working_dir``, by default this process's. ``resolved`` holds the values of settings that the definition leaves
+    open, for all trials of the study. ``trainer`` runs the built-in training, in ``ranks`` processes with a GPU each;
+    its ``backend`` is empty while it is not known. Trials share their imports unless they start ``cold``.
     """
 
     definition: StudyDefinition
@@ -44,29 +44,26 @@ class JobMaker:
     cold: bool = False
 
     def survey(self, folder: Path) -> Job:
-        """The job that looks at data, model and machine, and leaves what it found in ``folder``."""
+        """Make the job that surveys data, model and machine, and leaves its result in ``folder``."""
         return self._job("survey", "survey", folder, self.definition.trial_settings({}, 0))
 
     def preflight(self, folder: Path) -> Job:
-        """The job that checks what can be checked before a weight is loaded, and leaves what it found in ``folder``."""
+        """Make the job that checks what can be checked before a weight is loaded; its result lies in ``folder``."""
         settings = self.definition.trial_settings({}, 0)
         return self._job("preflight", "preflight", folder, settings, variations=self.definition.variations())
 
     def prepare(self) -> Job:
-        """The job that makes data and model ready, once per study."""
+        """Make the job that makes data and model ready, once per study."""
+        settings, variations = self.definition.trial_settings({}, 0), self.definition.variations()
+        resolved = dict(self.resolved)
         return self._job(
-            "prepare",
-            "prepare",
-            self.folders.prepared,
-            self.definition.trial_settings({}, 0),
-            variations=self.definition.variations(),
-            resolved=dict(self.resolved),
+            "prepare", "prepare", self.folders.prepared, settings, variations=variations, resolved=resolved
         )
 
     def trial(self, number: int, root: int, attempt: int, params: Mapping[str, Any], seed: int) -> Job:
-        """The job of one attempt at a trial; ``seed`` is for what has none of its own."""
+        """Make the job of one attempt at a trial; ``seed`` is used where the settings have none."""
         folder = self.folders.attempt(root, attempt)
-        settings = closed(self.definition.trial_settings(params, seed), self.resolved)
+        settings = with_resolved(self.definition.trial_settings(params, seed), self.resolved)
         job_id = f"trial_{root}" if attempt == 1 else f"trial_{root}.attempt-{attempt}"
         return self._job(
             job_id,
@@ -80,18 +77,18 @@ class JobMaker:
         )
 
     def expected(self) -> Job:
-        """A job like those of the trials to come, as far as it can be said before the first: what they may share."""
+        """Make a job like those of the trials to come, as far as it is known before the first: what they may share."""
         job = self.trial(0, 0, 1, self.definition.default_params(), 0)
         return replace(job, prepared_dir=None, preload=self._preload("trial", BUILT_IN_PRELOAD[:1]))
 
     def train(self, output_dir: Path, settings: Mapping[str, Any]) -> Job:
-        """The job of one fine-tune outside a search."""
+        """Make the job of one fine-tune outside a search."""
         return self._job(
             "train", "train", output_dir, dict(settings), checkpoint_dir=str(output_dir.absolute() / CHECKPOINTS)
         )
 
     def finds_program(self) -> bool:
-        """Whether the command's program can be found, as far as that can be said before its placeholders are filled."""
+        """Return True if the command's program can be found, as far as is known before its placeholders are filled."""
         if self.definition.command is None or "{" in self.definition.command[0]:
             return True
         program, path = self.definition.command[0], self._environment("trial")[0].get("PATH", os.defpath)
@@ -99,33 +96,30 @@ class JobMaker:
         return shutil.which(place, path=path) is not None
 
     def withheld(self) -> list[str]:
-        """Names of variables with meaning for a program that a trial does not get."""
+        """Return the names of variables with meaning for a program that trials do not get."""
         return self._environment("trial")[1]
 
-    def _job(
-        self,
-        job_id: str,
-        kind: str,
-        folder: Path,
-        settings: dict[str, Any],
-        **fields: Any,
-    ) -> Job:
+    def _job(self, job_id: str, kind: str, folder: Path, settings: dict[str, Any], **fields: Any) -> Job:
         definition = self.definition
         output_dir = folder.absolute()
         seed = int(settings.get("seed", definition.seed))
         preload = self._preload(kind, BUILT_IN_PRELOAD)
-        return Job(
-            id=job_id,
-            kind=kind,
-            study=self.folders.study,
-            command=self._command(
+        if definition.command is None:
+            command = self.trainer.command_of(self.ranks if kind == "trial" else 1)
+        else:
+            command = definition.fill_command(
                 settings,
+                study=self.folders.study,
                 seed=seed,
                 output_dir=str(output_dir),
                 checkpoint_dir=fields.get("checkpoint_dir", ""),
                 trial=fields.get("number", 0),
-                ranks=self.ranks if kind == "trial" else 1,
-            ),
+            )
+        return Job(
+            id=job_id,
+            kind=kind,
+            study=self.folders.study,
+            command=command,
             output_dir=str(output_dir),
             settings=settings,
             environment=(_SHARED_ENVIRONMENT if preload else {})
@@ -151,22 +145,17 @@ class JobMaker:
         return built_in if self._backend() == "hf" else (UNSLOTH_PRELOAD if self._backend() == "unsloth" else None)
 
     def _backend(self) -> str:
-        """The backend, as far as it is known; without a GPU there is one only."""
+        """Return the backend, as far as it is known; without a GPU there is only one."""
         named = self.backend or str(self.definition.settings.get("backend", "auto"))
         return "hf" if named == "auto" and not has_gpu() else named
-
-    def _command(self, settings: dict[str, Any], ranks: int, **own: Any) -> tuple[str, ...]:
-        if self.definition.command is None:
-            return self.trainer.command_of(ranks)
-        return self.definition.fill_command(settings, study=self.folders.study, **own)
 
     def _environment(self, kind: str, settings: Mapping[str, Any] | None = None) -> tuple[dict[str, str], list[str]]:
         tracked = _TRACKER_VARIABLES if (settings or {}).get("report_to") == "wandb" else ()
         return build_environment(self.environ, (*self.definition.env_pass, *tracked), kind=kind, extra={})
 
 
-def closed(settings: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with what they leave open (null) as it was resolved for the study."""
+def with_resolved(settings: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the values that were resolved for the study in the place of those left open (null)."""
     return {name: resolved.get(name) if value is None else value for name, value in settings.items()}
 
 
@@ -176,13 +165,13 @@ def job_maker(
     working_dir: Path | None = None,
     resolved: Mapping[str, Any] | None = None,
 ) -> JobMaker:
-    """A ``JobMaker`` with this process's environment."""
+    """Make a ``JobMaker`` with this process's environment."""
     trainer = Trainer(named_python(definition.trainer_python, os.environ))
     return JobMaker(definition, folders, dict(os.environ), working_dir, resolved or {}, trainer)
 
 
 def require_program(jobs: JobMaker) -> None:
-    """Refuse a command whose program is not there, or a trainer that cannot train, before trials are spent on it.
+    """Refuse a command whose program does not exist, or a trainer that cannot train, before trials are spent on it.
 
     Raises:
         UsageError: it is neither on PATH nor a path to an executable, or not a Python with the training's libraries.

@@ -1,7 +1,7 @@
-"""The study in its storage: the one place that writes there.
+"""A study in its storage: the one place that writes its trials.
 
-Ends are recorded as the table in execution/outcome.py says. Attributes are written before the state: a finished trial
-can no longer be changed; whatever is half written when the runner dies is completed by the next one (recovery.py).
+Ends are recorded as the table in execution/outcome.py says. Attributes are written before the state, as a finished
+trial can no longer be changed; what a dead runner left half written is completed by the next one (recovery.py).
 """
 
 from __future__ import annotations
@@ -25,53 +25,54 @@ from hpsearch.study.records import TrialCounts, attempt_of, root_of
 from hpsearch.study.sampling.planner import params_of, queue
 from hpsearch.study.storage.writer import StorageWriter
 
-# Attributes that a trial's retry has too: why its configuration is tried.
+# Attributes that a retry inherits: why its configuration is tried.
 _INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ledger:
-    """A study, its storage and its definition. Where a ``writer`` makes the changes, ``storage`` answers before they
-    are made."""
+    """A study, its storage and its definition. With a ``writer``, ``storage`` answers before changes are durable."""
 
     study: Study
     storage: BaseStorage
     definition: StudyDefinition
     writer: StorageWriter | None = None
-    _tally: TrialCounts = field(init=False, repr=False, compare=False)
+    _counts: TrialCounts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tally", TrialCounts(self.definition.objective.direction))
+        self._counts = TrialCounts(self.definition.objective.direction)
 
     @property
-    def tally(self) -> TrialCounts:
+    def counts(self) -> TrialCounts:
         """Counts over the study's trials as they are now."""
-        return self._tally.take(self.trials())
+        return self._counts.update(self.trials())
 
     def settle(self, seconds: float | None = None) -> bool:
-        """Wait until every change is safe from this process's death; whether they are, after so many seconds at most.
-        Raises what keeps them from the storage."""
+        """Wait until all changes are durable, ``seconds`` at most. Returns False on timeout.
+
+        Raises the error that keeps changes from the storage.
+        """
         return self.writer is None or self.writer.settle(seconds)
 
     def together(self) -> AbstractContextManager[None]:
-        """Make a trial and what fills it meanwhile in one transaction."""
+        """Write a new trial and what fills it in one transaction."""
         return nullcontext() if self.writer is None else self.writer.together()
 
     def check(self) -> None:
-        """Raise what keeps changes from the storage: the lease is lost, or it stayed away too long."""
+        """Raise what keeps changes from the storage: the lease is lost, or the storage stayed away too long."""
         if self.writer is not None:
             self.writer.check()
 
     def notices(self) -> list[str]:
-        """What there is to say of the storage since the last call."""
+        """Return the notices about the storage since the last call."""
         return [] if self.writer is None else self.writer.notices()
 
     def trials(self, *states: TrialState) -> Sequence[FrozenTrial]:
-        """The study's trials in order of number; only those in ``states`` where any are given."""
+        """Return the study's trials in order of number; only those in ``states`` where any are given."""
         return self.study.get_trials(deepcopy=False, states=states or None)
 
     def trial(self, number: int) -> FrozenTrial:
-        """The trial with this number."""
+        """Return the trial with this number."""
         return self.storage.get_trial(self._id(number))
 
     def note(self, number: int, user_attrs: Mapping[str, Any]) -> None:
@@ -79,52 +80,55 @@ class Ledger:
         for key, value in user_attrs.items():
             self.storage.set_trial_user_attr(self._id(number), key, value)
 
-    def report(self, number: int, step: int, value: float) -> bool:
-        """Store the objective at an evaluation of a running trial; whether the trial is to be pruned."""
+    def report(self, number: int, step: int, value: float) -> None:
+        """Record the objective at an evaluation of a running trial."""
         self.storage.set_trial_intermediate_value(self._id(number), step, value)
-        return bool(self.study.pruner.prune(self.study, self.trial(number)))
 
-    def take_over_reports(self, number: int, before: int) -> None:
-        """Give a trial that went on from a checkpoint what its last attempt had reported at earlier steps."""
+    def copy_reports(self, number: int, before: int) -> None:
+        """Copy the last attempt's reports to a retry that goes on from its checkpoint: those of steps ``before``."""
         former = self.trial(number).user_attrs.get(attrs.RETRY_OF)
         for step, value in sorted(self.trial(former).intermediate_values.items()) if former is not None else ():
             if step < before and math.isfinite(value):
-                self.storage.set_trial_intermediate_value(self._id(number), step, value)
+                self.report(number, step, value)
 
     def tell(self, number: int, outcome: Outcome) -> int | None:
-        """Tell a running trial's outcome, and queue its configuration again where its cause says so.
+        """Record the outcome of a running trial, and queue a retry where its cause asks for one.
 
         Returns:
-            Which attempt was queued, or None.
+            The number of the attempt that was queued, or None.
         """
         verdict = VERDICTS[outcome.cause]
-        self.note(number, _described(outcome))
+        described: dict[str, Any] = {
+            attrs.OUTCOME: outcome.cause.value,
+            attrs.MESSAGE: outcome.message,
+            attrs.DURATION: round(outcome.duration_s, 3),
+        }
+        if outcome.metrics:
+            described[attrs.METRICS] = encode_values(outcome.metrics)
+        self.note(number, described)
         if verdict.value == "NaN report":
-            step = 1 + max(self.trial(number).intermediate_values, default=-1)
-            self.storage.set_trial_intermediate_value(self._id(number), step, math.nan)
+            self.report(number, 1 + max(self.trial(number).intermediate_values, default=-1), math.nan)
         value = outcome.metrics[self.definition.objective.metric] if verdict.value == "final metric" else None
         self.study.tell(number, value, state=TrialState[verdict.state], skip_if_finished=True)
-        return self.requeue(self.trial(number), outcome.cause)
+        return self.retry(self.trial(number), outcome.cause)
 
     def refuse(self, number: int, why: str) -> None:
-        """Tell a trial that is not launched, as it is sure to run out of device memory, as one that did."""
+        """Record a trial that is not launched, as it is sure to run out of device memory, as one that did."""
         self.note(number, {attrs.NOT_TRIED: True})
         self.tell(number, Outcome(Cause.CUDA_OOM, message=why))
 
-    def requeue(self, trial: FrozenTrial, cause: Cause) -> int | None:
+    def retry(self, trial: FrozenTrial, cause: Cause) -> int | None:
         """Queue the configuration of ``trial`` again, once, if ``cause`` asks for it and retries are left.
 
         Returns:
-            Which attempt was queued, or None.
+            The number of the attempt that was queued, or None.
         """
-        again, root, tally = VERDICTS[cause].again, root_of(trial), self.tally
+        again, root, counts = VERDICTS[cause].again, root_of(trial), self.counts
         params = params_of(trial)
         searched = active(self.definition.search_space, params)
-        if again is Again.NEVER or not set(searched) <= set(params):
+        if again is Again.NEVER or not set(searched) <= set(params) or counts.is_retried(trial.number):
             return None
-        if tally.is_repeated(trial.number):
-            return None
-        if again is Again.LIMITED and tally.spent_retries(root) > self.definition.max_retries:
+        if again is Again.LIMITED and counts.spent_retries(root) > self.definition.max_retries:
             return None
         attempt = attempt_of(trial) + 1
         chain = {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.RETRY_OF: trial.number}
@@ -137,21 +141,14 @@ class Ledger:
         return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
 
-def settled(outcome: Outcome, metric: str) -> Outcome:
-    """``outcome``, with an OK that lacks a finite objective turned into what it really is."""
+def checked_outcome(outcome: Outcome, metric: str) -> Outcome:
+    """Return ``outcome``; one that is OK without a finite ``metric`` gets the cause that really holds."""
     value = outcome.metrics.get(metric)
     if outcome.cause is not Cause.OK or (value is not None and math.isfinite(value)):
         return outcome
     if value is not None:
         return replace(outcome, cause=Cause.DIVERGED, message=f"the final {metric} is {value}")
-    named = ", ".join(sorted(outcome.metrics)) or "nothing"
-    return replace(outcome, cause=Cause.PROTOCOL, message=f"it ended without reporting {metric}; it reported {named}")
-
-
-def _described(outcome: Outcome) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        attrs.OUTCOME: outcome.cause.value,
-        attrs.MESSAGE: outcome.message,
-        attrs.DURATION: round(outcome.duration_s, 3),
-    }
-    return described | ({attrs.METRICS: encode_values(outcome.metrics)} if outcome.metrics else {})
+    reported = ", ".join(sorted(outcome.metrics)) or "nothing"
+    return replace(
+        outcome, cause=Cause.PROTOCOL, message=f"it ended without reporting {metric}; it reported {reported}"
+    )

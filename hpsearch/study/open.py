@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
@@ -15,9 +14,9 @@ from hpsearch.config.problems import show
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
+from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.pruning import make_pruner
 from hpsearch.study.records import finished
-from hpsearch.study.results import prepared_info
 from hpsearch.study.sampling.planner import open_points, queue_default
 from hpsearch.study.storage.changes import Change
 from hpsearch.study.storage.open import StorageUrl
@@ -238,27 +237,27 @@ def refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
         )
 
 
-def keep_prepared(ledger: Ledger, info: dict[str, Any]) -> None:
+def keep_prepared(ledger: Ledger, info: PreparedInfo) -> None:
     """Store the result of the prepare job.
 
     Raises:
         DefinitionChanged: the study has trials, and its data or base model is not what they were made with.
     """
-    stored = prepared_info(ledger)
+    stored = PreparedInfo.stored(ledger.study)
     for key, what in FINGERPRINTS.items():
-        if ledger.trials() and key in stored and stored[key] != info.get(key):
+        before, now = getattr(stored, key), getattr(info, key)
+        if ledger.trials() and before is not None and before != now:
             raise DefinitionChanged(
-                f"the study's {what} changed since it began: "
-                f"{key} {str(stored[key])[:12]} is now {str(info.get(key))[:12]}",
+                f"the study's {what} changed since it began: {key} {str(before)[:12]} is now {str(now)[:12]}",
                 "restore it, or start a study of another name",
             )
-    ledger.study.set_user_attr(attrs.PREPARED, info)
+    ledger.study.set_user_attr(attrs.PREPARED, info.values)
 
 
-def changed_versions(stored: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+def changed_versions(stored: PreparedInfo, info: PreparedInfo) -> str:
     """Return a warning if a study continues with other libraries, or another backend, than it began with; else ""."""
-    before, now = ({"backend": made.get("backend"), **made.get("versions", {})} for made in (stored, info))
-    if not stored or before == now:
+    before, now = ({"backend": prepared.backend, **prepared.versions} for prepared in (stored, info))
+    if not stored.values or before == now:
         return ""
     pairs = ((name, before.get(name), now.get(name)) for name in sorted({*before, *now}))
     changed = ", ".join(f"{name} {old or 'none'} -> {new or 'none'}" for name, old, new in pairs if old != new)

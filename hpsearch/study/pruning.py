@@ -1,4 +1,7 @@
-"""Which pruner a study uses. A step is one evaluation; evaluations come at equal fractions of a trial's training."""
+"""The pruners of a study, and the decision to prune a trial.
+
+A step is one evaluation; evaluations come at equal fractions of a trial's training.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from optuna.pruners import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.config.advice import too_long_warmup
+from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.fields import PrunerSettings
 from hpsearch.study.learning_curves import Curves
 from hpsearch.study.records import is_finite
@@ -22,28 +27,29 @@ from hpsearch.study.records import is_finite
 if TYPE_CHECKING:
     from optuna import Study
 
-# A trial is stopped when the best value so far is better than its own guessed final one by so many standard deviations
-# of the guess. With less, more steps are saved, and more is lost than that is worth (docs/performance.md).
+# A trial is stopped when the best value so far is better than its own predicted final one by this many standard
+# deviations of the prediction. With less, more steps are saved, and more is lost than that is worth
+# (docs/performance.md).
 MARGIN = 2.0
 
 
 class CurvePruner(BasePruner):
-    """Stops a trial whose curve does not lead to the best value so far (curves.py says how that is guessed).
+    """Stops a trial whose curve does not lead to the best value so far, as predicted by learning_curves.py.
 
     It stops none before ``n_startup_trials`` are completed, nor before step ``settings.warmup(steps)``; where ``steps``
-    is None, the last step of completed trials stands for it.
+    is None, the last step of completed trials is used.
     """
 
     def __init__(self, settings: PrunerSettings, steps: int | None) -> None:
         self._settings, self._steps = settings, steps
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether to stop a trial after its last report."""
+        """Return True if a trial is to be stopped after its last report."""
         step = trial.last_step
         if step is None or not is_finite(trial.intermediate_values[step]):
             return False
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        steps = self._steps or max((each.last_step or 0 for each in complete), default=0)
+        steps = self._steps or max((other.last_step or 0 for other in complete), default=0)
         curves = Curves(complete, study.direction)
         if len(curves) < max(1, self._settings.n_startup_trials) or step < self._settings.warmup(steps):
             return False
@@ -69,5 +75,18 @@ PRUNERS: dict[str, Callable[[PrunerSettings, int | None], BasePruner]] = {
 
 
 def make_pruner(settings: PrunerSettings, steps: int | None) -> BasePruner:
-    """The pruner of a study whose trials report so many steps; None: those that end show it."""
+    """Make the pruner of a study whose trials report ``steps`` steps; None: the trials that end show how many."""
     return PRUNERS[settings.type](settings, steps)
+
+
+def should_prune(study: Study, trial: FrozenTrial) -> bool:
+    """Ask the study's pruner about a trial's last report; ASHA and Hyperband also record which rung it has reached."""
+    return bool(study.pruner.prune(study, trial))
+
+
+def warmup_warnings(definition: StudyDefinition, evaluations: int | None) -> list[str]:
+    """Warn where trials have fewer ``evaluations`` than the definition says, and so few that none can be pruned."""
+    known = definition.steps
+    if evaluations is None or (known is not None and evaluations >= known):
+        return []
+    return too_long_warmup(definition, evaluations)

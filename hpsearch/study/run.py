@@ -1,4 +1,4 @@
-"""Running and resuming a study from its name: what the command line and ``hpsearch.run`` both call."""
+"""Run and resume a study by its name, for the command line and for ``hpsearch.run``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
 from hpsearch.study.ending import RunEnding
-from hpsearch.study.events import RunStarted, View, silent
-from hpsearch.study.folders import StudyFolders, room_for, study_folders
+from hpsearch.study.events import RunStarted, View, show_prepared, silent
+from hpsearch.study.folders import StudyFolders, require_room, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import Runner
@@ -44,20 +44,21 @@ from hpsearch.study.open import (
     study_names,
 )
 from hpsearch.study.options import RunOptions
-from hpsearch.study.preparation import prepare, show_prepared
+from hpsearch.study.preparation import PreparedInfo, prepare
+from hpsearch.study.pruning import warmup_warnings
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
 from hpsearch.study.resolve import resolve, resolve_stored
-from hpsearch.study.results import best_config, prepared_info, write_best
+from hpsearch.study.results import best_config, write_best
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
 from hpsearch.study.warm_start import stored_warm_start
-from hpsearch.study.warm_start_source import SourceStudy, find_source, refuse_late, take_over
+from hpsearch.study.warm_start_source import SourceStudy, find_source, make_warm_start, refuse_late
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended: ``exit_code`` is what the command ends with, ``text`` says it in one sentence."""
+    """The result of a run: ``exit_code`` is the command's, ``text`` says in one sentence how the run ended."""
 
     study: str
     exit_code: int
@@ -75,9 +76,9 @@ class RunSummary:
 
 
 def run_study(options: RunOptions, view: View = silent) -> RunSummary:
-    """Run a study: start it, or go on with it where it stands.
+    """Start a study, or go on with it.
 
-    With ``must_exist`` and nothing said about its definition, the stored one is used, as by ``resume_study``.
+    With ``must_exist`` and no definition given, the stored one is used, as by ``resume_study``.
 
     Raises:
         UsageError: the definition or an option is wrong.
@@ -94,15 +95,15 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     if options.must_exist:
         with options.url.opened() as storage:
             if name not in study_names(storage):
-                what = f"there is no study {name!r} to resume"
-                raise UsageError(what, "start it without --resume, or see `hpsearch status`")
+                remedy = "start it without --resume, or see `hpsearch status`"
+                raise UsageError(f"there is no study {name!r} to resume", remedy)
     if resolved.note:
         view(Note(resolved.note))
     return _run(name, definition, options, view, resuming=resolved.is_stored)
 
 
 def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
-    """Go on with a study as its stored definition says; without a name, with the only unfinished one.
+    """Go on with a study by its stored definition; without a name, with the only unfinished one.
 
     Raises:
         UsageError: there is no such study, or more than one is unfinished.
@@ -143,7 +144,8 @@ def _run(
             ledger = replace(_open(session.storage, name, definition, folders, source), writer=session.writer)
             session.begin()
             reached("study-opened")
-            resolved = _resolved(ledger)
+            # The values of settings left open, resolved when the study began.
+            resolved = PreparedInfo.stored(ledger.study).resolved if ledger.trials() else {}
             jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
             summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, source).go()
             ledger.settle()
@@ -152,7 +154,7 @@ def _run(
 
 
 def shares_of(options: RunOptions, definition: StudyDefinition) -> SlotAllocation:
-    """The slots of a run, with what there is to say of their GPUs.
+    """Allocate the slots of a run, with notes about their GPUs.
 
     Raises:
         UsageError: GPUs were asked for that are not there, or several for a backend that uses one.
@@ -168,7 +170,7 @@ def shares_of(options: RunOptions, definition: StudyDefinition) -> SlotAllocatio
 def _open(
     storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders, source: SourceStudy | None
 ) -> Ledger:
-    """Open the study and take its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
+    """Open the study and claim its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
     claimed = folders.claimed_for  # by a run that died before the storage knew of it
     if name in study_names(storage):
         if source is not None:
@@ -183,17 +185,12 @@ def _open(
 
 
 def _working_dir(ledger: Ledger, resuming: bool) -> Path:
-    """Where a command's relative words lead from: this folder; the one of the last run where its study is resumed."""
+    """Return the folder from which a command's relative paths lead: this one; in a resumed study the last run's."""
     known = ledger.study.user_attrs.get(attrs.WORKING_DIR)
     if resuming and known and Path(known).is_dir():
         return Path(known)
     ledger.study.set_user_attr(attrs.WORKING_DIR, str(Path.cwd()))
     return Path.cwd()
-
-
-def _resolved(ledger: Ledger) -> dict[str, Any]:
-    """What settings left open came to when the study began; nothing while it has no trials."""
-    return dict(prepared_info(ledger).get("resolved", {})) if ledger.trials() else {}
 
 
 @dataclass(frozen=True)
@@ -211,72 +208,49 @@ class _Run:
     source: SourceStudy | None = None  # of a warm start
 
     def go(self) -> RunSummary:
-        deadline = time.monotonic() + (self.options.timeout_s or math.inf)
-        repairs = str(recover(self.ledger, self.folders, self.executor))
-        write_best(self.ledger, self.folders, prepared_info(self.ledger))
-        target = settle_target(self.ledger, self.options.n_trials, self.options.add_trials)
-        budget, end = self._budget(), RunEnding(self.ledger, self.options, self.interruption, self._places())
-        self._announce(target, repairs, budget)
-        done = nothing_to_do(self.ledger, target, end.command("run", "--add-trials", "N"))
+        """Recover from a dead runner, prepare, and run trials, as far as there is something to do."""
+        ledger, options = self.ledger, self.options
+        deadline = time.monotonic() + (options.timeout_s or math.inf)
+        recovered = str(recover(ledger, self.folders, self.executor))
+        write_best(ledger, self.folders, PreparedInfo.stored(ledger.study))
+        target = settle_target(ledger, options.n_trials, options.add_trials)
+        gpus = len(self.shares.slots[0].gpus)  # all slots have as many
+        budget = Budget(settle_budget(ledger.study, options.gpu_hours), max(gpus, 1), named=gpus > 0)
+        database = options.url.sqlite_path
+        places = (self.folders.root, *([] if database is None else [database.resolve().parent]))
+        end = RunEnding(ledger, options, self.interruption, places)
+        self._announce(target, recovered, budget)
+        done = nothing_to_do(ledger, target, end.command("run", "--add-trials", "N"))
         if done:
-            succeeded = self.ledger.trials(TrialState.COMPLETE)
-            return self._summary(target, 0 if succeeded else TooManyFailures.exit_code, done)
-        if budget.is_spent(self.ledger.trials()):
+            return self._summary(target, 0 if ledger.trials(TrialState.COMPLETE) else TooManyFailures.exit_code, done)
+        if budget.is_spent(ledger.trials()):
             return self._summary(target, 0, end.nothing_left(budget))
         try:
             prepared = self._prepare(deadline)
         except Interrupted:
             return self._summary(target, *end.stopped_preparing())
-        self._take_over(prepared)
-        begin(self.ledger)
+        self._store_warm_start(prepared)
+        begin(ledger)
+        stop_at = target if options.at_most is None else min(target, finished(ledger.trials()) + options.at_most)
         runner = Runner(
-            self.ledger,
+            ledger,
             self.folders,
-            replace(self.jobs, resolved=prepared.get("resolved", {}), backend=prepared.get("backend", "")),
+            replace(self.jobs, resolved=prepared.resolved, backend=prepared.backend),
             self.executor,
             self.view,
             self.interruption,
-            target=self._stop_at(target),
+            target=stop_at,
             deadline=deadline,
             prepared=prepared,
-            places=end.places,
-            gate=Gate(self.ledger.definition, device_of(self.shares.gpu, prepared)),
+            places=places,
+            gate=Gate(ledger.definition, device_of(self.shares.gpu, prepared)),
             budget=budget,
-            warm_start=stored_warm_start(self.ledger.study),
+            warm_start=stored_warm_start(ledger.study),
         )
         ending = runner.run()
         return self._summary(target, *end.of(ending, runner))
 
-    def _take_over(self, prepared: dict[str, Any]) -> None:
-        """Keep with a study that has no trial yet what it takes over from another one, and say it: nothing where none
-        is named, though a run that died before its first trial may have named one."""
-        if self.ledger.trials():
-            return
-        if self.source is None:
-            if stored_warm_start(self.ledger.study) is not None:
-                self.ledger.study.set_user_attr(attrs.WARM_START, None)
-            return
-        warm_start, said = take_over(self.source, self.ledger.definition, prepared)
-        self.ledger.study.set_user_attr(attrs.WARM_START, warm_start.to_json())
-        for text in said:
-            self.view(Note(text))
-
-    def _stop_at(self, target: int) -> int:
-        """Finished trials with which this run ends, though the study may be after more."""
-        most = self.options.at_most
-        return target if most is None else min(target, finished(self.ledger.trials()) + most)
-
-    def _budget(self) -> Budget:
-        """What the study may spend, now that it is settled, and how many GPUs each trial of this run has."""
-        gpus = len(self.shares.slots[0].gpus)  # all slots have as many
-        return Budget(settle_budget(self.ledger.study, self.options.gpu_hours), max(gpus, 1), named=gpus > 0)
-
-    def _places(self) -> tuple[Path, ...]:
-        """Where a trial needs room: its study's folder, and that of a SQLite storage."""
-        database = self.options.url.sqlite_path
-        return (self.folders.root, *([] if database is None else [database.resolve().parent]))
-
-    def _announce(self, target: int, repairs: str, budget: Budget) -> None:
+    def _announce(self, target: int, recovered: str, budget: Budget) -> None:
         definition, trials = self.ledger.definition, self.ledger.trials()
         best = best_trial(trials, definition.objective.direction)
         self.view(
@@ -292,39 +266,54 @@ class _Run:
                 slots=len(self.shares.slots),
             )
         )
-        if repairs:
-            self.view(Note(repairs))
-        if math.isfinite(budget.hours):
+        if recovered:
+            self.view(Note(recovered))
+        if budget.is_limited:
             self.view(Note(budget.text(spent_hours(trials))))
-        for text in self.shares.notes:
-            self.view(Note(text, warning=True))
-        for text in advice(definition, requested_target(self.ledger.study, definition)):
+        for text in (*self.shares.notes, *advice(definition, requested_target(self.ledger.study, definition))):
             self.view(Note(text, warning=True))
         withheld = self.jobs.withheld()
         if withheld:
             self.view(Note(f"not passed to trials: {', '.join(withheld)} (name them in env_pass to pass them)"))
 
-    def _prepare(self, deadline: float) -> dict[str, Any]:
+    def _prepare(self, deadline: float) -> PreparedInfo:
         """Make data and model ready, unless the study's trials are programs that bring their own."""
-        if self.ledger.definition.command is not None:
-            return {}
+        ledger = self.ledger
+        if ledger.definition.command is not None:
+            return PreparedInfo()
         info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
-        changed = changed_versions(prepared_info(self.ledger), info) if self.ledger.trials() else ""
-        keep_prepared(self.ledger, info)
+        changed = changed_versions(PreparedInfo.stored(ledger.study), info) if ledger.trials() else ""
+        keep_prepared(ledger, info)
         show_prepared(self.view, info)
         if changed:
             self.view(Note(changed, warning=True))
-        for text in room_for(self.ledger.definition, info["figures"], self.folders.root):
+        require_room(ledger.definition, info.adapter_bytes, self.folders.root)
+        for text in warmup_warnings(ledger.definition, info.evaluations):
             self.view(Note(text, warning=True))
         return info
 
+    def _store_warm_start(self, prepared: PreparedInfo) -> None:
+        """Store with a study that has no trial yet what it reuses of another one, and show it. Without another one,
+        forget the one that a run named which died before its first trial."""
+        study = self.ledger.study
+        if self.ledger.trials():
+            return
+        if self.source is not None:
+            warm_start, facts = make_warm_start(self.source, self.ledger.definition, prepared)
+            study.set_user_attr(attrs.WARM_START, warm_start.to_json())
+            for text in facts:
+                self.view(Note(text))
+        elif stored_warm_start(study) is not None:
+            study.set_user_attr(attrs.WARM_START, None)
+
     def _summary(self, target: int, code: int, text: str) -> RunSummary:
-        best = best_trial(self.ledger.trials(), self.ledger.definition.objective.direction)
+        trials = self.ledger.trials()
+        best = best_trial(trials, self.ledger.definition.objective.direction)
         return RunSummary(
             study=self.folders.study,
             exit_code=code,
             text=text,
-            finished=finished(self.ledger.trials()),
+            finished=finished(trials),
             target=target,
             best_number=best.number if best else None,
             best_value=best.value if best else None,
@@ -332,6 +321,6 @@ class _Run:
             best_config=best_config(self.ledger, best) if best else {},
             folder=self.folders.root,
             best_config_path=self.folders.best_config if best else None,
-            gpu_hours=spent_hours(self.ledger.trials()),
+            gpu_hours=spent_hours(trials),
             storage=self.options.url.full,
         )

@@ -1,4 +1,4 @@
-"""Reading another study for a warm start: which of its points, moved how, and whether its values hold here too."""
+"""The other study of a warm start: which of its points are reused, moved how, and whether its values hold here too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optuna import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpsearch.config.conditions import active
 from hpsearch.config.definition import StudyDefinition, diff_identity
@@ -19,7 +19,8 @@ from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.open import load_study, readable_definition
 from hpsearch.study.options import RunOptions
-from hpsearch.study.records import is_finite
+from hpsearch.study.preparation import PreparedInfo
+from hpsearch.study.records import best_first
 from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start import COMPARED, TransferredPoint, WarmStart, stored_warm_start
 
@@ -34,21 +35,21 @@ _RESOLVED = ("final_samples", "instruction", "max_new_tokens")
 
 @dataclass(frozen=True)
 class SourceStudy:
-    """Another study whose best points are wanted: its ``trials`` are completed ones, best first. ``definition`` is None
+    """Another study whose best points are reused: its ``trials`` are completed ones, best first. ``definition`` is None
     where another program made it."""
 
     name: str
     study_id: str
     definition: StudyDefinition | None
-    prepared: Mapping[str, Any]
+    prepared: PreparedInfo
     trials: Sequence[FrozenTrial]
 
 
 def find_source(options: RunOptions, name: str, definition: StudyDefinition) -> SourceStudy | None:
-    """The study that ``options`` name for a warm start of the study ``name``; None where they name none.
+    """Find the study that ``options`` name for a warm start of the study ``name``; None where they name none.
 
     Raises:
-        UsageError: it is not there, is the study itself, looks for something else, or has nothing to take over.
+        UsageError: it does not exist, is the study itself, has another objective, or has nothing to reuse.
         StorageError: its storage cannot be used.
     """
     if options.warm_start_from is None:
@@ -64,20 +65,17 @@ def find_source(options: RunOptions, name: str, definition: StudyDefinition) -> 
 
 def _source(study: Study, definition: StudyDefinition, url: StorageUrl) -> SourceStudy:
     name, direction = study.study_name, definition.objective.direction
-    theirs = [each.name.lower() for each in study.directions]
+    theirs = [other.name.lower() for other in study.directions]
     if theirs != [direction]:
         raise UsageError(
-            f"both studies look the same way, but {name!r} is to {' and to '.join(theirs)}, this one to {direction}",
+            f"both studies need one objective, but {name!r} is to {' and to '.join(theirs)}, this one to {direction}",
             "name a study with the same objective",
         )
-    complete = [trial for trial in study.get_trials() if trial.state is TrialState.COMPLETE and is_finite(trial.value)]
-    if not complete:
-        raise UsageError(f"{name!r} has no completed trial to take over", "name a study that has")
-    sign = -1.0 if direction == "maximize" else 1.0
-    ranked = sorted(complete, key=lambda trial: (sign * float(trial.value or 0.0), trial.number))
+    trials = best_first(study.get_trials(), direction)
+    if not trials:
+        raise UsageError(f"{name!r} has no completed trial to reuse", "name a study that has")
     study_id = str(study.user_attrs.get(attrs.ID) or f"{url} {name}")
-    prepared = study.user_attrs.get(attrs.PREPARED) or {}
-    return SourceStudy(name, study_id, readable_definition(study), prepared, ranked)
+    return SourceStudy(name, study_id, readable_definition(study), PreparedInfo.stored(study), trials)
 
 
 def refuse_late(study: Study, source: SourceStudy) -> None:
@@ -96,29 +94,37 @@ def refuse_late(study: Study, source: SourceStudy) -> None:
     )
 
 
-def take_over(
-    source: SourceStudy, definition: StudyDefinition, prepared: Mapping[str, Any]
+def make_warm_start(
+    source: SourceStudy, definition: StudyDefinition, prepared: PreparedInfo
 ) -> tuple[WarmStart, list[str]]:
-    """What a study with this definition, for which this was ``prepared``, takes over; and sentences that say it."""
+    """Choose what a study with this definition, for which this was ``prepared``, reuses; and sentences that say it."""
     doubts = list(_doubts(source, definition, prepared))
-    inside = [each for each in source.trials if _is_inside(each.params, definition.search_space)]
-    points = _points(source, definition, POINTS if doubts else COMPARED)
-    believed = not doubts and definition.search_mode == "bayesian"
-    prior = tuple(_carried(each, definition) for each in _evenly(inside, MOST_PRIOR)) if believed else ()
-    tried = {each.trial for each in points}
-    said = [
-        f"warm start from {source.name}: its best {len(points)} points are tried in turn with others",
-        *_moves([each for each in source.trials if each.number in tried], definition),
-    ]
+    most = POINTS if doubts else COMPARED
+    # The best points in this study's space, each once, and not the default one, which is tried anyway.
+    tried, points = {point_key(definition.default_params())}, list[TransferredPoint]()
+    for point in (_transferred(trial, definition) for trial in source.trials):
+        if point_key(point.params) not in tried and len(points) < most:
+            tried.add(point_key(point.params))
+            points.append(point)
+    prior: tuple[TransferredPoint, ...] = ()
+    if not doubts and definition.search_mode == "bayesian":
+        inside = [trial for trial in source.trials if _is_inside(trial.params, definition.search_space)]
+        if len(inside) > MOST_PRIOR:
+            inside = [inside[round(place * (len(inside) - 1) / (MOST_PRIOR - 1))] for place in range(MOST_PRIOR)]
+        prior = tuple(_transferred(trial, definition) for trial in inside)
+    numbers = {point.trial for point in points}
+    params = [trial.params for trial in source.trials if trial.number in numbers]
+    facts = [f"warm start from {source.name}: its best {len(points)} points are tried in turn with others"]
+    facts += _moves(params, definition)
     if prior:
-        said.append(f"{len(prior)} of its {len(source.trials)} values are shown to the sampler once its points help")
+        facts.append(f"{len(prior)} of its {len(source.trials)} values are shown to the sampler once its points help")
     elif doubts:
-        said.append(f"its values are not believed here: {'; '.join(doubts)}")
-    return WarmStart(source.name, source.study_id, points, prior), said
+        facts.append(f"its values are not used here: {'; '.join(doubts)}")
+    return WarmStart(source.name, source.study_id, tuple(points), prior), facts
 
 
-def _doubts(source: SourceStudy, definition: StudyDefinition, prepared: Mapping[str, Any]) -> Iterator[str]:
-    """Why a value of the source may not be what its point would give here."""
+def _doubts(source: SourceStudy, definition: StudyDefinition, prepared: PreparedInfo) -> Iterator[str]:
+    """Yield why a value of the source may not be what its point would give here."""
     if source.definition is None:
         yield "another program made it"
         return
@@ -127,11 +133,9 @@ def _doubts(source: SourceStudy, definition: StudyDefinition, prepared: Mapping[
         yield "it searches other settings"
     theirs.pop("seed"), ours.pop("seed")
     yield from diff_identity(theirs, ours)
-    for key in _PREPARED:
-        if source.prepared.get(key) != prepared.get(key):
-            yield f"{key} differs"
-    both = [each.get("resolved", {}) for each in (source.prepared, prepared)]
-    yield from (f"{key} differs" for key in _RESOLVED if both[0].get(key) != both[1].get(key))
+    before = source.prepared
+    yield from (f"{key} differs" for key in _PREPARED if getattr(before, key) != getattr(prepared, key))
+    yield from (f"{key} differs" for key in _RESOLVED if before.resolved.get(key) != prepared.resolved.get(key))
 
 
 def _is_inside(params: Mapping[str, Any], space: Mapping[str, Parameter]) -> bool:
@@ -140,48 +144,31 @@ def _is_inside(params: Mapping[str, Any], space: Mapping[str, Parameter]) -> boo
     )
 
 
-def _points(source: SourceStudy, definition: StudyDefinition, most: int) -> tuple[TransferredPoint, ...]:
-    """The best points in this study's space, each once, and not the default one, which is tried anyway."""
-    known, found = {point_key(definition.default_params())}, list[TransferredPoint]()
-    for carried in (_carried(trial, definition) for trial in source.trials):
-        if point_key(carried.params) not in known and len(found) < most:
-            known.add(point_key(carried.params))
-            found.append(carried)
-    return tuple(found)
-
-
-def _carried(trial: FrozenTrial, definition: StudyDefinition) -> TransferredPoint:
+def _transferred(trial: FrozenTrial, definition: StudyDefinition) -> TransferredPoint:
+    """Move a trial's point into the study's space."""
     space, default = definition.search_space, definition.every_default()
-    params = {name: _moved(each, trial.params.get(name), default[name]) for name, each in space.items()}
+    params = {name: _moved(axis, trial.params.get(name), default[name]) for name, axis in space.items()}
     return TransferredPoint(trial.number, definition.active_params(params), float(trial.value or 0.0))
 
 
 def _moved(parameter: Parameter, value: Any, default: Any) -> Any:
-    """The nearest value of a range; the default where ``value`` has nothing to do with it."""
+    """Return the nearest value of a range; the default where ``value`` cannot be compared with it."""
     if isinstance(parameter, Categorical):
         near = is_number(value) and all(map(is_number, parameter.choices))
         return parameter.nearest(value) if near or parameter.contains(value) else default
     return parameter.nearest(value) if is_number(value) else default
 
 
-def _moves(trials: Sequence[FrozenTrial], definition: StudyDefinition) -> Iterator[str]:
-    """What becomes of each setting of the points, where it is not as it was."""
-    space, default = definition.search_space, definition.every_default()
-    for name in sorted({*space, *(each for trial in trials for each in trial.params)}):
-        values = [trial.params[name] for trial in trials if name in trial.params]
+def _moves(points: Sequence[Mapping[str, Any]], definition: StudyDefinition) -> Iterator[str]:
+    """Say of each setting of the source's points how it changes, where it does not stay as it was."""
+    space, default, settings = definition.search_space, definition.every_default(), definition.settings
+    for name in sorted({*space, *(setting for point in points for setting in point)}):
+        values = [point[name] for point in points if name in point]
         if name not in space:
-            fixed = (
-                f", so it is {show(definition.settings[name])} in all of them" if name in definition.settings else ""
-            )
+            fixed = f", so it is {show(settings[name])} in all of them" if name in settings else ""
             yield f"{name}: not searched here{fixed}"
         elif not values:
             yield f"{name}: not searched there, so it is {show(default[name])} in all of them"
         elif moved := [value for value in values if not space[name].contains(value)]:
             to = ", ".join(f"{show(value)} -> {show(_moved(space[name], value, default[name]))}" for value in moved)
             yield f"{name}: moved into its range: {to}"
-
-
-def _evenly(trials: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
-    if len(trials) <= most:
-        return list(trials)
-    return [trials[round(place * (len(trials) - 1) / (most - 1))] for place in range(most)]

@@ -156,7 +156,7 @@ def _examples(scanned: ScannedRows) -> Iterator[Example]:
     longest = sorted(range(len(rows)), key=lambda index: -len(rows[index][1].sample.text))
     oblong = sorted(range(len(rows)), key=lambda index: -max(rows[index][1].size) / min(rows[index][1].size))
     chosen = {
-        "drawn by lot": by_picture[:USUAL],
+        "random sample": by_picture[:USUAL],
         "longest text": longest[:EXTREME],
         "shortest text": longest[::-1][:EXTREME],
         "most oblong": oblong[:EXTREME],

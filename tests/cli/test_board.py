@@ -10,7 +10,6 @@ from hpsearch.cli.live import Board
 from hpsearch.cli.tables import printable
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
-from hpsearch.report.text import bytes_text, duration_text
 from hpsearch.study.events import NewBest, RunStarted, TrialEnded, TrialProgress, TrialReported, TrialStarted
 
 STARTED = RunStarted("gemma-ocr", "eval_cer", "minimize", 4, 0, "bayesian", 20, None)
@@ -111,11 +110,3 @@ def test_escape_sequences_and_markup_in_predictions_are_printed_as_text() -> Non
     assert "\x1b[2J" not in picture
     assert "\x07" not in picture
     assert "[bold]a[/bold]" in picture
-
-
-def test_durations_and_sizes() -> None:
-    seconds = (0.2, 42, 185, 7800)
-    assert [duration_text(value) for value in seconds] == ["0.2 s", "42 s", "3 min 05 s", "2 h 10 min"]
-    assert [duration_text(value, short=True) for value in seconds] == ["0.2s", "42s", "3m05s", "2h10m"]
-    sizes = (12, 4500, 999_700, 1.53e9)
-    assert [bytes_text(size) for size in sizes] == ["12 bytes", "4.5 kB", "1 MB", "1.53 GB"]

@@ -49,9 +49,9 @@ def check_against(page: Page, made: MadePage) -> None:
     """Every line of the page has the pixels that were drawn for it, and the text; around it is the paper's colour."""
     page, turned = fitted(page, made.picture)
     assert turned
-    found = {each.id: each for each in pieces(page, ("line",))}
+    found = {piece.id: piece for piece in pieces(page, ("line",))}
     lines = [each for region in made.regions for each in region.lines]
-    assert [each.text for each in found.values()] == [each.text for each in lines]
+    assert [piece.text for piece in found.values()] == [piece.text for piece in lines]
     for one in lines:
         outline = found[one.id].outline
         assert outline is not None
@@ -94,9 +94,9 @@ def test_units_of_alto_become_pixels(unit: str, made: MadePage, tmp_path: Path) 
 def test_text_of_paragraphs_and_of_the_page_is_its_lines(made: MadePage, tmp_path: Path) -> None:
     page = read(page_xml(made, "a.png"), tmp_path)
     found = list(pieces(page, KINDS))
-    assert [each.kind for each in found] == ["line"] * 4 + ["paragraph"] + ["line"] * 3 + ["paragraph", "page"]
+    assert [piece.kind for piece in found] == ["line"] * 4 + ["paragraph"] + ["line"] * 3 + ["paragraph", "page"]
     paragraphs = ["\n".join(line.text for line in region.lines) for region in made.regions]
-    assert [each.text for each in found if each.kind == "paragraph"] == paragraphs
+    assert [piece.text for piece in found if piece.kind == "paragraph"] == paragraphs
     assert found[-1].text == "\n\n".join(paragraphs) and found[-1].outline is None
 
 
@@ -129,7 +129,7 @@ def test_text_of_paragraphs_and_of_the_page_is_its_lines(made: MadePage, tmp_pat
 )  # fmt: skip
 def test_regions_and_lines_are_read_in_their_order(inner: str, order: str, tmp_path: Path) -> None:
     page = read(PAGE_START + inner + PAGE_END, tmp_path)
-    assert "".join(each.text for each in pieces(page, ("line",))) == order
+    assert "".join(piece.text for piece in pieces(page, ("line",))) == order
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_strings_of_alto_become_the_line_as_it_is_printed(strings: str, text: st
         "</Layout></alto>",
         tmp_path,
     )
-    assert [each.text for each in pieces(page, ("line",))] == [text]
+    assert [piece.text for piece in pieces(page, ("line",))] == [text]
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_blocks_of_alto_are_read_in_their_order(
         "</PrintSpace><TopMargin/></Page></Layout></alto>"
     )
     page = read(text, tmp_path)
-    assert "".join(each.text for each in pieces(page, ("line",))) == read_as
-    assert all(not each.fault for each in pieces(page, ("line",)))
+    assert "".join(piece.text for piece in pieces(page, ("line",))) == read_as
+    assert all(not piece.fault for piece in pieces(page, ("line",)))
 
 
 def test_blocks_of_alto_need_no_ids(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_blocks_of_alto_need_no_ids(tmp_path: Path) -> None:
     blocks = "".join(string.format(text) for text in "abc")
     space = f'<Page WIDTH="100" HEIGHT="100"><PrintSpace>{blocks}</PrintSpace></Page>'
     page = read(f'<alto xmlns="{ALTO_NAMESPACES[2]}"><Layout>{space}</Layout></alto>', tmp_path)
-    assert [each.text for each in pieces(page, ("line",))] == ["a", "b", "c"]
+    assert [piece.text for piece in pieces(page, ("line",))] == ["a", "b", "c"]
 
 
 def test_a_line_with_a_baseline_alone_lies_between_its_neighbours(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_line_with_a_baseline_alone_lies_between_its_neighbours(tmp_path: Path
         for at in (30, 50, 71)
     )
     found = list(pieces(read(PAGE_START + region("a", lines) + PAGE_END, tmp_path), ("line",)))
-    assert next(each.outline for each in found) == ((10, 15), (90, 15), (90, 35), (10, 35))
+    assert next(piece.outline for piece in found) == ((10, 15), (90, 15), (90, 35), (10, 35))
     single = region(
         "a", '<TextLine id="l"><Baseline points="1,3 9,3"/><TextEquiv><Unicode>x</Unicode></TextEquiv></TextLine>'
     )
@@ -306,7 +306,7 @@ def test_a_line_that_runs_downwards_is_turned_unless_its_script_is_written_so(
         for at in (30, 50)
     )
     found = list(pieces(read(PAGE_START + region("a", lines) + PAGE_END, tmp_path), KINDS[:2]))
-    assert {each.turn for each in found} == {turn}
+    assert {piece.turn for piece in found} == {turn}
     if turn:  # its letters stand on the baseline's right
         assert found[0].outline == ((45, 10), (45, 90), (25, 90), (25, 10))
 
@@ -317,13 +317,13 @@ def test_what_a_region_stands_in_says_how_it_is_turned_and_itself_says_it_better
         "d", line("w"), ' orientation="0"'
     )
     page = read(PAGE_START + table + inner + "</TableRegion>" + PAGE_END, tmp_path)
-    assert {each.text: each.turn for each in pieces(page, ("line",))} == {"x": 1, "y": 2, "z": 2, "w": 0}
+    assert {piece.text: piece.turn for piece in pieces(page, ("line",))} == {"x": 1, "y": 2, "z": 2, "w": 0}
 
 
 def test_what_is_said_to_stand_upright_does_whatever_its_baseline(tmp_path: Path) -> None:
     up = '<TextLine id="l"><Baseline points="9,90 9,10"/><TextEquiv><Unicode>x</Unicode></TextEquiv></TextLine>'
     page = read(PAGE_START + region("a", up, ' orientation="0"') + region("b", up) + PAGE_END, tmp_path)
-    assert [each.turn for each in pieces(page, ("paragraph",))] == [0, 1]
+    assert [piece.turn for piece in pieces(page, ("paragraph",))] == [0, 1]
 
 
 def test_a_page_is_turned_as_all_its_regions_are(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_a_page_is_turned_as_all_its_regions_are(tmp_path: Path) -> None:
 def test_a_narrow_letter_with_a_steep_baseline_stands(tmp_path: Path) -> None:
     one = '<TextLine id="l"><Coords points="40,40 60,40 60,84 40,84"/><Baseline points="48,86 50,83"/>'
     text = PAGE_START + region("a", f"{one}<TextEquiv><Unicode>I</Unicode></TextEquiv></TextLine>") + PAGE_END
-    assert [each.turn for each in pieces(read(text, tmp_path), ("line",))] == [0]
+    assert [piece.turn for piece in pieces(read(text, tmp_path), ("line",))] == [0]
 
 
 def test_a_short_line_with_a_steep_baseline_stands(tmp_path: Path) -> None:

@@ -224,8 +224,8 @@ def test_answers_keep_a_browser_from_guessing_framing_telling_and_keeping(local:
 @pytest.mark.parametrize(
     ("words", "token", "message"),
     [
-        (("--host", "0.0.0.0"), None, "must have a token, but none is given"),
-        (("--host", "::"), None, "must have a token, but none is given"),
+        (("--host", "0.0.0.0"), None, "needs a token"),
+        (("--host", "::"), None, "needs a token"),
         (("--host", "0.0.0.0", "--token-file", "short"), None, "the one in short does not (8 characters)"),
         (("--token-file", "none"), None, "none cannot be read: No such file"),
         ((), "cAn4ry of the tOken", "the one in HPSEARCH_DASHBOARD_TOKEN does not (19 characters)"),

@@ -108,12 +108,12 @@ def test_large_pictures_are_written_a_few_at_a_time_and_files_are_cut(
 ) -> None:
     from pyarrow.parquet import ParquetFile
 
-    from hpsearch.data import write_dataset as saving
+    from hpsearch.data import write_dataset
 
-    monkeypatch.setattr(saving, "GROUP_BYTES", 2_000)
-    monkeypatch.setattr(saving, "FILE_BYTES", 5_000)
+    monkeypatch.setattr(write_dataset, "GROUP_BYTES", 2_000)
+    monkeypatch.setattr(write_dataset, "FILE_BYTES", 5_000)
     rows = [{"image": {"bytes": bytes([n]) * 1_000, "path": None}, "text": str(n), "row": "r"} for n in range(9)]
-    saving.write_parquet(tmp_path, "train", iter(rows), ("row",))
+    write_dataset.write_parquet(tmp_path, "train", iter(rows), ("row",))
     files = sorted(tmp_path.iterdir())
     assert [path.name for path in files] == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
     groups = [[ParquetFile(path).metadata.row_group(n).num_rows for n in range(ParquetFile(path).num_row_groups)]

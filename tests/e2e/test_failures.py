@@ -138,7 +138,7 @@ def test_a_database_that_a_stranger_made_has_no_studies(tmp_path: Path, command_
     ("words", "expected"),
     [
         (("run", "--studdy", "a"), "No such option"),
-        (("train", "--push_to_hub", "a/b"), "that is done by hpsearch merge --push-to-hub OWNER/NAME"),
+        (("train", "--push_to_hub", "a/b"), "use hpsearch merge --push-to-hub OWNER/NAME"),
         (("runn",), "No such command"),
         (("run", "--study", "../a"), "a study's name"),
         (("run", "--study", "a", "--search-mode", "genetic"), "bayesian"),
@@ -196,7 +196,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, command_line:
     (tmp_path / "file").touch()
     refused = command_line("export", "--study", "quad", "--archive", "file/x.zip")
     assert refused.returncode == 2
-    assert "file: File exists; name another place" in refused.stderr or "Not a directory" in refused.stderr
+    assert "file: File exists; name another path" in refused.stderr or "Not a directory" in refused.stderr
 
 
 def test_a_narrow_terminal_ends_no_search(tmp_path: Path, command_line: CommandLine) -> None:

@@ -59,7 +59,7 @@ def test_points_that_mislead_are_given_up(with_source: Path, command_line: Comma
     assert command_line("run", "--study", "bad", "--config", "bad.json", "--n-trials", "6").returncode == 0
     done = command_line(*NEW, "--warm-start-from", "bad", "--n-trials", "8")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "its values are not believed here: command" in done.stdout
+    assert "its values are not used here: command" in done.stdout
     assert "the points of bad did no better than others here: the warm start is given up" in done.stdout
     assert sum(attrs.CARRIED in trial.user_attrs for trial in trials(with_source, "new")) == 3
 

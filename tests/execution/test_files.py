@@ -124,13 +124,9 @@ def test_the_supervisor_loads_no_heavy_module_before_it_starts_the_program() -> 
     assert len(loaded) <= 60  # 49 with Python 3.11
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(12, "12 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (320e6, "320 MB"), (1.5e9, "1.5 GB")]
-)
-def test_bytes_as_text(count: float, text: str) -> None:
-    assert bytes_text(count) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(41.7, "42s"), (185, "3m05s"), (7800, "2h10m")])
-def test_durations_as_text(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
+def test_durations_and_sizes_as_text() -> None:
+    seconds = (0.2, 42, 185, 7800)
+    assert [duration_text(value) for value in seconds] == ["0.2 s", "42 s", "3 min 05 s", "2 h 10 min"]
+    assert [duration_text(value, short=True) for value in seconds] == ["0.2s", "42s", "3m05s", "2h10m"]
+    sizes = (12, 999, 4500, 320e6, 999_700_000, 1.53e9)
+    assert [bytes_text(size) for size in sizes] == ["12 bytes", "999 bytes", "4.5 kB", "320 MB", "1 GB", "1.53 GB"]

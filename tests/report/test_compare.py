@@ -42,7 +42,7 @@ def test_the_verdict_names_the_best_and_by_how_much() -> None:
     assert best_places(summaries) == {summaries.index(winner)}
 
 
-def test_different_objectives_and_data_are_told() -> None:
+def test_different_objectives_and_data_are_reported() -> None:
     other = sample_study("other")
     other.set_user_attr(attrs.PREPARED, PREPARED | {"fingerprint": "another"})
     sentences = verdict([summarize(sample_study()), summarize(other), summarize(foreign_study())])

@@ -153,6 +153,10 @@ def test_report_json_is_strict_and_complete(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert record["best"]["value"] == record["statistics"]["minimum"]
     assert len(record["rows"]) == 28
+    assert set(record["rows"][0]) == {
+        *("number", "state", "cause", "message", "value", "params", "metrics", "holdout_value", "duration_s", "gpus"),
+        *("start", "end", "seed", "root", "attempt", "is_default", "first", "steps", "folder"),
+    }
     assert record["counts"]["not_finite"] == 6
 
 

@@ -19,9 +19,10 @@ from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.memory_gate import NEEDED, Device, Gate
 from hpsearch.study.open import open_study
+from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.sampling.planner import Planner, open_points, queue
 from hpsearch.study.storage.open import StorageUrl
-from hpsearch.study.warm_start_source import SourceStudy, take_over
+from hpsearch.study.warm_start_source import SourceStudy, make_warm_start
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
@@ -131,14 +132,16 @@ def test_an_interrupted_trial_is_run_again_with_the_same_settings(params: dict[s
         assert ledger.tell(root, Outcome(Cause.INTERRUPTED)) == root + 2
     queue(ledger.study, {"kind": "deep", "rate": 1e-4}, {})
     (half,) = [trial for trial in ledger.trials(TrialState.WAITING) if attrs.RETRY_OF not in trial.user_attrs]
-    assert ledger.requeue(half, Cause.INTERRUPTED) is None, "what lacks an active setting was never asked for"
+    assert ledger.retry(half, Cause.INTERRUPTED) is None, "what lacks an active setting was never asked for"
 
 
 def test_another_study_hands_over_points_with_their_active_settings_alone() -> None:
     theirs = study()
     trials = sorted(search(theirs, 30), key=lambda trial: trial.value or 0.0)
     ours = study(seed=8)
-    carried, _ = take_over(SourceStudy("theirs", "1", theirs.definition, {}, trials), ours.definition, {})
+    carried, _ = make_warm_start(
+        SourceStudy("theirs", "1", theirs.definition, PreparedInfo(), trials), ours.definition, PreparedInfo()
+    )
     space = ours.definition.search_space
     for each in (*carried.points, *carried.prior):
         assert set(each.params) == set(active(space, each.params))

@@ -14,7 +14,7 @@ from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
-from hpsearch.study.ledger import Ledger, settled
+from hpsearch.study.ledger import Ledger, checked_outcome
 from hpsearch.study.open import open_study
 from hpsearch.study.recovery import recover
 from hpsearch.study.sampling.planner import Planner
@@ -75,7 +75,7 @@ def test_limited_retries_are_spent_and_interruptions_spend_none(ledger: Ledger) 
     ],
 )
 def test_only_a_finite_objective_is_a_success(metrics: dict[str, float], cause: Cause) -> None:
-    assert settled(Outcome(Cause.OK, metrics=metrics), "cer").cause is cause
+    assert checked_outcome(Outcome(Cause.OK, metrics=metrics), "cer").cause is cause
 
 
 def test_recovery_tells_untold_results_and_queues_dead_trials_again(ledger: Ledger, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_recovery_tells_untold_results_and_queues_dead_trials_again(ledger: Ledg
     repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())))
     assert ledger.trial(untold).value == 0.2
     assert ledger.trial(dead).user_attrs[attrs.OUTCOME] == "lost"
-    assert (repairs.told, repairs.requeued) == ([untold], [dead])
+    assert (repairs.recorded, repairs.requeued) == ([untold], [dead])
     (waiting,) = ledger.trials(TrialState.WAITING)
     assert waiting.user_attrs[attrs.RETRY_OF] == dead
     assert str(recover(ledger, folders, FakeExecutor(lambda job: iter(())))) == ""

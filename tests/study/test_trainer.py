@@ -18,6 +18,7 @@ from hpsearch.execution.trainer_python import TRAINER_VARIABLE, Trainer
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import job_maker
 from hpsearch.study.open import changed_versions
+from hpsearch.study.preparation import PreparedInfo
 
 
 def program(folder: Path, text: str, name: str = "python") -> str:
@@ -115,9 +116,10 @@ def test_an_option_changes_the_trainer_and_not_what_the_study_is(tmp_path: Path)
 
 
 def test_other_versions_than_before_are_said() -> None:
-    before = {"backend": "hf", "versions": {"trl": "1.14.2", "torch": "2.13.0", "unsloth": "1"}}
-    assert changed_versions(before, before) == changed_versions({}, before) == ""
-    now = {"backend": "hf", "versions": {"trl": "1.16.0", "torch": "2.13.0"}}
+    versions = {"trl": "1.14.2", "torch": "2.13.0", "unsloth": "1"}
+    before = PreparedInfo.from_json({"backend": "hf", "versions": versions})
+    assert changed_versions(before, before) == changed_versions(PreparedInfo(), before) == ""
+    now = PreparedInfo.from_json({"backend": "hf", "versions": {"trl": "1.16.0", "torch": "2.13.0"}})
     assert changed_versions(before, now) == (
         "trials from here on run with other versions than those before, which may change their results: "
         "trl 1.14.2 -> 1.16.0, unsloth 1 -> none"

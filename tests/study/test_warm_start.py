@@ -1,4 +1,4 @@
-"""What a study takes over from another one, what is said of it, and when it is given up."""
+"""A warm start: what a study reuses of another one, what is said of it, and when it is given up."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.open import open_study
 from hpsearch.study.options import RunOptions
+from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.sampling.planner import Planner, WarmStartedSampler, queue_default
 from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start import WarmStart, stored_warm_start
-from hpsearch.study.warm_start_source import SourceStudy, find_source, refuse_late, take_over
+from hpsearch.study.warm_start_source import SourceStudy, find_source, make_warm_start, refuse_late
 
 SPACE = {
     "rate": {"type": "loguniform", "low": 1e-5, "high": 1e-3},
@@ -31,6 +32,7 @@ SPACE = {
 }
 STUDY = {"command": ["prog"], "objective": {"metric": "loss", "direction": "minimize"}, "search_space": SPACE}
 PREPARED = {"fingerprint": "a", "model_fingerprint": "b", "resolved": {"final_samples": 64}}
+INFO = PreparedInfo.from_json(PREPARED)
 
 Value = Callable[[dict[str, Any]], float]
 
@@ -50,7 +52,7 @@ def storage(url: str) -> BaseStorage:
 
 
 def run(ledger: Ledger, count: int, value: Value, warm_start: WarmStart | None = None) -> list[dict[str, Any]]:
-    """Run so many more trials one after the other; the points of all."""
+    """Run ``count`` more trials one after the other; return the points of all."""
     for _ in range(count):
         trial = Planner(ledger.study, ledger.definition, warm_start).next_trial()  # a new one: as if resumed
         assert trial is not None
@@ -81,7 +83,7 @@ def found(url: str, definition: StudyDefinition, **options: Any) -> SourceStudy:
 def started(storage: BaseStorage, url: str, **keys: Any) -> tuple[Ledger, WarmStart]:
     """A study named new that was warm-started, before its first trial."""
     ledger = open_study(storage, "new", defined(seed=1, **keys))
-    warm_start, _ = take_over(found(url, ledger.definition), ledger.definition, PREPARED)
+    warm_start, _ = make_warm_start(found(url, ledger.definition), ledger.definition, INFO)
     ledger.study.set_user_attr(attrs.WARM_START, warm_start.to_json())
     queue_default(ledger.study, ledger.definition)
     stored = stored_warm_start(ledger.study)
@@ -149,7 +151,7 @@ def test_a_queued_retry_keeps_its_turn_and_its_mark(storage: BaseStorage, url: s
     assert trial is not None
     ledger.note(trial.number, {attrs.OUTCOME: "lost"})
     ledger.study.tell(trial, state=TrialState.FAIL)
-    ledger.requeue(ledger.trial(1), Cause.LOST)
+    ledger.retry(ledger.trial(1), Cause.LOST)
     run(ledger, 5, good_at(2e-4), warm_start)
     assert carried(ledger) == [1, 2, 4, 6]
     assert [number for number in carried(ledger) if attrs.RETRY_OF in ledger.trial(number).user_attrs] == [2]
@@ -166,14 +168,14 @@ def test_a_queued_retry_keeps_its_turn_and_its_mark(storage: BaseStorage, url: s
         ({"search_space": {"rate": SPACE["rate"]}}, PREPARED, "it searches other settings"),
     ],
 )
-def test_where_values_need_not_hold_only_points_are_taken_over(
+def test_where_values_need_not_hold_only_points_are_reused(
     storage: BaseStorage, url: str, keys: dict[str, Any], prepared: dict[str, Any], doubt: str
 ) -> None:
     source_study(storage)
     definition = defined(**keys)
-    warm_start, said = take_over(found(url, definition), definition, prepared)
+    warm_start, facts = make_warm_start(found(url, definition), definition, PreparedInfo.from_json(prepared))
     assert (len(warm_start.points), warm_start.prior) == (5, ())
-    assert any("its values are not believed here" in each and doubt in each for each in said), said
+    assert any("its values are not used here" in fact and doubt in fact for fact in facts), facts
 
 
 def test_another_space_moves_points_and_says_so_parameter_by_parameter(storage: BaseStorage, url: str) -> None:
@@ -183,31 +185,32 @@ def test_another_space_moves_points_and_says_so_parameter_by_parameter(storage: 
         "dropout": {"type": "uniform", "low": 0.0, "high": 0.2, "default": 0.05},
     }
     definition = defined(search_space=space, settings={"rank": 16})
-    warm_start, said = take_over(found(url, definition), definition, PREPARED)
-    assert {each.params["dropout"] for each in warm_start.points} == {0.05}
-    assert all(1e-5 <= each.params["rate"] <= 1e-4 for each in warm_start.points)
-    assert "dropout: not searched there, so it is 0.05 in all of them" in said
-    assert "rank: not searched here, so it is 16 in all of them" in said
-    assert any(each.startswith("rate: moved into its range: ") and each.endswith("-> 0.0001") for each in said), said
+    warm_start, facts = make_warm_start(found(url, definition), definition, INFO)
+    assert {point.params["dropout"] for point in warm_start.points} == {0.05}
+    assert all(1e-5 <= point.params["rate"] <= 1e-4 for point in warm_start.points)
+    assert "dropout: not searched there, so it is 0.05 in all of them" in facts
+    assert "rank: not searched here, so it is 16 in all of them" in facts
+    (moved,) = [fact for fact in facts if fact.startswith("rate: moved into its range: ")]
+    assert moved.endswith("-> 0.0001")
 
 
 def test_a_narrower_space_keeps_the_values_inside_it(storage: BaseStorage, url: str) -> None:
     old = source_study(storage)
     space = SPACE | {"rate": {"type": "loguniform", "low": 1e-4, "high": 1e-3}}
     definition = defined(search_space=space)
-    warm_start, said = take_over(found(url, definition), definition, PREPARED)
+    warm_start, facts = make_warm_start(found(url, definition), definition, INFO)
     inside = [trial for trial in old.trials() if trial.params["rate"] >= 1e-4]
     assert 0 < len(warm_start.prior) == len(inside) < 12
-    assert any(f"{len(inside)} of its 12 values" in each for each in said)
+    assert any(f"{len(inside)} of its 12 values" in fact for fact in facts)
 
 
 def test_a_random_search_takes_points_alone(storage: BaseStorage, url: str) -> None:
     source_study(storage)
     definition = defined(search_mode="random")
-    assert take_over(found(url, definition), definition, PREPARED)[0].prior == ()
+    assert make_warm_start(found(url, definition), definition, INFO)[0].prior == ()
 
 
-def test_what_cannot_be_taken_over_is_refused(storage: BaseStorage, url: str) -> None:
+def test_what_cannot_be_reused_is_refused(storage: BaseStorage, url: str) -> None:
     source_study(storage)
     open_study(storage, "empty", defined())
     optuna.create_study(study_name="two", storage=storage, directions=["minimize", "minimize"])
@@ -245,9 +248,9 @@ def test_another_programs_study_gives_its_points(storage: BaseStorage, url: str)
     theirs = optuna.create_study(study_name="old", storage=storage)
     for rate in (1e-4, 2e-4):
         theirs.tell(theirs.ask({"rate": optuna.distributions.FloatDistribution(rate, rate)}), rate)
-    warm_start, said = take_over(found(url, defined()), defined(), {})
-    assert [each.params for each in warm_start.points] == [{"rate": 2e-4, "rank": 16}]  # 1e-4 is the default itself
-    assert any("another program made it" in each for each in said)
+    warm_start, facts = make_warm_start(found(url, defined()), defined(), PreparedInfo())
+    assert [point.params for point in warm_start.points] == [{"rate": 2e-4, "rank": 16}]  # 1e-4 is the default itself
+    assert any("another program made it" in fact for fact in facts)
 
 
 @pytest.mark.parametrize("make", [lambda: TPESampler(seed=0), lambda: TPESampler(seed=0, multivariate=True)])

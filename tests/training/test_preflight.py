@@ -19,7 +19,8 @@ from tests.training.conftest import NO_SEARCH, Door
 pytest.importorskip("optuna", reason=NO_SEARCH)
 
 from hpsearch.commands.validate import dear
-from hpsearch.study.folders import room_for
+from hpsearch.study.folders import require_room
+from hpsearch.study.pruning import warmup_warnings
 
 LINES = 24
 
@@ -193,9 +194,11 @@ def checked(door: Door, **keys: Any) -> tuple[int, list[str]]:
         if code != 0:
             return code, list(door.said("message"))
         found = json.loads((door.folder / "preflight/preflight.json").read_text())
-        room = room_for(definition, found["figures"], door.folder)
+        figures = found["figures"]
+        require_room(definition, figures["bytes"]["adapter"], door.folder)
+        short = warmup_warnings(definition, figures["evaluations"])
         target = definition.target() or definition.grid_size()
-        return 0, [*advice(definition), *found["warnings"], *room, *dear(target, found["figures"])]
+        return 0, [*advice(definition), *found["warnings"], *short, *dear(target, figures)]
     except UsageError as error:
         return error.exit_code, [str(error)]
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.execution.units import duration_text
 from hpsearch.report.rows import StudyObjective, TrialRow
 from hpsearch.report.summary import StudySummary
-from hpsearch.report.text import duration_text, number_text, plot_label, value_text
+from hpsearch.report.text import number_text, plot_label, value_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -1,4 +1,4 @@
-"""How the next configuration is chosen: Optuna's samplers, and those of hpsearch's own."""
+"""The samplers by name: Optuna's, and hpsearch's own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hpsearch.study.sampling.unit_cube import Conditions
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Which configuration is wanted of a sampler: number ``index``, from 0, of a study with seed ``study_seed``; of
-    ``space``, with a ``seed`` of its own. ``when``: the conditions on which a trial has a parameter."""
+    """A request for a configuration of ``space``: number ``index``, from 0, of a study with seed ``study_seed``; with a
+    ``seed`` of its own. ``when``: the conditions on which a trial has a parameter."""
 
     space: Mapping[str, BaseDistribution]
     seed: int
@@ -28,13 +28,13 @@ class SampleRequest:
 
 SAMPLERS: dict[str, Callable[[SampleRequest], BaseSampler]] = {
     # In groups TPE models together what was searched together; else only what every trial searched.
-    "tpe": lambda wanted: TPESampler(seed=wanted.seed, group=bool(wanted.when)),
-    "gp": lambda wanted: BayesianSampler(wanted.space, wanted.seed, wanted.when),
-    "cmaes": lambda wanted: EvolutionSampler(wanted.space, wanted.seed),
-    "qmc": lambda wanted: HaltonSampler(wanted.space, wanted.study_seed, wanted.index),
-    "random": lambda wanted: RandomSampler(seed=wanted.seed),
+    "tpe": lambda request: TPESampler(seed=request.seed, group=bool(request.when)),
+    "gp": lambda request: BayesianSampler(request.space, request.seed, request.when),
+    "cmaes": lambda request: EvolutionSampler(request.space, request.seed),
+    "qmc": lambda request: HaltonSampler(request.space, request.study_seed, request.index),
+    "random": lambda request: RandomSampler(seed=request.seed),
     # Grid points are queued with every value given; nothing is left to it.
-    "grid": lambda wanted: RandomSampler(seed=wanted.seed),
+    "grid": lambda request: RandomSampler(seed=request.seed),
 }
-# What "auto" is, by search mode; benchmarks/search.py has what was measured.
+# The sampler of "auto", by search mode, as measured by benchmarks/search.py.
 AUTO = {"bayesian": "gp", "random": "random", "grid": "grid"}

@@ -1,6 +1,6 @@
-"""CMA-ES without a state of its own: what it has learned is derived from the study's trials each time.
+"""CMA-ES without a state of its own: the distribution is derived from the study's trials each time.
 
-Optuna's keeps a pickled object in the storage, which whoever can write there could replace by code.
+Optuna's keeps a pickled object in the storage, which anyone who can write there could replace by code.
 The algorithm is that of Hansen, The CMA Evolution Strategy: A Tutorial, arXiv:1604.00772 (2016).
 """
 
@@ -37,41 +37,41 @@ class EvolutionSampler(BaseSampler):
         whole = Cube.of(space)
         ordered = [(name, axis) for name, axis in zip(whole.names, whole.axes, strict=True) if not axis.unordered]
         self._cube = Cube(tuple(name for name, _ in ordered), tuple(axis for _, axis in ordered))
-        self._chance = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """What is chosen together: all that has an order."""
+        """Return the parameters that are chosen together: those with an order."""
         return {name: self._space[name] for name in self._cube.names}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The configuration to try."""
+        """Choose the configuration to try."""
         if not self._cube.names:
             return {}
         strategy = Strategy(len(self._cube.names))
-        told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        ended = sorted(told, key=root_of)  # a retry stands where its first attempt would have
+        ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        ended = sorted(ended, key=root_of)  # a retry has the place of its first attempt
         curves = Curves(ended, study.direction)
-        finals = [final_of(each, curves) for each in ended]
-        points = self._cube.points([each.params for each in ended])
-        values = [math.inf if each is None else each.value for each in finals]
+        finals = [final_of(trial, curves) for trial in ended]
+        points = self._cube.points([trial.params for trial in ended])
+        values = [math.inf if final is None else final.value for final in finals]
         for start in range(0, len(ended) - strategy.size + 1, strategy.size):
             strategy.follow(points[start : start + strategy.size], values[start : start + strategy.size])
-        drawn = [strategy.draw(self._chance) for _ in range(REDRAWN)]
+        drawn = [strategy.draw(self._rng) for _ in range(REDRAWN)]
         inside = [point for point in drawn if ((point >= 0.0) & (point <= 1.0)).all()]
         return self._cube.configuration(np.clip((inside or drawn)[0], 0.0, 1.0))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A value that has no order: drawn."""
+        """Draw a value that has no order."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
 
 class Strategy:
-    """The normal distribution, and how it follows; the names in brackets are the tutorial's."""
+    """The normal distribution and its updates; the names in brackets are the tutorial's."""
 
     def __init__(self, axes: int) -> None:
         self.size = 4 + math.floor(3 * math.log(axes))
@@ -92,9 +92,9 @@ class Strategy:
         self._path, self._width_path = np.zeros(axes), np.zeros(axes)
         self._generations = 0
 
-    def draw(self, chance: np.random.Generator) -> Array:
-        """A point of the distribution."""
-        point: Array = self._middle + self._width * self._root() @ chance.standard_normal(self._axes)
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Draw a point of the distribution."""
+        point: Array = self._middle + self._width * self._root() @ rng.standard_normal(self._axes)
         return point
 
     def follow(self, points: Array, values: Sequence[float]) -> None:

@@ -1,9 +1,9 @@
-"""Gaussian processes: what values at some points say of all others.
+"""Gaussian processes: predictions of values at all points from those at some.
 
 With a Matern 5/2 kernel and a length scale for every axis (Rasmussen and Williams, Gaussian Processes for Machine
 Learning, 2006, 4.2 and 5.1). The kernel's numbers are not known, and a few dozen values leave them wide open; so there
-is not one process but some, with numbers drawn from their posterior density: over 390 made-up searches the regret was
-0.74 of what the most probable numbers alone came to (geometric mean; 30 seeds of benchmarks/search.py). NumPy alone.
+are several processes, with numbers drawn from their posterior density: over 390 made-up searches the regret was 0.74
+of that with the most probable numbers alone (geometric mean; 30 seeds of benchmarks/search.py). NumPy alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from hpsearch.study.sampling.unit_cube import Array, Cube
 
-# Log-normal priors over what the kernel is made of, for values of variance 1 in the unit cube: the middle and spread of
+# Log-normal priors over the numbers of the kernel, for values of variance 1 in the unit cube: the middle and spread of
 # the logarithms. More axes make each of them matter less, hence the root (Hvarfner et al., arXiv:2402.02229).
 LENGTH, LENGTH_SPREAD = math.log(0.7), 0.8
 SIGNAL, SIGNAL_SPREAD = 0.0, 0.7
@@ -32,7 +32,7 @@ STEP = 0.35  # of the prior's spread
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """A process that goes through points. ``shared``: the variance that all its values have beside their own."""
+    """A process fitted to points. ``shared``: the variance that all its values have beside their own."""
 
     cube: Cube
     points: Array
@@ -43,31 +43,31 @@ class GaussianProcess:
     inverse: Array
 
     def predict(self, points: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation of the value at each point, without noise."""
+        """Return mean and standard deviation of the value at each point, without noise."""
         kernel = self.signal * _matern(self.cube.distances(points, self.points), self.lengths)
         mean = kernel @ self.weights
         variance = self.signal - np.einsum("ij,jk,ik->i", kernel, self.inverse, kernel, optimize=True)
         return mean, np.sqrt(np.maximum(variance, LEAST))
 
     def with_points(self, points: Array, values: Array, noise: Array) -> GaussianProcess:
-        """The same kernel with other points: ``noise`` is the variance that each value has of its own."""
+        """Return the same kernel with other points: ``noise`` is the variance that each value has of its own."""
         covariance = self.signal * _matern(self.cube.distances(points, points), self.lengths)
         inverse = np.linalg.inv(covariance + np.diag(noise + self.shared + LEAST)).astype(float)
         return GaussianProcess(self.cube, points, self.lengths, self.signal, self.shared, inverse @ values, inverse)
 
 
 def fit(
-    cube: Cube, points: Array, values: Array, noise: Array, chance: np.random.Generator
+    cube: Cube, points: Array, values: Array, noise: Array, rng: np.random.Generator
 ) -> tuple[GaussianProcess, ...]:
-    """Processes fitted to values of mean 0 and variance about 1, each with a variance of its own in ``noise`` beside
-    that which all share: one for each of the kernel's numbers that ``chance`` draws."""
+    """Fit processes to values of mean 0 and variance about 1, each with a variance of its own in ``noise`` beside that
+    which all share: one process for each row of kernel numbers that ``rng`` draws."""
     density = _Posterior.of(cube, points, values, noise)
     nothing = np.zeros(len(values)), np.eye(len(values))
     return tuple(
         GaussianProcess(
             cube, points, np.exp(numbers[:-2]), math.exp(numbers[-2]), math.exp(numbers[-1]), *nothing
         ).with_points(points, values, noise)
-        for numbers in _drawn(density, _climbed(density), chance)
+        for numbers in _draw(density, _most_probable(density), rng)
     )
 
 
@@ -79,8 +79,8 @@ def _matern(distances: Array, lengths: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Posterior:
-    """How probable a kernel's numbers are: the logarithms of its length scales, its variance and the shared noise, a
-    row for each kernel. ``middle`` and ``spread`` are the prior's."""
+    """The posterior density of a kernel's numbers: the logarithms of its length scales, its variance and the shared
+    noise, a row for each kernel. ``middle`` and ``spread`` are the prior's."""
 
     distances: Array
     values: Array
@@ -96,37 +96,37 @@ class _Posterior:
         return _Posterior(cube.distances(points, points), values, noise, middle, spread)
 
     def at(self, rows: Array) -> tuple[Array, Array]:
-        """The logarithm of each row's density, up to a constant, and its gradient."""
+        """Return the logarithm of each row's density, up to a constant, and its gradient."""
         density, gradient = _densities(rows, self.distances, self.values, self.noise)
         away = (rows - self.middle) / self.spread
         return density - 0.5 * (away**2).sum(axis=1), gradient - away / self.spread
 
     def clipped(self, rows: Array) -> Array:
-        """Rows moved to where the prior still is."""
+        """Move rows to where the prior has mass."""
         return np.clip(rows, self.middle - 4 * self.spread, self.middle + 4 * self.spread)
 
 
-def _drawn(posterior: _Posterior, most_probable: Array, chance: np.random.Generator) -> Array:
-    """Draws from the density: each begins near the most probable row and takes steps up the gradient with noise, those
-    it would not take back as often being refused (the Metropolis-adjusted Langevin algorithm: Roberts and Tweedie,
-    Bernoulli 2(4), 1996)."""
+def _draw(posterior: _Posterior, most_probable: Array, rng: np.random.Generator) -> Array:
+    """Draw rows from the density: each begins near the most probable one and takes steps up the gradient with noise,
+    those it would not take back as often being refused (the Metropolis-adjusted Langevin algorithm: Roberts and
+    Tweedie, Bernoulli 2(4), 1996)."""
     count = max(LEAST_DRAWN, min(MOST_DRAWN, POINTS_DRAWN // len(posterior.values)))
     spread, width = posterior.spread, STEP * posterior.spread
-    at = most_probable + 0.3 * spread * chance.normal(size=(count, len(spread)))
+    at = most_probable + 0.3 * spread * rng.normal(size=(count, len(spread)))
     density, gradient = posterior.at(at)
     for _ in range(DRAWN_STEPS * count // MOST_DRAWN):
         uphill = at + 0.5 * width**2 * gradient
-        to = posterior.clipped(uphill + width * chance.normal(size=at.shape))
+        to = posterior.clipped(uphill + width * rng.normal(size=at.shape))
         its_density, its_gradient = posterior.at(to)
         back = to + 0.5 * width**2 * its_gradient
         ways = ((to - uphill) / width) ** 2 - ((at - back) / width) ** 2
-        taken = np.log(chance.uniform(size=count)) < its_density - density + 0.5 * ways.sum(axis=1)
+        taken = np.log(rng.uniform(size=count)) < its_density - density + 0.5 * ways.sum(axis=1)
         at[taken], density[taken], gradient[taken] = to[taken], its_density[taken], its_gradient[taken]
     return at
 
 
-def _climbed(posterior: _Posterior) -> Array:
-    """The numbers of the greatest density, by steps that grow while a gradient keeps its sign and shrink when it turns
+def _most_probable(posterior: _Posterior) -> Array:
+    """Find the row of the greatest density, by steps that grow while a gradient keeps its sign and shrink when it turns
     (Rprop: Riedmiller and Braun, 1993), which need no scale; from several starts at once."""
     starts = [[start] * (len(posterior.middle) - 2) + [0.0, 0.0] for start in STARTS]
     at = posterior.middle + np.array(starts)
@@ -145,7 +145,7 @@ def _climbed(posterior: _Posterior) -> Array:
 
 
 def _densities(at: Array, distances: Array, values: Array, noise: Array) -> tuple[Array, Array]:
-    """The logarithm of the likelihood of each row of kernel numbers, and its gradient."""
+    """Return the logarithm of the likelihood of each row of kernel numbers, and its gradient."""
     axes, count = len(distances), len(values)
     weights = np.exp(-2.0 * at[:, :axes])
     signal, shared = np.exp(at[:, axes])[:, None, None], np.exp(at[:, axes + 1])[:, None, None]

@@ -1,4 +1,4 @@
-"""Configurations spread evenly, each new one into a gap: a scrambled Halton sequence.
+"""A scrambled Halton sequence: configurations spread evenly, each new one into a gap.
 
 Optuna's needs SciPy and counts in the storage, also where the point is not used. Here the place in the sequence is the
 number of configurations so far, and the study's seed scrambles it.
@@ -32,15 +32,15 @@ class HaltonSampler(BaseSampler):
         self._independent = RandomSampler(seed=seed)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """What is chosen together: all of it."""
+        """Return the parameters that are chosen together: all."""
         return {name: self._space[name] for name in self._cube.names}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The configuration to try."""
-        chance = np.random.default_rng(self._seed)
-        units = [scrambled(self._index, base, chance) for base in primes(len(self._cube.names))]
+        """Choose the configuration to try."""
+        rng = np.random.default_rng(self._seed)
+        units = [scrambled(self._index, base, rng) for base in primes(len(self._cube.names))]
         return {
             name: axis.value_of_share(unit)
             for name, axis, unit in zip(self._cube.names, self._cube.axes, units, strict=True)
@@ -49,25 +49,25 @@ class HaltonSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A value for a parameter that is not in the space: drawn."""
+        """Draw a value for a parameter that is not in the space."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
 
-def scrambled(index: int, base: int, chance: np.random.Generator) -> float:
-    """The digits of a number in a base, each exchanged for another one and read from behind a point: 0 to below 1."""
+def scrambled(index: int, base: int, rng: np.random.Generator) -> float:
+    """Exchange each digit of ``index`` in ``base`` for another one and read them from behind a point: 0 to below 1."""
     place, rest = 0.0, index
     for digit in range(1, DIGITS + 1):
         rest, value = divmod(rest, base)
-        place += int(chance.permutation(base)[value]) / base**digit
+        place += int(rng.permutation(base)[value]) / base**digit
     return min(place, 1.0 - 1e-12)
 
 
 def primes(count: int) -> list[int]:
-    """The first prime numbers."""
-    found: list[int] = []
+    """Return the first prime numbers."""
+    numbers: list[int] = []
     number = 2
-    while len(found) < count:
-        if all(number % each for each in found):
-            found.append(number)
+    while len(numbers) < count:
+        if all(number % prime for prime in numbers):
+            numbers.append(number)
         number += 1
-    return found
+    return numbers

@@ -1,4 +1,4 @@
-"""Search spaces as unit cubes: where a configuration lies, and which configuration lies there."""
+"""A search space as a unit cube: the point of a configuration, and the configuration at a point."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 # each comes after what it depends on.
 Conditions = Mapping[str, Mapping[str, Collection[Any]]]
 
-# An int range of so many values or fewer is a list of levels; of a longer one the steps between do not matter.
+# An int range of this many values or fewer is a list of levels; of a longer one the steps between do not matter.
 MOST_LEVELS = 1000
 ABSENT = 0.5  # where a trial lies along a parameter it does not have;
 APART = -1.0  # where there is no order, as one more choice
@@ -38,20 +38,20 @@ class Axis:
 
     @property
     def absent(self) -> float:
-        """Where a trial without this parameter lies."""
+        """The place of a trial without this parameter."""
         return APART if self.unordered else ABSENT
 
     def place(self, value: Any) -> float:
-        """Where a value lies; one outside the range lies at its nearer end."""
+        """Return the place of a value; one outside the range lies at its nearer end."""
         if self.levels and value in self.levels:
             return self.places[self.levels.index(value)]
         if self.unordered or isinstance(value, str):
             return self.absent
-        low, high, at = (math.log(each) if self.log else each for each in (self.low, self.high, float(value)))
+        low, high, at = (math.log(number) if self.log else number for number in (self.low, self.high, float(value)))
         return 0.0 if high <= low else min(1.0, max(0.0, (at - low) / (high - low)))
 
     def snapped(self, units: Array) -> Array:
-        """The nearest places at which there is a value."""
+        """Return the nearest places at which there is a value."""
         if not self.levels:
             return np.clip(units, 0.0, 1.0)
         places = np.asarray(self.places)
@@ -59,27 +59,27 @@ class Axis:
         return nearest
 
     def among(self, units: Array, values: Collection[Any]) -> Mask:
-        """At which places there is one of these values."""
+        """Tell at which places there is one of these values."""
         return np.array([unit != self.absent and self.value(float(unit)) in values for unit in units], dtype=np.bool_)
 
     def value(self, unit: float) -> Any:
-        """The value at a place."""
+        """Return the value at a place."""
         if self.levels:
             return self.levels[int(np.abs(np.asarray(self.places) - unit).argmin())]
         if self.log:
-            found = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
+            value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
         else:
-            found = self.low + unit * (self.high - self.low)
-        found = min(self.high, max(self.low, found))
-        return round(found) if self.whole else found
+            value = self.low + unit * (self.high - self.low)
+        value = min(self.high, max(self.low, value))
+        return round(value) if self.whole else value
 
     def value_of_share(self, share: float) -> Any:
-        """The value below which this share of the axis lies, from 0 to below 1: levels have equal shares."""
+        """Return the value below which this share of the axis lies, from 0 to below 1: levels have equal shares."""
         return self.levels[int(share * len(self.levels))] if self.levels else self.value(share)
 
 
 def axis_of(distribution: BaseDistribution) -> Axis:
-    """The axis of one parameter. Choices that are numbers keep their order, evenly spaced, as 8, 16, 32 mean them."""
+    """Return the axis of a parameter. Choices that are numbers keep their order, evenly spaced, as in 8, 16, 32."""
     if isinstance(distribution, CategoricalDistribution):
         return _choices(distribution.choices)
     if not isinstance(distribution, (FloatDistribution, IntDistribution)):
@@ -95,7 +95,7 @@ def axis_of(distribution: BaseDistribution) -> Axis:
 
 def _choices(choices: Sequence[Any]) -> Axis:
     count = len(choices)
-    if any(isinstance(each, bool) or not isinstance(each, (int, float)) for each in choices):
+    if any(isinstance(choice, bool) or not isinstance(choice, (int, float)) for choice in choices):
         places = tuple((index + 0.5) / count for index in range(count))
         return Axis(levels=tuple(choices), places=places, unordered=True)
     levels = tuple(sorted(choices))
@@ -115,8 +115,8 @@ class Cube:
 
     @staticmethod
     def of(space: Mapping[str, BaseDistribution], when: Conditions | None = None) -> Cube:
-        """The cube of a space; parameters with one value only are left out."""
-        names = tuple(name for name, each in space.items() if not each.single())
+        """Return the cube of a space; parameters with one value only are left out."""
+        names = tuple(name for name, distribution in space.items() if not distribution.single())
         needs = tuple(
             (names.index(name), {names.index(other): values for other, values in needed.items() if other in names})
             for name, needed in (when or {}).items()
@@ -125,18 +125,18 @@ class Cube:
         return Cube(names, tuple(axis_of(space[name]) for name in names), needs)
 
     def points(self, configurations: Sequence[Mapping[str, Any]]) -> Array:
-        """Where configurations lie, a row for each."""
+        """Return the points of configurations, a row for each."""
         rows = [
             [
-                axis.place(one[name]) if name in one else axis.absent
+                axis.place(params[name]) if name in params else axis.absent
                 for name, axis in zip(self.names, self.axes, strict=True)
             ]
-            for one in configurations
+            for params in configurations
         ]
         return np.asarray(rows, dtype=float).reshape(len(rows), len(self.names))
 
     def snapped(self, units: Array) -> Array:
-        """The nearest points at which there is a configuration."""
+        """Return the nearest points at which there is a configuration."""
         columns = [axis.snapped(units[:, index]) for index, axis in enumerate(self.axes)]
         for index, needed in self.needs:
             active = [self.axes[other].among(columns[other], values) for other, values in needed.items()]
@@ -144,11 +144,11 @@ class Cube:
         return np.stack(columns, axis=1) if columns else units
 
     def configuration(self, point: Array) -> dict[str, Any]:
-        """The configuration at a point."""
+        """Return the configuration at a point."""
         return {name: axis.value(float(unit)) for name, axis, unit in zip(self.names, self.axes, point, strict=True)}
 
     def distances(self, first: Array, second: Array) -> Array:
-        """Squared distances along each axis, an array of axes, rows and columns; between what has no order 0 or 1."""
+        """Return squared distances, an array of axes, rows and columns; along an unordered axis they are 0 or 1."""
         apart = first.T[:, :, None] - second.T[:, None, :]
         unordered = np.asarray([axis.unordered for axis in self.axes], dtype=bool)
         squared: Array = np.where(unordered[:, None, None], np.abs(apart) > 1e-9, apart**2)

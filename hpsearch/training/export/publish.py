@@ -27,6 +27,7 @@ from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.job import Job
 from hpsearch.execution.model_export import PUBLISHED, SUMMARY, MergedModel, PublishedModel, PublishRequest
+from hpsearch.execution.units import bytes_text
 
 MESSAGE = "Upload a model merged by hpsearch"
 PAUSES_S = (1.0, 5.0)  # before a retry; what the Hub has is not sent twice
@@ -102,7 +103,7 @@ def _send(
     folder = Path(request.folder)
     summary = MergedModel.from_json((folder / SUMMARY).read_text(encoding="utf-8"))
     sizes = {name: (folder / name).stat().st_size for name in summary.files}
-    progress.phase(f"upload {_amount(sum(sizes.values()))}")
+    progress.phase(f"upload {bytes_text(sum(sizes.values()))}")
     with _watched(progress, sum(sizes.values())):
         # Weights of an earlier model would be loaded with these.
         there = [file.path for file in api.list_repo_tree(request.repo, recursive=True)]
@@ -154,7 +155,7 @@ def _watched(progress: ProgressReporter, total: int) -> Iterator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             sent = _SENT.search(record.getMessage())
             if sent:
-                progress.phase(f"upload {_amount(total)}, {sent[1]} sent")
+                progress.phase(f"upload {bytes_text(total)}, {sent[1]} sent")
 
     watch, logger, before = Watch(), logging.getLogger("huggingface_hub"), hub_logging.get_verbosity()
     hub_logging.set_verbosity(logging.INFO)
@@ -208,7 +209,3 @@ def _status(error: Exception) -> int | None:
     responses = [getattr(raised, "response", None) for raised in (error, error.__cause__)]
     response: Any = next((response for response in responses if response is not None), None)
     return None if response is None else int(response.status_code)
-
-
-def _amount(count: int) -> str:
-    return f"{count / 1e9:.3g} GB"

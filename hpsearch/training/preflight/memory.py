@@ -174,11 +174,3 @@ def _logits(
     if settings.label_smoothing_factor == 0:
         return evaluation
     return max(evaluation, 2 * trained * max(lengths.rows) * outline.vocabulary * _BYTES["fp32"])
-
-
-def gigabytes(count: float) -> str:
-    """Format bytes for people: "1.5 GB", "320 MB"."""
-    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.0f} bytes"

@@ -11,12 +11,13 @@ from typing import Any
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import require_space
+from hpsearch.execution.units import bytes_text
 from hpsearch.settings import TrainSettings
 from hpsearch.training.assign_rows import Data
 from hpsearch.training.machine import Machine, precision_on
 from hpsearch.training.models.base import BaseCheckpoint, bytes_to_download
 from hpsearch.training.preflight.lengths import Lengths, Measure, refuse_too_long, refuse_unreadable, usual
-from hpsearch.training.preflight.memory import Footprint, Outline, footprint, gigabytes, outline_of
+from hpsearch.training.preflight.memory import Footprint, Outline, footprint, outline_of
 from hpsearch.training.preflight.settings import check_settings, without_key
 from hpsearch.training.prepared import SPLITS
 from hpsearch.training.schedule import batching_of, evaluation_plan, steps_of
@@ -104,8 +105,8 @@ class _Candidate:
         least, available = self.footprint().least, self.machine.memory_bytes
         if available and least > available:
             raise UsageError(
-                f"model, LoRA and the logits of one row must fit in the device's {gigabytes(available)}, "
-                f"but take {gigabytes(least)}",
+                f"model, LoRA and the logits of one row must fit in the device's {bytes_text(available)}, "
+                f"but take {bytes_text(least)}",
                 "use load_in_4bit, a smaller model or an 8-bit optimiser, or leave the longest answers out",
             )
         limit, longest = self.settings.max_new_tokens, max(self.lengths.answers)
@@ -162,9 +163,9 @@ class _Candidate:
         yield "steps", f"{steps_of(settings, train_rows)} steps a trial"
         yield (
             "memory",
-            f"at least {gigabytes(taken.usual)}: weights {gigabytes(taken.weights)}, LoRA and optimiser "
-            f"{gigabytes(taken.trained)}, logits {gigabytes(taken.logits)}; activations come on top"
-            + (f"; the device has {gigabytes(available)}" if available else ""),
+            f"at least {bytes_text(taken.usual)}: weights {bytes_text(taken.weights)}, LoRA and optimiser "
+            f"{bytes_text(taken.trained)}, logits {bytes_text(taken.logits)}; activations come on top"
+            + (f"; the device has {bytes_text(available)}" if available else ""),
         )
 
 

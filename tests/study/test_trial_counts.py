@@ -53,28 +53,28 @@ def step(study: optuna.Study, choose: random.Random) -> None:
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 @pytest.mark.parametrize("seed", range(3))
 def test_they_are_those_of_all_trials(direction: str, seed: int) -> None:
-    choose, study, tally = random.Random(seed), optuna.create_study(direction=direction), TrialCounts(direction)
+    choose, study, counts = random.Random(seed), optuna.create_study(direction=direction), TrialCounts(direction)
     for number in range(200):
         step(study, choose)
         if number % 3:
             continue
         trials = study.get_trials(deepcopy=False)
-        tally.take(trials)
-        assert tally.finished == finished(trials)
+        counts.update(trials)
+        assert counts.finished == finished(trials)
         best = best_trial(trials, direction)
-        assert (tally.best and tally.best.number) == (best and best.number)
-        assert tally.open == [trial for trial in trials if not trial.state.is_finished()]
+        assert (counts.best and counts.best.number) == (best and best.number)
+        assert counts.open == [trial for trial in trials if not trial.state.is_finished()]
         first = [attrs.RETRY_OF not in trial.user_attrs for trial in trials]
-        assert [tally.configurations(place) for place in range(len(trials))] == [
+        assert [counts.configurations(place) for place in range(len(trials))] == [
             sum(first[:place]) for place in range(len(trials))
         ]
-        assert tally.configurations() == sum(first)
+        assert counts.configurations() == sum(first)
         again = {trial.user_attrs.get(attrs.RETRY_OF) for trial in trials}
-        assert all(tally.is_repeated(trial.number) == (trial.number in again) for trial in trials)
+        assert all(counts.is_retried(trial.number) == (trial.number in again) for trial in trials)
         for root in map(root_of, trials):
             causes = [cause_of(trial) for trial in trials if root_of(trial) == root]
             spent = [cause for cause in causes if cause and VERDICTS[cause].again is Again.LIMITED]
-            assert tally.spent_retries(root) == len(spent)
+            assert counts.spent_retries(root) == len(spent)
 
 
 @pytest.mark.parametrize("count", [50, 500])
@@ -83,9 +83,9 @@ def test_a_trial_more_costs_no_look_at_those_that_are_finished(count: int) -> No
     for number, trial in enumerate(trials):
         trial.number = number
     trials[7].state = TrialState.RUNNING
-    tally = TrialCounts("minimize").take(trials)
+    counts = TrialCounts("minimize").update(trials)
     trials.looks = 0
     trials.append(create_trial(value=-1.0))
     list.__getitem__(trials, count).number = count
-    assert tally.take(trials).best is list.__getitem__(trials, count)
+    assert counts.update(trials).best is list.__getitem__(trials, count)
     assert trials.looks <= 4
