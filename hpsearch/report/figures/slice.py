@@ -202,7 +202,7 @@ def _spread(values: Mapping[int, float], log: bool) -> tuple[list[tuple[float, s
         return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
 
     middle = math.sqrt(low * high) if log else low / 2 + high / 2
-    marks = sorted(set(values.values())) if all(value.is_integer() for value in values.values()) else []
+    marks = sorted(set(values.values())) if all(float(value).is_integer() for value in values.values()) else []
     if not 0 < len(marks) <= _TICKS:
         marks = [low, middle, high] if high > low else [low]
     ticks = [(height(value), value_text(value)) for value in marks]
