@@ -10,20 +10,13 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.config.definition import StudyDefinition
-from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, limit_of, settle_budget, spent_hours
-from hpsearch.study.events import silent
-from hpsearch.study.folders import study_folders
-from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.loop import LoopEnding, Runner
-from hpsearch.study.open import open_study
-from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.loop import LoopEnding
+from tests.study.played import open_ledger, open_storage, run_played
 
 STUDY = {
     "command": ["program"],
@@ -35,8 +28,7 @@ HOUR = 3600.0
 
 
 def opened(folder: Path) -> Ledger:
-    storage = StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True)
-    return open_study(storage, "a", StudyDefinition.from_flat(STUDY))
+    return open_ledger(open_storage(folder / "x.db"), STUDY)
 
 
 def run(folder: Path, outcomes: list[Outcome], budget: Budget, slots: int = 1) -> tuple[LoopEnding, Ledger]:
@@ -46,11 +38,8 @@ def run(folder: Path, outcomes: list[Outcome], budget: Budget, slots: int = 1) -
         yield {"progress": {}}
         yield outcomes[min(job.number or 0, len(outcomes) - 1)]
 
-    ledger, folders = opened(folder), study_folders(folder, "a")
-    maker = JobMaker(ledger.definition, folders, {})
-    executor = FakeExecutor(play, slots)
-    runner = Runner(ledger, folders, maker, executor, silent, Interruption(), target=10, budget=budget)
-    return runner.run(), ledger
+    ledger = opened(folder)
+    return run_played(ledger, folder, play, 10, slots=slots, budget=budget), ledger
 
 
 def took(hours: float, cause: Cause = Cause.OK) -> Outcome:

@@ -11,18 +11,16 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.conditions import active
-from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.space import point_key
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.memory_gate import NEEDED, Device, Gate
-from hpsearch.study.open import open_study
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.sampling.planner import Planner, open_points, queue
-from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start_source import SourceStudy, make_warm_start
+from tests.study.played import open_ledger, open_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
@@ -53,7 +51,7 @@ BUILT_IN: dict[str, Any] = {
 
 
 def study(**keys: Any) -> Ledger:
-    return open_study(InMemoryStorage(), "a", StudyDefinition.from_flat(FLAT | keys))
+    return open_ledger(InMemoryStorage(), FLAT | keys)
 
 
 def error(params: dict[str, Any]) -> float:
@@ -99,10 +97,9 @@ def test_what_a_configuration_does_not_have_makes_no_other_one_of_it() -> None:
 
 def test_an_interrupted_search_goes_on_as_an_undisturbed_one(tmp_path: Path) -> None:
     whole = [trial.params for trial in search(study(), 24)]
-    url = f"sqlite:///{tmp_path / 'x.db'}"
-    parts = open_study(StorageUrl(url).open(create=True), "a", StudyDefinition.from_flat(FLAT))
+    parts = open_ledger(open_storage(tmp_path / "x.db"), FLAT)
     search(parts, 13)
-    again = open_study(StorageUrl(url).open(), "a", StudyDefinition.from_flat(FLAT))
+    again = open_ledger(open_storage(tmp_path / "x.db"), FLAT)
     assert [trial.params for trial in search(again, 11)] == whole
 
 
@@ -159,7 +156,7 @@ class TestMemory:
 
     def refusals(self, flat: dict[str, Any], *queued: tuple[dict[str, Any], Outcome | None]) -> list[str]:
         """What the gate says of each queued configuration, told as given before the next."""
-        ledger = open_study(InMemoryStorage(), "a", StudyDefinition.from_flat(flat))
+        ledger = open_ledger(InMemoryStorage(), flat)
         gate, said = Gate(ledger.definition, DEVICE), []
         for params, outcome in queued:
             queue(ledger.study, params, {})

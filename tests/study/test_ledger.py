@@ -8,17 +8,15 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
 from hpsearch.study.ledger import Ledger, checked_outcome
-from hpsearch.study.open import open_study
 from hpsearch.study.recovery import recover
 from hpsearch.study.sampling.planner import Planner
-from hpsearch.study.storage.open import StorageUrl
+from tests.study.played import open_ledger, open_storage
 
 FLAT = {
     "command": ["program", "{x}"],
@@ -30,8 +28,7 @@ FLAT = {
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    storage = StorageUrl(f"sqlite:///{tmp_path / 'x.db'}").open(create=True)
-    return open_study(storage, "a", StudyDefinition.from_flat(FLAT, source="test"))
+    return open_ledger(open_storage(tmp_path / "x.db"), FLAT)
 
 
 def next_number(ledger: Ledger) -> int:

@@ -18,21 +18,18 @@ from hpsearch.commands.status import study_statuses
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import UsageError
 from hpsearch.execution.events import Note
-from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.signals import Interruption
 from hpsearch.report.summary import summarize
 from hpsearch.settings import UNSEARCHABLE, setting_names
 from hpsearch.study import attributes as attrs
 from hpsearch.study.events import RunEvent
 from hpsearch.study.folders import study_folders
-from hpsearch.study.jobs import JobMaker
-from hpsearch.study.loop import LoopEnding, Runner
+from hpsearch.study.loop import LoopEnding
 from hpsearch.study.memory_gate import ADDING, AVAILABLE, LIMITS, NEEDED, OWN_BYTES, SWITCHED, WITHOUT, Device, Gate
-from hpsearch.study.open import open_study, target_of
+from hpsearch.study.open import target_of
 from hpsearch.study.sampling.planner import Planner, queue
-from hpsearch.study.storage.open import StorageUrl
+from tests.study.played import open_ledger, open_storage, run_played
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
@@ -70,7 +67,7 @@ class Study:
 
     def __init__(self, folder: Path, flat: Mapping[str, Any], gigabytes: Gigabytes, **said: Any) -> None:
         storage = said.get("storage") or InMemoryStorage()
-        self.ledger = open_study(storage, "a", StudyDefinition.from_flat(dict(flat)))
+        self.ledger = open_ledger(storage, flat)
         self.folder, self.gigabytes, self.said = folder, gigabytes, said
         self.seen: list[RunEvent] = []
         self.device: Device | None = DEVICE
@@ -90,13 +87,8 @@ class Study:
         """Run to so many finished trials, the queued ones first; how each trial of the study ended."""
         for params in queued:
             queue(self.ledger.study, params, {})
-        folders = study_folders(self.folder, "a")
-        maker = JobMaker(self.ledger.definition, folders, {})
-        executor, gate = FakeExecutor(self.play), Gate(self.ledger.definition, self.device)
-        runner = Runner(
-            self.ledger, folders, maker, executor, self.seen.append, Interruption(), target=target, gate=gate
-        )
-        self.ending = runner.run()
+        gate = Gate(self.ledger.definition, self.device)
+        self.ending = run_played(self.ledger, self.folder, self.play, target, view=self.seen.append, gate=gate)
         return self.endings()
 
     def endings(self) -> list[str]:
@@ -122,7 +114,7 @@ def test_what_needs_as_much_as_a_trial_that_ran_out_is_not_tried(tmp_path: Path)
 
 def test_what_was_not_tried_does_not_count_and_is_told_apart(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
-    study = Study(tmp_path, PROGRAM, of_program, storage=StorageUrl(url).open(create=True))
+    study = Study(tmp_path, PROGRAM, of_program, storage=open_storage(tmp_path / "x.db"))
     study.run(2, {"batch": 40, "rank": 20}, {"batch": 41, "rank": 20}, {"batch": 1, "rank": 1})
     summary = summarize(study.ledger.study)
     assert (summary.finished, dict(summary.counts)) == (2, {"cuda_oom": 1, "not_tried": 1, "ok": 1})

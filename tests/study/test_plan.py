@@ -16,21 +16,14 @@ from optuna.trial import FrozenTrial
 from hpsearch.commands.plan import Devices, Outlook, Plan, foresee, makespan
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.space import space_size
-from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.signals import Interruption
 from hpsearch.study.budget import spent_hours, whole_s
-from hpsearch.study.events import silent
-from hpsearch.study.folders import study_folders
 from hpsearch.study.forecast import Forecast
-from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.loop import LoopEnding, Runner
-from hpsearch.study.open import open_study
 from hpsearch.study.sampling.planner import queue_default
-from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.replica import StudyReplica
+from tests.study.played import open_ledger, open_storage, run_played
 
 STUDY = {
     "input_data": "/rows.json",
@@ -53,8 +46,8 @@ class Simulated:
         definition = StudyDefinition.from_flat(STUDY | {"seed": seed} | keys)
         self._folder = folder / str(seed)
         self._folder.mkdir()
-        storage = StorageUrl(f"sqlite:///{self._folder / 'x.db'}").open(create=True)
-        self.ledger: Ledger = open_study(StudyReplica(storage, "a", lambda _: None), "a", definition)
+        storage = open_storage(self._folder / "x.db")
+        self.ledger: Ledger = open_ledger(StudyReplica(storage, "a", lambda _: None), definition)
         queue_default(self.ledger.study, definition)
 
     @property
@@ -63,10 +56,7 @@ class Simulated:
 
     def run_to(self, total: int) -> None:
         """Run until so many trials are finished."""
-        maker = JobMaker(self.ledger.definition, study_folders(self._folder, "a"), {})
-        executor = FakeExecutor(self._play)
-        runner = Runner(self.ledger, maker.folders, maker, executor, silent, Interruption(), target=total)
-        assert runner.run() is LoopEnding.TARGET
+        assert run_played(self.ledger, self._folder, self._play, total).name == "TARGET"
 
     def foresee(self, total: int) -> Outlook:
         """What is expected of so many finished trials."""

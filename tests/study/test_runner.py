@@ -9,17 +9,10 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.config.definition import StudyDefinition
-from hpsearch.execution.executors.fake import FakeExecutor
 from hpsearch.execution.job import Job
-from hpsearch.execution.signals import Interruption
-from hpsearch.study.events import silent
-from hpsearch.study.folders import study_folders
-from hpsearch.study.jobs import JobMaker
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.loop import LoopEnding, Runner
-from hpsearch.study.open import open_study
-from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.loop import LoopEnding
+from tests.study.played import open_ledger, open_storage, run_played
 
 STUDY = {
     "input_data": "/rows.json",
@@ -38,12 +31,8 @@ def run(folder: Path, curves: list[list[float]], **keys: Any) -> Ledger:
                 return
         yield {"eval_cer": curves[job.number or 0][-1]}
 
-    definition = StudyDefinition.from_flat(STUDY | keys)
-    storage = StorageUrl(f"sqlite:///{folder / 'x.db'}").open(create=True)
-    ledger, folders = open_study(storage, "a", definition), study_folders(folder, "a")
-    maker, executor = JobMaker(definition, folders, {}), FakeExecutor(play)
-    runner = Runner(ledger, folders, maker, executor, silent, Interruption(), target=len(curves))
-    assert runner.run() is LoopEnding.TARGET
+    ledger = open_ledger(open_storage(folder / "x.db"), STUDY | keys)
+    assert run_played(ledger, folder, play, len(curves)) is LoopEnding.TARGET
     return ledger
 
 

@@ -18,13 +18,12 @@ from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
-from hpsearch.study.open import open_study
 from hpsearch.study.options import RunOptions
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.sampling.planner import Planner, WarmStartedSampler, queue_default
-from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.warm_start import WarmStart, stored_warm_start
 from hpsearch.study.warm_start_source import SourceStudy, find_source, make_warm_start, refuse_late
+from tests.study.played import open_ledger, open_storage
 
 SPACE = {
     "rate": {"type": "loguniform", "low": 1e-5, "high": 1e-3},
@@ -47,8 +46,8 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def storage(url: str) -> BaseStorage:
-    return StorageUrl(url).open(create=True)
+def storage(tmp_path: Path) -> BaseStorage:
+    return open_storage(tmp_path / "x.db")
 
 
 def run(ledger: Ledger, count: int, value: Value, warm_start: WarmStart | None = None) -> list[dict[str, Any]]:
@@ -66,7 +65,7 @@ def good_at(rate: float) -> Value:
 
 def source_study(storage: BaseStorage, count: int = 12, **keys: Any) -> Ledger:
     """A finished study named old, whose best rates are about 2e-4."""
-    ledger = open_study(storage, "old", defined(**keys))
+    ledger = open_ledger(storage, defined(**keys), "old")
     ledger.study.set_user_attr(attrs.PREPARED, PREPARED)
     queue_default(ledger.study, ledger.definition)
     run(ledger, count, good_at(2e-4))
@@ -82,7 +81,7 @@ def found(url: str, definition: StudyDefinition, **options: Any) -> SourceStudy:
 
 def started(storage: BaseStorage, url: str, **keys: Any) -> tuple[Ledger, WarmStart]:
     """A study named new that was warm-started, before its first trial."""
-    ledger = open_study(storage, "new", defined(seed=1, **keys))
+    ledger = open_ledger(storage, defined(seed=1, **keys), "new")
     warm_start, _ = make_warm_start(found(url, ledger.definition), ledger.definition, INFO)
     ledger.study.set_user_attr(attrs.WARM_START, warm_start.to_json())
     queue_default(ledger.study, ledger.definition)
@@ -124,7 +123,7 @@ def test_a_given_up_warm_start_leaves_the_sampler_as_it_would_be(storage: BaseSt
     ledger, warm_start = started(storage, url)
     bad: Value = lambda params: -good_at(2e-4)(params)  # noqa: E731
     run(ledger, 10, bad, warm_start)
-    twin = open_study(storage, "twin", ledger.definition)
+    twin = open_ledger(storage, ledger.definition, "twin")
     twin.study.add_trials(ledger.trials())
     assert run(ledger, 3, bad, warm_start)[10:] == run(twin, 3, bad)[10:]
 
@@ -133,7 +132,7 @@ def test_a_resumed_study_goes_on_as_an_undisturbed_one(storage: BaseStorage, url
     source_study(storage)
     first, warm_start = started(storage, url)
     resumed = run(first, 12, good_at(2e-4), warm_start)  # with a planner of its own for each trial
-    undisturbed = open_study(storage, "undisturbed", first.definition)
+    undisturbed = open_ledger(storage, first.definition, "undisturbed")
     queue_default(undisturbed.study, undisturbed.definition)
     planner = Planner(undisturbed.study, undisturbed.definition, warm_start)
     for _ in range(12):
@@ -212,7 +211,7 @@ def test_a_random_search_takes_points_alone(storage: BaseStorage, url: str) -> N
 
 def test_what_cannot_be_reused_is_refused(storage: BaseStorage, url: str) -> None:
     source_study(storage)
-    open_study(storage, "empty", defined())
+    open_ledger(storage, defined(), "empty")
     optuna.create_study(study_name="two", storage=storage, directions=["minimize", "minimize"])
     upwards = defined(objective={"metric": "loss", "direction": "maximize"})
     asked = RunOptions(storage=url, warm_start_from="old")
@@ -238,7 +237,7 @@ def test_a_study_that_has_begun_is_not_warm_started_from_another_one(storage: Ba
     refuse_late(ledger.study, source)  # the same command again
     with pytest.raises(DefinitionChanged, match="began from 'old'"):
         refuse_late(ledger.study, replace(source, study_id="another"))
-    cold = open_study(storage, "cold", defined())
+    cold = open_ledger(storage, defined(), "cold")
     run(cold, 1, good_at(2e-4))
     with pytest.raises(DefinitionChanged, match="began without another study"):
         refuse_late(cold.study, source)

@@ -26,6 +26,7 @@ from hpsearch.study.options import RunOptions
 from hpsearch.training.doctor import run_check
 from tests.commands.doctor.conftest import Doctor
 from tests.plants import Plants, smi_answer
+from tests.study.played import open_storage
 from tests.training.hub import TOKEN, hub_of
 
 MODEL = asset_path("digits/gemma3")
@@ -267,12 +268,10 @@ def test_a_storage_that_cannot_be_used_is_red(tmp_path: Path) -> None:
 
 
 def test_a_storage_can_be_made_or_written_and_is_not_changed(tmp_path: Path) -> None:
-    from hpsearch.study.storage.open import StorageUrl
-
     assert storage(base_output_dir=tmp_path / "studies").level is Level.OK
     assert list(tmp_path.iterdir()) == []
     path = tmp_path / "there.db"
-    StorageUrl(f"sqlite:///{path}").open(create=True)
+    open_storage(path)
     assert storage(storage=f"sqlite:///{path}").text == f"{path} can be opened and written"
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
