@@ -160,7 +160,7 @@ def _count(summary: StudySummary, group: str) -> int:
 
 
 def _same_data(group: Sequence[StudySummary]) -> bool:
-    prints = {summary.prepared["fingerprint"] for summary in group if summary.prepared.get("fingerprint")}
+    prints = {summary.prepared.fingerprint for summary in group if summary.prepared.fingerprint}
     return len(prints) < 2
 
 

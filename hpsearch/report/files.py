@@ -62,7 +62,7 @@ def summary_record(summary: StudySummary) -> dict[str, Any]:
         "gpu_hours": summary.gpu_hours,
         "time_saved_s": summary.time_saved_s,
         "definition": dict(summary.definition),
-        "prepared": dict(summary.prepared),
+        "prepared": dict(summary.prepared.values),
     }
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpsearch.errors import UsageError
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
+from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.records import is_counted, is_finite, rank, value_of
 
 if TYPE_CHECKING:
@@ -226,9 +227,9 @@ def definition_of(study: Study) -> dict[str, Any]:
     return _mapping(study.user_attrs.get(attrs.DEFINITION))
 
 
-def prepared_of(study: Study) -> dict[str, Any]:
-    """Return the result of the prepare job; empty if there is none."""
-    return _mapping(study.user_attrs.get(attrs.PREPARED))
+def prepared_of(study: Study) -> PreparedInfo:
+    """Return the result of the prepare job; without values if there is none."""
+    return PreparedInfo.from_json(_mapping(study.user_attrs.get(attrs.PREPARED)))
 
 
 def read_rows(study: Study, objective: StudyObjective) -> tuple[TrialRow, ...]:

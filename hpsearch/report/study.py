@@ -31,7 +31,6 @@ SECTIONS = (
     ("reproduce", "How to reproduce"),
 )
 _NAMES = {"base": "the untuned base", "default": "the default configuration"}
-_SETUP = ("family", "backend", "device")
 _MESSAGES = 5  # of one cause; the rest are in trials.csv
 _NUMBERS = 12  # trials named beside a message
 
@@ -229,17 +228,20 @@ def _no_samples(best: TrialRow | None, study_dir: Path | None) -> str:
 def versions(summary: StudySummary) -> list[tuple[str, str]]:
     """Return the inputs of the results: fingerprints, model, rows, device, versions."""
     prepared, definition = summary.prepared, summary.definition
-    rows = dict(_pairs(prepared.get("rows")))
+    rows = dict(_pairs(prepared.rows))
     splits = [f"{rows[split]} {split}" for split in ("train", "validation", "holdout") if split in rows]
     inputs = [
-        ("data fingerprint", prepared.get("fingerprint")),
-        ("model fingerprint", prepared.get("model_fingerprint")),
-        ("model", definition.get("model_name") or prepared.get("model_path")),
+        ("data fingerprint", prepared.fingerprint),
+        ("model fingerprint", prepared.model_fingerprint),
+        ("model", definition.get("model_name") or prepared.model_path),
         ("data", definition.get("input_data")),
-        ("data revision", prepared.get("data_revision")),
+        ("data revision", prepared.data_revision),
         ("rows", ", ".join(splits)),
-        ("family, backend, device", ", ".join(str(prepared[name]) for name in _SETUP if prepared.get(name))),
-        ("versions", ", ".join(f"{name} {version}" for name, version in _pairs(prepared.get("versions")))),
+        (
+            "family, backend, device",
+            ", ".join(str(part) for part in (prepared.family, prepared.backend, prepared.device) if part),
+        ),
+        ("versions", ", ".join(f"{name} {version}" for name, version in _pairs(prepared.versions))),
     ]
     return [(name, str(value)) for name, value in inputs if value]
 

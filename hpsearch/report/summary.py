@@ -24,6 +24,7 @@ from hpsearch.report.rows import (
     read_rows,
 )
 from hpsearch.study import attributes as attrs
+from hpsearch.study.preparation import PreparedInfo
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -85,7 +86,7 @@ class StudySummary:
     ended: datetime | None
     target: int | None
     definition: Mapping[str, Any]
-    prepared: Mapping[str, Any]
+    prepared: PreparedInfo
 
     @property
     def completed(self) -> tuple[TrialRow, ...]:
@@ -190,9 +191,9 @@ def _score(name: str, row: TrialRow) -> HeadlineScore:
     return HeadlineScore(name, row.value, row.holdout_value, row)
 
 
-def _base(prepared: Mapping[str, Any], objective: StudyObjective) -> HeadlineScore | None:
-    measured = prepared.get("base")
-    if not isinstance(measured, dict):
+def _base(prepared: PreparedInfo, objective: StudyObjective) -> HeadlineScore | None:
+    measured = prepared.base
+    if not isinstance(measured, dict):  # an attribute that others may have written
         return None
     value, holdout = finite(measured.get(objective.metric)), finite(measured.get(objective.holdout_metric))
     return None if value is None and holdout is None else HeadlineScore("base", value, holdout)

@@ -34,7 +34,10 @@ class PreparedInfo:
 
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fingerprint: str | None = None  # of the data
+    data_revision: str | None = None  # commit of a dataset on the Hub
     model_fingerprint: str | None = None
+    model_path: str | None = None
+    family: str = ""
     backend: str = ""
     backend_reason: str = ""
     device: str = ""

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from optuna.trial import FrozenTrial
 from hpsearch.crash_points import reached
 from hpsearch.execution.files import make_folder, write_json
 from hpsearch.execution.job import Job, Outcome, encode_values
+from hpsearch.execution.versions import versions_of
 from hpsearch.study.folders import StudyFolders, publish_folder
 from hpsearch.study.jobs import with_resolved
 from hpsearch.study.ledger import Ledger
@@ -26,6 +26,8 @@ from hpsearch.study.sampling.planner import trial_seed
 
 # In best/: which trial it shows.
 BEST_PARAMS = "best_params.json"
+
+_versions_here = cache(versions_of)  # looked up for each trial, and the same for all
 
 
 def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenTrial) -> None:
@@ -125,9 +127,9 @@ def versions(trained: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the versions that decide a result: ``trained``, of the Python that trained (which may be another than this
     one), where they are known; else those installed here."""
     if trained:
-        return {**_installed("hpsearch", "optuna"), **trained}
+        return {**_versions_here(("hpsearch", "optuna")), **trained}
     here = {"python": platform.python_version()}
-    return {**here, **_installed("hpsearch", "optuna", "torch", "transformers", "trl", "peft")}
+    return {**here, **_versions_here(("hpsearch", "optuna", "torch", "transformers", "trl", "peft"))}
 
 
 def versions_of_trial(folder: Path) -> dict[str, str]:
@@ -136,17 +138,6 @@ def versions_of_trial(folder: Path) -> dict[str, str]:
         return versions(json.loads((folder / "versions.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return versions()
-
-
-@cache
-def _installed(*names: str) -> Mapping[str, str]:
-    installed = {}
-    for name in names:
-        try:
-            installed[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return installed
 
 
 class AdapterRetention:
