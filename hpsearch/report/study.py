@@ -281,7 +281,7 @@ def best_configuration(summary: StudySummary, study_dir: Path | None) -> Configu
         return Configuration(row, settings, path if written else None, _filled(program, settings, row))
     if not summary.definition:
         return Configuration(row, dict(row.params), None, "")
-    if written is None:
+    if not written:
         names = setting_names() - {"seed"}
         fixed = {name: value for name, value in summary.definition.items() if name in names}
         seed = {} if row.seed is None else {"seed": row.seed}

@@ -30,7 +30,10 @@ def write_model_card(folder: Path, merged: MergedModel, name: str) -> None:
 
 
 def renew_model_card(folder: Path, before: MergedModel, merged: MergedModel, name: str) -> None:
-    """Write it again after more was made of the model, unless somebody has changed it since ``before``."""
+    """Write it again after more was made of the model, unless somebody has changed it since ``before``.
+
+    An untouched card is known by its bytes; so a change of a card's sentences keeps cards of earlier releases as they are.
+    """
     with TemporaryDirectory() as other:
         write_model_card(Path(other), before, name)
         ours = (Path(other) / MODEL_CARD).read_bytes()
@@ -83,7 +86,7 @@ def _blocks(merged: MergedModel, name: str) -> Iterator[str]:
     yield f"# {name}"
     yield (
         f"{base}, tuned with LoRA to read text from pictures and merged into one model, by hpsearch. The adapter was "
-        f"merged in {merged.precision}; the saved model was loaded again and compared with it."
+        f"merged in {merged.precision}; what was saved was loaded again and compared with it."
     )
     yield _scores(origin)
     yield from _search(origin)
@@ -142,11 +145,7 @@ def _settings(origin: AdapterOrigin) -> str:
         if name in fields and name not in ("model_name", "input_data", "instruction")
         if name in origin.tried or value != fields[name].default
     ]
-    return (
-        f"## Settings of the fine-tune\n\nSettings that differ from the defaults.\n\n{_table(('', ''), rows)}"
-        if rows
-        else ""
-    )
+    return f"## Settings of the fine-tune\n\nWhat is not the default.\n\n{_table(('', ''), rows)}" if rows else ""
 
 
 def _data(origin: AdapterOrigin) -> str:
