@@ -19,7 +19,8 @@ from hpsearch.execution.job import CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
 _HALF_WRITTEN = re.compile(r"\..+\.\d+\.tmp")  # what execution/files.py writes before it renames
-_WITH_FILES = re.compile(r"trial_\d+|attempt-\d+|prepared|report")  # folders with such files
+# Folders with such files that only the lease's owner writes; `hpsearch analyze` may be writing a report meanwhile.
+_WITH_FILES = re.compile(r"trial_\d+|attempt-\d+|prepared")
 
 # A trial's log may take 50 MB (execution/log.py); SQLite writes some 4 MB beside its file before that grows.
 RESERVE_BYTES = 64 * 2**20
