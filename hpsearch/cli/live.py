@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.cli.tables import facts, printable, shown
+from hpsearch.errors import Interrupted
 from hpsearch.execution.events import JobProgress, Note
 from hpsearch.execution.units import bytes_text, duration_text
 from hpsearch.study.events import (
@@ -47,17 +48,21 @@ def watching(board: Board) -> Iterator[View]:
         yield Lines(board).take
         return
     console = Console()
-    with Live(get_renderable=board.picture, console=console, refresh_per_second=4, transient=True) as live:
+    try:
+        with Live(get_renderable=board.picture, console=console, refresh_per_second=4, transient=True) as live:
 
-        def view(event: RunEvent) -> None:
-            board.take(event)
-            if isinstance(event, Note) and event.warning:
-                live.console.print(f"warning: {event.text}", style="yellow", markup=False, highlight=False)
-            elif isinstance(event, StudyPrepared):
-                for line in _facts(event):
-                    live.console.print(line, markup=False, highlight=False)
+            def view(event: RunEvent) -> None:
+                board.take(event)
+                if isinstance(event, Note) and event.warning:
+                    live.console.print(f"warning: {event.text}", style="yellow", markup=False, highlight=False)
+                elif isinstance(event, StudyPrepared):
+                    for line in _facts(event):
+                        live.console.print(line, markup=False, highlight=False)
 
-        yield view
+            yield view
+    except Interrupted:
+        console.print(board.picture())
+        raise
     console.print(board.picture())
 
 

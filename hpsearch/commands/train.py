@@ -69,6 +69,7 @@ def train_once(
             info = None if definition.command else prepare(jobs.prepare(), runner, interruption, view)
             if info:
                 show_prepared(view, info)
+            interruption.check()  # before anything of an earlier fine-tune is removed
             if definition.command:  # the built-in training does so itself, once it has refused what it refuses
                 _clear(output_dir)
             settings = definition.trial_settings({}, definition.seed)

@@ -309,9 +309,8 @@ class ProcessState:
         except BaseException as error:  # noqa: BLE001 - this process must never get back into another's code
             print(f"hpsearch cannot start {command[0]!r} from what was imported: {error!r}", file=sys.stderr)
             os._exit(70)  # EX_SOFTWARE, sysexits.h
-        torch = sys.modules.get("torch")
-        gpu_lost = torch is not None and torch.cuda._is_in_bad_fork()
-        if from_scratch or program is None or gpu_lost:
+        torch = sys.modules.get("torch")  # which may be half imported where it is from_scratch
+        if from_scratch or program is None or (torch is not None and torch.cuda._is_in_bad_fork()):
             os.execvpe(command[0], list(command), environment)  # noqa: S606 - the job's own command
         program.run()
 

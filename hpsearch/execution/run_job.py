@@ -43,13 +43,13 @@ def run_job(
     Raises:
         Interrupted: a stop signal came.
     """
+    interruption.check()  # one that came between two jobs
     executor.launch(job)
     stops = 0
     while True:
         for event in executor.events(TICK_S):
             if isinstance(event, Finished):
-                if interruption.requested:
-                    raise Interrupted(interruption.exit_code)
+                interruption.check()
                 return event.outcome
             if isinstance(event, Progress):
                 view(JobProgress(job.kind, event.values))
@@ -80,6 +80,7 @@ def run_and_read(job: Job, file: str, executor: str, interruption: Interruption,
         outcome = run_job(job, runner, interruption, view)
     finally:
         runner.close()
+    interruption.check()  # one that came while it closed
     if outcome.cause is not Cause.OK:
         raise job_error(job, outcome)
     return (Path(job.output_dir) / file).read_text(encoding="utf-8")

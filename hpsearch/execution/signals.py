@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+from hpsearch.errors import Interrupted
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -35,6 +37,15 @@ class Interruption:
     def exit_code(self) -> int:
         """128 + the signal's number, as in shells: 130 for Ctrl-C."""
         return 128 + (self.signal or 0)
+
+    def check(self) -> None:
+        """Do nothing until a stop signal came.
+
+        Raises:
+            Interrupted: one did.
+        """
+        if self.requested:
+            raise Interrupted(self.exit_code)
 
     def __enter__(self) -> Interruption:
         """Install the handlers; SIGHUP stays ignored where nohup asked for that."""

@@ -32,7 +32,7 @@ def write_model_card(folder: Path, merged: MergedModel, name: str) -> None:
 def renew_model_card(folder: Path, before: MergedModel, merged: MergedModel, name: str) -> None:
     """Write it again after more was made of the model, unless somebody has changed it since ``before``.
 
-    An untouched card is known by its bytes: after a change of its sentences, cards of earlier releases stay as they are.
+    An untouched card is known by its bytes: if its sentences change, cards of earlier releases stay as they are.
     """
     with TemporaryDirectory() as other:
         write_model_card(Path(other), before, name)
