@@ -183,12 +183,11 @@ class TestGaussianSampler:
 
     def test_of_thousands_of_trials_it_looks_at_some_and_at_the_best(self) -> None:
         study = study_of()
-        chance = np.random.default_rng(1)
-        for x in chance.uniform(size=1500):
+        for x in np.random.default_rng(1).uniform(size=1500):
             add(study, {"x": float(x)}, [(float(x) - 0.3) ** 2])
-        told = BayesianSampler(LINE, 1)._told(study.trials, study)
-        assert len(told.points) == MOST_POINTS
-        assert min(one.value for one in told.finals if one) == study.best_value
+        observed = BayesianSampler(LINE, 1)._observe(study.trials, study)
+        assert len(observed.points) == MOST_POINTS
+        assert min(final.value for final in observed.finals if final) == study.best_value
         assert abs(ask(study, LINE)["x"] - 0.3) < 0.1
 
     def test_where_every_trial_was_wasted_it_spreads(self) -> None:
