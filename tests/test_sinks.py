@@ -26,7 +26,7 @@ MODULES = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "cmae
 HARMLESS = {"UnpicklingError"}  # what pickle is imported for
 # Where a job's command, a Python program, is run as the interpreter would: what is run is the command itself.
 OF_THE_JOBS_OWN_COMMAND = {"execution/python_program.py": ["runpy.run_path", "exec"]}
-# Where a program of ours runs in a Python that may not have hpsearch: it runs execution/bootstrap.py, found beside itself.
+# Programs of ours for a Python that may not have hpsearch run execution/bootstrap.py, by its path beside them.
 OF_OUR_OWN_BOOTSTRAP = {"execution/fork_server.py": ["runpy.run_path"], "training/launch.py": ["runpy.run_path"]}
 # Arguments that make a call one of these.
 ARGUMENTS = {"shell": True, "allow_pickle": True, "trust_remote_code": True, "weights_only": False}

@@ -56,7 +56,7 @@ def test_the_best_configuration_of_a_trial_without_a_setting_says_what_it_was(
     assert command_line("analyze", "--study", "quad").returncode == 0
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert "--x 3 --y 0" in page, "the command that repeats the best trial"
-    assert "1 … 2 where x is 4" in page, "the search space"
+    assert "1 … 2 if x is 4" in page, "the search space"
 
 
 def test_a_condition_may_not_change_under_a_study_and_its_reason_may(tmp_path: Path, command_line: CommandLine) -> None:

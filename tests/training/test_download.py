@@ -23,9 +23,9 @@ import json, sys
 from hpsearch.errors import UsageError
 from hpsearch.training.machine.faults import Fault
 from hpsearch.training.models.base import find_model, model_fingerprint
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 try:
-    folder = find_model(sys.argv[1], sys.argv[2] or None, Progress("test"))
+    folder = find_model(sys.argv[1], sys.argv[2] or None, ProgressReporter("test"))
     print(json.dumps({"folder": str(folder), "fingerprint": model_fingerprint(folder)}))
 except (UsageError, Fault) as error:
     print(json.dumps({"refused": type(error).__name__, "why": str(error)}))

@@ -28,11 +28,11 @@ READ = """
 import json, os, sys
 from pathlib import Path
 from hpsearch.errors import UsageError
-from hpsearch.data.progress import Progress
+from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.sources import find_source
 from hpsearch.settings import TrainSettings
 try:
-    rows = find_source(TrainSettings(**json.loads(sys.argv[1]))).read(Path("scratch"), Progress("test"))
+    rows = find_source(TrainSettings(**json.loads(sys.argv[1]))).read(Path("scratch"), ProgressReporter("test"))
     texts = {split: [row.text for row in samples if row.read()] for split, samples in rows.splits.items()}
     print(json.dumps({"revision": rows.revision, "texts": texts}))
 except UsageError as error:
