@@ -57,10 +57,10 @@ def test_every_picture_is_there_once_where_it_is_judged_by(tmp_path: Path, comma
     assert done.returncode == 0, done.stderr
     for told in (
         "scans: 1 rows of test, 2 rows of train",
-        "scans: left out 1 x No such file or directory",
+        "scans: left out: 1 x No such file or directory",
         "train: 2 rows of train",
-        "train: left out 1 x the same picture and text",
-        "train: left out 1 x the same picture with another text",
+        "train: left out: 1 x the same picture and text",
+        "train: left out: 1 x the same picture with another text",
         "warning: rows that look like an earlier one and have the same text: 1",
         "written: all (1 rows of test, 4 rows of train;",
     ):

@@ -162,7 +162,7 @@ def test_rows_without_an_answer_are_named_and_asked_for_again(
         assert "warning: its picture cannot be opened" in done.stdout
         results = report(tmp_path)
         assert (results["total_samples"], results["failed_samples"], results["overall_cer"]) == (10, 2, 0.0)
-        assert [sample["error"][:15] for sample in results["samples"] if "error" in sample] == [
+        assert [sample["error"][:19] for sample in results["samples"] if "error" in sample] == [
             "the server answered",
             "its picture can",
         ]
@@ -220,7 +220,7 @@ def test_a_model_is_asked_what_it_was_trained_with(rows: Path, tmp_path: Path, c
         (tmp_path / name).mkdir()
         (tmp_path / name / "hpsearch.json").write_text(json.dumps({"settings": settings}))
     for more, asked, said in (
-        ((), ("Read.", 9), "asked: 'Read.', at most 9 tokens (what no option says is as in tiny/hpsearch.json)"),
+        ((), ("Read.", 9), "asked: 'Read.', at most 9 tokens (defaults from tiny/hpsearch.json)"),
         (("--model-dir", "other"), ("Look.", 4096), "other/hpsearch.json"),
         (("--instruction", "Say.", "--max-tokens", "7"), ("Say.", 7), "at most 7 tokens"),
     ):
