@@ -29,7 +29,7 @@ class RunEnding:
 
     def stopped_preparing(self) -> tuple[int, str]:
         """Return exit code and sentence for a run that stopped before its first trial."""
-        resume = f"go on with: {self.command('resume')}"
+        resume = f"continue with: {self.command('resume')}"
         if self.interruption.requested:
             return self.interruption.exit_code, resume
         return 0, f"time limit reached while preparing, with 0 new trials; {resume}"
@@ -46,7 +46,7 @@ class RunEnding:
         """
         trials, failed = self.ledger.trials(), TooManyFailures.exit_code
         done = f"{finished(trials)} finished trials, {runner.budget.text(spent_hours(trials))}"
-        resume, logs = f"go on with: {self.command('resume')}", f"see `{self.command('logs')}`"
+        resume, logs = f"continue with: {self.command('resume')}", f"see `{self.command('logs')}`"
         if ending is LoopEnding.INTERRUPTED:
             return self.interruption.exit_code, f"stopped with {done}; {resume}"
         if ending is LoopEnding.TIMEOUT:
@@ -76,4 +76,4 @@ class RunEnding:
         return command_text(verb, study, options.storage, options.base_output_dir, *words)
 
     def _more_hours(self) -> str:
-        return f"go on with: {self.command('resume', '--gpu-hours', 'N')}"
+        return f"continue with: {self.command('resume', '--gpu-hours', 'N')}"

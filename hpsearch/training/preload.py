@@ -47,6 +47,7 @@ def libraries(_prepared_dir: str | None) -> None:
         import_libraries()
         from PIL import Image
 
+        import hpsearch.training.backends.heaviest
         import hpsearch.training.backends.hf
         import hpsearch.training.trial  # noqa: F401
 

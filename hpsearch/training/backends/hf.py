@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
 
 from hpsearch.settings import TrainSettings
 from hpsearch.training.arguments import lora_options, training_options
@@ -77,6 +75,8 @@ class HfBackend:
             trainer.label_smoother = partial(trainer.label_smoother, shift_labels=True)
         self.weigh_tokens(trainer)
         if training.heaviest:
+            from hpsearch.training.backends.heaviest import HeaviestFirst  # which imports transformers
+
             trainer.add_callback(HeaviestFirst(trainer, training.heaviest[: training.batching.micro]))
         return trainer
 
@@ -102,26 +102,6 @@ class HfBackend:
         loaded.model.save_pretrained(folder)
         loaded.processor.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
-
-
-class HeaviestFirst(TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Takes one pass forward and backward over the longest rows when training begins, and discards its gradients: so
-    memory runs out then or not at all."""
-
-    def __init__(self, trainer: Any, positions: Sequence[int]) -> None:
-        self._trainer, self._positions = trainer, positions
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take the pass. Random numbers, gradients and counts of tokens are as before."""
-        trainer = self._trainer
-        counted = getattr(trainer, "_total_train_tokens", None)
-        trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
-        with torch.random.fork_rng():
-            inputs = trainer.data_collator([trainer.train_dataset[position] for position in self._positions])
-            trainer.training_step(trainer.model_wrapped, inputs)
-        trainer.model_wrapped.zero_grad(set_to_none=True)
-        if counted is not None:
-            trainer._total_train_tokens = counted
 
 
 def _no_card(*_: Any, **__: Any) -> None:
