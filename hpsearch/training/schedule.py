@@ -64,7 +64,7 @@ def batching_of(settings: TrainSettings, ranks: int = 1) -> Batching:
     effective = settings.effective_batch_size or micro * settings.gradient_accumulation_steps
     if effective % ranks:
         raise UsageError(
-            f"an effective batch is divided evenly among GPUs, but {effective} rows cannot be among {ranks}",
+            f"an effective batch must divide evenly among GPUs, but {effective} rows cannot be divided among {ranks}",
             f"make it a multiple of {ranks}, or give fewer --gpus-per-trial",
         )
     micro = _divisor(effective // ranks, micro)

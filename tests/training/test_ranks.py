@@ -71,7 +71,7 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused(prepared: dict[str, Door]) 
     door = at(prepared["qwen3_vl"])
     _, outcome = by_two(door.job("trial", door.settings(effective_batch_size=3), "ranks-odd"))
     assert outcome.cause is Cause.INVALID
-    assert "3 rows cannot be to 2 GPUs" in outcome.message
+    assert "3 rows cannot be divided among 2" in outcome.message
 
 
 def test_the_effective_batch_is_the_same_on_any_number_of_gpus() -> None:
@@ -81,7 +81,7 @@ def test_the_effective_batch_is_the_same_on_any_number_of_gpus() -> None:
         assert (found, found.effective) == (Batching(micro, passes, False, ranks), 24)
     smaller = batching_of(settings, 2).smaller()
     assert (smaller, smaller and smaller.effective) == (Batching(2, 6, False, 2), 24)
-    with pytest.raises(UsageError, match="24 rows cannot be to 5 GPUs"):
+    with pytest.raises(UsageError, match="24 rows cannot be divided among 5"):
         batching_of(settings, 5)
 
 
