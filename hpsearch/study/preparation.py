@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PreparedInfo:
     """prepared.json: what the searching side reads of it. What an older release did not write has the default here; one
-    without any value stands for a study without a prepare job.
+    without any value means a study without a prepare job.
 
     ``values`` is the whole file, as it is stored with the study. ``resolved`` holds the values of settings that the
     definition left open, for all trials of the study; ``base`` the untuned model's metrics; ``rows`` the number of rows

@@ -74,6 +74,7 @@ def test_a_new_file_takes_the_place_of_a_link(tmp_path: Path) -> None:
 def test_removing_what_is_not_there(tmp_path: Path) -> None:
     remove_file(str(tmp_path / "missing"))
     remove_channel(str(tmp_path / "missing"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_text_is_written_with_the_folders_above_it_and_read_by_others_as_the_umask_says(tmp_path: Path) -> None:
