@@ -22,11 +22,16 @@ Start = Callable[..., Runner]
 STUBBORN = """
 import signal, subprocess, sys, time
 from hpsearch import sdk
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
 daemon = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", daemon, sys.argv[1]], start_new_session=True)
-sdk.report(1, score=1.0)
-time.sleep(600)
+with open(sys.argv[1] + "/tenths", "w") as tenths:
+    sdk.report(1, score=1.0)
+    while True:
+        time.sleep(0.1)
+        tenths.write("." if asked else "")
+        tenths.flush()
 """
 
 
@@ -37,7 +42,8 @@ def waiting(folder: Path, **keys: object) -> Path:
 
 
 def stubborn(folder: Path) -> Path:
-    """A definition whose trials ignore SIGTERM, and so does the process each starts in a session of its own."""
+    """A definition whose trials ignore SIGTERM, and so does the process each starts in a session of its own. ``tenths``
+    gets a dot for each tenth of a second that a trial goes on after it: no more where the machine stalls."""
     one = {"x": {"type": "categorical", "choices": [1]}}
     return definition(folder, command=[sys.executable, "-c", STUBBORN, str(folder)], search_space=one)
 
@@ -85,15 +91,14 @@ def test_the_command_that_is_printed_goes_on(
     assert "target reached: 1 finished trials" in resumed.stdout
 
 
-def test_ctrl_c_ends_a_trial_that_ignores_it_within_fifteen_seconds(tmp_path: Path, start: Start) -> None:
+def test_ctrl_c_ends_a_trial_that_ignores_it_ten_seconds_later(tmp_path: Path, start: Start) -> None:
     stubborn(tmp_path)
     runner = start("run", "--study", "quad", "--config", "study.json")
     runner.wait_for("trial 0 step 1")
-    before = time.monotonic()
     runner.send(signal.SIGINT)
     code, output = runner.end()
     assert code == 130, output
-    assert time.monotonic() - before < 15
+    assert len((tmp_path / "tenths").read_text()) <= 110
     assert alive(tmp_path) == []
 
 
@@ -101,13 +106,12 @@ def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Start) -> None:
     stubborn(tmp_path)
     runner = start("run", "--study", "quad", "--config", "study.json")
     runner.wait_for("trial 0 step 1")
-    before = time.monotonic()
     runner.send(signal.SIGINT)
     time.sleep(0.1)
     runner.send(signal.SIGINT)
     code, output = runner.end()
     assert code == 130, output
-    assert time.monotonic() - before < 4  # a grace period would be 10 s
+    assert len((tmp_path / "tenths").read_text()) < 80  # the grace of one Ctrl-C is 100 tenths
     assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.FAIL, TrialState.WAITING]
     assert alive(tmp_path) == []
 
@@ -120,7 +124,7 @@ def test_a_killed_runner_leaves_no_process_and_the_next_run_repairs_the_study(
     runner.wait_for("trial 0 step 1")
     runner.send(signal.SIGKILL)
     runner.end()
-    _, left = psutil.wait_procs(alive(tmp_path), timeout=5)
+    _, left = psutil.wait_procs(alive(tmp_path), timeout=60)
     assert left == []
     assert trials(tmp_path, "quad")[0].state == TrialState.RUNNING
     assert "1 lost (hpsearch resume runs it again)" in command_line("status").stdout

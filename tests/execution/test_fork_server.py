@@ -232,7 +232,7 @@ def test_a_killed_runner_leaves_no_fork_server_in_the_middle_of_its_imports(tria
     assert processes_with(study) != []
     runner.kill()
     runner.wait()
-    until(lambda: not processes_with(study), "the fork server to be gone", 5.0)
+    until(lambda: not processes_with(study), "the fork server to be gone")
 
 
 def test_jobs_in_other_environments_have_fork_servers_of_their_own(trials: Trials) -> None:
