@@ -40,8 +40,8 @@ COMMANDS = {
 
 EPILOG = """\b
 Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 trials, a fine-tune or a
-server failed; 5 the study is owned by another runner; 6 the definition differs from the stored one; 130/143 stopped by
-a signal."""
+server failed; 5 the study is owned by another runner; 6 the definition differs from the stored one; 130, 143, 129 or
+138 stopped by a signal."""
 
 
 @click.group(

@@ -1,4 +1,8 @@
-"""Stop signals: the first asks for an orderly end, the second for one at once."""
+"""Stop signals: the first asks for an orderly end, the second for one at once.
+
+SIGUSR1 is among them: a scheduler sends it as its warning some time before it takes the machine away (Slurm's
+``--signal=B:USR1@120``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any
 
 from hpsearch.errors import Interrupted
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Interruption:

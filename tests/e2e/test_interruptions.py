@@ -48,7 +48,9 @@ def stubborn(folder: Path) -> Path:
     return definition(folder, command=[sys.executable, "-c", STUBBORN, str(folder)], search_space=one)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)]
+)
 def test_one_signal_stops_in_order_and_resume_repeats_the_trial(
     tmp_path: Path, start: Start, command_line: CommandLine, number: signal.Signals, code: int
 ) -> None:
