@@ -14,6 +14,7 @@ import click
 
 from hpsearch.cli.options import SETTINGS, LazyGroup
 from hpsearch.errors import HpsearchError, Interrupted, UsageError
+from hpsearch.execution.signals import Unwinding
 
 COMMANDS = {
     "init": "hpsearch.cli.check:init",
@@ -87,10 +88,17 @@ def _usable(stream: TextIO | None) -> TextIO:
 
 
 def _run(words: list[str], debug: bool) -> int:
+    with Unwinding() as unwinding:
+        code = _answer(words, debug)
+    return unwinding.exit_code if code is None else code
+
+
+def _answer(words: list[str], debug: bool) -> int | None:
+    """Run a command; returns its exit code, None if a signal ended it."""
     try:
         code = app.main(args=words, prog_name="hpsearch", standalone_mode=False)
     except click.exceptions.Abort:
-        return 130
+        return None
     except click.ClickException as error:
         return _fail(UsageError(error.format_message().rstrip("."), _help_hint(error)), debug)
     except HpsearchError as error:
@@ -98,7 +106,7 @@ def _run(words: list[str], debug: bool) -> int:
     except Interrupted as stop:
         return stop.exit_code
     except KeyboardInterrupt:
-        return 130
+        return None
     except BrokenPipeError:
         sys.stderr.close()
         return 0

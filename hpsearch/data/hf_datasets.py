@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpsearch.data import hub
@@ -26,6 +25,7 @@ from hpsearch.data.rows import (
 )
 from hpsearch.data.slices import split_name
 from hpsearch.errors import UsageError
+from hpsearch.execution.temporary import temporary_folder
 
 ROWS_AT_ONCE = 1000  # whose texts are read together
 _README = "README.md"
@@ -98,8 +98,8 @@ def clone_files(folder: Path, subset: str | None) -> list[Path]:
     Raises:
         UsageError: there are none, or no such subset.
     """
-    with _explained(str(folder), "correct the files, or name the one with the rows"), TemporaryDirectory() as scratch:
-        builder = _builder(str(folder), str(folder), subset, cache_dir=scratch)
+    with _explained(str(folder), "correct the files, or name the one with the rows"), temporary_folder() as scratch:
+        builder = _builder(str(folder), str(folder), subset, cache_dir=str(scratch))
     named = [Path(name) for names in (builder.config.data_files or {}).values() for name in names]
     return [folder / _README, *named]
 

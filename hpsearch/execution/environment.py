@@ -56,14 +56,14 @@ _USER_IN_URL = r"(?<=://)[^/\s@\"'\\]+(?=@)"
 _SECRET_IN_URL = re.compile(rf"{_USER_IN_URL}|{_PARAMETER}|^[^/\s@]+:[^/\s@]*@")
 # Tokens as their issuers make them: Hugging Face, GitHub, GitLab, OpenAI and others with "sk-", AWS, Slack, Google,
 # NVIDIA, Groq, Replicate, Docker, npm, PyPI; JSON Web Tokens; private keys.
-_TOKEN = (
+_SHAPES = (
     r"(?<![A-Za-z0-9/_-])(?:(?:hf|api_org|gh[oprsu]|gsk|r8|npm)_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
     r"|sk-[\w-]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{30,}|ya29\.[\w-]{16,}"
     r"|nvapi-[\w-]{16,}|dckr_pat_[\w-]{16,}|pypi-[\w-]{16,}|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{16,})*"
 )
-_KNOWN_TOKEN = re.compile(_TOKEN)
-_SECRET_TEXT = re.compile(rf"{_USER_IN_URL}|{_PARAMETER}|{_TOKEN}")
+_KNOWN = re.compile(_SHAPES)
+_SECRET_TEXT = re.compile(rf"{_USER_IN_URL}|{_PARAMETER}|{_SHAPES}")
 # Numbers of devices, in CUDA_VISIBLE_DEVICES.
 _UUID = re.compile(r"(?:GPU-|MIG-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # One word that no person wrote: 32 or more hexadecimal digits, or 24 or more characters, small, capital and digits.
@@ -120,7 +120,7 @@ def looks_secret(name: str, value: str) -> bool:
         return True
     if name.lower().endswith("_proxy") and "@" in value:
         return True
-    return name not in ALLOWED and bool(_KNOWN_TOKEN.search(value) or _RANDOM_WORD.fullmatch(_UUID.sub("", value)))
+    return name not in ALLOWED and bool(_KNOWN.search(value) or _RANDOM_WORD.fullmatch(_UUID.sub("", value)))
 
 
 def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:

@@ -35,10 +35,14 @@ Result = TypeVar("Result")
 
 def connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
     """Return a function that opens the file: each commit is on the disk when it returns. With ``wal`` the file is put
-    into that mode, which it keeps."""
+    into that mode, which it keeps. Where nothing can be written, the file is only read."""
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+        # In WAL mode even a reader makes files beside it, unless it knows that nobody else writes; a file with changes
+        # would be there already.
+        unchanging = not wal and not os.access(path.parent, os.W_OK) and _in_wal(path) and not _has_changes(path)
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1" if unchanging else str(path)
+        connection = sqlite3.connect(uri, timeout=BUSY_TIMEOUT_S, check_same_thread=False, uri=unchanging)
         connection.execute("PRAGMA synchronous=FULL")
         if wal:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -114,10 +118,8 @@ def leave_wal(path: Path) -> None:
     Raises:
         StorageError: another program has it open.
     """
-    # By the file's header: asking SQLite would already use the shared memory (sqlite.org/fileformat2.html).
-    with path.open("rb") as file:
-        if file.read(20)[18:] != b"\x02\x02":
-            return
+    if not _in_wal(path):
+        return
     with closing(sqlite3.connect(path, timeout=QUIET_S)) as connection:
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # so that not even this needs the shared memory
@@ -129,6 +131,18 @@ def leave_wal(path: Path) -> None:
                 f"a storage on a network file system cannot be in WAL mode, but {path} is, and is open elsewhere",
                 "end the programs that read it, then run the same command again",
             ) from error
+
+
+def _in_wal(path: Path) -> bool:
+    """Return True for a file in WAL mode, by its header: asking SQLite would already use the shared memory
+    (sqlite.org/fileformat2.html)."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\x02\x02"
+
+
+def _has_changes(path: Path) -> bool:
+    changes = path.with_name(f"{path.name}-wal")
+    return changes.exists() and changes.stat().st_size > 0
 
 
 def network_warning(path: Path) -> tuple[str, str] | None:

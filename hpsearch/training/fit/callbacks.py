@@ -94,7 +94,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         self._show_step(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Save where the training is asked to end, beside the checkpoint before: there may be no time to complete it."""
+        """Save where the training is asked to end. The checkpoint before is kept: this one may not be completed."""
         if self.stop.requested:
             args.save_total_limit, control.should_save = None, True
 
