@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -84,7 +85,40 @@ def _usable(stream: TextIO | None) -> TextIO:
         return Path(os.devnull).open("w", encoding="utf-8")
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
+        if stream.isatty():
+            stream.flush()
+            raw = io.BufferedWriter(_Terminal(stream.fileno()))
+            return io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True)
     return stream
+
+
+class _Terminal(io.RawIOBase):
+    """Writes to a terminal. Once that is closed (EIO), what is written is dropped: the work goes on, or is ended in
+    order by the SIGHUP that came with it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return True while it is there."""
+        return os.isatty(self._descriptor)
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        """Write what the terminal takes."""
+        try:
+            return os.write(self._descriptor, data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
 
 
 def _run(words: list[str], debug: bool) -> int:

@@ -12,6 +12,7 @@ import click
 
 from hpsearch.cli.options import COUNT, FILE, FOLDER, Command, command, storage_options, study_option
 from hpsearch.execution.files import is_read_only
+from hpsearch.report.text import visible
 from hpsearch.study.storage.open import StorageUrl
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
     if quiet:
         return
     _print_tables(result)
-    best = json.dumps(summary.best_params, ensure_ascii=False)
+    best = visible(json.dumps(summary.best_params, ensure_ascii=False))
     click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")
     click.echo(f"best config: {_short(summary.best_config_path)}")
     click.echo(f"report: {_short(result.report)}")
