@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from hpsearch.cli.options import SETTINGS, LazyGroup
 from hpsearch.errors import HpsearchError, Interrupted, UsageError
+from hpsearch.execution.signals import Unwinding
 
 COMMANDS = {
     "init": "hpsearch.cli.check:init",
@@ -40,8 +42,8 @@ COMMANDS = {
 
 EPILOG = """\b
 Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 trials, a fine-tune or a
-server failed; 5 the study is owned by another runner; 6 the definition differs from the stored one; 130/143 stopped by
-a signal."""
+server failed; 5 the study is owned by another runner; 6 the definition differs from the stored one; 130, 143, 129 or
+138 stopped by a signal."""
 
 
 @click.group(
@@ -83,14 +85,54 @@ def _usable(stream: TextIO | None) -> TextIO:
         return Path(os.devnull).open("w", encoding="utf-8")
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
+        if stream.isatty():
+            stream.flush()
+            raw = io.BufferedWriter(_Terminal(stream.fileno()))
+            return io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True)
     return stream
 
 
+class _Terminal(io.RawIOBase):
+    """Writes to a terminal. Once that is closed (EIO), what is written is dropped: the work goes on, or is ended in
+    order by the SIGHUP that came with it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return True while it is there."""
+        return os.isatty(self._descriptor)
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        """Write what the terminal takes."""
+        try:
+            return os.write(self._descriptor, data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
+
+
 def _run(words: list[str], debug: bool) -> int:
+    with Unwinding() as unwinding:
+        code = _answer(words, debug)
+    return unwinding.exit_code if code is None else code
+
+
+def _answer(words: list[str], debug: bool) -> int | None:
+    """Run a command; returns its exit code, None if a signal ended it."""
     try:
         code = app.main(args=words, prog_name="hpsearch", standalone_mode=False)
     except click.exceptions.Abort:
-        return 130
+        return None
     except click.ClickException as error:
         return _fail(UsageError(error.format_message().rstrip("."), _help_hint(error)), debug)
     except HpsearchError as error:
@@ -98,7 +140,7 @@ def _run(words: list[str], debug: bool) -> int:
     except Interrupted as stop:
         return stop.exit_code
     except KeyboardInterrupt:
-        return 130
+        return None
     except BrokenPipeError:
         sys.stderr.close()
         return 0

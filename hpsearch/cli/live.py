@@ -24,6 +24,7 @@ from hpsearch.cli.tables import facts, printable, shown
 from hpsearch.errors import Interrupted
 from hpsearch.execution.events import JobProgress, Note
 from hpsearch.execution.units import bytes_text, duration_text
+from hpsearch.report.text import visible
 from hpsearch.study.events import (
     NewBest,
     RunEvent,
@@ -39,6 +40,7 @@ from hpsearch.study.events import (
 # Style of a trial's state; the state is also written, so nothing depends on colours.
 STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
 SHOWN_ROWS = 12
+LINE = "\n"
 
 
 @contextmanager
@@ -54,7 +56,9 @@ def watching(board: Board) -> Iterator[View]:
             def view(event: RunEvent) -> None:
                 board.take(event)
                 if isinstance(event, Note) and event.warning:
-                    live.console.print(f"warning: {event.text}", style="yellow", markup=False, highlight=False)
+                    live.console.print(
+                        f"warning: {visible(event.text, keep=LINE)}", style="yellow", markup=False, highlight=False
+                    )
                 elif isinstance(event, StudyPrepared):
                     for line in _facts(event):
                         live.console.print(line, markup=False, highlight=False)
@@ -213,7 +217,7 @@ class Board:
         return head
 
     def _live_lines(self) -> list[Text]:
-        lines = [Text(f"  {note}", "dim") for note in self.notes]
+        lines = [Text(f"  {visible(note, keep=LINE)}", "dim") for note in self.notes]
         if self.phase:
             lines.append(Text(f"{self.phase.get('job', '')}: {_progress_text(self.phase)}", "cyan"))
         sample: list[Text] = []
@@ -230,7 +234,7 @@ class Board:
 
 def _progress_text(live: dict[str, Any]) -> str:
     """Return the latest progress values as text: phase, step, loss, speed, memory."""
-    parts = [str(live["phase"])[:40]] if "phase" in live else []
+    parts = [printable(str(live["phase"]), 40)] if "phase" in live else []
     if isinstance(live.get("step"), int):
         parts.append(f"step {live['step']}" + (f" of {live['steps']}" if isinstance(live.get("steps"), int) else ""))
     numbers = {key: value for key, value in live.items() if isinstance(value, (int, float))}
@@ -252,7 +256,7 @@ class Lines:
     def take(self, event: RunEvent) -> None:
         """Update the board and print the event."""
         self._board.take(event)
-        line = self._line(event)
+        line = visible(self._line(event), keep=LINE)  # it may quote what a program wrote
         if not line:
             return
         try:

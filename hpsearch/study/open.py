@@ -20,14 +20,15 @@ from hpsearch.study.records import finished
 from hpsearch.study.sampling.planner import open_points, queue_default
 from hpsearch.study.storage.changes import Change
 from hpsearch.study.storage.open import StorageUrl
-from hpsearch.study.storage.replica import StudyReplica
+from hpsearch.study.storage.replica import StudyReplica, damage_explained
 
 FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
 
 
 def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of the studies in a storage, sorted."""
-    return sorted(study.study_name for study in storage.get_all_studies())
+    with damage_explained("the studies"):
+        return sorted(study.study_name for study in storage.get_all_studies())
 
 
 def require_study(storage: BaseStorage, name: str) -> None:

@@ -58,12 +58,23 @@ def _truncate(path: Path) -> None:
         file.truncate(path.stat().st_size - 4096)
 
 
+def _no_json(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'hps:seed'")
+        connection.commit()
+
+
 @pytest.mark.parametrize(
     ("damage", "said", "words"),
     [
         (_zero_header, "this file is not a database", (*RUN, "3")),
         (_zero_page, "the storage is damaged: studies/hpsearch.db (*** in database main *** ", (*RUN, "3")),
         (_truncate, "the storage is damaged", ("resume", "--study", "quad", "--add-trials", "1")),
+        (
+            _no_json,
+            "the storage is damaged: sqlite:///studies/hpsearch.db (malformed value in study 'quad'",
+            (*RUN, "3"),
+        ),
     ],
 )
 def test_a_damaged_file_is_refused_untouched_and_a_copy_of_it_goes_on(
@@ -97,6 +108,20 @@ def test_a_large_file_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(StorageError, match="damaged"):
         sqlite.require_sound(path)
     monkeypatch.setattr(sqlite, "MOST_CHECKED_BYTES", 4096)
+    sqlite.require_sound(path)
+
+
+def test_an_index_that_differs_from_its_table_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x UNIQUE)")
+        connection.execute("INSERT INTO t VALUES ('word')")
+        connection.commit()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + whole[4096:8192].replace(b"word", b"ward") + whole[8192:])
+    with pytest.raises(StorageError, match="damaged"):
+        sqlite.require_sound(path)
+    monkeypatch.setattr(sqlite, "MOST_INDEXED_BYTES", 4096)
     sqlite.require_sound(path)
 
 
