@@ -16,6 +16,7 @@ from hpsearch.cli.options import (
     command,
     definition_options,
     model_option,
+    new_option,
     run_options,
     sets_option,
     storage_options,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @study_option()
+@new_option
 @definition_options("config", "search_space", "sets", "model_name", "input_data")
 @trainer_option
 @storage_options
@@ -90,6 +92,7 @@ def _counted(number: int, noun: str) -> str:
     "hpsearch doctor --config mine.json --json",
 )
 @study_option()
+@new_option
 @definition_options("config", "sets", "model_name", "input_data")
 @trainer_option
 @storage_options

@@ -13,6 +13,7 @@ from hpsearch.cli.options import (
     definition_options,
     device_options,
     limit_options,
+    new_option,
     run_options,
     storage_options,
     study_option,
@@ -49,6 +50,7 @@ add_trials_option = click.option("--add-trials", type=COUNT, help="Finished tria
     is_flag=True,
     help="Continue an existing study, as `hpsearch resume` does; refuse to start a new one.",
 )
+@new_option
 @click.option(
     "--warm-start-from",
     metavar="NAME",
@@ -112,6 +114,8 @@ def _show_plan(options: RunOptions) -> int:
 
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
+    if resolved.note:
+        click.echo(f"warning: {resolved.note}")
     source = find_source(options, name, definition)
     target, shares = planned_target(options, name, definition), shares_of(options, definition)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
@@ -126,7 +130,6 @@ def _show_plan(options: RunOptions) -> int:
     if source is not None:
         click.echo(f"warm start: from {source.name}, {len(source.trials)} completed trials")
     for prefix, lines in (
-        ("note", [resolved.note]),
         ("warning", (*shares.notes, *advice(definition, target))),
         ("missing", [definition.missing()]),
     ):

@@ -98,7 +98,7 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
                 remedy = "start it without --resume, or see `hpsearch status`"
                 raise UsageError(f"there is no study {name!r} to resume", remedy)
     if resolved.note:
-        view(Note(resolved.note))
+        view(Note(resolved.note, warning=True))
     return _run(name, definition, options, view, resuming=resolved.is_stored)
 
 
