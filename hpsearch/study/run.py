@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,7 +142,8 @@ def _run(
             ) as session,
         ):
             reached("lease-taken")
-            ledger = replace(_open(session.storage, name, definition, folders, source), writer=session.writer)
+            ledger = _open(session.storage, name, definition, folders, source, lambda text: view(Note(text)))
+            ledger = replace(ledger, writer=session.writer)
             session.begin()
             reached("study-opened")
             # The values of settings left open, resolved when the study began.
@@ -168,14 +170,19 @@ def shares_of(options: RunOptions, definition: StudyDefinition) -> SlotAllocatio
 
 
 def _open(
-    storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders, source: SourceStudy | None
+    storage: BaseStorage,
+    name: str,
+    definition: StudyDefinition,
+    folders: StudyFolders,
+    source: SourceStudy | None,
+    say: Callable[[str], None],
 ) -> Ledger:
     """Open the study and claim its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
     claimed = folders.claimed_for  # by a run that died before the storage knew of it
     if name in study_names(storage):
         if source is not None:
             refuse_late(load_study(storage, name), source)
-        ledger = open_study(storage, name, definition, claimed)
+        ledger = open_study(storage, name, definition, claimed, say)
         folders.claim(ledger.study.user_attrs[attrs.ID])
         return ledger
     study_id = claimed or new_id()
