@@ -129,7 +129,8 @@ def _options(arguments: Mapping[str, Any]) -> RunOptions:
 
 def _view(verbose: bool) -> Any:
     if verbose:
-        from hpsearch.cli.live import Board, Lines
+        from hpsearch.cli.board import Board
+        from hpsearch.cli.live import Lines
 
         return Lines(Board()).take
     from hpsearch.study.events import silent

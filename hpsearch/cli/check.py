@@ -68,7 +68,8 @@ def _validate_files(files: tuple[Path, ...]) -> int:
 
 
 def _validate_study(given: dict[str, Any]) -> int:
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.cli.tables import facts
     from hpsearch.commands.validate import check_study
 
@@ -149,7 +150,8 @@ def init(
     studies/NAME.json and search_spaces/NAME.json in the working folder; NAME is that of the data, unless --study gives
     one.
     """
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.cli.tables import console, facts, reasons
     from hpsearch.commands.draft import DraftRequest, draft_study
 

@@ -73,7 +73,8 @@ def plan(probe: bool, as_json: bool, **given: Any) -> int:
 
 def _probe(options: RunOptions, *, quiet: bool) -> int:
     """Run one trial, which changes neither the study's target nor its limit; return the exit code."""
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.study.events import silent
     from hpsearch.study.run import run_study
 

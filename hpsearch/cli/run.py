@@ -94,7 +94,9 @@ def resume(**given: Any) -> int:
 
 def _watch(options: RunOptions, *, resume: bool) -> int:
     from hpsearch.cli.analyze import show_report
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
+    from hpsearch.cli.tables import say
     from hpsearch.study.run import resume_study, run_study
 
     with watching(Board()) as view:
@@ -102,7 +104,7 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
     click.echo()
     if summary.exit_code <= 128:  # not stopped by a signal, whose sender wants the terminal back
         show_report(summary)
-    click.echo(f"{summary.study}: {summary.text}")
+    say(f"{summary.study}: {summary.text}")
     return summary.exit_code
 
 

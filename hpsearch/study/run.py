@@ -25,7 +25,7 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
 from hpsearch.study.ending import RunEnding
-from hpsearch.study.events import RunStarted, View, show_prepared, silent
+from hpsearch.study.events import RunStarted, View, earlier_events, show_prepared, silent
 from hpsearch.study.folders import StudyFolders, require_room, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.ledger import Ledger
@@ -271,6 +271,7 @@ class _Run:
                 steps=definition.steps,
                 best=(best.number, float(best.value or 0.0)) if best else None,
                 slots=len(self.shares.slots),
+                earlier=tuple(earlier_events(trials, definition.objective.metric)),
             )
         )
         if recovered:
