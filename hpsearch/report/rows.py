@@ -96,11 +96,10 @@ ENDINGS: dict[str, TrialEnding] = {
         "failed",
         "Check that the command exists and is executable, and that the disk is not full.",
     ),
-    Cause.INTERRUPTED.value: TrialEnding("interrupted", "interrupted", "It is retried when the study is resumed."),
+    Cause.INTERRUPTED.value: TrialEnding("interrupted, queued again", "interrupted"),
     Cause.LOST.value: TrialEnding(
-        "lost with its runner",
+        "lost with its runner, queued again",
         "interrupted",
-        "The runner or the machine died; it is retried when the study is resumed.",
     ),
     # In studies of other scripts, which record no cause
     "not_finite": TrialEnding(
