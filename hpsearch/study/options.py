@@ -35,6 +35,7 @@ class RunOptions:
     gpu_hours: float | None = None  # over the study's life; inf: no limit any more
     storage_timeout_s: float = OUTAGE_S
     must_exist: bool = False  # --resume
+    new: bool = False  # a name without a definition is meant, however like another's it is
     warm_start_from: str | None = None  # another study's name
     warm_start_storage: str | None = None  # URL of its storage, if another
     trainer_python: str | None = None

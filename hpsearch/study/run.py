@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
 from hpsearch.study.ending import RunEnding
-from hpsearch.study.events import RunStarted, View, show_prepared, silent
+from hpsearch.study.events import RunStarted, View, earlier_events, show_prepared, silent
 from hpsearch.study.folders import StudyFolders, require_room, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.ledger import Ledger
@@ -98,7 +99,7 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
                 remedy = "start it without --resume, or see `hpsearch status`"
                 raise UsageError(f"there is no study {name!r} to resume", remedy)
     if resolved.note:
-        view(Note(resolved.note))
+        view(Note(resolved.note, warning=True))
     return _run(name, definition, options, view, resuming=resolved.is_stored)
 
 
@@ -141,7 +142,8 @@ def _run(
             ) as session,
         ):
             reached("lease-taken")
-            ledger = replace(_open(session.storage, name, definition, folders, source), writer=session.writer)
+            ledger = _open(session.storage, name, definition, folders, source, lambda text: view(Note(text)))
+            ledger = replace(ledger, writer=session.writer)
             session.begin()
             reached("study-opened")
             # The values of settings left open, resolved when the study began.
@@ -168,14 +170,19 @@ def shares_of(options: RunOptions, definition: StudyDefinition) -> SlotAllocatio
 
 
 def _open(
-    storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders, source: SourceStudy | None
+    storage: BaseStorage,
+    name: str,
+    definition: StudyDefinition,
+    folders: StudyFolders,
+    source: SourceStudy | None,
+    say: Callable[[str], None],
 ) -> Ledger:
     """Open the study and claim its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
     claimed = folders.claimed_for  # by a run that died before the storage knew of it
     if name in study_names(storage):
         if source is not None:
             refuse_late(load_study(storage, name), source)
-        ledger = open_study(storage, name, definition, claimed)
+        ledger = open_study(storage, name, definition, claimed, say)
         folders.claim(ledger.study.user_attrs[attrs.ID])
         return ledger
     study_id = claimed or new_id()
@@ -264,6 +271,7 @@ class _Run:
                 steps=definition.steps,
                 best=(best.number, float(best.value or 0.0)) if best else None,
                 slots=len(self.shares.slots),
+                earlier=tuple(earlier_events(trials, definition.objective.metric)),
             )
         )
         if recovered:
