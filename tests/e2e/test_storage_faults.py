@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from hpsearch.study import run as service
 from hpsearch.study.options import RunOptions
 from hpsearch.study.storage import sqlite
 from tests.conftest import CommandLine
-from tests.e2e.conftest import Runner, definition, trials
+from tests.e2e.conftest import QUADRATIC, Runner, definition, trials
 
 RUN = ("run", "--study", "quad", "--config", "study.json", "--n-trials")
 
@@ -104,6 +105,34 @@ def _zero_tail(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(bytes(4096))
+
+
+def _ended_in_copy(folder: Path) -> int:
+    """Trials that have ended in a plain copy of the file, without those beside it."""
+    copy = folder / "copy.db"
+    shutil.copy(database(folder), copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'").fetchone()
+        return int(count)
+
+
+def test_a_plain_copy_under_a_run_holds_what_had_ended_and_deleting_the_file_ends_the_run(
+    tmp_path: Path, start: Callable[..., Runner]
+) -> None:
+    definition(tmp_path, pruner={"type": "none"}, command=[*QUADRATIC, "--x", "{x}", "--wait", "go_{trial}"])
+    for number in (0, 1):
+        (tmp_path / f"go_{number}").touch()
+    run = start(*RUN, "5")
+    run.wait_for("trial 2 step 1")
+    give_up = time.monotonic() + 60
+    while _ended_in_copy(tmp_path) < 2 and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert _ended_in_copy(tmp_path) == 2
+    database(tmp_path).unlink()
+    code, said = run.end()
+    assert code == 3, said
+    assert "the storage is gone: studies/hpsearch.db was deleted or replaced while this run wrote to it" in said
+    assert sorted(tmp_path.glob("studies/quad/trial_[01]/outcome.json"))
 
 
 @contextmanager
