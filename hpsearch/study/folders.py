@@ -111,14 +111,20 @@ class StudyFolders:
             )
 
     @property
+    def marker(self) -> str:
+        """The id of the study that the folder was claimed for; empty where that is not known."""
+        try:
+            return (self.root / MARKER).read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    @property
     def claimed_for(self) -> str:
         """The id of the study that the folder was claimed for, where it holds nothing else; else empty."""
         try:
-            if [path.name for path in self.root.iterdir()] == [MARKER]:
-                return (self.root / MARKER).read_text(encoding="utf-8").strip()
+            return self.marker if [path.name for path in self.root.iterdir()] == [MARKER] else ""
         except OSError:
-            pass
-        return ""
+            return ""
 
 
 def study_folders(base: Path, study: str) -> StudyFolders:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -81,11 +82,20 @@ def test_a_damaged_file_is_refused_untouched_and_a_copy_of_it_goes_on(
     assert refused.stderr.startswith(f"hpsearch: error[3]: {said}")
     assert len(refused.stderr.splitlines()) == 1
     assert "restore" in refused.stderr
+    assert "make it again from its folder with `hpsearch storage rebuild --study quad`" in refused.stderr
     assert path.read_bytes() == before
     shutil.copy(whole, path)
     done = finished(tmp_path)
     assert command_line(*words).returncode == 0
     assert len(finished(tmp_path)) == 3
+    assert finished(tmp_path)[:2] == done
+    damage(path)
+    whole = path.read_bytes()
+    again = command_line("storage", "rebuild", "--study", "quad")
+    assert again.returncode == 0, again.stderr
+    kept = min(path.parent.glob("hpsearch.db.damaged-*"))  # others are those beside it
+    assert f"the damaged file is kept as studies/{kept.name}" in again.stdout
+    assert kept.read_bytes() == whole
     assert finished(tmp_path)[:2] == done
 
 
@@ -116,9 +126,10 @@ def _ended_in_copy(folder: Path) -> int:
         return int(count)
 
 
-def test_a_plain_copy_under_a_run_holds_what_had_ended_and_deleting_the_file_ends_the_run(
-    tmp_path: Path, start: Callable[..., Runner]
+def test_a_file_deleted_under_a_run_ends_it_and_the_study_is_made_again_from_its_folder(
+    tmp_path: Path, command_line: CommandLine, start: Callable[..., Runner]
 ) -> None:
+    """A plain copy of the file, made under the run, holds the trials that had ended."""
     definition(tmp_path, pruner={"type": "none"}, command=[*QUADRATIC, "--x", "{x}", "--wait", "go_{trial}"])
     for number in (0, 1):
         (tmp_path / f"go_{number}").touch()
@@ -132,7 +143,35 @@ def test_a_plain_copy_under_a_run_holds_what_had_ended_and_deleting_the_file_end
     code, said = run.end()
     assert code == 3, said
     assert "the storage is gone: studies/hpsearch.db was deleted or replaced while this run wrote to it" in said
-    assert sorted(tmp_path.glob("studies/quad/trial_[01]/outcome.json"))
+    rebuild = "hpsearch storage rebuild --study quad"
+    assert f"make it again from its folder with `{rebuild}`" in said
+
+    (tmp_path / "go_2").touch()
+    for words, refusal in (((*RUN, "5"), 2), (("resume", "--study", "quad"), 3)):
+        refused = command_line(*words)
+        assert refused.returncode == refusal
+        assert rebuild in refused.stderr
+        database(tmp_path).unlink(missing_ok=True)
+    again = command_line(*rebuild.split()[1:])
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == ("quad: 4 trials were added to sqlite:///studies/hpsearch.db\nto be run again: trial 3\n")
+    shutil.copy(database(tmp_path), tmp_path / "older.db")
+    copied = optuna.load_study(study_name="quad", storage=f"sqlite:///{tmp_path / 'copy.db'}").trials[:2]
+    kept = [(t.number, t.value, t.params, t.intermediate_values) for t in copied]
+    assert [(t.number, t.value, t.params, t.intermediate_values) for t in trials(tmp_path, "quad")[:2]] == kept
+
+    for number in range(3, 6):
+        (tmp_path / f"go_{number}").touch()
+    assert command_line("resume", "--study", "quad").returncode == 0
+    done = finished(tmp_path)
+    shutil.copy(tmp_path / "older.db", database(tmp_path))
+    refused = command_line("resume", "--study", "quad", "--add-trials", "1")
+    assert refused.returncode == 2
+    assert f"it is older: the storage has 4 trials of the study, but {tmp_path}/studies/quad holds" in refused.stderr
+    assert command_line(*rebuild.split()[1:]).returncode == 0
+    assert finished(tmp_path) == done
+    assert len(done) == 5
+    assert len([t for t in trials(tmp_path, "quad") if not t.state.is_finished()]) == 0
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Patience:
 
 class Session:
     """One run's writing: ``storage`` is the study as the run sees it, ``writer`` makes its changes. ``recovered`` says
-    what became of changes that an earlier run could not write."""
+    what became of changes that an earlier run could not write; ``is_superseded``: they were moved away."""
 
     def __init__(self, location: StudyLocation, outage_s: float) -> None:
         self._location = location
@@ -59,6 +59,7 @@ class Session:
         self._epoch: int | None = None
         self._path = location.url.sqlite_path
         self._file = self._path and identity(self._path)
+        self.is_superseded = False
         self.recovered = self._recover()
         self.writer = StorageWriter(
             self._backend,
@@ -92,6 +93,7 @@ class Session:
             self._spool.remove()
             return ""
         if epoch != self._stored_epoch():
+            self.is_superseded = True
             aside = self._spool.set_aside(time.strftime("%Y%m%d-%H%M%S"))
             return f"another run continued the study meanwhile, so {len(changes)} spooled changes were moved to {aside}"
         study = StoredStudy(self._backend, self._backend.get_study_id_from_name(self._name))
