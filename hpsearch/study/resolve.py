@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +13,8 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.load import defined_names, find_study, load_definition
 from hpsearch.config.names import check_study_name, mistaken_for
 from hpsearch.config.problems import show
-from hpsearch.errors import UsageError
+from hpsearch.errors import StorageError, UsageError
+from hpsearch.study.folders import StudyFolders, folder_name
 from hpsearch.study.open import (
     first_target,
     load_study,
@@ -23,8 +26,9 @@ from hpsearch.study.open import (
     study_names,
     target_of,
 )
-from hpsearch.study.options import RunOptions
+from hpsearch.study.options import RunOptions, rebuild_remedy
 from hpsearch.study.records import finished
+from hpsearch.study.second_copy import last_trial
 
 
 @dataclass(frozen=True)
@@ -119,3 +123,24 @@ def existing(options: RunOptions, name: str) -> Study | None:
         return None
     with options.url.opened() as storage:
         return read_study(storage, name) if name in study_names(storage) else None
+
+
+@contextmanager
+def rebuild_offered(options: RunOptions) -> Iterator[None]:
+    """Add to an error in finding the study how it is made again, if its folder holds trials and its storage, or it in
+    its storage, is gone or damaged."""
+    try:
+        yield
+    except (UsageError, StorageError) as error:
+        if options.study is None or not _is_lost(options, options.study):
+            raise
+        raise type(error)(error.what, f"{error.remedy}; or {rebuild_remedy(options, options.study)}") from error
+
+
+def _is_lost(options: RunOptions, name: str) -> bool:
+    if last_trial(StudyFolders(options.base_output_dir / folder_name(name), name)) < 0:
+        return False
+    try:
+        return options.url.is_damaged() or existing(options, name) is None
+    except (UsageError, StorageError):
+        return False
