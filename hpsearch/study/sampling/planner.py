@@ -21,7 +21,8 @@ from hpsearch.config.json import is_number
 from hpsearch.config.parameters import Categorical, IntRange, Parameter
 from hpsearch.config.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
-from hpsearch.study.sampling import AUTO, SAMPLERS, SampleRequest
+from hpsearch.study.failures import Failures
+from hpsearch.study.sampling import AUTO, SampleRequest, make_sampler
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -45,7 +46,7 @@ _TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState
 
 
 class Planner:
-    """Asks for one trial after another in one run of a study."""
+    """Asks for one trial after another in one run of a study. ``failures``: what is known of the values to avoid."""
 
     def __init__(self, study: Study, definition: StudyDefinition, warm_start: WarmStart | None = None) -> None:
         self._study = study
@@ -53,6 +54,7 @@ class Planner:
         self._warm_start = warm_start
         self._points: Iterator[dict[str, Any]] | None = None
         self._counted = self._configurations = 0
+        self.failures = Failures()
 
     def next_trial(self) -> Trial | None:
         """Return the next trial, RUNNING and with all its parameters stored; None when a grid has no point left.
@@ -91,7 +93,8 @@ class Planner:
     def _sampler(self) -> BaseSampler:
         """Make a sampler for the next trial; for a queued one, to which it has nothing to add, one without a model."""
         definition = self._definition
-        fresh = self._study.get_trials(deepcopy=False)[self._counted :]
+        trials = self._study.get_trials(deepcopy=False)
+        fresh = trials[self._counted :]
         self._counted += len(fresh)
         self._configurations += sum(attrs.RETRY_OF not in trial.user_attrs for trial in fresh)
         index = self._configurations
@@ -102,7 +105,8 @@ class Planner:
         space = {name: axis.distribution() for name, axis in definition.search_space.items()}
         when = conditions(definition.search_space)
         name = AUTO[definition.search_mode] if definition.sampler == "auto" else definition.sampler
-        return SAMPLERS[name](SampleRequest(space, seed, definition.seed, index, when))
+        avoided = self.failures.update(trials).avoided()
+        return make_sampler(name, SampleRequest(space, seed, definition.seed, index, when, avoided))
 
     def _waiting(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
