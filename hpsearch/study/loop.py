@@ -278,7 +278,7 @@ class Runner:
         else:
             self._alike = [*(alike for alike in self._alike if alike[0] is cause), (cause, root)][-MAX_ALIKE:]
         left = "" if self.ledger.definition.search_mode == "grid" else "; it is not proposed again"
-        for failing in self._planner.failures.update(self.ledger.trials()).explained:
+        for failing in self._planner.failures.explained:
             if failing.setting not in self._explained:
                 self._explained.add(failing.setting)
                 self.view(Note(failing.text + left, warning=True))

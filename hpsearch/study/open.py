@@ -203,6 +203,8 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, stu
     study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
     if attrs.TARGET in study.user_attrs and _target_option(study, definition) is None:
         study.set_user_attr(attrs.TARGET, None)
+    if not study.get_trials(deepcopy=False) and attrs.RULES not in study.user_attrs:
+        study.set_user_attr(attrs.RULES, attrs.LEARNING)
     if attrs.ID not in study.user_attrs:
         study.set_user_attr(attrs.ID, study_id or new_id())
     study.set_user_attr(attrs.DEFINITION, definition.flat())

@@ -20,14 +20,14 @@ from hpsearch.study.sampling.unit_cube import Conditions
 class SampleRequest:
     """A request for a configuration of ``space``: number ``index``, from 0, of a study with seed ``study_seed``; with a
     ``seed`` of its own. ``when``: the conditions on which a trial has a parameter; ``avoided``: values that are not to
-    be proposed."""
+    be proposed; None: failures teach nothing, as in a study that began before they did."""
 
     space: Mapping[str, BaseDistribution]
     seed: int
     study_seed: int = 0
     index: int = 0
     when: Conditions = field(default_factory=dict)
-    avoided: Mapping[str, Collection[Any]] = field(default_factory=dict)
+    avoided: Mapping[str, Collection[Any]] | None = None
 
 
 SAMPLERS: dict[str, Callable[[SampleRequest], BaseSampler]] = {

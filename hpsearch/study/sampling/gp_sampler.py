@@ -57,7 +57,7 @@ class Observations:
 
 class BayesianSampler(BaseSampler):
     """Chooses the configuration of ``space``, under the conditions ``when``, with the greatest expected improvement;
-    none with a value to be ``avoided``."""
+    none with a value to be ``avoided``. Where that is None, crashes teach it nothing."""
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class BayesianSampler(BaseSampler):
         self._independent = RandomSampler(seed=seed)
         self._first = first
         self._avoided = avoided or {}
+        self._learns_crashes = avoided is not None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the parameters that are chosen together: all."""
@@ -105,7 +106,7 @@ class BayesianSampler(BaseSampler):
             older = best_first(trials[:-MOST_RECENT], study.direction.name.lower())
             trials = [*older[: MOST_POINTS // 2], *trials[-MOST_RECENT:]]
         trials = sorted(trials, key=root_of)  # a retry has the place of its first attempt
-        ended = _ended(trials)
+        ended = _ended(trials, self._learns_crashes)
         running = [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
         curves = Curves(ended, study.direction)
         finals = [final_of(trial, curves) for trial in ended]
@@ -177,10 +178,12 @@ class BayesianSampler(BaseSampler):
         return self._cube.snapped(np.where(far, drawn, np.where(how < 0.6, moved, points)))
 
 
-def _ended(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials to learn from: with a value or a curve, or failed by their configuration; of several attempts
-    that failed only the last, and none if another one succeeded."""
+def _ended(trials: Sequence[FrozenTrial], crashes: bool) -> list[FrozenTrial]:
+    """Return the trials to learn from: with a value or a curve, or failed by their configuration. With ``crashes``
+    those too: of several attempts that failed only the last, and none if another one succeeded."""
     taught = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    if not crashes:
+        return taught
     failed = {root_of(trial): trial for trial in trials if trial.state is TrialState.FAIL and cause_of(trial) in FAILED}
     for trial in taught:
         if attempt_of(trial) > 1:

@@ -46,7 +46,7 @@ _TAKEN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState
 
 
 class Planner:
-    """Asks for one trial after another in one run of a study. ``failures``: what is known of the values to avoid."""
+    """Asks for one trial after another in one run of a study."""
 
     def __init__(self, study: Study, definition: StudyDefinition, warm_start: WarmStart | None = None) -> None:
         self._study = study
@@ -54,7 +54,12 @@ class Planner:
         self._warm_start = warm_start
         self._points: Iterator[dict[str, Any]] | None = None
         self._counted = self._configurations = 0
-        self.failures = Failures()
+        self._failures = Failures() if study.user_attrs.get(attrs.RULES, 1) >= attrs.LEARNING else None
+
+    @property
+    def failures(self) -> Failures:
+        """The values with which all trials failed, as they are known now; none in a study that does not avoid them."""
+        return Failures() if self._failures is None else self._failures.update(self._study.get_trials(deepcopy=False))
 
     def next_trial(self) -> Trial | None:
         """Return the next trial, RUNNING and with all its parameters stored; None when a grid has no point left.
@@ -105,7 +110,7 @@ class Planner:
         space = {name: axis.distribution() for name, axis in definition.search_space.items()}
         when = conditions(definition.search_space)
         name = AUTO[definition.search_mode] if definition.sampler == "auto" else definition.sampler
-        avoided = self.failures.update(trials).avoided()
+        avoided = None if self._failures is None else self.failures.avoided()
         return make_sampler(name, SampleRequest(space, seed, definition.seed, index, when, avoided))
 
     def _waiting(self) -> list[FrozenTrial]:
