@@ -188,6 +188,7 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, stu
     Raises:
         DefinitionChanged: it has trials, and something that they depend on was changed; nothing was written.
     """
+    definition = definition.with_pruner(first_target(definition))
     pruner, direction = make_pruner(definition.pruner, definition.steps), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)

@@ -45,10 +45,10 @@ from hpsearch.study.open import (
 )
 from hpsearch.study.options import RunOptions
 from hpsearch.study.preparation import PreparedInfo, prepare
-from hpsearch.study.pruning import warmup_warnings
+from hpsearch.study.pruning import pruner_text, warmup_warnings
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
-from hpsearch.study.resolve import resolve, resolve_stored
+from hpsearch.study.resolve import resolve, resolve_stored, with_pruner
 from hpsearch.study.results import best_config, write_best
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
@@ -141,13 +141,16 @@ def _run(
             ) as session,
         ):
             reached("lease-taken")
+            study = load_study(session.storage, name) if name in study_names(session.storage) else None
+            definition, why = with_pruner(definition, study, replace(options, must_exist=resuming))
             ledger = replace(_open(session.storage, name, definition, folders, source), writer=session.writer)
             session.begin()
             reached("study-opened")
             # The values of settings left open, resolved when the study began.
             resolved = PreparedInfo.stored(ledger.study).resolved if ledger.trials() else {}
             jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
-            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, source).go()
+            pruner = pruner_text(definition, why)
+            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, pruner, source).go()
             ledger.settle()
             reached("run-over")
             return summary
@@ -205,6 +208,7 @@ class _Run:
     options: RunOptions
     interruption: Interruption
     view: View
+    pruner: str  # which one, and why
     source: SourceStudy | None = None  # of a warm start
 
     def go(self) -> RunSummary:
@@ -266,6 +270,7 @@ class _Run:
                 slots=len(self.shares.slots),
             )
         )
+        self.view(Note(self.pruner))
         if recovered:
             self.view(Note(recovered))
         if budget.is_limited:
