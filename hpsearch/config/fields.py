@@ -218,6 +218,12 @@ class StudyFields(_Fields):
     )
     trial_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may take; null: no limit.")
     stall_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may report nothing; null: no limit.")
+    exit_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds in which a trial's program has to exit after its final metrics. Then it is ended, and its "
+        "result counts all the same.",
+    )
     keep_adapters: int = Field(
         3, ge=0, description="Number of best trials whose adapters are kept. best/ is always kept."
     )

@@ -25,6 +25,7 @@ TRY_FIRST = "hps:try_first"  # why it was tried before the sampler was asked: on
 DURATION = "hps:duration_s"  # float, seconds the process tree lived
 GPUS = "hps:gpus"  # int from 1: GPUs of its slot; 1 for a slot that names none
 FOLDER = "hps:folder"  # the trial's folder, relative to the study's
+HALF_ADAPTER = "hps:half_adapter"  # true: its program was ended, or failed, while it was saving the adapter
 DEVICE = "hps:device"  # the kind of GPU and software it ran on; absent where that is not known
 NOT_TRIED = (
     "hps:not_tried"  # true: never launched, and recorded as out of device memory, as it was sure to run out of it
