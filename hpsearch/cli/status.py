@@ -35,9 +35,12 @@ def status(study: str | None, storage: str | None, base_output_dir: Path, as_jso
     if as_json:
         click.echo(json.dumps({"studies": [item.as_json() for item in statuses]}, indent=2, ensure_ascii=False))
         return
-    from hpsearch.cli.tables import console, status_table
+    from hpsearch.cli.tables import console, printable, status_table
 
     console().print(status_table(statuses))
+    for item in statuses:
+        for text in item.failing:
+            click.echo(printable(f"{item.study}: {text}", 300))
 
 
 @command("hpsearch logs --study gemma-ocr --trial 7 --follow")

@@ -38,7 +38,8 @@ from hpsearch.study.warm_start import WarmStart
 
 # Seconds that a pruned trial gets to stop by itself.
 PRUNE_GRACE_S = 30.0
-# This many trials in a row that failed with one cause end the study: a broken program must not burn the search.
+# This many trials in a row that failed with one cause end the study: a broken program must not burn the search. What
+# goes with a value of a setting does not (failures.py).
 MAX_ALIKE = 5
 
 
@@ -97,7 +98,8 @@ class Runner:
         self._planner = Planner(self.ledger.study, self.ledger.definition, self.warm_start)
         self._retention = AdapterRetention(self.ledger, self.folders)
         self._running: dict[str, Running] = {}  # by job id
-        self._alike: list[Cause] = []  # of the last trials, which failed with one cause
+        self._alike: list[tuple[Cause, int]] = []  # cause and first attempt of the last trials, failed with one cause
+        self._explained: set[str] = set()  # values of settings of which it was said that trials fail with them
 
     def run(self) -> LoopEnding:
         """Run until there is an ending; no trial runs any more when it returns."""
@@ -113,7 +115,7 @@ class Runner:
     @property
     def last_failure(self) -> Cause | None:
         """The cause that kept coming, where the ending is FAILURES."""
-        return self._alike[-1] if self._alike else None
+        return self._alike[-1][0] if self._alike else None
 
     def _halt(self) -> LoopEnding | None:
         """Return why the trials that run are to be stopped, if they are."""
@@ -126,8 +128,9 @@ class Runner:
         if len(self._alike) < MAX_ALIKE:
             return None
         # A configuration's fault counts only while nothing has succeeded.
-        is_configuration = VERDICTS[self._alike[-1]].teaches and self.ledger.counts.best is not None
-        return None if is_configuration else LoopEnding.FAILURES
+        is_configuration = VERDICTS[self._alike[-1][0]].teaches and self.ledger.counts.best is not None
+        explained = is_configuration or self._planner.failures.explain(root for _, root in self._alike)
+        return None if explained else LoopEnding.FAILURES
 
     def _elapsed(self) -> list[float]:
         """Seconds that each running trial has run."""
@@ -276,10 +279,19 @@ class Runner:
                 self.view(Note(f"{half}: best/ has the best trial whose adapter is complete", warning=True))
             self.view(NewBest(best.number, float(best.value or 0.0), best.params))
         self._retention.after(number)
-        if outcome.cause in (Cause.OK, Cause.PRUNED, Cause.INTERRUPTED):
+        self._learn(root_of(trial), outcome.cause)
+
+    def _learn(self, root: int, cause: Cause) -> None:
+        """Keep the last trials that failed with one cause, and say which values of settings explain failures."""
+        if cause in (Cause.OK, Cause.PRUNED, Cause.INTERRUPTED):
             self._alike = []
         else:
-            self._alike = [*(cause for cause in self._alike if cause is outcome.cause), outcome.cause]
+            self._alike = [*(alike for alike in self._alike if alike[0] is cause), (cause, root)][-MAX_ALIKE:]
+        left = "" if self.ledger.definition.search_mode == "grid" else "; it is not proposed again"
+        for failing in self._planner.failures.explained:
+            if failing.setting not in self._explained:
+                self._explained.add(failing.setting)
+                self.view(Note(failing.text + left, warning=True))
 
     def _write(self, write: Callable[[], object]) -> None:
         """Write files of results; warn where something stands in their way."""

@@ -197,6 +197,7 @@ def open_study(
     Raises:
         DefinitionChanged: it has trials, and something that they depend on was changed; nothing was written.
     """
+    definition = definition.with_pruner(first_target(definition))
     pruner, direction = make_pruner(definition.pruner, definition.steps), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
@@ -212,6 +213,8 @@ def open_study(
     study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
     if attrs.TARGET in study.user_attrs and _target_option(study, definition) is None:
         study.set_user_attr(attrs.TARGET, None)
+    if not study.get_trials(deepcopy=False) and attrs.RULES not in study.user_attrs:
+        study.set_user_attr(attrs.RULES, attrs.LEARNING)
     if attrs.ID not in study.user_attrs:
         study.set_user_attr(attrs.ID, study_id or new_id())
     ledger = Ledger(study, storage, definition)

@@ -30,6 +30,9 @@ from hpsearch.study.options import RunOptions, rebuild_remedy
 from hpsearch.study.records import finished
 from hpsearch.study.second_copy import last_trial
 
+NAMED, STORED = "as the definition says", "as stored with the study"
+COUNTED, LIMITED = "the default if trials are counted", "the default with --timeout or --gpu-hours"
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -94,6 +97,19 @@ def _stored_names(options: RunOptions) -> list[str]:
         return []
     with options.url.opened() as storage:
         return study_names(storage)
+
+
+def with_pruner(definition: StudyDefinition, study: Study | None, options: RunOptions) -> tuple[StudyDefinition, str]:
+    """Return the definition with a pruner where it leaves that open, and why it is this one: ``study``, the existing
+    one, keeps what it began with."""
+    if definition.pruner.type != "auto":
+        return definition, STORED if options.goes_on else NAMED
+    known = readable_definition(study) if study is not None and study.get_trials(deepcopy=False) else None
+    if known is not None and known.pruner.type != "auto":
+        return definition.model_copy(update={"pruner": known.pruner}), STORED
+    is_limited = options.timeout_s is not None or options.gpu_hours is not None
+    target = options.n_trials or options.add_trials or first_target(definition)
+    return definition.with_pruner(target, is_limited), LIMITED if is_limited else COUNTED
 
 
 def resolve_stored(options: RunOptions) -> tuple[str, StudyDefinition]:

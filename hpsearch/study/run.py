@@ -46,10 +46,10 @@ from hpsearch.study.open import (
 )
 from hpsearch.study.options import RunOptions, rebuild_remedy
 from hpsearch.study.preparation import PreparedInfo, prepare
-from hpsearch.study.pruning import warmup_warnings
+from hpsearch.study.pruning import pruner_text, warmup_warnings
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
-from hpsearch.study.resolve import rebuild_offered, resolve, resolve_stored
+from hpsearch.study.resolve import rebuild_offered, resolve, resolve_stored, with_pruner
 from hpsearch.study.results import best_config, write_best
 from hpsearch.study.second_copy import last_trial, require_no_more, write_study
 from hpsearch.study.storage.lease import lease_for
@@ -147,6 +147,8 @@ def _run(
             ) as session,
         ):
             reached("lease-taken")
+            study = load_study(session.storage, name) if name in study_names(session.storage) else None
+            definition, why = with_pruner(definition, study, replace(options, must_exist=resuming))
             remedy = rebuild_remedy(options, name)
             ledger = _open(session.storage, name, definition, folders, source, remedy, lambda text: view(Note(text)))
             if not session.is_superseded:
@@ -157,7 +159,8 @@ def _run(
             # The values of settings left open, resolved when the study began.
             resolved = PreparedInfo.stored(ledger.study).resolved if ledger.trials() else {}
             jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
-            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, source).go()
+            pruner = pruner_text(definition, why)
+            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, pruner, source).go()
             ledger.settle()
             reached("run-over")
             return summary
@@ -226,6 +229,7 @@ class _Run:
     options: RunOptions
     interruption: Interruption
     view: View
+    pruner: str  # which one, and why
     source: SourceStudy | None = None  # of a warm start
 
     def go(self) -> RunSummary:
@@ -289,6 +293,7 @@ class _Run:
                 earlier=tuple(earlier_events(trials, definition.objective.metric)),
             )
         )
+        self.view(Note(self.pruner))
         if recovered:
             self.view(Note(recovered))
         if budget.is_limited:
