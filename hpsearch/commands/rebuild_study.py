@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.config.load import default_instead, load_definition
+from hpsearch.config.load import find_study, load_definition
 from hpsearch.config.names import check_study_name
 from hpsearch.errors import StudyOwned, UsageError
 from hpsearch.execution.executors import EXECUTORS
@@ -58,7 +58,7 @@ def _definition(folders: StudyFolders, config: Path | None) -> StudyDefinition:
         raise UsageError(f"{path} holds the study's definition, but --config names one", "leave --config out")
     if stored is not None:
         return StudyDefinition.from_flat(stored, source=str(path))
-    if default_instead(folders.study, config):
+    if find_study(folders.study, config) is None:
         raise UsageError(
             f"there is no {path}, as an older hpsearch ran the study, and no definition is named {folders.study}",
             "name the one that it ran with by --config",

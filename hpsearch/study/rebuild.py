@@ -6,10 +6,8 @@ outcomes of its trials; its definition comes from a file.
 
 from __future__ import annotations
 
-import json
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -26,10 +24,9 @@ from hpsearch.config.conditions import active
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Job
-from hpsearch.execution.names import JOB_FILE, METRICS_FILE
+from hpsearch.execution.names import JOB_FILE
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
-from hpsearch.study.loop import is_kept
 from hpsearch.study.open import open_study, study_names
 from hpsearch.study.recovery import recover
 from hpsearch.study.second_copy import attempts, read_object, read_trial, study_values, write_study, write_trial
@@ -137,8 +134,6 @@ def _trials(folders: StudyFolders, definition: StudyDefinition) -> dict[int, Fro
                 attrs.ATTEMPT: attempt,
                 attrs.FOLDER: str(folder.relative_to(folders.root)),
             }
-            if not trial.state.is_finished():
-                trial.intermediate_values |= dict(_reports(folder, definition.objective.metric))
             found[number] = trial
             chains[root].append((attempt, number))
     for chain in chains.values():
@@ -171,19 +166,3 @@ def _from_job(folder: Path, definition: StudyDefinition) -> tuple[int, FrozenTri
     )
     trial.datetime_start = datetime.fromtimestamp((folder / JOB_FILE).stat().st_mtime)
     return job.number, trial
-
-
-def _reports(folder: Path, metric: str) -> Iterator[tuple[int, float]]:
-    """Yield the reports of a trial that the storage would have."""
-    with suppress(OSError):
-        lines = (folder / METRICS_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
-        count = 0
-        for line in lines:
-            with suppress(ValueError, TypeError, KeyError):
-                entry = json.loads(line)
-                if entry["step"] is None:
-                    continue
-                count += 1
-                value = float(entry["metrics"][metric])
-                if is_kept(count) and math.isfinite(value):
-                    yield int(entry["step"]), value
