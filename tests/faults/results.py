@@ -1,6 +1,6 @@
-"""G19: a final value that was reported counts, however the program, its supervisor or its runner ends.
+"""G21: a final value that was reported counts, however the program, its supervisor or its runner ends.
 
-G20, G21: a soak, with a fault every two seconds."""
+G22, G23: a soak, with a fault every two seconds."""
 
 from __future__ import annotations
 
@@ -184,16 +184,16 @@ def measure_soak(folder: Path, effort: Effort, *, postgres: bool) -> Found:
 SOAK_TARGET = "0 results lost or done twice, no trial left RUNNING, no process, a whole database"
 GOALS = [
     Goal(
-        "G19",
+        "G21",
         "A final value that was reported counts, however the program, its supervisor or its runner ends",
         "0 lost or trained again",
         measure_results,
     ),
     Goal(
-        "G20", "Ten minutes with a fault every two seconds (SQLite)", SOAK_TARGET, partial(measure_soak, postgres=False)
+        "G22", "Ten minutes with a fault every two seconds (SQLite)", SOAK_TARGET, partial(measure_soak, postgres=False)
     ),
     Goal(
-        "G21",
+        "G23",
         "The same on PostgreSQL, whose sessions end and which restarts",
         SOAK_TARGET,
         partial(measure_soak, postgres=True),
