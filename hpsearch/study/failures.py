@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
-from hpsearch.study.records import cause_of, root_of
+from hpsearch.study.records import cause_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -71,7 +71,8 @@ class Failures:
         self._count = len(trials)
         self._open = [trial.number for trial in changed if not trial.state.is_finished()]
         for trial in changed:
-            cause, root = cause_of(trial), root_of(trial)
+            cause, root = cause_of(trial), trial.user_attrs.get(attrs.ROOT)
+            root = root if isinstance(root, int) else trial.number  # reports read what others wrote, too
             if not trial.state.is_finished() or cause not in FAILED | WORKED or attrs.NOT_TRIED in trial.user_attrs:
                 continue
             (self._failed if cause in FAILED else self._worked).add(root)

@@ -2,8 +2,8 @@
 
 Optuna's own uses COMPLETE trials alone, so that with a pruner it learns hardly anything. Here a pruned trial has the
 final value that its curve leads to, with the error of that prediction, and a running one the value that is expected of
-it, so that no two trials try the same. Trials that fail by their configuration, crashes among them, show which regions
-are infeasible.
+it, so that no two trials try the same. Trials that fail by their configuration show which regions are infeasible, and
+crashes where fewer trials are worth it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ LEAST_CHANCE = 0.8
 @dataclass(frozen=True)
 class Observations:
     """What is known of configurations: ``finals``, less being better, None where a trial failed; and the points of the
-    trials that run."""
+    trials that run, and of those that crashed."""
 
     points: Array
     finals: list[Final | None]
     running: Array
+    crashed: Array
 
     @property
     def failed(self) -> Mask:
@@ -90,7 +91,7 @@ class BayesianSampler(BaseSampler):
         if len(observed.points) + len(observed.running) < self._first or not any(observed.finals):
             # Of some configurations, the one farthest from all that were tried.
             drawn = self._draw(64)
-            tried = np.concatenate([observed.points, observed.running])
+            tried = np.concatenate([observed.points, observed.running, observed.crashed])
             apart = self._apart(drawn, tried) - 1e12 * self._is_avoided(drawn)
             return self._cube.configuration(drawn[int(apart.argmax())])
         return self._cube.configuration(self._most_promising(observed))
@@ -106,7 +107,7 @@ class BayesianSampler(BaseSampler):
             older = best_first(trials[:-MOST_RECENT], study.direction.name.lower())
             trials = [*older[: MOST_POINTS // 2], *trials[-MOST_RECENT:]]
         trials = sorted(trials, key=root_of)  # a retry has the place of its first attempt
-        ended = _ended(trials, self._learns_crashes)
+        ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         running = [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
         curves = Curves(ended, study.direction)
         finals = [final_of(trial, curves) for trial in ended]
@@ -115,6 +116,7 @@ class BayesianSampler(BaseSampler):
             self._cube.points([ended[index].params for index in chosen]),
             [finals[index] for index in chosen],
             self._cube.points([{**trial.system_attrs.get("fixed_params", {}), **trial.params} for trial in running]),
+            self._cube.points([trial.params for trial in (_crashed(trials) if self._learns_crashes else ())]),
         )
 
     def _choose(self, finals: list[Final | None]) -> list[int]:
@@ -134,11 +136,13 @@ class BayesianSampler(BaseSampler):
         if len(observed.running):
             processes = tuple(_with_running(process, observed.running, values, noise) for process in processes)
         feasibility = FeasibilityModel.of(self._cube, observed.points, observed.failed, self._rng)
+        crashes = self._crashes(observed)
         best = points[np.argsort(values)[:5]]
         near = np.repeat(best, DRAWN // (2 * len(best)), axis=0)
         candidates = np.concatenate([self._draw(DRAWN // 2), self._near(near, 0.15)])
         for climb in range(CLIMBS):
             gain = log_improvement(processes, candidates) + feasibility.log_chance(candidates)
+            gain += crashes.log_chance(candidates, least=0.0)
             gain -= 1e12 * (self._is_known(candidates, observed) + self._is_avoided(candidates))
             top = candidates[np.argsort(-gain)[:8]]
             if climb < CLIMBS - 1:
@@ -146,11 +150,17 @@ class BayesianSampler(BaseSampler):
         chosen: Array = top[0]
         return chosen
 
+    def _crashes(self, observed: Observations) -> FeasibilityModel:
+        """Fit where trials crash. That makes a configuration less promising and excludes none: a program that crashes
+        at random would exclude half of the space."""
+        points = np.concatenate([observed.points, observed.crashed])
+        return FeasibilityModel.of(self._cube, points, np.arange(len(points)) >= len(observed.points), self._rng)
+
     def _is_known(self, points: Array, observed: Observations) -> Array:
         """Return 1 for a point where there is a trial already, else 0: it is not tried again, even where an end of a
         range looks better than all else."""
         crowded = self._apart(points, observed.running) < CROWDED**2
-        same = self._apart(points, observed.points) < SAME**2
+        same = self._apart(points, np.concatenate([observed.points, observed.crashed])) < SAME**2
         return (crowded | same).astype(float)
 
     def _is_avoided(self, points: Array) -> Array:
@@ -178,17 +188,14 @@ class BayesianSampler(BaseSampler):
         return self._cube.snapped(np.where(far, drawn, np.where(how < 0.6, moved, points)))
 
 
-def _ended(trials: Sequence[FrozenTrial], crashes: bool) -> list[FrozenTrial]:
-    """Return the trials to learn from: with a value or a curve, or failed by their configuration. With ``crashes``
-    those too: of several attempts that failed only the last, and none if another one succeeded."""
-    taught = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    if not crashes:
-        return taught
+def _crashed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the last trials that crashed, or failed in a like way as FAIL; of several attempts only the last, and none
+    if one succeeded."""
     failed = {root_of(trial): trial for trial in trials if trial.state is TrialState.FAIL and cause_of(trial) in FAILED}
-    for trial in taught:
-        if attempt_of(trial) > 1:
+    for trial in trials:
+        if attempt_of(trial) > 1 and trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
             failed.pop(root_of(trial), None)
-    return sorted([*taught, *failed.values()], key=root_of)
+    return list(failed.values())[-MOST_POINTS // 2 :]
 
 
 @dataclass(frozen=True)
@@ -216,9 +223,9 @@ class FeasibilityModel:
         processes = fit(cube, points, values, np.full(len(values), DOUBT), rng)
         return FeasibilityModel(processes, float((0.5 - labels.mean()) / labels.std()))
 
-    def log_chance(self, points: Array) -> Array:
+    def log_chance(self, points: Array, least: float = LEAST_CHANCE) -> Array:
         """Return the logarithm of the probability that each configuration is feasible; where that is less than
-        ``LEAST_CHANCE``, far below all others, and the farther the less."""
+        ``least``, far below all others, and the farther the less."""
         if not self.processes:
             return np.zeros(len(points))
         chances = []
@@ -226,7 +233,7 @@ class FeasibilityModel:
             mean, deviation = process.predict(points)
             chances.append([0.5 * math.erfc(score / math.sqrt(2.0)) for score in (mean - self.edge) / deviation])
         chance = np.mean(chances, axis=0)
-        result: Array = np.log(chance + 1e-12) - 1e5 * np.maximum(0.0, LEAST_CHANCE - chance)
+        result: Array = np.log(chance + 1e-12) - 1e5 * np.maximum(0.0, least - chance)
         return result
 
 
