@@ -21,7 +21,7 @@ BUSY_TIMEOUT_S, QUIET_S = 60.0, 2.0
 # Larger files are not checked at the start. quick_check took 0.1 s for 10,000 trials of 40 reports (48 MB) and 0.3 s
 # for three times as much, 1.9 s where nothing of that was in memory yet.
 MOST_CHECKED_BYTES = 256 * 2**20
-# These are checked with their indices too: 0.25 s for 16 MB, quick_check 0.07 s. A check is broken off after some seconds.
+# These are checked with their indices too: 0.25 s for 16 MB, quick_check 0.07 s. A check ends after some seconds.
 MOST_INDEXED_BYTES, CHECK_S = 16 * 2**20, 10.0
 DAMAGE_REMEDY = "restore a copy of it, or take out what is whole: sqlite3 FILE .recover | sqlite3 NEW.db"
 
