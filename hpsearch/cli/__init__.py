@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "hpsearch.cli.status:status",
     "logs": "hpsearch.cli.status:logs",
     "stop": "hpsearch.cli.status:stop",
+    "delete": "hpsearch.cli.status:delete",
     "analyze": "hpsearch.cli.analyze:analyze",
     "export": "hpsearch.cli.analyze:export",
     "storage": "hpsearch.cli.storage:storage",

@@ -143,11 +143,14 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
         return
     if quiet:
         return
+    from hpsearch.cli.tables import say
+
     _print_tables(result)
-    best = visible(json.dumps(summary.best_params, ensure_ascii=False))
-    click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")
-    click.echo(f"best config: {_short(summary.best_config_path)}")
-    click.echo(f"report: {_short(result.report)}")
+    best, score = visible(json.dumps(summary.best_params, ensure_ascii=False)), result.summary.best
+    name = score.trial.label if score and score.trial else summary.best_number
+    say(f"best: trial {name}, {summary.best_value:.6g}: {best}")
+    say(f"best config: {_short(summary.best_config_path)}")
+    say(f"report: {_short(result.report)}")
 
 
 def _short(path: Path | None) -> str:

@@ -145,7 +145,8 @@ def train(
     config: Path | None, study: str | None, output_dir: Path, hf_token: str | None, verbose: bool, **given: Any
 ) -> None:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.cli.tables import shown
     from hpsearch.commands.train import train_once
     from hpsearch.config.load import load_settings

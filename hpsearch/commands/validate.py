@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.config.advice import advice
+from hpsearch.execution.events import Note
 from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
 from hpsearch.execution.run_job import job_folder, run_and_read
 from hpsearch.execution.signals import Interruption
@@ -45,8 +46,10 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     require_complete(definition, resolved.note)
     jobs = job_maker(definition, folders, Path.cwd())
     require_program(jobs)
+    if resolved.note:  # before anything is downloaded
+        view(Note(resolved.note, warning=True))
     target = planned_target(options, resolved.study, definition)
-    warnings = [*([resolved.note] if resolved.note else []), *advice(definition, target)]
+    warnings = list(advice(definition, target))
     if definition.command is not None:
         return StudyCheck(resolved.study, [("program", definition.command[0])], warnings)
     with job_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:

@@ -82,7 +82,7 @@ def final_of(trial: FrozenTrial, curves: Curves) -> Final | None:
         value = trial.value
         return Final(curves.sign * value, 0.0) if value is not None and math.isfinite(value) else None
     last = trial.last_step
-    if last is None or not math.isfinite(trial.intermediate_values[last]):
+    if trial.state is TrialState.FAIL or last is None or not math.isfinite(trial.intermediate_values[last]):
         return None
     return curves.final(curves.reports(trial))
 

@@ -79,6 +79,29 @@ def test_one_signal_stops_in_order_and_resume_repeats_the_trial(
     assert seen[0] == seen[1]
 
 
+def test_a_trial_that_ends_within_the_grace_keeps_its_result(tmp_path: Path, start: Start) -> None:
+    program = """
+import pathlib, signal, sys, time
+from hpsearch import sdk
+signal.signal(signal.SIGTERM, lambda *_: pathlib.Path("asked").touch())
+sdk.report(1, score=1.0)
+while not pathlib.Path("asked").exists():
+    time.sleep(0.01)
+sdk.report(2, score=0.5)
+sdk.finish(score=0.25)
+"""
+    definition(tmp_path, command=[sys.executable, "-c", program])
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    runner.wait_for("trial 0 step 1")
+    runner.send(signal.SIGINT)
+    code, output = runner.end()
+    assert code == 130, output
+    (trial,) = trials(tmp_path, "quad")
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.25)
+    assert trial.intermediate_values == {1: 1.0, 2: 0.5}
+    assert "after its final metrics: stopped on request" in output
+
+
 @pytest.mark.parametrize("where", [("--base-output-dir", "my studies"), ("--storage", "sqlite:///mine.db")])
 def test_the_command_that_is_printed_goes_on(
     tmp_path: Path, start: Start, command_line: CommandLine, where: tuple[str, str]

@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("analyze", "--compare", "quad"),
     "export": ("export",),
     "copy": ("storage", "copy", "--to", "sqlite:///other.db"),
+    "rebuild": ("storage", "rebuild"),
     "validate": ("validate",),
     "doctor": ("doctor",),
     "train": ("train", "--output-dir", "out"),

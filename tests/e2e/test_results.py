@@ -251,3 +251,16 @@ def test_studies_on_a_read_only_mount_are_read(two_studies: Path, command_line: 
     assert "mount/one is read-only: the report goes into reports/one" in read.stdout
     for name in ("one/index.html", "comparison/comparison.html"):
         assert (two_studies / "reports" / name).exists()
+
+
+def test_a_study_copied_by_following_links_goes_on(two_studies: Path, command_line: CommandLine) -> None:
+    """In another folder: where the original's link lies, the copy has a folder."""
+    subprocess.run(["cp", "-rL", "studies", "copy"], cwd=two_studies, check=True)
+    shutil.rmtree(two_studies / "studies")
+    done = command_line("resume", "--study", "one", "--add-trials", "4", "--base-output-dir", "copy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    url = f"sqlite:///{two_studies / 'copy' / 'hpsearch.db'}"
+    best = optuna.load_study(study_name="one", storage=url).best_trial
+    assert best.number > 1, "the best trial is still one of the copied ones, so nothing was published"
+    assert json.loads((two_studies / "copy/one/best/best_params.json").read_text())["trial"] == best.number
+    assert (two_studies / "copy/one/best/weights.txt").read_text() == str(best.value)

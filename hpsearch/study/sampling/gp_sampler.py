@@ -2,13 +2,14 @@
 
 Optuna's own uses COMPLETE trials alone, so that with a pruner it learns hardly anything. Here a pruned trial has the
 final value that its curve leads to, with the error of that prediction, and a running one the value that is expected of
-it, so that no two trials try the same. Trials that fail by their configuration show which regions are infeasible.
+it, so that no two trials try the same. Trials that fail by their configuration, crashes among them, show which regions
+are infeasible.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.study.failures import FAILED
 from hpsearch.study.learning_curves import Curves, Final, final_of
-from hpsearch.study.records import best_first, root_of
+from hpsearch.study.records import attempt_of, best_first, cause_of, root_of
 from hpsearch.study.sampling.gp import GaussianProcess, fit
 from hpsearch.study.sampling.unit_cube import APART, Array, Conditions, Cube, Mask
 
@@ -54,16 +56,24 @@ class Observations:
 
 
 class BayesianSampler(BaseSampler):
-    """Chooses the configuration of ``space``, under the conditions ``when``, with the greatest expected improvement."""
+    """Chooses the configuration of ``space``, under the conditions ``when``, with the greatest expected improvement;
+    none with a value to be ``avoided``. Where that is None, crashes teach it nothing."""
 
     def __init__(
-        self, space: Mapping[str, BaseDistribution], seed: int, when: Conditions | None = None, first: int = FIRST
+        self,
+        space: Mapping[str, BaseDistribution],
+        seed: int,
+        when: Conditions | None = None,
+        first: int = FIRST,
+        avoided: Mapping[str, Collection[Any]] | None = None,
     ) -> None:
         self._space = dict(space)
         self._cube = Cube.of(space, when)
         self._rng = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
         self._first = first
+        self._avoided = avoided or {}
+        self._learns_crashes = avoided is not None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the parameters that are chosen together: all."""
@@ -81,7 +91,8 @@ class BayesianSampler(BaseSampler):
             # Of some configurations, the one farthest from all that were tried.
             drawn = self._draw(64)
             tried = np.concatenate([observed.points, observed.running])
-            return self._cube.configuration(drawn[int(self._apart(drawn, tried).argmax())])
+            apart = self._apart(drawn, tried) - 1e12 * self._is_avoided(drawn)
+            return self._cube.configuration(drawn[int(apart.argmax())])
         return self._cube.configuration(self._most_promising(observed))
 
     def sample_independent(
@@ -95,7 +106,7 @@ class BayesianSampler(BaseSampler):
             older = best_first(trials[:-MOST_RECENT], study.direction.name.lower())
             trials = [*older[: MOST_POINTS // 2], *trials[-MOST_RECENT:]]
         trials = sorted(trials, key=root_of)  # a retry has the place of its first attempt
-        ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        ended = _ended(trials, self._learns_crashes)
         running = [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
         curves = Curves(ended, study.direction)
         finals = [final_of(trial, curves) for trial in ended]
@@ -128,7 +139,7 @@ class BayesianSampler(BaseSampler):
         candidates = np.concatenate([self._draw(DRAWN // 2), self._near(near, 0.15)])
         for climb in range(CLIMBS):
             gain = log_improvement(processes, candidates) + feasibility.log_chance(candidates)
-            gain -= 1e12 * self._is_known(candidates, observed)
+            gain -= 1e12 * (self._is_known(candidates, observed) + self._is_avoided(candidates))
             top = candidates[np.argsort(-gain)[:8]]
             if climb < CLIMBS - 1:
                 candidates = np.concatenate([top, self._near(np.repeat(top, 25, axis=0), 0.1 * 0.4**climb)])
@@ -141,6 +152,14 @@ class BayesianSampler(BaseSampler):
         crowded = self._apart(points, observed.running) < CROWDED**2
         same = self._apart(points, observed.points) < SAME**2
         return (crowded | same).astype(float)
+
+    def _is_avoided(self, points: Array) -> Array:
+        """Return 1 for a point with a value to be avoided, else 0."""
+        avoided = np.zeros(len(points), dtype=np.bool_)
+        for name, axis, units in zip(self._cube.names, self._cube.axes, points.T, strict=True):
+            if name in self._avoided:
+                avoided |= axis.among(units, self._avoided[name])
+        return avoided.astype(float)
 
     def _apart(self, points: Array, tried: Array) -> Array:
         """Return the squared distance of each point to the nearest of those tried."""
@@ -157,6 +176,19 @@ class BayesianSampler(BaseSampler):
         how = self._rng.uniform(size=points.shape)
         far = (how < 0.1) | (points == APART)
         return self._cube.snapped(np.where(far, drawn, np.where(how < 0.6, moved, points)))
+
+
+def _ended(trials: Sequence[FrozenTrial], crashes: bool) -> list[FrozenTrial]:
+    """Return the trials to learn from: with a value or a curve, or failed by their configuration. With ``crashes``
+    those too: of several attempts that failed only the last, and none if another one succeeded."""
+    taught = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    if not crashes:
+        return taught
+    failed = {root_of(trial): trial for trial in trials if trial.state is TrialState.FAIL and cause_of(trial) in FAILED}
+    for trial in taught:
+        if attempt_of(trial) > 1:
+            failed.pop(root_of(trial), None)
+    return sorted([*taught, *failed.values()], key=root_of)
 
 
 @dataclass(frozen=True)

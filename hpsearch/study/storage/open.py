@@ -186,6 +186,18 @@ class StorageUrl:
                 sqlite.require_sound(path, say)
                 sqlite.wait_for_others(path, say)
 
+    def is_damaged(self) -> bool:
+        """Return True if the file, of whatever size, is no SQLite database or a damaged one."""
+        path = self.sqlite_path
+        try:
+            if path is not None:
+                sqlite.require_sound(path, any_size=True)
+        except sqlite3.OperationalError:  # it is locked, or may not be read
+            return False
+        except (sqlite3.DatabaseError, StorageError):
+            return True
+        return False
+
     def table_lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
         """Lock the making and changing of the tables: of several programs that do so at once, all but one would fail.
 
