@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import click
 
 from hpsearch.cli.options import SETTINGS, LazyGroup
-from hpsearch.errors import HpsearchError, Interrupted, UsageError
+from hpsearch.errors import HpsearchError, Interrupted, StorageError, UsageError
 from hpsearch.execution.signals import Unwinding
 
 COMMANDS = {
@@ -70,6 +70,9 @@ MOVED = {
     "--save-gguf": "hpsearch merge --save-gguf q8_0",
     "--push-to-hub": "hpsearch merge --push-to-hub OWNER/NAME",
 }
+
+
+_LEAST_FREE_BYTES = 2**20
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -150,6 +153,8 @@ def _answer(words: list[str], debug: bool) -> int | None:
     except (NotADirectoryError, FileExistsError, IsADirectoryError, PermissionError) as error:
         return _fail(UsageError(f"{error.filename}: {error.strerror}", "name another path"), debug)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(_no_space(error, words), debug)
         named = f"{error.filename}: " if error.filename else ""
         return _fail(HpsearchError(f"{named}{error.strerror or error}", "make it usable, or name another path"), debug)
     except Exception as error:  # noqa: BLE001 - the last resort: one line for the user, the rest with --debug
@@ -160,6 +165,21 @@ def _answer(words: list[str], debug: bool) -> int | None:
             debug,
         )
     return code if isinstance(code, int) else 0
+
+
+def _no_space(error: OSError, words: Sequence[str]) -> StorageError:
+    """Return the error for a full disk. Where the system names no file, it names what is full among the folders that a
+    command writes to."""
+    import shutil
+    import tempfile
+
+    named = (Path(word.rpartition("=")[2]).absolute() for word in words)
+    there = (next(place for place in (path, *path.parents) if place.exists()) for path in named)
+    places = dict.fromkeys([Path.cwd(), Path(tempfile.gettempdir()), *there])
+    full = [str(place) for place in places if shutil.disk_usage(place).free < _LEAST_FREE_BYTES]
+    where = error.filename or ", ".join(full)
+    what = f"no space left on the disk{f' of {where}' if where else ''}: {error.strerror}"
+    return StorageError(what, "free some space, then run the same command again")
 
 
 def _help_hint(error: click.ClickException) -> str:

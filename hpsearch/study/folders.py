@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -102,6 +103,8 @@ class StudyFolders:
                 file.write(study_id + "\n")
             owner = marker.read_text(encoding="utf-8").strip()
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise no_room((self.root,)) from error
             remedy = "choose another --study name or --base-output-dir"
             raise UsageError(f"cannot use the folder {self.root}: {error.strerror}", remedy) from error
         if owner != study_id:

@@ -350,3 +350,23 @@ def test_what_is_read_only_is_named_before_the_first_trial(
     )
     assert database(tmp_path).read_bytes() == before
     assert command_line(*RUN, "2").returncode == 0
+
+
+def test_a_run_on_a_full_disk_names_the_path(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"this user may not mount: {mounted.stderr.strip()}")
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            (disk / "filled").write_bytes(bytes(70_000))
+        for more in ((), ("--storage", "sqlite:///elsewhere.db")):
+            refused = command_line(*RUN, "1", "--base-output-dir", "disk", *more)
+            assert refused.returncode == 3, refused.stderr
+            assert "no space left" in refused.stderr and "disk/" in refused.stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

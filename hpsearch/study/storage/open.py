@@ -75,7 +75,7 @@ class StorageUrl:
 
         try:
             return make_url(self.full).set(query={}).render_as_string(hide_password=True)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number
             return "(a URL that cannot be read)"
 
     __repr__ = __str__
@@ -88,7 +88,7 @@ class StorageUrl:
 
         try:
             parts = make_url(self.full)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number
             return False
         return bool(parts.password or parts.query.get("password"))
 
@@ -103,7 +103,7 @@ class StorageUrl:
         if not self.full.startswith("sqlite:"):
             return None
         path = self.full.removeprefix(SQLITE_PREFIX).split("?")[0]
-        if not self.full.startswith(SQLITE_PREFIX) or not path or path == ":memory:":
+        if not self.full.startswith(SQLITE_PREFIX) or path in ("", ":memory:") or "\0" in path:
             what = f"a SQLite storage names a file, but {self.full!r} does not"
             raise UsageError(what, "write sqlite:///path/to/file.db")
         return Path(path)
@@ -226,7 +226,8 @@ class StorageUrl:
         kwargs: dict[str, Any] = {"pool_pre_ping": True}
         if path := self.sqlite_path:
             kwargs = {"creator": sqlite.connector(path, wal=create and not sqlite.network_file_system(path))}
-        return RDBStorage(postgres.driver_url(self.full), engine_kwargs=kwargs, skip_table_creation=not create)
+        url = postgres.driver_url(self.full).replace("{", "{{").replace("}", "}}")  # Optuna takes it for a template
+        return RDBStorage(url, engine_kwargs=kwargs, skip_table_creation=not create)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
