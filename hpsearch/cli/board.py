@@ -15,6 +15,7 @@ from rich.text import Text
 from hpsearch.cli.tables import WIDE, TableColumn, fitted_table, packed, printable, shown
 from hpsearch.execution.events import JobProgress, Note
 from hpsearch.execution.units import bytes_text, duration_text
+from hpsearch.report.text import visible
 from hpsearch.study.events import (
     NewBest,
     RunEvent,
@@ -31,6 +32,7 @@ from hpsearch.study.records import attempt_label
 STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red", "interrupted": "yellow"}
 # Causes of which no trial is to blame: it is queued again, and no failure.
 INTERRUPTIONS = {"interrupted": "interrupted", "lost": "lost with its runner"}
+LINE = "\n"  # kept in a text of several lines
 SHOWN_ROWS = 12  # where the height is not known
 _WARNINGS = 3  # shown while the run is under way; all are printed at its end
 
@@ -161,8 +163,8 @@ class Board:
 
     def live_lines(self) -> list[Text]:
         """Return the lines below the table: warnings, notes, progress, and a sample of a prediction."""
-        lines = [Text(f"  warning: {text}", "yellow") for text in self.warnings]
-        lines += [Text(f"  {note}", "dim") for note in self.notes]
+        lines = [Text(f"  warning: {visible(text, keep=LINE)}", "yellow") for text in self.warnings]
+        lines += [Text(f"  {visible(note, keep=LINE)}", "dim") for note in self.notes]
         if self.phase:
             lines.append(Text(f"{self.phase.get('job', '')}: {_progress_text(self.phase)}", "cyan"))
         sample: list[Text] = []
@@ -262,7 +264,7 @@ class BoardPicture:
 
 def _progress_text(live: dict[str, Any]) -> str:
     """Return the latest progress values as text: phase, step, loss, speed, memory."""
-    parts = [str(live["phase"])[:40]] if "phase" in live else []
+    parts = [printable(str(live["phase"]), 40)] if "phase" in live else []
     if isinstance(live.get("step"), int):
         parts.append(f"step {live['step']}" + (f" of {live['steps']}" if isinstance(live.get("steps"), int) else ""))
     numbers = {key: value for key, value in live.items() if isinstance(value, (int, float))}

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 
-from hpsearch.cli.board import Board
+from hpsearch.cli.board import LINE, Board
 from hpsearch.cli.tables import facts, printable, shown
 from hpsearch.errors import Interrupted
 from hpsearch.execution.events import JobProgress, Note
 from hpsearch.execution.units import duration_text
+from hpsearch.report.text import visible
 from hpsearch.study.events import (
     NewBest,
     RunEvent,
@@ -60,7 +61,7 @@ class BoardScreen:
         """Update the board, and show what must not get lost."""
         self._board.take(event)
         if isinstance(event, Note) and event.warning:
-            self._keep([f"warning: {event.text}"], "yellow")
+            self._keep([f"warning: {visible(event.text, keep=LINE)}"], "yellow")
         elif isinstance(event, StudyPrepared):
             self._keep(_facts(event), "")
         elif isinstance(event, TrialStarted) and not self._live.is_screen:
@@ -116,7 +117,7 @@ class Lines:
     def take(self, event: RunEvent) -> None:
         """Update the board and print the event."""
         self._board.take(event)
-        line = self._line(event)
+        line = visible(self._line(event), keep=LINE)  # it may quote what a program wrote
         if not line:
             return
         try:

@@ -111,7 +111,8 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.config.advice import advice
-    from hpsearch.study.resolve import planned_target, resolve
+    from hpsearch.study.pruning import pruner_text
+    from hpsearch.study.resolve import existing, planned_target, resolve, with_pruner
     from hpsearch.study.run import shares_of
     from hpsearch.study.warm_start_source import find_source
 
@@ -121,6 +122,7 @@ def _show_plan(options: RunOptions) -> int:
         click.echo(f"warning: {resolved.note}")
     source = find_source(options, name, definition)
     target, shares = planned_target(options, name, definition), shares_of(options, definition)
+    definition, why = with_pruner(definition, existing(options, name), options)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
     click.echo(f"study: {name}")
     click.echo(f"searched: {', '.join(definition.search_space) or 'nothing'}")
@@ -130,6 +132,7 @@ def _show_plan(options: RunOptions) -> int:
         f"target: {target} finished trials" + (f", {options.gpu_hours:g} GPU-hours" if options.gpu_hours else "")
     )
     click.echo(f"slots: {len(shares.slots)} ({'; '.join(dict.fromkeys(map(str, shares.slots)))})")
+    click.echo(pruner_text(definition, why))
     if source is not None:
         click.echo(f"warm start: from {source.name}, {len(source.trials)} completed trials")
     for prefix, lines in (

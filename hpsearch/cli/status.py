@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -19,6 +20,8 @@ from hpsearch.errors import UsageError
 if TYPE_CHECKING:
     from hpsearch.commands.status import TrialLog
 
+_HALF_COLOUR = re.compile(r"\x1b(\[[0-9;:]{0,30})?\Z")
+
 
 @command("hpsearch status --json")
 @study_option()
@@ -32,9 +35,12 @@ def status(study: str | None, storage: str | None, base_output_dir: Path, as_jso
     if as_json:
         click.echo(json.dumps({"studies": [item.as_json() for item in statuses]}, indent=2, ensure_ascii=False))
         return
-    from hpsearch.cli.tables import console, status_table
+    from hpsearch.cli.tables import console, printable, status_table
 
     console().print(status_table(statuses))
+    for item in statuses:
+        for text in item.failing:
+            click.echo(printable(f"{item.study}: {text}", 300))
 
 
 @command("hpsearch logs --study gemma-ocr --trial 7 --follow")
@@ -100,11 +106,17 @@ def delete(study: str, storage: str | None, base_output_dir: Path, yes: bool) ->
 
 def _print_log(log: TrialLog, follow: bool) -> None:
     """Print the log; with ``follow``, also what is added until its trial has ended."""
-    position, decoder = 0, codecs.getincrementaldecoder("utf-8")(errors="replace")
+    from hpsearch.report.text import terminal_text
+
+    position, decoder, rest = 0, codecs.getincrementaldecoder("utf-8")(errors="replace"), ""
     while True:
         ended = log.ended()
         data, position = log.read(position)
-        click.echo(decoder.decode(data), nl=False)
+        text = rest + decoder.decode(data)
+        # A colour that is half written is shown with its other half.
+        half = _HALF_COLOUR.search(text) if follow and not ended else None
+        text, rest = (text[: half.start()], half[0]) if half else (text, "")
+        click.echo(terminal_text(text), nl=False)
         if not follow or ended:
             return
         time.sleep(0.3)

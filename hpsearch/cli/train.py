@@ -151,6 +151,7 @@ def train(
     from hpsearch.commands.train import train_once
     from hpsearch.config.load import load_settings
     from hpsearch.execution.names import LOG_FILE
+    from hpsearch.report.text import terminal_text
 
     if hf_token is not None:
         os.environ["HF_TOKEN"] = hf_token  # for the job that downloads; it is written nowhere
@@ -159,7 +160,7 @@ def train(
     with when_stopped(stopped), watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
     if verbose:
-        click.echo((output_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace"), nl=False)
+        click.echo(terminal_text((output_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace")), nl=False)
     for name, value in sorted(summary.metrics.items()):
         untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""
         click.echo(f"{name}: {shown(value)}{untuned}")

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import limit_of, running_hours, spent_hours
+from hpsearch.study.failures import Failures
 from hpsearch.study.folders import study_folders
 from hpsearch.study.open import only_study, read_study, readable_definition, study_names, target_of
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
@@ -34,6 +35,7 @@ class StudyStatus:
     target: int | None
     states: dict[str, int]
     causes: dict[str, int]
+    failing: list[str]  # values of settings with which every trial failed, in words
     metric: str
     best: float | None
     best_trial: int | None
@@ -144,6 +146,7 @@ def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
         target=target,
         states=dict(Counter(trial.state.name for trial in trials)),
         causes=dict(Counter(causes)),
+        failing=[failing.text for failing in Failures(trials).explained],
         metric=definition.objective.metric if definition else "value",
         best=best.value if best else None,
         best_trial=best.number if best else None,

@@ -111,6 +111,7 @@ def _facts(summary: StudySummary) -> Text:
     lines = [f"Trials: {counts}. Time in trials: {duration_text(summary.time_total_s)}."]
     if summary.gpu_hours is not None:
         lines[0] += f" GPU-hours: {summary.gpu_hours:.3g}."
+    lines += [f"{text}." for text in summary.failing]
     if summary.time_saved_s is not None:
         lines.append(f"Pruning saved about {duration_text(summary.time_saved_s)}.")
     if summary.statistics:

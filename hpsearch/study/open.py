@@ -21,14 +21,15 @@ from hpsearch.study.records import cause_of, finished
 from hpsearch.study.sampling.planner import open_points, queue_default
 from hpsearch.study.storage.changes import Change
 from hpsearch.study.storage.open import StorageUrl
-from hpsearch.study.storage.replica import StudyReplica
+from hpsearch.study.storage.replica import StudyReplica, damage_explained
 
 FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
 
 
 def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of the studies in a storage, sorted."""
-    return sorted(study.study_name for study in storage.get_all_studies())
+    with damage_explained("the studies"):
+        return sorted(study.study_name for study in storage.get_all_studies())
 
 
 def require_study(storage: BaseStorage, name: str) -> None:
@@ -196,6 +197,7 @@ def open_study(
     Raises:
         DefinitionChanged: it has trials, and something that they depend on was changed; nothing was written.
     """
+    definition = definition.with_pruner(first_target(definition))
     pruner, direction = make_pruner(definition.pruner, definition.steps), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
@@ -211,6 +213,8 @@ def open_study(
     study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
     if attrs.TARGET in study.user_attrs and _target_option(study, definition) is None:
         study.set_user_attr(attrs.TARGET, None)
+    if not study.get_trials(deepcopy=False) and attrs.RULES not in study.user_attrs:
+        study.set_user_attr(attrs.RULES, attrs.LEARNING)
     if attrs.ID not in study.user_attrs:
         study.set_user_attr(attrs.ID, study_id or new_id())
     ledger = Ledger(study, storage, definition)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +13,8 @@ from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.load import defined_names, find_study, load_definition
 from hpsearch.config.names import check_study_name, mistaken_for
 from hpsearch.config.problems import show
-from hpsearch.errors import UsageError
+from hpsearch.errors import StorageError, UsageError
+from hpsearch.study.folders import StudyFolders, folder_name
 from hpsearch.study.open import (
     first_target,
     load_study,
@@ -23,8 +26,12 @@ from hpsearch.study.open import (
     study_names,
     target_of,
 )
-from hpsearch.study.options import RunOptions
+from hpsearch.study.options import RunOptions, rebuild_remedy
 from hpsearch.study.records import finished
+from hpsearch.study.second_copy import last_trial
+
+NAMED, STORED = "as the definition says", "as stored with the study"
+COUNTED, LIMITED = "the default if trials are counted", "the default with --timeout or --gpu-hours"
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,19 @@ def _stored_names(options: RunOptions) -> list[str]:
         return study_names(storage)
 
 
+def with_pruner(definition: StudyDefinition, study: Study | None, options: RunOptions) -> tuple[StudyDefinition, str]:
+    """Return the definition with a pruner where it leaves that open, and why it is this one: ``study``, the existing
+    one, keeps what it began with."""
+    if definition.pruner.type != "auto":
+        return definition, STORED if options.goes_on else NAMED
+    known = readable_definition(study) if study is not None and study.get_trials(deepcopy=False) else None
+    if known is not None and known.pruner.type != "auto":
+        return definition.model_copy(update={"pruner": known.pruner}), STORED
+    is_limited = options.timeout_s is not None or options.gpu_hours is not None
+    target = options.n_trials or options.add_trials or first_target(definition)
+    return definition.with_pruner(target, is_limited), LIMITED if is_limited else COUNTED
+
+
 def resolve_stored(options: RunOptions) -> tuple[str, StudyDefinition]:
     """Find the name and the stored definition of an existing study; without a name, of the only unfinished one."""
     name = check_study_name(options.study if options.study is not None else only_unfinished(options.url))
@@ -119,3 +139,24 @@ def existing(options: RunOptions, name: str) -> Study | None:
         return None
     with options.url.opened() as storage:
         return read_study(storage, name) if name in study_names(storage) else None
+
+
+@contextmanager
+def rebuild_offered(options: RunOptions) -> Iterator[None]:
+    """Add to an error in finding the study how it is made again, if its folder holds trials and its storage, or it in
+    its storage, is gone or damaged."""
+    try:
+        yield
+    except (UsageError, StorageError) as error:
+        if options.study is None or not _is_lost(options, options.study):
+            raise
+        raise type(error)(error.what, f"{error.remedy}; or {rebuild_remedy(options, options.study)}") from error
+
+
+def _is_lost(options: RunOptions, name: str) -> bool:
+    if last_trial(StudyFolders(options.base_output_dir / folder_name(name), name)) < 0:
+        return False
+    try:
+        return options.url.is_damaged() or existing(options, name) is None
+    except (UsageError, StorageError):
+        return False

@@ -44,13 +44,14 @@ from hpsearch.study.open import (
     settle_target,
     study_names,
 )
-from hpsearch.study.options import RunOptions
+from hpsearch.study.options import RunOptions, rebuild_remedy
 from hpsearch.study.preparation import PreparedInfo, prepare
-from hpsearch.study.pruning import warmup_warnings
+from hpsearch.study.pruning import pruner_text, warmup_warnings
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
-from hpsearch.study.resolve import resolve, resolve_stored
+from hpsearch.study.resolve import rebuild_offered, resolve, resolve_stored, with_pruner
 from hpsearch.study.results import best_config, write_best
+from hpsearch.study.second_copy import last_trial, require_no_more, write_study
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
 from hpsearch.study.warm_start import stored_warm_start
@@ -89,8 +90,9 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     """
     if options.goes_on:
         return resume_study(options, view)
-    options.url.check(lambda text: view(Note(text, warning=True)))
-    resolved = resolve(options)
+    with rebuild_offered(options):
+        options.url.check(lambda text: view(Note(text, warning=True)))
+        resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
     require_complete(definition, resolved.note)
     if options.must_exist:
@@ -111,8 +113,9 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
-    options.url.check(lambda text: view(Note(text, warning=True)))
-    name, definition = resolve_stored(options)
+    with rebuild_offered(options):
+        options.url.check(lambda text: view(Note(text, warning=True)))
+        name, definition = resolve_stored(options)
     return _run(name, definition, options, view, resuming=True)
 
 
@@ -136,20 +139,28 @@ def _run(
         with (
             lease_for(options.url, name) as lease,
             writing(
-                StudyLocation(options.url, storage, name, lease, folders.root / SPOOL_FILE),
+                StudyLocation(
+                    options.url, storage, name, lease, folders.root / SPOOL_FILE, rebuild_remedy(options, name)
+                ),
                 Patience(options.storage_timeout_s, lambda: interruption.requested),
                 lambda text: view(Note(text)),
             ) as session,
         ):
             reached("lease-taken")
-            ledger = _open(session.storage, name, definition, folders, source, lambda text: view(Note(text)))
+            study = load_study(session.storage, name) if name in study_names(session.storage) else None
+            definition, why = with_pruner(definition, study, replace(options, must_exist=resuming))
+            remedy = rebuild_remedy(options, name)
+            ledger = _open(session.storage, name, definition, folders, source, remedy, lambda text: view(Note(text)))
+            if not session.is_superseded:
+                require_no_more(folders, len(ledger.trials()), remedy)
             ledger = replace(ledger, writer=session.writer)
             session.begin()
             reached("study-opened")
             # The values of settings left open, resolved when the study began.
             resolved = PreparedInfo.stored(ledger.study).resolved if ledger.trials() else {}
             jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
-            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, source).go()
+            pruner = pruner_text(definition, why)
+            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, pruner, source).go()
             ledger.settle()
             reached("run-over")
             return summary
@@ -175,6 +186,7 @@ def _open(
     definition: StudyDefinition,
     folders: StudyFolders,
     source: SourceStudy | None,
+    remedy: str,
     say: Callable[[str], None],
 ) -> Ledger:
     """Open the study and claim its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
@@ -185,6 +197,11 @@ def _open(
         ledger = open_study(storage, name, definition, claimed, say)
         folders.claim(ledger.study.user_attrs[attrs.ID])
         return ledger
+    if last_trial(folders) >= 0:
+        raise UsageError(
+            f"{folders.root} holds the results of another study of this name, from another or a deleted storage",
+            f"{remedy}, name its storage with --storage, or move the folder away",
+        )
     study_id = claimed or new_id()
     folders.claim(study_id)
     reached("folder-claimed")
@@ -212,6 +229,7 @@ class _Run:
     options: RunOptions
     interruption: Interruption
     view: View
+    pruner: str  # which one, and why
     source: SourceStudy | None = None  # of a warm start
 
     def go(self) -> RunSummary:
@@ -237,6 +255,7 @@ class _Run:
         except Interrupted:
             return self._summary(target, *end.stopped_preparing())
         self._store_warm_start(prepared)
+        write_study(ledger.study, self.folders)
         begin(ledger)
         stop_at = target if options.at_most is None else min(target, finished(ledger.trials()) + options.at_most)
         runner = Runner(
@@ -274,6 +293,7 @@ class _Run:
                 earlier=tuple(earlier_events(trials, definition.objective.metric)),
             )
         )
+        self.view(Note(self.pruner))
         if recovered:
             self.view(Note(recovered))
         if budget.is_limited:

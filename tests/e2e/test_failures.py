@@ -81,8 +81,15 @@ def test_a_failed_grid_point_stays_open_and_is_tried_again_by_resume(tmp_path: P
     first = command_line("run", "--study", "grid", "--config", "study.json")
     assert first.returncode == 4
     assert "2 grid points finished, 1 failed" in first.stdout
+    assert "x=2 failed 2 of 2 times, and never without it" in first.stdout  # as the default, and as a grid point
+    words = "x=2 failed 3 of 3 times, and never without it"
+    assert words in command_line("resume").stdout
+    assert f"grid: {words}" in command_line("status").stdout
+    assert words in command_line("analyze", "--study", "grid").stdout
+    assert words in (tmp_path / "studies/grid/report/index.html").read_text()
     (tmp_path / "mended").touch()
     assert command_line("resume").returncode == 0
+    assert words not in command_line("status").stdout
     done = sorted(t.params["x"] for t in trials(tmp_path, "grid") if t.state == TrialState.COMPLETE)
     assert done == [1, 2, 3]
 

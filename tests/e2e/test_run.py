@@ -101,6 +101,26 @@ def test_pruner_and_target_may_change(tmp_path: Path, command_line: CommandLine)
     assert len(trials(tmp_path, "quad")) == 2
 
 
+def test_a_new_study_gets_a_pruner_for_its_target_or_budget_and_keeps_it(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    definition(tmp_path)
+    words = ("run", "--config", "study.json", "--n-trials")
+    counted = "pruner: median (n_startup_trials=1, n_warmup_steps=a fifth of the steps), "
+    limited = "pruner: curve (n_startup_trials=2, n_warmup_steps=a fifth of the steps), "
+    new = f"{counted}the default if trials are counted"
+    assert new in command_line(*words, "2", "--study", "a", "--dry-run").stdout
+    assert new in command_line(*words, "2", "--study", "a").stdout
+    later = command_line(*words, "3", "--study", "a", "--gpu-hours", "1")
+    assert f"{counted}as stored with the study" in later.stdout
+    assert f"{counted}as stored with the study" in command_line("resume", "--study", "a").stdout
+    budget = command_line(*words, "1", "--study", "b", "--gpu-hours", "1").stdout
+    assert f"{limited}the default with --timeout or --gpu-hours" in budget
+    assert f"{limited}as stored with the study" in command_line(*words, "2", "--study", "b").stdout
+    named = command_line(*words, "2", "--study", "b", "--set", "pruner=none").stdout
+    assert "pruner: none, as the definition says" in named
+
+
 def test_samplers_are_chosen_by_name_and_may_change(tmp_path: Path, command_line: CommandLine) -> None:
     definition(tmp_path, try_first=[{"x": 9.0}])
     words = ("run", "--study", "quad", "--config", "study.json", "--n-trials")
@@ -202,7 +222,7 @@ def test_a_mistyped_study_is_refused_and_a_new_one_says_first_what_it_trains(
 
 
 def test_a_dry_run_says_what_the_run_would_say(tmp_path: Path, command_line: CommandLine) -> None:
-    definition(tmp_path)
+    definition(tmp_path, pruner="curve")
     words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
     never = "warning: the curve pruner can never stop a trial: n_startup_trials=2, but the study ends after 2 trials"
     assert never in command_line(*words, "--dry-run").stdout

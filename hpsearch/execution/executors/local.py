@@ -30,6 +30,7 @@ from typing import Any
 
 from hpsearch.execution.bootstrap import PACKAGE, STUB
 from hpsearch.execution.executors.fork_client import ForkedSupervisor, ForkServerClient, ForkServers, Process
+from hpsearch.execution.exit import lost_outcome
 from hpsearch.execution.files import remove_channel, replace_file
 from hpsearch.execution.gpu_slots import Slot, Slots
 from hpsearch.execution.job import Event, Finished, Job, Notice, Outcome, Progress, Report, decode_values
@@ -297,7 +298,8 @@ class LocalExecutor:
             outcome = Outcome(Cause.INTERRUPTED, message="stopped before it began")
         else:
             outcome = supervisor.outcome or _lost(supervisor)
-        self._slots.give_back(supervisor.slot)
+        needed = max(outcome.metrics.get(name, 0.0) for name in ("needed_memory_bytes", "peak_memory_bytes"))
+        self._slots.give_back(supervisor.slot, supervisor.tag, needed)
         self._events.append(Finished(supervisor.job.id, outcome))
 
     def _notify(self, text: str) -> None:
@@ -333,8 +335,8 @@ def _lost(supervisor: _Supervisor) -> Outcome:
         how = "it is gone"
     else:
         how = f"it exited with code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
-    how = supervisor.error or how
-    outcome = Outcome(Cause.LOST, message=f"its supervisor died: {how}", duration_s=time.monotonic() - supervisor.began)
+    why = f"its supervisor died: {supervisor.error or how}"
+    outcome = lost_outcome(folder, supervisor.job, why, time.monotonic() - supervisor.began)
     try:
         replace_file(str(folder / OUTCOME_FILE), outcome.to_json().encode(), durable=True)
     except OSError:
