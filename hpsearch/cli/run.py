@@ -13,6 +13,7 @@ from hpsearch.cli.options import (
     definition_options,
     device_options,
     limit_options,
+    new_option,
     run_options,
     storage_options,
     study_option,
@@ -49,6 +50,7 @@ add_trials_option = click.option("--add-trials", type=COUNT, help="Finished tria
     is_flag=True,
     help="Continue an existing study, as `hpsearch resume` does; refuse to start a new one.",
 )
+@new_option
 @click.option(
     "--warm-start-from",
     metavar="NAME",
@@ -92,7 +94,9 @@ def resume(**given: Any) -> int:
 
 def _watch(options: RunOptions, *, resume: bool) -> int:
     from hpsearch.cli.analyze import show_report
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
+    from hpsearch.cli.tables import say
     from hpsearch.study.run import resume_study, run_study
 
     with watching(Board()) as view:
@@ -100,7 +104,7 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
     click.echo()
     if summary.exit_code <= 128:  # not stopped by a signal, whose sender wants the terminal back
         show_report(summary)
-    click.echo(f"{summary.study}: {summary.text}")
+    say(f"{summary.study}: {summary.text}")
     return summary.exit_code
 
 
@@ -113,6 +117,8 @@ def _show_plan(options: RunOptions) -> int:
 
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
+    if resolved.note:
+        click.echo(f"warning: {resolved.note}")
     source = find_source(options, name, definition)
     target, shares = planned_target(options, name, definition), shares_of(options, definition)
     definition, why = with_pruner(definition, existing(options, name), options)
@@ -129,7 +135,6 @@ def _show_plan(options: RunOptions) -> int:
     if source is not None:
         click.echo(f"warm start: from {source.name}, {len(source.trials)} completed trials")
     for prefix, lines in (
-        ("note", [resolved.note]),
         ("warning", (*shares.notes, *advice(definition, target))),
         ("missing", [definition.missing()]),
     ):

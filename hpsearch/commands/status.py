@@ -84,7 +84,7 @@ def study_statuses(storage: str | None, base_output_dir: Path, study: str | None
 
 
 def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
-    """Return the log of a trial; by default of the latest trial that ran.
+    """Return the log of a trial, of its latest attempt if there are several; by default of the latest that ran.
 
     Raises:
         UsageError: there is no such trial.
@@ -100,6 +100,7 @@ def trial_log(storage: str | None, base_output_dir: Path, study: str | None, num
     trial = next((trial for trial in trials if trial.number == chosen), None)
     if trial is None:
         raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"the last one is {trials[-1].number}")
+    trial = [other for other in trials if other is trial or root_of(other) == chosen][-1]
     study_id = opened.get_study_id_from_name(loaded.study_name)
     trial_id = opened.get_trial_id_from_study_id_trial_number(study_id, trial.number)
     return TrialLog(trial.number, folders.attempt(root_of(trial), attempt_of(trial)) / "log.txt", opened, trial_id)

@@ -98,8 +98,8 @@ class StudySummary:
 
     @property
     def failures(self) -> dict[str, tuple[TrialRow, ...]]:
-        """All attempts that failed or were interrupted, by cause, the most frequent first."""
-        bad = [row for row in self.rows if row.ending.group in ("failed", "interrupted")]
+        """All attempts that failed, by cause, the most frequent first; those that were interrupted did not."""
+        bad = [row for row in self.rows if row.ending.group == "failed"]
         causes = [cause for cause, _ in Counter(row.cause for row in bad).most_common()]
         return {cause: tuple(row for row in bad if row.cause == cause) for cause in causes}
 

@@ -33,6 +33,7 @@ from hpsearch.study.pruning import should_prune
 from hpsearch.study.records import attempt_of, root_of
 from hpsearch.study.results import IN_THE_WAY, AdapterRetention, has_half_adapter, write_best, write_trial_results
 from hpsearch.study.sampling.planner import Planner, open_points, trial_seed
+from hpsearch.study.second_copy import write_trial
 from hpsearch.study.warm_start import WarmStart
 
 # Seconds that a pruned trial gets to stop by itself.
@@ -190,6 +191,7 @@ class Runner:
         self.view(TrialStarted(number, root_of(trial), attempt_of(trial), trial.params, bool(default), carried, first))
         while not self.ledger.settle(TICK_S):  # nothing runs that the runner after a dead one would not know of
             self._show_notices()
+        write_trial(Path(job.output_dir), trial)
         reached("before-launch")
         self.executor.launch(job)
         if self.ledger.counts.finished + len(self._running) < self.target:

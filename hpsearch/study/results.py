@@ -27,6 +27,7 @@ from hpsearch.study.ledger import Ledger
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.records import attempt_of, best_first, metrics_of, root_of
 from hpsearch.study.sampling.planner import trial_seed
+from hpsearch.study.second_copy import write_trial
 
 # In best/: which trial it shows.
 BEST_PARAMS = "best_params.json"
@@ -38,7 +39,7 @@ _versions_here = cache(versions_of)  # looked up for each trial, and the same fo
 
 
 def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenTrial) -> None:
-    """Write trial_N_results.json of an ended trial into ``folder``, the attempt's."""
+    """Write trial_N_results.json and trial.json of an ended trial into ``folder``, the attempt's."""
     value = trial.value
     results = {
         "study": job.study,
@@ -61,6 +62,7 @@ def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenT
         "versions": versions_of_trial(folder),
     }
     write_json(folder / f"trial_{job.root}_results.json", results)
+    write_trial(folder, trial)
 
 
 def has_half_adapter(folder: Path, outcome: Outcome) -> bool:

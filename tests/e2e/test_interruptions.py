@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -48,7 +50,9 @@ def stubborn(folder: Path) -> Path:
     return definition(folder, command=[sys.executable, "-c", STUBBORN, str(folder)], search_space=one)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)]
+)
 def test_one_signal_stops_in_order_and_resume_repeats_the_trial(
     tmp_path: Path, start: Start, command_line: CommandLine, number: signal.Signals, code: int
 ) -> None:
@@ -228,14 +232,14 @@ def test_stop_asks_the_runner_and_status_and_logs_look_on(
 
 def test_logs_follow_a_trial_to_its_end(tmp_path: Path, start: Start, command_line: CommandLine) -> None:
     (tmp_path / "trial.sh").write_text(
-        "echo first line; while [ ! -e go ]; do sleep 0.02; done; echo last line\n"
+        "printf 'first line \\033]0;title\\007\\n'; while [ ! -e go ]; do sleep 0.02; done; echo last line\n"
         "echo '{\"score\": 1}' > $HPSEARCH_REPORT\n"
     )
     definition(tmp_path, command=["sh", "trial.sh"], search_space={"x": {"type": "categorical", "choices": [1]}})
     runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
     runner.wait_for("trial 0 started")
     follower = start("logs", "--study", "quad", "--trial", "0", "--follow")
-    follower.wait_for("first line")
+    follower.wait_for("first line ⟨U+001B⟩]0;title⟨U+0007⟩")
     (tmp_path / "go").touch()
     follower.wait_for("last line")
     assert follower.end()[0] == 0
@@ -281,6 +285,21 @@ def test_a_search_goes_on_where_nobody_reads_its_output(tmp_path: Path, start: S
     runner.process.stdout.close()
     (tmp_path / "go").touch()
     assert runner.process.wait(timeout=120) == 0
+    assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2
+
+
+def test_a_search_goes_on_after_its_terminal_is_gone(tmp_path: Path) -> None:
+    waiting(tmp_path)
+    ours, terminal = os.openpty()
+    command = [sys.executable, "-m", "hpsearch", "run", "--study", "quad", "--config", "study.json", "--n-trials", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        while b"running" not in shown:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+        (tmp_path / "go").touch()
+        assert process.wait(timeout=120) == 0
     assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2
 
 

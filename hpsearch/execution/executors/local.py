@@ -298,7 +298,8 @@ class LocalExecutor:
             outcome = Outcome(Cause.INTERRUPTED, message="stopped before it began")
         else:
             outcome = supervisor.outcome or _lost(supervisor)
-        self._slots.give_back(supervisor.slot)
+        needed = max(outcome.metrics.get(name, 0.0) for name in ("needed_memory_bytes", "peak_memory_bytes"))
+        self._slots.give_back(supervisor.slot, supervisor.tag, needed)
         self._events.append(Finished(supervisor.job.id, outcome))
 
     def _notify(self, text: str) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,22 +25,27 @@ def lock_file(path: Path, *, wait: bool = False) -> IO[str]:
         BlockingIOError: another process holds the lock, and ``wait`` is false.
         StorageError: the file cannot be made or locked.
     """
-    try:
-        make_folder(path.parent)
-        file = open_private(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", NOT_WRITTEN) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BaseException as error:
+    while True:
+        try:
+            make_folder(path.parent)
+            file = open_private(path)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}", NOT_WRITTEN) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BaseException as error:
+            file.close()
+            if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+                raise StorageError(
+                    f"a storage needs file locks, but the file system of {path} refuses them: {error.strerror}",
+                    "name a file on a local disk, or PostgreSQL, with --storage",
+                ) from error
+            raise
+        # `hpsearch delete` removes the file that it holds: a lock on a removed one would keep nobody out.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
         file.close()
-        if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
-            raise StorageError(
-                f"a storage needs file locks, but the file system of {path} refuses them: {error.strerror}",
-                "name a file on a local disk, or PostgreSQL, with --storage",
-            ) from error
-        raise
-    return file
 
 
 @contextmanager

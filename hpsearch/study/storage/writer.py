@@ -22,7 +22,7 @@ from hpsearch.crash_points import reached
 from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.execution.files import make_folder, open_private
 from hpsearch.study.storage.changes import Change, StoredStudy
-from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S
+from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S, Checkpoints
 
 # Pauses between two attempts, in seconds: a restart takes one or two, an outage is checked every few.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
@@ -88,7 +88,7 @@ class StorageWriter:
 
     ``reach`` is called until it no longer raises before anything is tried again: it checks that the storage answers,
     and that the study's lease is still held (StudyOwned ends the run at once). ``explain`` says in one line why a
-    change was refused. With a ``budget_s`` of 0 nothing is tried twice.
+    change was refused. With a ``budget_s`` of 0 nothing is tried twice. ``checkpoints`` follow the changes.
     """
 
     def __init__(
@@ -99,9 +99,11 @@ class StorageWriter:
         reach: Callable[[], None],
         explain: Callable[[Exception], StorageError],
         budget_s: float,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._storage, self._study, self._spool = storage, study, spool
         self._reach, self._explain, self._budget_s = reach, explain, budget_s
+        self._checkpoints = checkpoints or Checkpoints(None)
         self._queue: deque[Change] = deque()
         self._changed = threading.Condition()
         self._away = False
@@ -183,6 +185,7 @@ class StorageWriter:
                     return
                 checked = time.monotonic()
                 self._made(0)
+            self._checkpoints.make_due()
             change, count = self._next(fold=not attempts)
             if change is None:
                 continue
@@ -204,6 +207,7 @@ class StorageWriter:
             else:
                 attempts = 0
                 self._made(count)
+                self._checkpoints.note(ended=change.ends_trial)
 
     def _is_over(self) -> bool:
         with self._changed:
@@ -213,7 +217,7 @@ class StorageWriter:
         """Wait for the next change, until the storage is to be checked again. Returns it and the number of queue
         entries it covers: one, if a failure left open what was made, so that nothing may be folded."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing, CHECK_S)
+            self._changed.wait_for(lambda: self._queue or self._closing, min(CHECK_S, self._checkpoints.pause_s))
             self._began = time.monotonic() if self._queue else None
             if not self._queue:
                 return None, 0
