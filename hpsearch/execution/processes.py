@@ -6,10 +6,11 @@ empty exactly when the supervisor has no child left. Elsewhere only the program'
 that moved to another group or session survives.
 
 Leftovers are found by the tag in their environment. A tag is ``study/job/launch``; ``launch`` names the runner's
-process and counts its launches. A process is left over when it carries a tag of the study and no living supervisor
-looks after that tag: a supervisor that lives ends its tree by itself, also for a study of the same name in another
-storage. No process is signalled unless its environment carries the tag at that moment. A process that emptied its
-environment is not found. Needs /proc; elsewhere nothing is found.
+process (number, start and PID namespace) and counts its launches. A process is left over when it carries a tag of the
+study, its runner is seen to be dead in the namespace where it lived, and no living supervisor looks after that tag: a
+supervisor that lives ends its tree by itself. So the trial of a container is let be by a run on its host, also where
+both have a study of the same name. No process is signalled unless its environment carries the tag at that moment. A
+process that emptied its environment is not found. Needs /proc; elsewhere nothing is found.
 
 Only light imports here: the supervisor loads this module before it has started the job's program.
 """
@@ -125,8 +126,8 @@ def descendants(root: int) -> list[int]:
 
 def make_tag(study: str, job_id: str) -> str:
     """Make a new tag for a launch of a job by this process."""
-    pid = os.getpid()
-    return f"{_escape(study)}/{_escape(job_id)}/{pid}.{_start_time(pid)}.{next(_launches)}"
+    start = _start(_stat("self"))
+    return f"{_escape(study)}/{_escape(job_id)}/{os.getpid()}.{start}.{next(_launches)}.{_namespace('self')}"
 
 
 def end_tagged(tag: str) -> int:
@@ -142,7 +143,9 @@ def sweep(study: str) -> int:
     prefix = f"{_escape(study)}/"
 
     def left_over() -> dict[int, str]:
-        tagged = {pid: tag for pid, tag in _marked(TAG_VARIABLE).items() if tag.startswith(prefix)}
+        marked = {pid: tag for pid, tag in _marked(TAG_VARIABLE).items() if tag.startswith(prefix)}
+        dead = {tag for tag in set(marked.values()) if _has_dead_runner(tag)}
+        tagged = {pid: tag for pid, tag in marked.items() if tag in dead}
         # Second, because a program is never there before its supervisor.
         guarded = set(_marked(SUPERVISES_VARIABLE).values()) if tagged else set()
         return {pid: tag for pid, tag in tagged.items() if tag not in guarded}
@@ -158,10 +161,8 @@ def _wait_for_orphans(prefix: str) -> None:
     def orphans() -> dict[int, str]:
         left = {}
         for pid, tag in _marked(SUPERVISES_VARIABLE).items():
-            if tag.startswith(prefix):
-                runner, start, _ = tag.rpartition("/")[2].split(".")
-                if _start_time(int(runner)) != int(start):
-                    left[pid] = tag
+            if tag.startswith(prefix) and _has_dead_runner(tag):
+                left[pid] = tag
         return left
 
     patience = time.monotonic() + _ORPHANED_SUPERVISOR_S
@@ -170,6 +171,38 @@ def _wait_for_orphans(prefix: str) -> None:
             for pid, tag in left.items():
                 _kill(pid, SUPERVISES_VARIABLE, tag)
         time.sleep(_PAUSE_S)
+
+
+def _has_dead_runner(tag: str) -> bool:
+    """Return True if the runner that a tag names can be seen to be dead: all processes of its PID namespace are seen,
+    and it is not among them. A namespace is seen from itself and from those around it, and then with all processes."""
+    launch = tag.rpartition("/")[2].split(".")
+    if len(launch) != 4 or not all(map(str.isdecimal, launch)) or launch[3] == "0":
+        return False  # made by another release, or where there are no namespaces
+    seen = launch[3] == _namespace("self")
+    for pid in _pids():
+        if _namespace(pid) != launch[3]:
+            continue
+        seen = True
+        if _start(_stat(pid)) == int(launch[1]) and _own_number(pid) == launch[0]:
+            return False
+    return seen
+
+
+def _namespace(pid: int | str) -> str:
+    """Return the number of a process's PID namespace; "0" where it cannot be read."""
+    try:
+        return str(os.stat(f"/proc/{pid}/ns/pid").st_ino)  # noqa: PTH116 - pathlib takes 30 ms to import
+    except OSError:
+        return "0"
+
+
+def _own_number(pid: int) -> str:
+    """Return the number of a process in its own PID namespace (NSpid, man 5 proc_pid_status)."""
+    for line in _read(pid, "status").splitlines():
+        if line.startswith(b"NSpid:"):
+            return line.split()[-1].decode()
+    return str(pid)
 
 
 def _end_all(find: Callable[[], dict[int, str]]) -> int:
@@ -229,17 +262,20 @@ def _value(pid: int, variable: str) -> str | None:
 
 def _start_time(pid: int) -> int:
     """Return when a process started, in the kernel's ticks since boot; 0 if there is no such process."""
-    fields = _stat(pid)
+    return _start(_stat(pid))
+
+
+def _start(fields: list[bytes]) -> int:
     return int(fields[19]) if fields else 0  # field 22, man 5 proc
 
 
-def _stat(pid: int) -> list[bytes]:
+def _stat(pid: int | str) -> list[bytes]:
     """Return the kernel's record of a process, from its state (field 3) on; nothing if there is none."""
     fields = _read(pid, "stat").rpartition(b")")[2].split()  # "pid (any bytes) state parent ..."
     return fields if len(fields) > 19 else []
 
 
-def _read(pid: int, name: str) -> bytes:
+def _read(pid: int | str, name: str) -> bytes:
     try:
         with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - pathlib takes 30 ms to import
             return file.read()
@@ -248,7 +284,10 @@ def _read(pid: int, name: str) -> bytes:
 
 
 def _pids() -> list[int]:
+    """List all processes; none where /proc is that of another PID namespace, as its numbers mean others here."""
     try:
+        if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115 - pathlib takes 30 ms to import
+            return []
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - ten times faster
     except OSError:
         return []

@@ -238,6 +238,30 @@ def test_a_sweep_spares_what_lives_and_what_is_not_the_study_s(bench: Bench) -> 
             innocent.wait()
 
 
+NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def test_a_sweep_spares_a_trial_of_a_runner_that_lives_in_another_pid_namespace(bench: Bench) -> None:
+    """The number of the runner means another process here, or none."""
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no PID namespace can be made here")
+    job = bench.job(HANG)
+    (bench.folder / "order.json").write_text(job.to_json())
+    words = [*NAMESPACE, sys.executable, str(PROGRAMS / "runner.py"), str(bench.folder / "order.json")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as inside:
+        assert inside.stdout is not None
+        assert inside.stdout.readline().strip() == "Report"
+        try:
+            (supervisor,) = supervisors(bench.study)
+            os.kill(supervisor, signal.SIGSTOP)
+            assert bench.executor.sweep(bench.study) == 0
+            assert is_alive(supervisor)
+            assert processes_with(f"HPSEARCH_TAG={bench.study}/trial_1/")
+        finally:
+            inside.kill()
+    until(lambda: not processes_with(f"={bench.study}/"), "everything to be gone", GONE_WITHIN_S)
+
+
 @pytest.fixture
 def small_group() -> Iterator[Path]:
     """A control group with 160 MB of memory, where one can be made."""
