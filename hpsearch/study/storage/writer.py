@@ -37,8 +37,8 @@ CHECK_S = 1.0
 ATTEMPTS = 3
 # Seconds between two looks at the thread, and the most that one of them counts for: this process may have been stopped.
 LOOK_S, COUNTED_S = 0.5, 6.0
-# Seconds for the thread to make the last changes, once the user waits for the end of the run.
-HURRIED_S = 4.0
+# Seconds for the thread to make the last changes, once the user waits for the end of the run: asked once, and again.
+HURRIED_S, HURRIED_TWICE_S = 4.0, 1.0
 # Most changes in one transaction: those of a trial with its parameters and attributes.
 MOST_TOGETHER = 200
 
@@ -180,8 +180,9 @@ class StorageWriter:
             self._changed.notify_all()
         clock, give_up = OwnTime(COUNTED_S), math.inf
         while self._thread.is_alive() and self._failure is None:
-            if give_up == math.inf and (hurried or self._patience.stops()):
-                give_up = clock.now() + HURRIED_S
+            stops = self._patience.stops()
+            if hurried or stops:
+                give_up = min(give_up, clock.now() + (HURRIED_S if stops < 2 else HURRIED_TWICE_S))
                 self._hurried.set()
                 self._patience.hurry()
             self._thread.join(LOOK_S)
