@@ -24,11 +24,21 @@ class Patience:
     stops: Callable[[], int] = lambda: 0
     say: Callable[[str], None] = lambda text: None
     _hurried: threading.Event = field(default_factory=threading.Event)
+    _ended: threading.Event = field(default_factory=threading.Event)
     _owner: int = field(default_factory=threading.get_ident)
 
     def hurry(self) -> None:
         """Cut short every wait, of every thread."""
         self._hurried.set()
+
+    def end(self) -> None:
+        """Wait for nothing from here on, not even to say goodbye to the server."""
+        self._ended.set()
+
+    @property
+    def is_ended(self) -> bool:
+        """True once nothing is waited for."""
+        return self._ended.is_set()
 
     def requests(self) -> int:
         """Return the number of requests to end that concern the calling thread."""
@@ -56,6 +66,8 @@ class Wait:
     @property
     def is_over(self) -> bool:
         """True once nothing is waited for any more. To be asked about once a second, or more often."""
+        if self._patience.is_ended:
+            return True
         now, requests = time.monotonic(), self._patience.requests()
         if self._text and now - self._began >= SAY_S and self._patience.is_own_thread:
             self._patience.say(self._text)

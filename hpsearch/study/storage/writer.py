@@ -182,7 +182,8 @@ class StorageWriter:
         while self._thread.is_alive() and self._failure is None:
             stops = self._patience.stops()
             if hurried or stops:
-                give_up = min(give_up, clock.now() + (HURRIED_S if stops < 2 else HURRIED_TWICE_S))
+                most_s = HURRIED_TWICE_S if stops > 1 or self._away else HURRIED_S  # away: everything is spooled
+                give_up = min(give_up, clock.now() + most_s)
                 self._hurried.set()
                 self._patience.hurry()
             self._thread.join(LOOK_S)
@@ -190,7 +191,8 @@ class StorageWriter:
                 self._patience.say(text)
             if clock.now() >= give_up:
                 self._give_up(self._explain(TimeoutError(NO_ANSWER)))
-        self._patience.hurry()  # the thread may hang
+        if self._failure is not None or self._away:
+            self._patience.end()  # the thread may hang, and what closes connections would
         if self._failure is not None and not hurried:
             if not self._patience.stops():
                 raise self._failure
