@@ -136,11 +136,14 @@ def optunas_gaussian_process(pruner: Callable[[], BasePruner]) -> Callable[[Spac
 
 KNOWN = (DEFAULT, *({**DEFAULT, **one} for one in KNOWN_GOOD))
 MEDIAN = partial(MedianPruner, 5, 10)
-CURVE = partial(make_pruner, PrunerSettings(), EVALUATIONS)
+CURVE = partial(make_pruner, PrunerSettings(type="curve"), EVALUATIONS)
+DEFAULT_PRUNER = partial(make_pruner, PrunerSettings().settled(TRIALS), EVALUATIONS)  # median 5 4
 BASELINE, OURS, UNPRUNED = "TPE, median 5 10", "hpsearch", "hpsearch, no pruner"
+OURS_IN_A_BUDGET = "hpsearch, curve"  # the default with --timeout or --gpu-hours
 STRATEGIES: dict[str, Callable[[Space, int], Search]] = {
     BASELINE: ours("tpe", MEDIAN),
-    OURS: ours("gp", CURVE, KNOWN),
+    OURS: ours("gp", DEFAULT_PRUNER, KNOWN),
+    OURS_IN_A_BUDGET: ours("gp", CURVE, KNOWN),
     UNPRUNED: ours("gp", NopPruner, KNOWN),
     "TPE, no pruner": ours("tpe", NopPruner),
     "TPE, median 5 4": ours("tpe", partial(MedianPruner, 5, 4)),
@@ -152,15 +155,15 @@ STRATEGIES: dict[str, Callable[[Space, int], Search]] = {
     "random, curve": ours("random", CURVE),
     "qmc, no pruner": ours("qmc", NopPruner),
     "cmaes, no pruner": ours("cmaes", NopPruner),
-    "hpsearch, default first": ours("gp", CURVE, KNOWN[:1]),
-    "hpsearch, nothing first": ours("gp", CURVE),
+    "hpsearch, default first": ours("gp", DEFAULT_PRUNER, KNOWN[:1]),
+    "hpsearch, nothing first": ours("gp", DEFAULT_PRUNER),
     "hpsearch, median 5 10": ours("gp", MEDIAN, KNOWN),
     "Optuna's GP, no pruner": optunas_gaussian_process(NopPruner),
     "Optuna's GP, median 5 10": optunas_gaussian_process(MEDIAN),
     **rivals.installed(),
 }
 SLOW = ("Optuna's GP, no pruner", "Optuna's GP, median 5 10", *rivals.RIVALS)  # only where they are named
-QUICK = (BASELINE, OURS, UNPRUNED, "TPE, no pruner", "random, no pruner")
+QUICK = (BASELINE, OURS, OURS_IN_A_BUDGET, UNPRUNED, "TPE, no pruner", "random, no pruner")
 
 
 @dataclass(frozen=True)
@@ -302,7 +305,7 @@ def main() -> None:
         whole = mean_steps(results[alone]) if alone and alone != name else 0.0
         print(f"{name:32}{summary(results[name], whole)}", flush=True)
     print("\n".join(["", *rivals.missing()]) if rivals.missing() else "")
-    for one, other in ((OURS, BASELINE), (OURS, UNPRUNED)):
+    for one, other in ((OURS, BASELINE), (OURS_IN_A_BUDGET, BASELINE), (OURS, UNPRUNED)):
         if one in results and other in results:
             print(f"\n{one} beside {other} (* looked at to choose the strategy)")
             print("\n".join(compared(results, one, other, kinds)), flush=True)

@@ -54,6 +54,7 @@ def run(
     warm_start_from: str | None = None,
     warm_start_storage: str | None = None,
     resume: bool = False,
+    new: bool = False,
     verbose: bool = True,
     **settings: Any,
 ) -> RunSummary:
@@ -63,7 +64,7 @@ def run(
     definition's file. ``search_space`` is a file, or an object of ranges. ``timeout`` is in seconds,
     ``gpu_hours`` the budget of all the study's trials over its life (``math.inf``: no limit any more).
     ``trainer_python`` is the Python that trains; it, ``gpus`` ("0,1"), ``slots``, ``gpus_per_trial``, ``cold``,
-    ``warm_start_from`` and ``warm_start_storage`` are as the options of these names.
+    ``warm_start_from``, ``warm_start_storage`` and ``new`` are as the options of these names.
     ``verbose`` prints a line for each event, and at the end the table of the best trials.
 
     Returns:
@@ -128,7 +129,8 @@ def _options(arguments: Mapping[str, Any]) -> RunOptions:
 
 def _view(verbose: bool) -> Any:
     if verbose:
-        from hpsearch.cli.live import Board, Lines
+        from hpsearch.cli.board import Board
+        from hpsearch.cli.live import Lines
 
         return Lines(Board()).take
     from hpsearch.study.events import silent

@@ -8,8 +8,8 @@
     ├── StudyOwned           5  another live runner holds the study's lease
     └── DefinitionChanged    6  the definition differs from the one stored with the study
 
-130, 143 and 129 (SIGINT, SIGTERM, SIGHUP) are not errors: a command that was asked to stop ends with them, and
-``Interrupted`` carries them there.
+130, 143, 129 and 138 (SIGINT, SIGTERM, SIGHUP, SIGUSR1) are not errors: a command that was asked to stop ends with one,
+and ``Interrupted`` carries it there.
 The command line prints one line, ``hpsearch: error[<code>]: <what>; <remedy>``, and a traceback only with ``--debug``.
 """
 

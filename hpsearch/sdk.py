@@ -130,8 +130,9 @@ def _send(message: dict[str, Any], *, may_drop: bool = False, from_any_rank: boo
         return
     line = json.dumps(message, default=str).encode() + b"\n"
     if len(line) > MAX_LINE_BYTES:
-        _warn(f"a line holds at most {MAX_LINE_BYTES} bytes, this one has {len(line)}: it is not sent")
-        return
+        _warn(f"a line holds at most {MAX_LINE_BYTES} bytes, this one has {len(line)}: it is not accepted")
+        if may_drop:
+            return  # a report is sent all the same: it is refused there, and the trial's end says so
     try:
         with _channel(path) as channel:
             if may_drop and len(line) <= select.PIPE_BUF:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from hpsearch.cli.options import SETTINGS, LazyGroup
-from hpsearch.errors import HpsearchError, Interrupted, UsageError
+from hpsearch.errors import HpsearchError, Interrupted, StorageError, UsageError
+from hpsearch.execution.signals import Unwinding
 
 COMMANDS = {
     "init": "hpsearch.cli.check:init",
@@ -23,6 +25,7 @@ COMMANDS = {
     "status": "hpsearch.cli.status:status",
     "logs": "hpsearch.cli.status:logs",
     "stop": "hpsearch.cli.status:stop",
+    "delete": "hpsearch.cli.status:delete",
     "analyze": "hpsearch.cli.analyze:analyze",
     "export": "hpsearch.cli.analyze:export",
     "storage": "hpsearch.cli.storage:storage",
@@ -40,8 +43,8 @@ COMMANDS = {
 
 EPILOG = """\b
 Exit codes: 0 done; 1 internal error; 2 bad arguments or definition; 3 storage unusable; 4 trials, a fine-tune or a
-server failed; 5 the study is owned by another runner; 6 the definition differs from the stored one; 130/143 stopped by
-a signal."""
+server failed; 5 the study is owned by another runner; 6 the definition differs from the stored one; 130, 143, 129 or
+138 stopped by a signal."""
 
 
 @click.group(
@@ -69,6 +72,9 @@ MOVED = {
 }
 
 
+_LEAST_FREE_BYTES = 2**20
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     sys.stdout, sys.stderr = _usable(sys.stdout), _usable(sys.stderr)
@@ -83,14 +89,54 @@ def _usable(stream: TextIO | None) -> TextIO:
         return Path(os.devnull).open("w", encoding="utf-8")
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
+        if stream.isatty():
+            stream.flush()
+            raw = io.BufferedWriter(_Terminal(stream.fileno()))
+            return io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=True)
     return stream
 
 
+class _Terminal(io.RawIOBase):
+    """Writes to a terminal. Once that is closed (EIO), what is written is dropped: the work goes on, or is ended in
+    order by the SIGHUP that came with it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return True while it is there."""
+        return os.isatty(self._descriptor)
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        """Write what the terminal takes."""
+        try:
+            return os.write(self._descriptor, data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
+
+
 def _run(words: list[str], debug: bool) -> int:
+    with Unwinding() as unwinding:
+        code = _answer(words, debug)
+    return unwinding.exit_code if code is None else code
+
+
+def _answer(words: list[str], debug: bool) -> int | None:
+    """Run a command; returns its exit code, None if a signal ended it."""
     try:
         code = app.main(args=words, prog_name="hpsearch", standalone_mode=False)
     except click.exceptions.Abort:
-        return 130
+        return None
     except click.ClickException as error:
         return _fail(UsageError(error.format_message().rstrip("."), _help_hint(error)), debug)
     except HpsearchError as error:
@@ -98,7 +144,7 @@ def _run(words: list[str], debug: bool) -> int:
     except Interrupted as stop:
         return stop.exit_code
     except KeyboardInterrupt:
-        return 130
+        return None
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -107,6 +153,8 @@ def _run(words: list[str], debug: bool) -> int:
     except (NotADirectoryError, FileExistsError, IsADirectoryError, PermissionError) as error:
         return _fail(UsageError(f"{error.filename}: {error.strerror}", "name another path"), debug)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(_no_space(error, words), debug)
         named = f"{error.filename}: " if error.filename else ""
         return _fail(HpsearchError(f"{named}{error.strerror or error}", "make it usable, or name another path"), debug)
     except Exception as error:  # noqa: BLE001 - the last resort: one line for the user, the rest with --debug
@@ -117,6 +165,21 @@ def _run(words: list[str], debug: bool) -> int:
             debug,
         )
     return code if isinstance(code, int) else 0
+
+
+def _no_space(error: OSError, words: Sequence[str]) -> StorageError:
+    """Return the error for a full disk. Where the system names no file, it names what is full among the folders that a
+    command writes to."""
+    import shutil
+    import tempfile
+
+    named = (Path(word.rpartition("=")[2]).absolute() for word in words)
+    there = (next(place for place in (path, *path.parents) if place.exists()) for path in named)
+    places = dict.fromkeys([Path.cwd(), Path(tempfile.gettempdir()), *there])
+    full = [str(place) for place in places if shutil.disk_usage(place).free < _LEAST_FREE_BYTES]
+    where = error.filename or ", ".join(full)
+    what = f"no space left on the disk{f' of {where}' if where else ''}: {error.strerror}"
+    return StorageError(what, "free some space, then run the same command again")
 
 
 def _help_hint(error: click.ClickException) -> str:

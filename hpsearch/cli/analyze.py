@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hpsearch.cli.options import COUNT, FILE, FOLDER, Command, command, storage_options, study_option
+from hpsearch.execution.files import is_read_only
+from hpsearch.report.text import visible
 from hpsearch.study.storage.open import StorageUrl
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def analyze(
 
     Reads any Optuna database, also one made by another program.
     """
-    from hpsearch.commands.export import open_archive
+    from hpsearch.commands.archive import open_archive
 
     with ExitStack() as stack:
         url, base = StorageUrl.of(storage, base_output_dir), base_output_dir
@@ -141,11 +143,14 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
         return
     if quiet:
         return
+    from hpsearch.cli.tables import say
+
     _print_tables(result)
-    best = json.dumps(summary.best_params, ensure_ascii=False)
-    click.echo(f"best: trial {summary.best_number}, {summary.best_value:.6g}: {best}")
-    click.echo(f"best config: {_short(summary.best_config_path)}")
-    click.echo(f"report: {_short(result.report)}")
+    best, score = visible(json.dumps(summary.best_params, ensure_ascii=False)), result.summary.best
+    name = score.trial.label if score and score.trial else summary.best_number
+    say(f"best: trial {name}, {summary.best_value:.6g}: {best}")
+    say(f"best config: {_short(summary.best_config_path)}")
+    say(f"report: {_short(result.report)}")
 
 
 def _short(path: Path | None) -> str:
@@ -173,7 +178,11 @@ def _analyze_one(study: str | None, url: StorageUrl, base: Path, output_dir: Pat
         with url.opened() as storage:
             study = only_study(storage)
     folders = study_folders(base, study)
-    result = study_report(study, url, folders.root, output_dir or folders.report, top=top, png=True)
+    target = output_dir or folders.report
+    if output_dir is None and is_read_only(target):
+        target = Path("reports") / folders.root.name
+        click.echo(f"{folders.root} is read-only: the report goes into {target}")
+    result = study_report(study, url, folders.root, target, top=top, png=True)
     _print_tables(result)
     for path in result.files:
         click.echo(str(path))
@@ -186,7 +195,11 @@ def _compare(study: str | None, compare: tuple[str, ...], url: StorageUrl, base:
     with url.opened() as storage:
         names = study_names(storage) if ALL in compare else [*([study] if study else []), *compare]
         studies = [read_study(storage, name) for name in dict.fromkeys(names)]
-        result = compare_studies(studies, output_dir=output_dir or base / "comparison")
+        target = output_dir or base / "comparison"
+        if output_dir is None and is_read_only(target):
+            target = Path("reports") / "comparison"
+            click.echo(f"{base} is read-only: the comparison goes into {target}")
+        result = compare_studies(studies, output_dir=target)
     _print_tables(result)
     for path in result.files:
         click.echo(str(path))

@@ -16,6 +16,7 @@ from hpsearch.cli.options import (
     command,
     definition_options,
     model_option,
+    new_option,
     run_options,
     sets_option,
     storage_options,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @study_option()
+@new_option
 @definition_options("config", "search_space", "sets", "model_name", "input_data")
 @trainer_option
 @storage_options
@@ -66,7 +68,8 @@ def _validate_files(files: tuple[Path, ...]) -> int:
 
 
 def _validate_study(given: dict[str, Any]) -> int:
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.cli.tables import facts
     from hpsearch.commands.validate import check_study
 
@@ -90,6 +93,7 @@ def _counted(number: int, noun: str) -> str:
     "hpsearch doctor --config mine.json --json",
 )
 @study_option()
+@new_option
 @definition_options("config", "sets", "model_name", "input_data")
 @trainer_option
 @storage_options
@@ -146,7 +150,8 @@ def init(
     studies/NAME.json and search_spaces/NAME.json in the working folder; NAME is that of the data, unless --study gives
     one.
     """
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.cli.tables import console, facts, reasons
     from hpsearch.commands.draft import DraftRequest, draft_study
 

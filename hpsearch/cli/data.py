@@ -70,7 +70,8 @@ def convert(
     was used, and left_out.jsonl lists what was not, with the reasons. An earlier result in the folder is replaced at
     the end.
     """
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.commands.convert import convert_pages
 
     chosen = {"line": lines, "paragraph": include_paragraphs, "page": include_full_pages}
@@ -174,7 +175,8 @@ def stats(source: str, model: str | None, target: Path, sets: tuple[str, ...], t
     Writes stats.html, a page with images to look at, stats.json, and findings.jsonl with a line for each possible
     problem.
     """
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.cli.tables import console, facts
     from hpsearch.commands.data_stats import PAGE, inspect_data
 
@@ -243,7 +245,8 @@ def merge(datasets: tuple[str, ...], target: Path, drop_alike: bool, trainer_pyt
     before the validation row, and that before the train row. Writes parquet files, a README.md for the Hub,
     merged.json, and left_out.jsonl if something was left out.
     """
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.commands.merge_data import merge_datasets
 
     with when_stopped("nothing was replaced; the same command begins again"), watching(Board()) as view:

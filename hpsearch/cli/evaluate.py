@@ -216,6 +216,7 @@ def _score_table(scores: Mapping[str, Overall], chosen: str) -> Table:
 def ocr(images: tuple[Path, ...], model: str, as_json: bool, trainer_python: str | None, **options: Any) -> None:
     """Read images with a tuned model. Texts go to the standard output, progress to the standard error."""
     from hpsearch.commands.predict import read_pictures
+    from hpsearch.report.text import terminal_text
 
     progress = ""
 
@@ -223,7 +224,8 @@ def ocr(images: tuple[Path, ...], model: str, as_json: bool, trainer_python: str
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
-            click.echo(f"== {row['image_path']}\n{row['ocr_text']}" if len(images) > 1 else row["ocr_text"])
+            text = terminal_text(row["ocr_text"])
+            click.echo(f"== {row['image_path']}\n{text}" if len(images) > 1 else text)
 
     def view(event: Any) -> None:
         nonlocal progress

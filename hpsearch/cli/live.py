@@ -1,29 +1,25 @@
-"""The live view of a run: its state, kept from its events, as a table or as plain lines.
+"""The live view of a run, of which the board keeps the state (board.py): as a table, or as plain lines.
 
-A terminal gets the table, drawn with rich; a file or a pipe gets a line for each event worth one.
+A terminal gets the table, drawn with rich on a screen of its own, of which a resized window leaves nothing behind; a
+file or a pipe gets a line for each event worth one.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from statistics import median
-from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
+from hpsearch.cli.board import LINE, Board
 from hpsearch.cli.tables import facts, printable, shown
 from hpsearch.errors import Interrupted
 from hpsearch.execution.events import JobProgress, Note
-from hpsearch.execution.units import bytes_text, duration_text
+from hpsearch.execution.units import duration_text
+from hpsearch.report.text import visible
 from hpsearch.study.events import (
     NewBest,
     RunEvent,
@@ -36,10 +32,6 @@ from hpsearch.study.events import (
     View,
 )
 
-# Style of a trial's state; the state is also written, so nothing depends on colours.
-STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
-SHOWN_ROWS = 12
-
 
 @contextmanager
 def watching(board: Board) -> Iterator[View]:
@@ -47,199 +39,72 @@ def watching(board: Board) -> Iterator[View]:
     if not sys.stdout.isatty():
         yield Lines(board).take
         return
-    console = Console()
+    screen = BoardScreen(board, Console())
     try:
-        with Live(get_renderable=board.picture, console=console, refresh_per_second=4, transient=True) as live:
-
-            def view(event: RunEvent) -> None:
-                board.take(event)
-                if isinstance(event, Note) and event.warning:
-                    live.console.print(f"warning: {event.text}", style="yellow", markup=False, highlight=False)
-                elif isinstance(event, StudyPrepared):
-                    for line in _facts(event):
-                        live.console.print(line, markup=False, highlight=False)
-
-            yield view
-    except Interrupted:
-        console.print(board.picture())
+        yield screen.take
+    except BaseException as error:
+        screen.close(is_shown=isinstance(error, Interrupted) or bool(board.rows))
         raise
-    console.print(board.picture())
+    screen.close()
 
 
-@dataclass
-class TrialLine:
-    """One trial in the table."""
+class BoardScreen:
+    """Shows a board at a terminal: jobs below what was printed before, the table of trials on a screen of its own. What
+    was to be read is printed when it closes."""
 
-    number: int
-    params: dict[str, Any]
-    label: str
-    started: float
-    state: str = "running"
-    cause: str = ""
-    step: int = 0
-    value: float | None = None
-    seconds: float = 0.0
-    live: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Board:
-    """The state of a run: updated by events, drawn as a table."""
-
-    clock: Callable[[], float] = time.monotonic
-    run: RunStarted | None = None
-    rows: dict[int, TrialLine] = field(default_factory=dict)
-    best: NewBest | None = None
-    finished: int = 0
-    base: float | None = None
-    phase: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, board: Board, console: Console) -> None:
+        self._board, self._console = board, console
+        self._kept: list[tuple[str, str]] = []  # lines with their style
+        self._live = self._begin(screen=False)
 
     def take(self, event: RunEvent) -> None:
-        """Update the state."""
-        if isinstance(event, RunStarted):
-            self.run, self.finished = event, event.finished
-            if event.best:
-                self.best = NewBest(*event.best)
+        """Update the board, and show what must not get lost."""
+        self._board.take(event)
+        if isinstance(event, Note) and event.warning:
+            self._keep([f"warning: {visible(event.text, keep=LINE)}"], "yellow")
         elif isinstance(event, StudyPrepared):
-            self.phase = {}
-            self.base = event.info.base.get(self.run.metric) if self.run else None
-        elif isinstance(event, Note):
-            if not event.warning:  # warnings are printed above the table
-                self.notes = [*self.notes, event.text][-3:]
-        elif isinstance(event, JobProgress):
-            self.phase = {**self.phase, **event.values, "job": event.kind}
-        elif isinstance(event, NewBest):
-            self.best = event
-        else:
-            self._take_trial(event)
+            self._keep(_facts(event), "")
+        elif isinstance(event, TrialStarted) and not self._live.is_screen:
+            self._live.stop()
+            self._live = self._begin(screen=True)
 
-    def _take_trial(self, event: TrialStarted | TrialReported | TrialProgress | TrialEnded) -> None:
-        if isinstance(event, TrialStarted):
-            labels = ["default configuration"] * event.is_default
-            labels += [f"point of trial {event.carried} of the warm start"] * (event.carried is not None)
-            labels += [event.first] * bool(event.first)
-            labels += [f"attempt {event.attempt} of trial {event.root}"] * (event.attempt > 1)
-            self.rows[event.number] = TrialLine(event.number, event.params, ", ".join(labels), self.clock())
+    def close(self, *, is_shown: bool = True) -> None:
+        """Leave the screen, and print what was on it: all trials, as far as the window has room."""
+        self._live.stop()
+        for text, style in self._kept:
+            self._print(text, style)
+        self._board.warnings = []  # these are among the lines above
+        if is_shown:
+            self._console.print(self._board.picture(self._console.height))
+
+    def _keep(self, lines: list[str], style: str) -> None:
+        if self._live.is_screen:
+            self._kept += [(line, style) for line in lines]
             return
-        row = self.rows[event.number]
-        if isinstance(event, TrialReported):
-            row.step = event.step
-            row.live |= event.metrics
-            row.value = event.metrics.get(self.run.metric, row.value) if self.run else row.value
-        elif isinstance(event, TrialProgress):
-            row.live |= event.values
-        else:
-            row.state, row.cause = event.state, event.outcome.cause.value
-            row.value, row.seconds, self.finished = event.value, event.outcome.duration_s, event.finished
+        for line in lines:
+            self._print(line, style)
 
-    @property
-    def running(self) -> list[TrialLine]:
-        """The trials that run now."""
-        return [row for row in self.rows.values() if row.state == "running"]
+    def _print(self, text: str, style: str) -> None:
+        self._console.print(text, style=style or None, markup=False, highlight=False)
 
-    def seconds_left(self) -> float | None:
-        """Estimate the time to the target in seconds, from the median trial of this run; None while none ended."""
-        spent = [row.seconds for row in self.rows.values() if row.state in ("COMPLETE", "PRUNED")]
-        if not spent or self.run is None:
-            return None
-        begun = sum(min(self.clock() - row.started, median(spent)) for row in self.running)
-        left = self.run.target - self.finished
-        return max(0.0, left * median(spent) - begun) / max(1, min(self.run.slots, left))
-
-    def picture(self) -> RenderableType:
-        """Draw the whole board for a terminal: all running trials, and the latest of the others."""
-        others = [row for row in self.rows.values() if row.state != "running"]
-        room = min(max(0, SHOWN_ROWS - len(self.running)), len(others))
-        rows = sorted([*others[len(others) - room :], *self.running], key=lambda row: row.number)
-        return Group(self._headline(), self.table(rows), *self._live_lines())
-
-    def table(self, rows: list[TrialLine]) -> Table:
-        """Draw a table of trials."""
-        names = list(dict.fromkeys(name for row in rows for name in row.params))
-        metric = self.run.metric if self.run else "value"
-        table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-        table.add_column("trial", justify="right")
-        for name in names:
-            table.add_column(name, justify="right", overflow="fold")
-        for title in ("progress", metric, "time"):
-            table.add_column(title, justify="right")
-        table.add_column("state")
-        for row in rows:
-            table.add_row(*self._cells(row, names))
-        return table
-
-    def _cells(self, row: TrialLine, names: list[str]) -> list[RenderableType]:
-        is_best = self.best is not None and row.number == self.best.number
-        cause = f" ({row.cause})" if row.cause not in ("", "ok", "pruned") else ""
-        label = f", {row.label}" if row.label else ""
-        state = Text(f"{row.state.lower()}{cause}{label}", STYLES.get(row.state, ""))
-        if is_best:
-            state.append(" * best", "bold green")
-        return [
-            Text(str(row.number)),
-            *(Text(shown(row.params.get(name, ""))) for name in names),
-            self._progress(row),
-            Text(shown(row.value) if row.value is not None else "-", "bold" if is_best else ""),
-            Text(duration_text(row.seconds or self.clock() - row.started, short=True)),
-            state,
-        ]
-
-    def _progress(self, row: TrialLine) -> RenderableType:
-        total = self.run.steps if self.run else None
-        if row.state == "COMPLETE":
-            return Text("")
-        if row.state != "running":
-            return Text(f"{row.step}/{total}" if total else f"step {row.step}", "dim")
-        fraction = row.live.get("fraction")
-        if not isinstance(fraction, (int, float)) or isinstance(fraction, bool):
-            fraction = row.step / total if total else 0.0
-        return ProgressBar(total=1.0, completed=min(1.0, max(0.0, float(fraction))), width=14)
-
-    def _headline(self) -> Text:
-        if self.run is None:
-            return Text("hpsearch")
-        head = Text(f"study {self.run.study}", "bold")
-        head.append(f"  {self.finished}/{self.run.target} finished", "default")
-        if self.best is not None:
-            head.append(f"  best {self.run.metric} {shown(self.best.value)} (trial {self.best.number})", "bold green")
-        if self.base is not None:
-            head.append(f"  untuned {shown(self.base)}", "dim")
-        if self.run.slots > 1:
-            head.append(f"  {self.run.slots} at once", "default")
-        left = self.seconds_left()
-        if left:
-            head.append(f"  about {duration_text(left, short=True)} left", "default")
-        return head
-
-    def _live_lines(self) -> list[Text]:
-        lines = [Text(f"  {note}", "dim") for note in self.notes]
-        if self.phase:
-            lines.append(Text(f"{self.phase.get('job', '')}: {_progress_text(self.phase)}", "cyan"))
-        sample: list[Text] = []
-        for row in self.running:
-            lines.append(Text(f"trial {row.number}: {_progress_text(row.live)}", "cyan"))
-            reference, prediction = row.live.get("reference"), row.live.get("prediction")
-            if isinstance(reference, str) and isinstance(prediction, str):
-                sample = [
-                    Text(f"    reference:  {printable(reference)}", "dim"),
-                    Text(f"    prediction: {printable(prediction)}", "dim"),
-                ]
-        return lines + sample  # of the latest trial that has one: with eight at once they would fill the screen
+    def _begin(self, *, screen: bool) -> BoardLive:
+        live = BoardLive(screen, self._board, self._console)
+        live.start()
+        return live
 
 
-def _progress_text(live: dict[str, Any]) -> str:
-    """Return the latest progress values as text: phase, step, loss, speed, memory."""
-    parts = [str(live["phase"])[:40]] if "phase" in live else []
-    if isinstance(live.get("step"), int):
-        parts.append(f"step {live['step']}" + (f" of {live['steps']}" if isinstance(live.get("steps"), int) else ""))
-    numbers = {key: value for key, value in live.items() if isinstance(value, (int, float))}
-    for key, form in (("loss", "loss {}"), ("it_per_s", "{} it/s"), ("tokens_per_s", "{} tokens/s")):
-        if key in numbers:
-            parts.append(form.format(shown(numbers[key])))
-    if "memory_bytes" in numbers:
-        parts.append(bytes_text(numbers["memory_bytes"]))
-    return ", ".join(parts) or "starting"
+class BoardLive(Live):
+    """Draws a board four times a second."""
+
+    def __init__(self, is_screen: bool, board: Board, console: Console) -> None:
+        self.is_screen = is_screen
+        super().__init__(
+            get_renderable=lambda: board.picture(console.height),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            screen=is_screen,
+        )
 
 
 class Lines:
@@ -252,7 +117,7 @@ class Lines:
     def take(self, event: RunEvent) -> None:
         """Update the board and print the event."""
         self._board.take(event)
-        line = self._line(event)
+        line = visible(self._line(event), keep=LINE)  # it may quote what a program wrote
         if not line:
             return
         try:
@@ -281,7 +146,10 @@ class Lines:
         return self._trial_line(event)
 
     def _trial_line(self, event: TrialStarted | TrialReported | TrialProgress | TrialEnded | NewBest) -> str:
-        trial, metric = f"trial {event.number}", self._board.run.metric if self._board.run else "value"
+        trial, metric = (
+            f"trial {self._board.name(event.number)}",
+            self._board.run.metric if self._board.run else "value",
+        )
         if isinstance(event, TrialStarted):
             params = ", ".join(f"{name}={shown(value)}" for name, value in event.params.items())
             label = self._board.rows[event.number].label
@@ -298,12 +166,10 @@ class Lines:
             target = self._board.run.target if self._board.run else None
             value_text = f" {metric} {shown(event.value)}" if event.value is not None else ""
             why = f": {printable(event.outcome.message, 200)}" if event.outcome.message else ""
-            again = f"; queued again (attempt {event.again})" if event.again else ""
+            again = ", queued again" if event.again else ""
             seconds = duration_text(event.outcome.duration_s, short=True)
-            return (
-                f"{trial} ended: {event.outcome.cause.value}{value_text} after {seconds}{why}{again} "
-                f"[{event.finished}/{target}]"
-            )
+            how = f"{event.outcome.cause.value}{again}{value_text} after {seconds}{why}"
+            return f"{trial} ended: {how} [{event.finished}/{target}]"
         return ""
 
     def _prepared(self, event: StudyPrepared) -> str:

@@ -72,7 +72,8 @@ def merge(
     not like the adapter, is refused and deleted. Nothing is uploaded without --push-to-hub. The same command again
     continues with the unfinished steps.
     """
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.commands.merge_model import MergeExtras, merge_adapter
     from hpsearch.execution.model_export import MergeRequest
 

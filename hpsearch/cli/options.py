@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,19 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, in the order a user meets them."""
         return list(self._paths)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name. Raises UsageError for an unknown one, with the names like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self._paths, n=2)
+            if near and not args[0].startswith("-"):
+                hint = " or ".join(f"`{ctx.command_path} {name}`" for name in near)
+                raise click.UsageError(f"there is no command {args[0]!r}: did you mean {hint}?", ctx) from error
+            raise
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
@@ -126,6 +140,11 @@ def study_option(required: bool = False) -> Decorator:
     )
 
 
+new_option = click.option(
+    "--new",
+    is_flag=True,
+    help="Accept a name that has no definition and differs by one or two letters from one that has.",
+)
 base_option = click.option(
     "--base-output-dir",
     type=FOLDER,

@@ -16,6 +16,7 @@ from hpsearch.cli.options import (
     command,
     definition_options,
     device_options,
+    new_option,
     run_options,
     storage_options,
     study_option,
@@ -34,6 +35,7 @@ LONGEST_S = 1e10
     "hpsearch plan --study gemma-ocr --input-data pages.json --gpus all --probe",
 )
 @study_option(required=True)
+@new_option
 @click.option("--probe", is_flag=True, help="First run one trial of the study; it is kept as its trial 0.")
 @click.option("--n-trials", type=COUNT, help="Also plan for this total of finished trials.")
 @click.option(
@@ -71,7 +73,8 @@ def plan(probe: bool, as_json: bool, **given: Any) -> int:
 
 def _probe(options: RunOptions, *, quiet: bool) -> int:
     """Run one trial, which changes neither the study's target nor its limit; return the exit code."""
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.study.events import silent
     from hpsearch.study.run import run_study
 

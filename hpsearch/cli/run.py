@@ -13,6 +13,7 @@ from hpsearch.cli.options import (
     definition_options,
     device_options,
     limit_options,
+    new_option,
     run_options,
     storage_options,
     study_option,
@@ -49,6 +50,7 @@ add_trials_option = click.option("--add-trials", type=COUNT, help="Finished tria
     is_flag=True,
     help="Continue an existing study, as `hpsearch resume` does; refuse to start a new one.",
 )
+@new_option
 @click.option(
     "--warm-start-from",
     metavar="NAME",
@@ -92,7 +94,9 @@ def resume(**given: Any) -> int:
 
 def _watch(options: RunOptions, *, resume: bool) -> int:
     from hpsearch.cli.analyze import show_report
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
+    from hpsearch.cli.tables import say
     from hpsearch.study.run import resume_study, run_study
 
     with watching(Board()) as view:
@@ -100,20 +104,24 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
     click.echo()
     if summary.exit_code <= 128:  # not stopped by a signal, whose sender wants the terminal back
         show_report(summary)
-    click.echo(f"{summary.study}: {summary.text}")
+    say(f"{summary.study}: {summary.text}")
     return summary.exit_code
 
 
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.config.advice import advice
-    from hpsearch.study.resolve import planned_target, resolve
+    from hpsearch.study.pruning import pruner_text
+    from hpsearch.study.resolve import existing, planned_target, resolve, with_pruner
     from hpsearch.study.run import shares_of
     from hpsearch.study.warm_start_source import find_source
 
     resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
+    if resolved.note:
+        click.echo(f"warning: {resolved.note}")
     source = find_source(options, name, definition)
     target, shares = planned_target(options, name, definition), shares_of(options, definition)
+    definition, why = with_pruner(definition, existing(options, name), options)
     click.echo(json.dumps(definition.flat(), indent=2, ensure_ascii=False))
     click.echo(f"study: {name}")
     click.echo(f"searched: {', '.join(definition.search_space) or 'nothing'}")
@@ -123,10 +131,10 @@ def _show_plan(options: RunOptions) -> int:
         f"target: {target} finished trials" + (f", {options.gpu_hours:g} GPU-hours" if options.gpu_hours else "")
     )
     click.echo(f"slots: {len(shares.slots)} ({'; '.join(dict.fromkeys(map(str, shares.slots)))})")
+    click.echo(pruner_text(definition, why))
     if source is not None:
         click.echo(f"warm start: from {source.name}, {len(source.trials)} completed trials")
     for prefix, lines in (
-        ("note", [resolved.note]),
         ("warning", (*shares.notes, *advice(definition, target))),
         ("missing", [definition.missing()]),
     ):

@@ -1,4 +1,4 @@
-"""hpsearch storage copy, hpsearch storage upgrade."""
+"""hpsearch storage copy, hpsearch storage upgrade, hpsearch storage rebuild."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from pathlib import Path
 
 import click
 
-from hpsearch.cli.options import SETTINGS, base_option, command, storage_options, study_option, without_password
+from hpsearch.cli.options import (
+    FILE,
+    SETTINGS,
+    base_option,
+    command,
+    storage_options,
+    study_option,
+    without_password,
+)
 from hpsearch.errors import UsageError
 from hpsearch.study.storage.open import STORAGE_VARIABLE, StorageUrl
 
 
 @click.group(context_settings=SETTINGS)
 def storage() -> None:
-    """Copy studies between storages, and upgrade files of an older Optuna."""
+    """Copy studies between storages, upgrade files of an older Optuna, make lost studies again."""
 
 
 @command(
@@ -79,5 +87,36 @@ def upgrade(storage: str | None, base_output_dir: Path) -> int:
     return 0
 
 
+@command(
+    "hpsearch storage rebuild --study gemma-ocr",
+    "hpsearch storage rebuild --study mine --config mine.json",
+    name="rebuild",
+)
+@study_option(required=True)
+@storage_options
+@click.option(
+    "--config", type=FILE, help="Definition of a study that an older hpsearch ran: its folder has no study.json."
+)
+def rebuild(study: str, storage: str | None, base_output_dir: Path, config: Path | None) -> int:
+    """Make a study again from its folder, after its storage was lost.
+
+    Also after it was damaged, or replaced by an older copy: trials that the storage has are left as they are. A damaged
+    SQLite file is kept under another name.
+    """
+    from hpsearch.commands.rebuild_study import rebuild_study
+
+    url = StorageUrl.of(storage, base_output_dir)
+    result = rebuild_study(study, url, base_output_dir, config)
+    made = result.rebuilt
+    if result.damaged is not None:
+        click.echo(f"the damaged file is kept as {result.damaged}; make its other studies again in the same way")
+    click.echo(f"{study}: {len(made.added)} trials were added to {url}")
+    for what, numbers in (("the folder holds nothing of", made.missing), ("to be run again:", made.queued)):
+        if numbers:
+            click.echo(f"{what} trial {', '.join(map(str, numbers))}")
+    return 0
+
+
 storage.add_command(copy)
+storage.add_command(rebuild)
 storage.add_command(upgrade)

@@ -145,11 +145,13 @@ def train(
     config: Path | None, study: str | None, output_dir: Path, hf_token: str | None, verbose: bool, **given: Any
 ) -> None:
     """Fine-tune once; with a study's best config, repeat its best trial exactly."""
-    from hpsearch.cli.live import Board, watching
+    from hpsearch.cli.board import Board
+    from hpsearch.cli.live import watching
     from hpsearch.cli.tables import shown
     from hpsearch.commands.train import train_once
     from hpsearch.config.load import load_settings
     from hpsearch.execution.names import LOG_FILE
+    from hpsearch.report.text import terminal_text
 
     if hf_token is not None:
         os.environ["HF_TOKEN"] = hf_token  # for the job that downloads; it is written nowhere
@@ -158,7 +160,7 @@ def train(
     with when_stopped(stopped), watching(Board()) as view:
         summary = train_once(definition, output_dir, view)
     if verbose:
-        click.echo((output_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace"), nl=False)
+        click.echo(terminal_text((output_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace")), nl=False)
     for name, value in sorted(summary.metrics.items()):
         untuned = f" (untuned {shown(summary.untuned[name])})" if name in summary.untuned else ""
         click.echo(f"{name}: {shown(value)}{untuned}")

@@ -21,7 +21,7 @@ from hpsearch.data.places import HUB
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import write_text
 from hpsearch.execution.job import LEFT_OUT_FILE, SURVEY_FILE
-from hpsearch.execution.run_job import run_and_read, temporary_folder
+from hpsearch.execution.run_job import job_folder, run_and_read
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.survey_result import Survey
 from hpsearch.settings import setting_names
@@ -75,7 +75,7 @@ def draft_study(request: DraftRequest, view: View = silent) -> WrittenDraft:
         **known_settings(request.sets, set(setting_names()) - {"model_name", "input_data"}),
     }
     definition = load_settings(options=given).with_trainer(request.trainer_python)
-    with temporary_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
+    with job_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         jobs = job_maker(definition, StudyFolders(folder, "init"), Path.cwd())
         require_program(jobs)
         text = run_and_read(jobs.survey(folder), SURVEY_FILE, request.executor, interruption, view)

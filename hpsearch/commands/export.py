@@ -1,4 +1,4 @@
-"""`hpsearch export`: the best files of a study again, and its archive; and opening such an archive.
+"""`hpsearch export`: the best files of a study again, and its archive.
 
 An archive is one file that holds a study: its trials as a database, results, metrics, logs, predictions; no weights, no
 rows. It is analysed with hpsearch alone, without torch and without the machine it came from.
@@ -6,17 +6,20 @@ rows. It is analysed with hpsearch alone, without torch and without the machine 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
+import sqlite3
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 import optuna
 
+from hpsearch.commands.archive import DATABASE, MOST_MEMBERS
 from hpsearch.errors import UsageError
+from hpsearch.execution.environment import looks_secret, without_secrets
+from hpsearch.execution.files import open_new
+from hpsearch.execution.temporary import temporary_folder
 from hpsearch.study.folders import StudyFolders, study_folders
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.open import only_study, read_study, stored_definition
@@ -24,12 +27,10 @@ from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.results import write_best_files
 from hpsearch.study.storage.open import SQLITE_PREFIX, StorageUrl
 
-DATABASE = "hpsearch.db"
 # Endings of the files in an archive; weights and prepared rows are too large, and the rows may be private.
 KINDS = {".json", ".jsonl", ".txt", ".csv"}
 LEFT_OUT = {"prepared", "adapter", "checkpoints", "report"}
-# An archive is somebody else's file: refuse to unpack more than this many bytes from it.
-MAX_UNPACKED_BYTES = 2 * 1024**3
+_LEAST_SECRET = 8  # characters: a shorter value would be found in other words
 
 
 def export_study(
@@ -60,75 +61,61 @@ def export_study(
 def write_archive(
     study: optuna.Study, storage: optuna.storages.BaseStorage, folders: StudyFolders, target: Path
 ) -> Path:
-    """Write the archive of a study to ``target`` (.zip), in one step."""
+    """Write the archive of a study to ``target`` (.zip), in one step, for this user alone. What looks like a token, and
+    the secrets in this process's environment, are withheld.
+
+    Raises:
+        UsageError: the study has too many files for an archive.
+    """
+    files = _files(folders.root)
+    if len(files) >= MOST_MEMBERS:
+        what = f"an archive holds at most {MOST_MEMBERS} files, but {folders.root} has {len(files)}"
+        raise UsageError(what, "copy the study with `hpsearch storage copy`, and its folder")
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        database = Path(scratch) / DATABASE
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    secrets = [value for name, value in os.environ.items() if len(value) >= _LEAST_SECRET and looks_secret(name, value)]
+    with temporary_folder() as scratch:
+        database = scratch / DATABASE
         # Not opened as a study's storage is: in WAL mode the newest pages would stay in a file beside it.
         optuna.copy_study(
             from_study_name=study.study_name, from_storage=storage, to_storage=f"{SQLITE_PREFIX}{database}"
         )
+        _withhold(database, secrets)
         try:
-            with zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+            with (
+                os.fdopen(open_new(str(temporary)), "w+b") as file,
+                zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive,
+            ):
                 archive.write(database, DATABASE)
-                for path in sorted(folders.root.rglob("*")) if folders.root.exists() else ():
-                    inside = path.relative_to(folders.root)
-                    hidden = any(part.startswith(".") for part in inside.parts)
-                    if path.is_file() and path.suffix in KINDS and not hidden and not LEFT_OUT & set(inside.parts):
-                        archive.write(path, str(PurePosixPath(folders.root.name) / inside.as_posix()))
+                for path in files:
+                    inside = PurePosixPath(folders.root.name) / path.relative_to(folders.root).as_posix()
+                    member = zipfile.ZipInfo.from_file(path, str(inside), strict_timestamps=False)
+                    member.compress_type = zipfile.ZIP_DEFLATED
+                    # Read as bytes that are text: what is not UTF-8 stays as it is.
+                    text = path.read_bytes().decode("utf-8", "surrogateescape")
+                    archive.writestr(member, without_secrets(text, secrets).encode("utf-8", "surrogateescape"))
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     return target
 
 
-@dataclass(frozen=True)
-class OpenArchive:
-    """An archive unpacked for reading: the storage's URL and the folder of studies."""
-
-    url: StorageUrl
-    base: Path
-    studies: tuple[str, ...]
-
-
-@contextmanager
-def open_archive(path: Path) -> Iterator[OpenArchive]:
-    """Unpack an archive into a folder that lives as long as the ``with`` block.
-
-    Raises:
-        UsageError: the file is not an archive made by ``hpsearch export``.
-    """
-    scratch = Path(tempfile.mkdtemp(prefix="hpsearch-archive-"))
-    try:
-        _unpack(path, scratch)
-        names = tuple(sorted(item.name for item in scratch.iterdir() if item.is_dir()))
-        yield OpenArchive(StorageUrl(f"{SQLITE_PREFIX}{scratch / DATABASE}"), scratch, names)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+def _files(root: Path) -> list[Path]:
+    """Return the files of a study's folder that belong into its archive."""
+    files = []
+    for path in sorted(root.rglob("*")) if root.exists() else ():
+        inside = path.relative_to(root).parts
+        hidden = any(part.startswith(".") for part in inside)
+        if path.suffix in KINDS and path.is_file() and not hidden and not LEFT_OUT & set(inside):
+            files.append(path)
+    return files
 
 
-def _unpack(path: Path, scratch: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if DATABASE not in archive.namelist():
-                raise UsageError(f"{path} holds no study", "name a file made by `hpsearch export --archive`")
-            _refuse_hostile(path, archive.infolist())
-            archive.extractall(scratch)
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}", "correct --archive") from error
-    except zipfile.BadZipFile as error:
-        raise UsageError(
-            f"{path} is not an archive: {error}", "name a file made by `hpsearch export --archive`"
-        ) from error
-
-
-def _refuse_hostile(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    size = sum(member.file_size for member in members)
-    if size > MAX_UNPACKED_BYTES:
-        raise UsageError(f"{path} unpacks to {size} bytes, more than {MAX_UNPACKED_BYTES}", "do not trust it")
-    for member in members:
-        parts = PurePosixPath(member.filename).parts
-        if member.filename.startswith("/") or ".." in parts or "\\" in member.filename:
-            raise UsageError(f"{path} names a file outside itself: {member.filename!r}", "do not trust it")
+def _withhold(database: Path, secrets: Sequence[str]) -> None:
+    """Take secrets out of the attributes of a copied study, and out of the file's free pages."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.create_function("withheld", 1, lambda text: without_secrets(text, secrets), deterministic=True)
+        for table in ("study_user_attributes", "trial_user_attributes"):
+            connection.execute(f"UPDATE {table} SET value_json = withheld(value_json)")  # noqa: S608 - our own names
+        connection.commit()
+        connection.execute("VACUUM")

@@ -18,7 +18,7 @@ from hpsearch.study.forecast import Forecast, ended_trials
 from hpsearch.study.open import readable_definition
 from hpsearch.study.options import RunOptions
 from hpsearch.study.records import finished
-from hpsearch.study.resolve import existing, planned_target, resolve
+from hpsearch.study.resolve import existing, planned_target, resolve, with_pruner
 from hpsearch.study.run import shares_of
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def plan_study(options: RunOptions) -> Plan:
     name, definition = resolved.study, resolved.definition
     target, slots = planned_target(options, name, definition), shares_of(options, definition).slots
     study = existing(options, name)
+    definition, _ = with_pruner(definition, study, options)
     trials = study.get_trials(deepcopy=False) if study else []
     limit = options.gpu_hours or (limit_of(study) if study else math.inf)
     gpus = len(slots[0].gpus)

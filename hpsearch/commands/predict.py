@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.execution.job import TEXTS_FILE
-from hpsearch.execution.run_job import require_trainer, run_and_read, standalone_job, temporary_folder
+from hpsearch.execution.run_job import job_folder, require_trainer, run_and_read, standalone_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import RunEvent, View
 
@@ -31,7 +31,7 @@ def read_pictures(
         JobFailed: reading failed for another reason.
     """
     trainer = require_trainer(trainer_python)
-    with temporary_folder() as folder, Interruption() as interruption:
+    with job_folder() as folder, Interruption() as interruption:
         texts, position = folder / TEXTS_FILE, 0
 
         def pass_on() -> None:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import limit_of, running_hours, spent_hours
+from hpsearch.study.failures import Failures
 from hpsearch.study.folders import study_folders
 from hpsearch.study.open import only_study, read_study, readable_definition, study_names, target_of
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
@@ -34,6 +35,7 @@ class StudyStatus:
     target: int | None
     states: dict[str, int]
     causes: dict[str, int]
+    failing: list[str]  # values of settings with which every trial failed, in words
     metric: str
     best: float | None
     best_trial: int | None
@@ -82,7 +84,7 @@ def study_statuses(storage: str | None, base_output_dir: Path, study: str | None
 
 
 def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
-    """Return the log of a trial; by default of the latest trial that ran.
+    """Return the log of a trial, of its latest attempt if there are several; by default of the latest that ran.
 
     Raises:
         UsageError: there is no such trial.
@@ -98,6 +100,7 @@ def trial_log(storage: str | None, base_output_dir: Path, study: str | None, num
     trial = next((trial for trial in trials if trial.number == chosen), None)
     if trial is None:
         raise UsageError(f"there is no trial {chosen} in {loaded.study_name}", f"the last one is {trials[-1].number}")
+    trial = [other for other in trials if other is trial or root_of(other) == chosen][-1]
     study_id = opened.get_study_id_from_name(loaded.study_name)
     trial_id = opened.get_trial_id_from_study_id_trial_number(study_id, trial.number)
     return TrialLog(trial.number, folders.attempt(root_of(trial), attempt_of(trial)) / "log.txt", opened, trial_id)
@@ -143,6 +146,7 @@ def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
         target=target,
         states=dict(Counter(trial.state.name for trial in trials)),
         causes=dict(Counter(causes)),
+        failing=[failing.text for failing in Failures(trials).explained],
         metric=definition.objective.metric if definition else "value",
         best=best.value if best else None,
         best_trial=best.number if best else None,

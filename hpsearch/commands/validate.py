@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.config.advice import advice
+from hpsearch.execution.events import Note
 from hpsearch.execution.job import LEFT_OUT_FILE, PREFLIGHT_FILE
-from hpsearch.execution.run_job import run_and_read, temporary_folder
+from hpsearch.execution.run_job import job_folder, run_and_read
 from hpsearch.execution.signals import Interruption
 from hpsearch.study.events import View, silent
 from hpsearch.study.folders import require_room, study_folders
@@ -45,11 +46,13 @@ def check_study(options: RunOptions, view: View = silent) -> StudyCheck:
     require_complete(definition, resolved.note)
     jobs = job_maker(definition, folders, Path.cwd())
     require_program(jobs)
+    if resolved.note:  # before anything is downloaded
+        view(Note(resolved.note, warning=True))
     target = planned_target(options, resolved.study, definition)
-    warnings = [*([resolved.note] if resolved.note else []), *advice(definition, target)]
+    warnings = list(advice(definition, target))
     if definition.command is not None:
         return StudyCheck(resolved.study, [("program", definition.command[0])], warnings)
-    with temporary_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
+    with job_folder(LEFT_OUT_FILE) as folder, Interruption() as interruption:
         preflight = json.loads(
             run_and_read(jobs.preflight(folder), PREFLIGHT_FILE, options.executor, interruption, view)
         )

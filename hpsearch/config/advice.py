@@ -24,6 +24,7 @@ def advice(definition: StudyDefinition, target: int | None = None) -> list[str]:
     if not target:
         target = definition.target()
         target = _points(definition) if target is None else target
+    definition = definition.with_pruner(target)
     return [
         *_size(definition, target),
         *_pruner(definition, target),
@@ -69,7 +70,7 @@ def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
         return
     if definition.steps is not None:
         yield from too_long_warmup(definition, definition.steps)
-    if pruner.type in ("curve", "median", "percentile") and target is not None and pruner.n_startup_trials >= target:
+    if pruner.type in ("curve", "median", "percentile") and target and 1 < target <= pruner.n_startup_trials:
         fewer = max(1, target // 4)
         yield (
             f"the {pruner.type} pruner can never stop a trial: n_startup_trials={pruner.n_startup_trials}, "
@@ -85,7 +86,7 @@ def _pruner(definition: StudyDefinition, target: int | None) -> Iterator[str]:
 
 def too_long_warmup(definition: StudyDefinition, steps: int) -> list[str]:
     """Warn that trials of this number of steps end before the pruner may stop them; empty where they do not."""
-    pruner = definition.pruner
+    pruner = definition.pruner.settled(None)
     if pruner.type == "none" or (pruner.warmup(steps) < steps and steps > 1):
         return []
     if steps < 2:

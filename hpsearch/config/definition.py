@@ -73,6 +73,11 @@ class StudyDefinition(StudyFields):
         values = resolved({**self.flat(), "trainer_python": python}, Path())
         return type(self).from_flat(values, source="--trainer-python")
 
+    def with_pruner(self, target: int | None, is_limited: bool = False) -> StudyDefinition:
+        """Return the same study with the pruner that "auto" means in a new one of ``target`` trials, or of a budget of
+        time or GPU-hours."""
+        return self.model_copy(update={"pruner": self.pruner.settled(target, is_limited)})
+
     @property
     def steps(self) -> int | None:
         """Number of a trial's last step; the built-in training numbers its evaluations from 1. None: not known."""

@@ -28,6 +28,7 @@ REPORTED_METRICS: dict[str, tuple[Literal["minimize", "maximize"], bool]] = {
 
 # Which of a pruner's numbers its type reads; the others would do nothing.
 PRUNER_NUMBERS: dict[str, tuple[str, ...]] = {
+    "auto": ("n_startup_trials", "n_warmup_steps"),
     "curve": ("n_startup_trials", "n_warmup_steps"),
     "median": ("n_startup_trials", "n_warmup_steps"),
     "percentile": ("n_startup_trials", "n_warmup_steps", "percentile"),
@@ -51,6 +52,10 @@ MODE_OF_SAMPLER: dict[str, str | None] = {
 
 DEFAULT_TRIALS = 20
 _USUAL_WARMUP = 0.2  # of a trial's steps: benchmarks/pruning.py, benchmarks/search.py
+# Of "auto" as the median pruner: trials completed before one is stopped, a third of a smaller target.
+_USUAL_STARTUP = 5
+# The types whose warm-up may be a share of a trial's steps.
+_SHARED_WARMUP = ("auto", "curve", "median")
 
 
 class _Fields(BaseModel):
@@ -83,20 +88,24 @@ class Objective(_Fields):
 class PrunerSettings(_Fields):
     """When a trial is stopped early. A step is one evaluation; a trial makes ``evaluations`` of them."""
 
-    type: Literal["curve", "median", "percentile", "asha", "hyperband", "none"] = Field(
-        "curve",
-        description="curve: its curve does not lead to the best value so far; median: worse than the median of "
-        "finished trials at the same step; percentile: not among the best percentile; asha: not among the best third "
-        "where steps have tripled; hyperband: the same from several smallest resources; none.",
+    type: Literal["auto", "curve", "median", "percentile", "asha", "hyperband", "none"] = Field(
+        "auto",
+        description="auto: in a new study median, or curve if it begins with --timeout or --gpu-hours; an existing "
+        "study keeps what it began with; curve: its curve does not lead to the best value so far; median: worse than "
+        "the median of finished trials at the same step; percentile: not among the best percentile; asha: not among "
+        "the best third where steps have tripled; hyperband: the same from several smallest resources; none.",
     )
     n_startup_trials: int = Field(
-        5, ge=0, description="Finished trials before any is stopped (median, percentile; curve: 2 unless given)."
+        5,
+        ge=0,
+        description="Finished trials before any is stopped (median, percentile; curve: 2 unless given; auto as median: "
+        "5, or a third of a smaller target).",
     )
     n_warmup_steps: int | None = Field(
         10,
         ge=0,
         description="Steps a trial makes before it may be stopped; asha, hyperband: its smallest resource. null, with "
-        "curve alone: a fifth of a trial's steps, which is its default.",
+        "auto, curve or median: a fifth of a trial's steps, the default of auto and curve.",
     )
     percentile: float = Field(25.0, ge=0, le=100, description="Share of trials that go on, in percent (percentile).")
 
@@ -105,7 +114,7 @@ class PrunerSettings(_Fields):
     def _complete(cls, data: Any) -> Any:
         """Take "none" for {"type": "none"}, and fill in the numbers that are usual for the type."""
         values = {"type": data} if isinstance(data, str) else data
-        kind = values.get("type", "curve") if isinstance(values, dict) else None
+        kind = values.get("type") if isinstance(values, dict) else None
         return {**_USUAL_NUMBERS[kind], **values} if isinstance(kind, str) and kind in _USUAL_NUMBERS else values
 
     @model_validator(mode="after")
@@ -115,10 +124,21 @@ class PrunerSettings(_Fields):
             rule = "{} would do nothing, as a pruner of type {} does not read it"
             problems = [Problem((name,), rule.format(show(name), show(self.type)), "delete it") for name in idle]
             raise BrokenRules(problems)
-        if self.n_warmup_steps is None and self.type != "curve":
+        if self.n_warmup_steps is None and self.type not in _SHARED_WARMUP:
             rule = f"null leaves the warm-up to the pruner, but one of type {show(self.type)} needs one"
             raise BrokenRules([Problem(("n_warmup_steps",), rule, "write a number of steps, or delete it")])
         return self
+
+    def settled(self, target: int | None, is_limited: bool = False) -> PrunerSettings:
+        """Return what "auto" means in a new study of ``target`` trials, or of a budget of time or GPU-hours: of those
+        searches that were tried the median pruner lost least where trials are counted, and predicted curves found most
+        where time is (docs/performance.md)."""
+        if self.type != "auto":
+            return self
+        startup = min(_USUAL_STARTUP, math.ceil(target / 3)) if target else _USUAL_STARTUP
+        median = {"type": "median", "n_startup_trials": startup, "n_warmup_steps": None}
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"type"}}
+        return PrunerSettings.model_validate({**({"type": "curve"} if is_limited else median), **given})
 
     def warmup(self, steps: int | None) -> int:
         """Return the steps that a trial of ``steps`` (None: not known) makes before it may be stopped."""
@@ -127,8 +147,11 @@ class PrunerSettings(_Fields):
         return math.ceil(_USUAL_WARMUP * (steps or 0))
 
     def flat(self) -> dict[str, Any]:
-        """Return the type and the numbers that it reads."""
-        return {name: getattr(self, name) for name in ("type", *PRUNER_NUMBERS[self.type])}
+        """Return the type and the numbers that it reads; of "auto" those that are given."""
+        numbers = PRUNER_NUMBERS[self.type]
+        if self.type == "auto":
+            numbers = tuple(name for name in numbers if name in self.model_fields_set)
+        return {name: getattr(self, name) for name in ("type", *numbers)}
 
 
 class StudyFields(_Fields):
@@ -195,6 +218,12 @@ class StudyFields(_Fields):
     )
     trial_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may take; null: no limit.")
     stall_timeout_s: float | None = Field(None, gt=0, description="Seconds a trial may report nothing; null: no limit.")
+    exit_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds in which a trial's program has to exit after its final metrics. Then it is ended, and its "
+        "result counts all the same.",
+    )
     keep_adapters: int = Field(
         3, ge=0, description="Number of best trials whose adapters are kept. best/ is always kept."
     )

@@ -74,10 +74,9 @@ def load_settings(
     """
     merged = MergedLayers()
     if study is not None:
-        unknown = default_instead(study, None)
-        if unknown:
-            rule, _, remedy = unknown.partition(", so the default one is used; ")
-            raise UsageError(rule, remedy or "name one that ships, or give its file with --config")
+        if find_study(study, None) is None:
+            remedy = did_you_mean(study, defined_names()) or "name one that ships, or give its file with --config"
+            raise UsageError(f"no definition is named {show(study)}", remedy)
         definition = load_definition(study)
         values = best_config_values(definition.best_config({}, definition.seed))
         origin = Origin(f"the default configuration of {study}", is_file=False)
@@ -183,12 +182,9 @@ def find_study(name: str, config: Path | None) -> Path | None:
     return path
 
 
-def default_instead(name: str, config: Path | None) -> str:
-    """Warn that the study ``name`` has no definition file, with the names like it; empty where it has one."""
-    if find_study(name, config) is not None:
-        return ""
-    known = {*shipped_names("studies"), *(path.stem for path in Path("studies").glob("*.json"))}
-    return f"no definition is named {show(name)}, so the default one is used; {did_you_mean(name, known)}".rstrip("; ")
+def defined_names() -> list[str]:
+    """List the names of studies that have a definition's file, in the working folder or among the shipped ones."""
+    return sorted({*shipped_names("studies"), *(path.stem for path in Path("studies").glob("*.json"))})
 
 
 def find_space(wanted: Path, base: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from hpsearch.errors import UsageError
 
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DATABASE, _COMPARISON = "hpsearch.db", "comparison"  # beside the studies' folders
+# What tells names of one series apart: a number, or a version such as -v2, -8 or -b at the end.
+_SERIES = re.compile(r"([-_.][A-Za-z]?[0-9]*|v?[0-9]+)+$")
+_MISTYPED = 2  # letters
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")  # of one's own program: it becomes a placeholder
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")  # of an environment variable
 
@@ -39,6 +42,27 @@ def check_study_name(name: str) -> str:
 def is_study_name(name: str) -> bool:
     """Return whether a study of ours may have this name."""
     return isinstance(name, str) and _STUDY.fullmatch(name) is not None and ".." not in name and not _is_taken(name)
+
+
+def mistaken_for(name: str, known: Iterable[str]) -> list[str]:
+    """Return the ``known`` names that differ from ``name`` by at most two letters, the nearest first.
+
+    Digits, and a version at the end, make names of their own: gemma-ocr2 and gemma-ocr-v2 beside gemma-ocr.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    letters, near = _letters(name), []
+    for other in known:
+        theirs = _letters(other)
+        distance = Levenshtein.distance(letters.lower(), theirs.lower(), score_cutoff=_MISTYPED)
+        if letters != theirs and distance <= _MISTYPED and distance < len(letters):
+            near.append((distance, other))
+    return [other for _, other in sorted(near)]
+
+
+def _letters(name: str) -> str:
+    """Return a name without what tells those of one series apart."""
+    return re.sub("[0-9]", "", _SERIES.sub("", name))
 
 
 def _is_taken(name: str) -> bool:

@@ -103,7 +103,7 @@ def study_schema() -> dict[str, Any]:
     pruner = study["pruner"]  # an object, or its type alone as a text
     type_alone = {"enum": definitions["PrunerSettings"]["properties"]["type"]["enum"]}
     rest = {name: value for name, value in pruner.items() if name != "$ref"}
-    study["pruner"] = {**rest, "anyOf": [{"$ref": pruner["$ref"]}, type_alone]}
+    study["pruner"] = {**rest, "default": pruner["default"]["type"], "anyOf": [{"$ref": pruner["$ref"]}, type_alone]}
     own = {"search_space": {"anyOf": [space, _SPACE_PATH]}, "settings": _COMMAND_SETTINGS}
     return {
         "$schema": _DIALECT,

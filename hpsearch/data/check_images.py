@@ -84,12 +84,16 @@ class Opener:
         """Return the rows of a side (train, validation, holdout) that can be used."""
         new = [sample for sample in samples if sample.id not in self._known and sample.id not in self._bad]
         with ThreadPoolExecutor(min(MAX_THREADS, cores())) as pool:
-            for sample, result in zip(new, pool.map(self._open, new), strict=True):
-                if isinstance(result, CheckedImage):
-                    self._known[sample.id] = result
-                else:
-                    self._bad[sample.id] = LeftOut(sample.id, side, result)
-                self._progress.show(fraction=(len(self._known) + len(self._bad)) / max(self._total, 1))
+            try:
+                for sample, result in zip(new, pool.map(self._open, new), strict=True):
+                    if isinstance(result, CheckedImage):
+                        self._known[sample.id] = result
+                    else:
+                        self._bad[sample.id] = LeftOut(sample.id, side, result)
+                    self._progress.show(fraction=(len(self._known) + len(self._bad)) / max(self._total, 1))
+            except UsageError:
+                pool.shutdown(cancel_futures=True)
+                raise
         return [self._known[sample.id] for sample in samples if sample.id in self._known]
 
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -119,6 +123,8 @@ class Opener:
         """Open a row; the reason where it cannot be used."""
         try:
             return _checked(sample, self._most_oblong, self._looks)
+        except UsageError:  # no file
+            raise
         except Exception as error:  # noqa: BLE001 - Pillow raises many kinds for a broken file
             return _reason(error, sample)
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpsearch.data import hub
+from hpsearch.data.places import read_file, refuse_special_in
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import (
     ORIGIN_COLUMNS,
@@ -26,6 +26,7 @@ from hpsearch.data.rows import (
 )
 from hpsearch.data.slices import split_name
 from hpsearch.errors import UsageError
+from hpsearch.execution.temporary import temporary_folder
 
 ROWS_AT_ONCE = 1000  # whose texts are read together
 _README = "README.md"
@@ -46,7 +47,7 @@ class StoredPicture:
         """Return the encoded picture. Raises Unusable where there is none, OSError where its file cannot be read."""
         value = self.table[self.number : self.number + 1][self.column][0].as_py()
         picture = picture_of(value, self.folder, f"row {self.number}")
-        return picture if isinstance(picture, bytes) else picture.read_bytes()
+        return picture if isinstance(picture, bytes) else read_file(picture)
 
 
 def read_saved(folder: Path) -> Mapping[str, Any]:
@@ -57,6 +58,7 @@ def read_saved(folder: Path) -> Mapping[str, Any]:
     """
     from datasets import DatasetDict, load_from_disk
 
+    refuse_special_in(folder)
     with _explained(str(folder), "save it again, or name other data"):
         filled = _filled_splits(folder)
         if filled is not None:
@@ -84,6 +86,7 @@ def read_clone(folder: Path, subset: str | None, scratch: Path) -> Mapping[str, 
     Raises:
         UsageError: there are no data in it, it has no such subset, or a file cannot be read.
     """
+    refuse_special_in(folder)
     _refuse_pointers(folder)
     shutil.rmtree(scratch, ignore_errors=True)  # an earlier job may have been killed
     with _explained(str(folder), "correct the files, or name the one with the rows"):
@@ -98,8 +101,9 @@ def clone_files(folder: Path, subset: str | None) -> list[Path]:
     Raises:
         UsageError: there are none, or no such subset.
     """
-    with _explained(str(folder), "correct the files, or name the one with the rows"), TemporaryDirectory() as scratch:
-        builder = _builder(str(folder), str(folder), subset, cache_dir=scratch)
+    refuse_special_in(folder)
+    with _explained(str(folder), "correct the files, or name the one with the rows"), temporary_folder() as scratch:
+        builder = _builder(str(folder), str(folder), subset, cache_dir=str(scratch))
     named = [Path(name) for names in (builder.config.data_files or {}).values() for name in names]
     return [folder / _README, *named]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from hpsearch.data.places import read_file, refuse_special
 from hpsearch.data.slices import split_name
 from hpsearch.errors import UsageError
 
@@ -69,10 +70,11 @@ class Sample:
     origin: RowOrigin | None = None
 
     def read(self) -> bytes:
-        """Return the encoded picture. Raises ValueError where there is none, OSError where its file cannot be read."""
+        """Return the encoded picture. Raises ValueError where there is none, OSError where its file cannot be read,
+        UsageError where it is no file."""
         if isinstance(self.image, bytes):
             return self.image
-        return self.image.read_bytes() if isinstance(self.image, Path) else self.image.read()
+        return read_file(self.image) if isinstance(self.image, Path) else self.image.read()
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def data_files(source: Path) -> list[Path]:
 
 
 def _read_file(path: Path, layout: Layout) -> Iterator[Sample]:
+    refuse_special(path)
     if not path.is_file():
         raise UsageError(f"rows must be in a file or folder, but {path} does not exist", "correct its path")
     reader = _READERS.get(path.suffix)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpsearch.assets import PREFIX, asset_path
 from hpsearch.data.convert import DATASET, SUMMARY
-from hpsearch.data.places import hub_id
+from hpsearch.data.places import hub_id, refuse_special
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import Layout, Sample, data_files, read_splits
 from hpsearch.errors import UsageError
@@ -129,6 +129,8 @@ def _place(input_data: str) -> Path:
             f"rows must be in a file or folder, but {place} does not exist",
             "correct its path (a dataset on the Hub is written hub:owner/name)",
         )
+    refuse_special(place)
+    refuse_special(place / "README.md")
     return place
 
 

@@ -2,8 +2,8 @@
 
 A program gets the variables for libraries, devices, caches, certificates and proxies, those that ``env_pass`` names,
 and those that hpsearch sets itself. It never gets hpsearch's own variables (the storage's address may hold a password)
-nor Postgres's; and a variable that looks like a secret, by its name or by a password inside a URL, only if ``env_pass``
-names it in full.
+nor Postgres's; and a variable that looks like a secret, by its name or by its value (a token, or a URL with user or
+password), only if ``env_pass`` names it in full.
 The token of the Hugging Face Hub is for the jobs that download or upload: trials run offline.
 """
 
@@ -46,11 +46,31 @@ _FOR_PREPARE = (
 )  # fmt: skip
 
 _SECRET_NAME = re.compile(
-    r"(?:^|_)(?:TOKENS?|SECRETS?|PASSWORD|PASSWD|PASS|PASSPHRASE|PWD|CREDENTIALS?|AUTH|COOKIE|KEY|DSN)(?:_|$)"
-    r"|APIKEY|ACCESSKEY|PRIVATEKEY",
+    r"(?:^|_)(?:TOKENS?|TOK|JWT|PAT|BEARER|OAUTH|SECRETS?|PASSWORDS?|PASSWD|PASSCODE|PASS|PASSPHRASE|PWD|CREDS?"
+    r"|CREDENTIALS?|AUTH|AUTHORIZATION|COOKIES?|KEYS?|SIGNATURE|SAS|DSN)(?:_|$)"
+    r"|APIKEY|API_?TOKEN|ACCESS_?KEY|PRIVATE_?KEY|SECRET|PASSWORD",
     re.IGNORECASE,
 )
-_PASSWORD_IN_URL = re.compile(r"://[^/\s@]*:[^/\s@]*@|[?&](?:password|token|secret|key)=", re.IGNORECASE)
+_PARAMETER = r"[?&](?i:[\w.-]*(?:password|passwd|token|secret|key|signature|sig|auth|credential))=[^&\s\"'\\]+"
+_USER_IN_URL = r"(?<=://)[^/\s@\"'\\]+(?=@)"
+_SECRET_IN_URL = re.compile(rf"{_USER_IN_URL}|{_PARAMETER}|^[^/\s@]+:[^/\s@]*@")
+# Tokens as their issuers make them: Hugging Face, GitHub, GitLab, OpenAI and others with "sk-", AWS, Slack, Google,
+# NVIDIA, Groq, Replicate, Docker, npm, PyPI; JSON Web Tokens; private keys.
+_SHAPES = (
+    r"(?<![A-Za-z0-9/_-])(?:(?:hf|api_org|gh[oprsu]|gsk|r8|npm)_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+    r"|sk-[\w-]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{30,}|ya29\.[\w-]{16,}"
+    r"|nvapi-[\w-]{16,}|dckr_pat_[\w-]{16,}|pypi-[\w-]{16,}|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{16,})*"
+)
+_KNOWN = re.compile(_SHAPES)
+_SECRET_TEXT = re.compile(rf"{_USER_IN_URL}|{_PARAMETER}|{_SHAPES}")
+# Numbers of devices, in CUDA_VISIBLE_DEVICES.
+_UUID = re.compile(r"(?:GPU-|MIG-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# One word that no person wrote: 32 or more hexadecimal digits, or 24 or more characters, small, capital and digits.
+_RANDOM_WORD = re.compile(
+    r"(?:[0-9a-f]{32,}|[0-9A-F]{32,}|(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=\D*\d)[A-Za-z0-9_.~+-]{24,}={0,2})"
+)
+WITHHELD = "(withheld)"
 
 # Names whose absence could surprise: of tools that training programs read, beside everything that looks like a secret.
 _INTERESTING = (
@@ -75,7 +95,7 @@ def build_environment(
     overrides all others.
     """
     passed = {name: value for name, value in source.items() if _may_pass(name, value, env_pass, kind)}
-    may_be_missed = (*ALLOWED, *_INTERESTING)
+    may_be_missed = (*ALLOWED, *_INTERESTING, *env_pass)
     withheld = sorted(
         name
         for name in source
@@ -93,13 +113,30 @@ def has_gpu(devices: Path = Path("/dev")) -> bool:
     return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()
 
 
+def looks_secret(name: str, value: str) -> bool:
+    """Return True for a variable that seems to hold a secret, by its name or its value. Its name lets one that is
+    listed in full pass with any value but a URL with user or password: a path may look like a token."""
+    if _SECRET_NAME.search(name) or _SECRET_IN_URL.search(value):
+        return True
+    if name.lower().endswith("_proxy") and "@" in value:
+        return True
+    return name not in ALLOWED and bool(_KNOWN.search(value) or _RANDOM_WORD.fullmatch(_UUID.sub("", value)))
+
+
+def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return ``text`` with "(withheld)" in the place of these secrets and of all that has the form of a known token,
+    or of a user or password in a URL."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, WITHHELD)
+    return _SECRET_TEXT.sub(WITHHELD, text)
+
+
 def _may_pass(name: str, value: str, env_pass: Sequence[str], kind: str) -> bool:
     if _matches(name, _NEVER):
         return False
     if name in env_pass or (kind in ONLINE and name in _FOR_PREPARE):
         return True
-    is_secret = _SECRET_NAME.search(name) or _PASSWORD_IN_URL.search(value)
-    return _matches(name, (*ALLOWED, *env_pass)) and not is_secret
+    return _matches(name, (*ALLOWED, *env_pass)) and not looks_secret(name, value)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -10,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.names import METRICS_FILE
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.reports import Record
+from hpsearch.execution.reports import Record, read_reports
 
 LOG_TAIL_BYTES = 64 * 1024  # of the log are searched for signs of what went wrong
 _SHOWN_LINES = 50
@@ -53,11 +55,10 @@ class Exit:
 
 @dataclass(frozen=True)
 class Stop:
-    """Why the supervisor ended the program; ``had_result``: the final metrics had come before."""
+    """Why the supervisor ended the program."""
 
     cause: Cause
     message: str
-    had_result: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ def classify_exit(job: Job, record: Record, ending: JobEnding) -> Outcome:
     return outcome
 
 
+def lost_outcome(folder: Path, job: Job, why: str, duration_s: float) -> Outcome:
+    """Return the outcome of a job whose supervisor left none in its ``folder``: what its program had reported is there
+    all the same, and a trial that had reported its final metrics has its result."""
+    _, final = read_reports(folder / METRICS_FILE)
+    if job.kind == "trial" and math.isfinite(final.get(job.metric, math.nan)):
+        return Outcome(Cause.OK, final, after_result(why), duration_s=duration_s)
+    return Outcome(Cause.LOST, message=why, duration_s=duration_s)
+
+
 def shown_tail(text: str) -> str:
     """Return the last lines of a log, few enough to be shown."""
     return "\n".join(text[-_SHOWN_BYTES:].splitlines()[-_SHOWN_LINES:])
@@ -117,12 +127,24 @@ def oom_kills() -> int:
     return 0
 
 
+def after_result(how: str) -> str:
+    """Say how a trial ended that had reported its final metrics, and so has its result whatever came then."""
+    return f"after its final metrics: {how}"
+
+
 def _cause(job: Job, record: Record, ending: JobEnding, text: str) -> tuple[Cause, str]:
     if record.verdict is not None:
         return record.verdict
     if ending.pruned_at is not None:
         return Cause.PRUNED, f"stopped by the pruner after step {ending.pruned_at}"
-    if ending.stop is not None and not (ending.exit.code == 0 and ending.stop.had_result):
+    if record.has_result and (job.kind == "trial" or ending.exit.code == 0):
+        how = ending.stop.message if ending.stop is not None else record.late_fault
+        if not how and ending.exit.code != 0:
+            _, how = _bad_exit(ending, text)
+        if how or job.prepared_dir is not None:  # the built-in training may leave out its last evaluations
+            return Cause.OK, after_result(how) if how else ""
+        return Cause.OK, _steps_left(job, record)
+    if ending.stop is not None:
         return ending.stop.cause, ending.stop.message
     if ending.exit.code == 0:
         return _good_exit(job, record)
@@ -130,13 +152,25 @@ def _cause(job: Job, record: Record, ending: JobEnding, text: str) -> tuple[Caus
 
 
 def _good_exit(job: Job, record: Record) -> tuple[Cause, str]:
-    if job.kind != "trial" or record.has_result:
+    """Return the cause of a job that exited 0 and has not reported the objective as a final metric."""
+    if job.kind != "trial":
         return Cause.OK, ""
     if record.final:
         return Cause.PROTOCOL, f"exited 0 without reporting {job.metric} among its final metrics"
-    if record.last_metrics:
-        return Cause.OK, ""
-    return Cause.PROTOCOL, f"exited 0 without reporting {job.metric}"
+    if not record.last_metrics:
+        return Cause.PROTOCOL, f"exited 0 without reporting {job.metric}"
+    if record.undelivered:
+        return Cause.PROTOCOL, f"exited 0, but its final {job.metric} is not known: {record.undelivered}"
+    if left := _steps_left(job, record):
+        return Cause.PROTOCOL, f"exited 0 without final metrics, and {left}"
+    return Cause.OK, ""
+
+
+def _steps_left(job: Job, record: Record) -> str:
+    """Say that a program reported fewer steps than it was said to have; empty where it did not."""
+    if job.steps is None or not record.last_metrics or record.last_step >= job.steps:
+        return ""
+    return f"its last report was of step {record.last_step} of {job.steps}"
 
 
 def _bad_exit(ending: JobEnding, text: str) -> tuple[Cause, str]:

@@ -110,6 +110,12 @@ def make_folder(folder: Path) -> None:
             path.mkdir(mode=0o700, exist_ok=True)
 
 
+def is_read_only(path: Path) -> bool:
+    """Return True if nothing can be written at ``path``, or at the nearest folder above it that exists."""
+    place = next((place for place in (path, *path.absolute().parents) if place.exists()), path)
+    return not os.access(place, os.W_OK)
+
+
 def remove_file(path: str) -> None:
     """Remove a file that may be absent."""
     with contextlib.suppress(OSError):

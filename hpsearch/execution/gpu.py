@@ -30,13 +30,14 @@ class Holder:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU as the driver shows it; memory in bytes."""
+    """One GPU as the driver shows it; memory in bytes. ``lost``: it is listed, but does not answer any more."""
 
     name: str
     total: int
     free: int
     holders: tuple[Holder, ...] = ()
     uuid: str = ""
+    lost: bool = False
 
     @property
     def used(self) -> int:
@@ -101,11 +102,13 @@ def read_smi(xml: str) -> Driver:
 
 def _gpu(node: ElementTree.Element) -> Gpu:
     total, free = (_bytes(_text(node, f"fb_memory_usage/{name}")) or 0 for name in ("total", "free"))
+    lost = re.search("is lost|unknown error", node.findtext("fb_memory_usage/total") or "", re.IGNORECASE)
     holders = (
         Holder(int(_text(holder, "pid") or 0), _text(holder, "process_name"), _bytes(_text(holder, "used_memory")))
         for holder in node.iter("process_info")
     )
-    return Gpu(_text(node, "product_name") or "NVIDIA GPU", total, free, tuple(holders), _text(node, "uuid"))
+    name, uuid = _text(node, "product_name") or "NVIDIA GPU", _text(node, "uuid")
+    return Gpu(name, total, free, tuple(holders), uuid, lost is not None)
 
 
 def _text(node: ElementTree.Element, path: str) -> str:
@@ -133,7 +136,7 @@ def _ask_library(timeout_s: float) -> Driver:
     gpus = []
     for gpu in answer.get("gpus", []):
         holders = tuple(Holder(pid, _program_name(pid), used) for pid, used in gpu["holders"])
-        gpus.append(Gpu(gpu["name"], gpu["total"], gpu["free"], holders, gpu["uuid"]))
+        gpus.append(Gpu(gpu["name"], gpu["total"], gpu["free"], holders, gpu["uuid"], gpu["lost"]))
     version, cuda, problem = (str(answer.get(name, "")) for name in ("version", "cuda", "problem"))
     return Driver(version, cuda, tuple(gpus), "libnvidia-ml", problem)
 

@@ -1,16 +1,20 @@
 """Slots for jobs to run in: sharing the GPUs out among them, and handing them on only once their memory is free again.
 
-Which processes hold a GPU cannot be seen from inside a container, so its memory decides: after a job it must be back
-where it was before the first one. A GPU whose memory stays in use is left out until it is free.
+After a job its GPU's memory must be back where it was before the first one, less what the driver shows other processes
+to hold. From inside a container it shows none: then memory that stays in use may be a neighbour's. If enough is free
+for what the trials needed so far, the GPU is used all the same; else it is waited for. A GPU that a process of the job
+still holds, or that is lost, is left out.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hpsearch.errors import UsageError
 from hpsearch.execution.environment import has_gpu
@@ -25,7 +29,9 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _BUSY = 0.1  # of a GPU's memory: beyond that another process is at work on it
 ALL = "all"
 
-Memory = Callable[[], Mapping[int, int]]
+_MARGIN = 1.1, 1024**3  # times what trials needed, and bytes of CUDA's own, that are to be free beside a neighbour
+
+Devices = Callable[[], Mapping[int, Gpu]]
 
 
 @dataclass(frozen=True)
@@ -53,27 +59,28 @@ def without_gpus(count: int) -> tuple[Slot, ...]:
     return tuple(Slot(number) for number in range(count))
 
 
-def memory_in_use() -> dict[int, int]:
-    """Map each GPU's number to its bytes in use; empty where the driver does not answer."""
-    return {number: gpu.used for number, gpu in enumerate(find_driver(ANSWER_S).gpus)}
+def devices_now() -> dict[int, Gpu]:
+    """Map the numbers of the GPUs that answer to what the driver shows; empty where the driver does not answer."""
+    return {number: gpu for number, gpu in enumerate(find_driver(ANSWER_S).gpus) if not gpu.lost}
 
 
 class Slots:
-    """Hands out slots and takes them back. ``usable`` is the number of slots without those whose GPU is left out.
-    ``say`` is called, from another thread, when a slot became free or unusable, with a text for the user (empty where
-    all is well)."""
+    """Hands out slots and takes them back. ``usable`` is the number of slots without those that are left out. ``say``
+    is called, from another thread, when a slot became free or unusable, with a text for the user (empty where all is
+    well)."""
 
     def __init__(
         self,
         slots: Sequence[Slot],
         say: Callable[[str], None],
-        memory: Memory = memory_in_use,
+        devices: Devices = devices_now,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self._say, self._memory, self._patience_s = say, memory, patience_s
+        self._say, self._devices, self._patience_s = say, devices, patience_s
         self.usable = len(slots)
         self._free = sorted(slots, key=lambda slot: slot.number)
         self._baseline: dict[int, int] = {}
+        self._needed = 0  # bytes, the most that a job said it needed
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -87,52 +94,102 @@ class Slots:
         with self._lock:
             slot = self._free.pop(0) if self._free else None
         if slot is not None and not set(slot.gpus) <= set(self._baseline):
-            used = self._memory()
-            self._baseline |= {gpu: used[gpu] for gpu in slot.gpus if gpu in used}
+            devices = self._devices()
+            self._baseline |= {gpu: _unexplained(devices[gpu], "") for gpu in slot.gpus if gpu in devices}
         return slot
 
-    def give_back(self, slot: Slot) -> None:
-        """Return a slot whose job is gone; it is free when its GPUs are."""
+    def give_back(self, slot: Slot, tag: str = "", needed: float = 0.0) -> None:
+        """Return a slot whose job is gone; it is free when its GPUs are. ``tag`` is in the environment of the job's
+        processes; ``needed``: bytes of device memory that it took, 0 where that is not known."""
         if not slot.gpus:
             self._set_free(slot, 0)
             return
-        threading.Thread(target=self._wait_for, args=(slot,), name=f"slot {slot.number}", daemon=True).start()
+        self._needed = max(self._needed, int(needed) if math.isfinite(needed) else 0)
+        waiting = threading.Thread(target=self._wait_for, args=(slot, tag), name=f"slot {slot.number}", daemon=True)
+        waiting.start()
 
     def close(self) -> None:
         """Stop waiting for GPUs."""
         self._closed.set()
 
-    def _wait_for(self, slot: Slot) -> None:
-        """Set the slot free once its GPUs' memory is; leave it out while that takes too long."""
-        began, pause, left_out = time.monotonic(), _FIRST_PAUSE_S, False
-        while trouble := self._trouble(slot):
-            if not left_out and time.monotonic() - began >= self._patience_s:
-                left_out = True
+    def _wait_for(self, slot: Slot, tag: str) -> None:
+        """Set the slot free once its GPUs are. What is lost, or held by the job's own processes, is left out while that
+        takes too long; a neighbour is waited for, or lived with."""
+        began, pause, left_out, said = time.monotonic(), _FIRST_PAUSE_S, False, False
+        while trouble := self._trouble(slot, tag):
+            if time.monotonic() - began >= self._patience_s and not trouble.is_ours:
+                if self._can_share(slot):
+                    said = True
+                    self._say(f"{trouble.text}; {bytes_text(self._needed)} are enough for a trial: it is used again")
+                    break
+                if not said:
+                    self._say(f"{trouble.text}, {self._patience_s:g} s after the end of its job: waiting for it")
+                said = True
+            elif time.monotonic() - began >= self._patience_s and not left_out:
+                left_out = said = True
                 with self._lock:
                     self.usable -= 1
-                self._say(f"{trouble}, {self._patience_s:g} s after the end of its job: it is left out for now")
+                self._say(f"{trouble.text}, {self._patience_s:g} s after the end of its job: it is left out for now")
             if self._closed.wait(pause):
                 return
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         self._set_free(slot, int(left_out))
-        self._say(f"{slot} can be used again" if left_out else "")
+        self._say(f"{slot} can be used again" if said else "")
 
-    def _trouble(self, slot: Slot) -> str:
-        """Return why the slot cannot be handed on; empty where it can."""
-        used = self._memory()
+    def _trouble(self, slot: Slot, tag: str) -> _Trouble | None:
+        """Return why the slot cannot be handed on; None where it can."""
+        devices = self._devices()
         for gpu in slot.gpus:
-            if gpu not in used:
-                return f"the driver shows no GPU {gpu}"
-            held = used[gpu] - self._baseline.setdefault(gpu, used[gpu])
+            if gpu not in devices:
+                return _Trouble(f"GPU {gpu} is lost: the driver does not show it any more", is_ours=True)
+            now = _unexplained(devices[gpu], tag)
+            held = now - self._baseline.setdefault(gpu, now)
             if held > TOLERANCE_BYTES:
-                return f"GPU {gpu} still holds {bytes_text(held)} more than before its first job"
-            self._baseline[gpu] = min(self._baseline[gpu], used[gpu])
-        return ""
+                own = [str(holder.pid) for holder in devices[gpu].holders if not _is_another(holder.pid, tag)]
+                by = f" (pid {', '.join(own)})" if own else ""
+                return _Trouble(
+                    f"GPU {gpu} still holds {bytes_text(held)} more than before its first job{by}", bool(own)
+                )
+            self._baseline[gpu] = min(self._baseline[gpu], now)
+        return None
+
+    def _can_share(self, slot: Slot) -> bool:
+        """Return True if the slot's GPUs have enough free memory for the trials so far; they count as free from now."""
+        devices, (times, more) = self._devices(), _MARGIN
+        needed = times * self._needed + more
+        if not self._needed or not all(gpu in devices and devices[gpu].free >= needed for gpu in slot.gpus):
+            return False
+        self._baseline |= {gpu: _unexplained(devices[gpu], "") for gpu in slot.gpus}
+        return True
 
     def _set_free(self, slot: Slot, regained: int) -> None:
         with self._lock:
             self.usable += regained
             self._free = sorted([*self._free, slot], key=lambda free: free.number)
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """Why a slot cannot be handed on; ``is_ours``: by what hpsearch started, or for want of the GPU itself."""
+
+    text: str
+    is_ours: bool
+
+
+def _unexplained(gpu: Gpu, tag: str) -> int:
+    """Return the bytes in use that no process of others accounts for."""
+    others = sum(holder.used or 0 for holder in gpu.holders if _is_another(holder.pid, tag))
+    return max(gpu.used - others, 0)
+
+
+def _is_another(pid: int, tag: str) -> bool:
+    """Return True for a process that is not of the job with this tag. One that is being taken apart has no environment
+    any more, and counts as the job's."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return True  # of another user, or in another namespace
+    return bool(environment) and not (tag and tag.encode() in environment)
 
 
 @dataclass(frozen=True)
@@ -174,6 +231,13 @@ def share_out(request: GpuRequest, environ: Mapping[str, str], driver: Driver, *
         UsageError: GPUs were requested that are not there, or are too few.
     """
     visible = _visible(environ, driver)
+    words = environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if _are_ambiguous(words, environ, driver) and (request.gpus or request.gpus_per_trial or request.slots):
+        raise UsageError(
+            "slots need to know their GPUs, but CUDA_VISIBLE_DEVICES numbers different ones in CUDA's own order, the "
+            "fastest first, which nvidia-smi does not show",
+            "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name UUIDs (nvidia-smi -L)",
+        )
     chosen = visible if request.gpus is None else _named(request.gpus, visible, driver)
     if not chosen:
         if request.gpus_per_trial is not None:
@@ -200,13 +264,29 @@ def share_out(request: GpuRequest, environ: Mapping[str, str], driver: Driver, *
 
 
 def _visible(environ: Mapping[str, str], driver: Driver) -> list[int]:
-    """List the GPUs that CUDA_VISIBLE_DEVICES lets programs see, all where it is not set; none where it names one that
-    the driver does not list, such as a part of a GPU (MIG)."""
+    """List the GPUs that CUDA_VISIBLE_DEVICES lets programs see, as CUDA reads it (Programming Guide, environment
+    variables): those before the first word that names none, such as -1; all where it is not set. None for a part of a
+    GPU (MIG), and where numbers may mean another GPU than nvidia-smi's: the program chooses then."""
     value = environ.get("CUDA_VISIBLE_DEVICES")
     if value is None:
-        return list(range(len(driver.gpus)))
-    numbers = [_find(word.strip(), driver) for word in value.split(",")]
-    return [number for number in numbers if number is not None] if None not in numbers else []
+        return [number for number, gpu in enumerate(driver.gpus) if not gpu.lost]
+    words = [word.strip() for word in value.split(",")]
+    if _are_ambiguous(words, environ, driver):
+        return []
+    visible: list[int] = []
+    for word in words:
+        number = _find(word, driver)
+        if number is None or number in visible or driver.gpus[number].lost:
+            break
+        visible.append(number)
+    return visible
+
+
+def _are_ambiguous(words: Sequence[str], environ: Mapping[str, str], driver: Driver) -> bool:
+    """Return True if numbers are CUDA's own, the fastest GPU first, and GPUs of several kinds are there: nvidia-smi,
+    which numbers them by the bus, does not show which is meant."""
+    by_bus = environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    return not by_bus and words[0].isdecimal() and len({gpu.name for gpu in driver.gpus}) > 1
 
 
 def _find(word: str, driver: Driver) -> int | None:

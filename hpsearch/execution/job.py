@@ -91,6 +91,7 @@ class Job:
     resolved: dict[str, Any] = field(default_factory=dict)  # prepare: the values of open settings when the study began
     timeout_s: float | None = None
     stall_s: float | None = None
+    exit_timeout_s: float | None = None  # for its program to exit after its final metrics
     log_limit_bytes: int = 50 * 1024 * 1024
     gpus: tuple[int, ...] = ()  # of its slot, as nvidia-smi numbers them; none: its program chooses
 

@@ -11,6 +11,7 @@ from typing import Any
 
 _TEXT_BYTES = 96
 _MOST_PROCESSES = 256
+_IS_LOST, _UNKNOWN_ERROR = 15, 999  # NVML_ERROR_GPU_IS_LOST, NVML_ERROR_UNKNOWN
 _UNKNOWN = 2**64 - 1  # memory of a process, where the driver does not report it
 
 
@@ -59,16 +60,18 @@ def _answer(library: Any) -> dict[str, Any]:
 def _device(library: Any, number: int) -> dict[str, Any]:
     device, memory = ctypes.c_void_p(), _Memory()
     name, uuid = (ctypes.create_string_buffer(_TEXT_BYTES) for _ in range(2))
-    library.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(device))
-    library.nvmlDeviceGetName(device, name, _TEXT_BYTES)
-    library.nvmlDeviceGetUUID(device, uuid, _TEXT_BYTES)
-    library.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory))
+    lost = library.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(device)) != 0
+    if not lost:
+        library.nvmlDeviceGetName(device, name, _TEXT_BYTES)
+        library.nvmlDeviceGetUUID(device, uuid, _TEXT_BYTES)
+        lost = library.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) in (_IS_LOST, _UNKNOWN_ERROR)
     return {
+        "lost": lost,
         "name": name.value.decode(errors="replace"),
         "uuid": uuid.value.decode(errors="replace"),
         "total": memory.total,
         "free": memory.free,
-        "holders": _holders(library, device),
+        "holders": [] if lost else _holders(library, device),
     }
 
 

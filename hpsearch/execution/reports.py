@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from hpsearch.execution.job import (
     MAX_LINE_BYTES,
@@ -20,6 +21,7 @@ from hpsearch.execution.job import (
     FinalLine,
     Line,
     StepLine,
+    decode_values,
     encode_values,
     parse_line,
 )
@@ -62,7 +64,9 @@ class Record:
     ``metrics_file``, an open descriptor.
 
     ``verdict`` is the cause that the reports decide, with a message: a fault the program named, divergence, or a broken
-    protocol; the first one holds. After ``close_verdict`` reports decide nothing more.
+    protocol; the first one holds. After ``close_verdict``, and after the final metrics, reports decide nothing more;
+    ``late_fault`` is the first fault that the program named after these. ``undelivered`` says why a report that may
+    have been the last one was not accepted.
     """
 
     def __init__(self, metric: str, metrics_file: int) -> None:
@@ -71,7 +75,9 @@ class Record:
         self.bad_lines = 0
         self.first_bad = ""  # why the first of them was refused
         self.verdict: tuple[Cause, str] | None = None
-        self._last_step = -1  # the greatest step that names the objective
+        self.late_fault = ""
+        self.undelivered = ""
+        self.last_step = -1  # the greatest step that names the objective
         self.last_metrics: dict[str, float] = {}  # of that step
         self._steps: set[int] = set()
         self._metric_bytes = 0
@@ -90,6 +96,8 @@ class Record:
             if isinstance(line, StepLine) and line.step in self._steps:
                 return None
             if isinstance(line, FaultLine):
+                if self.has_result:
+                    self.late_fault = self.late_fault or f"{line.cause.value}: {line.message}"
                 self._decide(line.cause, line.message)
             elif isinstance(line, StepLine):
                 self._take_step(line, len(raw))
@@ -101,10 +109,14 @@ class Record:
         except BadLine as error:
             self.bad_lines += 1
             self.first_bad = self.first_bad or str(error)
+            if not raw.lstrip().startswith((b'{"progress"', b'{"fault"')):
+                self.undelivered = f"a report was refused: {error}"
             if self.bad_lines > BAD_LINES_ALLOWED:
                 broken = f"{self.bad_lines} lines on the report channel broke its rules; the last: {error}"
                 self._decide(Cause.PROTOCOL, broken)
             return None
+        if isinstance(line, StepLine | FinalLine) and self.metric in line.metrics:
+            self.undelivered = ""
         return line
 
     def close_verdict(self) -> None:
@@ -120,8 +132,8 @@ class Record:
             raise BadLine(f"a job reports at most {_MOST_STEPS} steps")
         self._keep(line.step, line.metrics, size)
         self._steps.add(line.step)
-        if self.metric in line.metrics and line.step > self._last_step:
-            self._last_step, self.last_metrics = line.step, line.metrics
+        if self.metric in line.metrics and line.step > self.last_step:
+            self.last_step, self.last_metrics = line.step, line.metrics
 
     def _keep(self, step: int | None, metrics: dict[str, float], size: int) -> None:
         """Write metrics to the file, and see whether they mean divergence."""
@@ -138,5 +150,22 @@ class Record:
                 self._decide(Cause.DIVERGED, f"{name} is {value} {where}")
 
     def _decide(self, cause: Cause, message: str) -> None:
-        if self._open and self.verdict is None:
+        if self._open and self.verdict is None and not self.has_result:
             self.verdict = (cause, message)
+
+
+def read_reports(metrics_file: Path) -> tuple[list[StepLine], dict[str, float]]:
+    """Read the reports that were accepted of a job: its steps in their order, and its final metrics. A file that is
+    missing, or ends in half a line, holds what can be read of it."""
+    steps: list[StepLine] = []
+    final: dict[str, float] = {}
+    with suppress(OSError), metrics_file.open("rb") as lines:
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
+                entry = json.loads(line)
+                metrics = decode_values(entry["metrics"])
+                if entry["step"] is None:
+                    final |= metrics
+                else:
+                    steps.append(StepLine(int(entry["step"]), metrics))
+    return steps, final

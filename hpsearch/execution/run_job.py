@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from hpsearch.execution.names import LOG_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.output_folder import filling
 from hpsearch.execution.signals import Interruption
+from hpsearch.execution.temporary import temporary_folder
 from hpsearch.execution.trainer_python import Trainer, named_python
 
 # Seconds a job gets between TERM and KILL; with the runner's own work an interrupted run ends within 15 s.
@@ -105,7 +105,7 @@ def run_standalone(
         JobFailed: it failed for another reason.
     """
     trainer = require_trainer(trainer_python)
-    with temporary_folder() as folder, Interruption() as interruption:
+    with job_folder() as folder, Interruption() as interruption:
         try:
             return run_and_read(standalone_job(kind, settings, folder, trainer), file, executor, interruption, view)
         except Interrupted:
@@ -140,19 +140,16 @@ def require_trainer(trainer_python: str | None) -> Trainer:
 
 
 @contextmanager
-def temporary_folder(*kept: str) -> Iterator[Path]:
+def job_folder(*kept: str) -> Iterator[Path]:
     """Make a folder for a job that leaves nothing. It is removed at the end, unless a message names something in it:
     the log of a job that failed, or a file of one of the names ``kept``."""
-    folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
     failed = False
-    try:
-        yield folder
-    except JobFailed:
-        failed = True
-        raise
-    finally:
-        if not failed and not any((folder / name).exists() for name in kept):
-            shutil.rmtree(folder, ignore_errors=True)
+    with temporary_folder(lambda folder: failed or any((folder / name).exists() for name in kept)) as folder:
+        try:
+            yield folder
+        except JobFailed:
+            failed = True
+            raise
 
 
 def job_error(job: Job, outcome: Outcome) -> HpsearchError:

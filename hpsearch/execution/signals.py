@@ -1,4 +1,8 @@
-"""Stop signals: the first asks for an orderly end, the second for one at once."""
+"""Stop signals: the first asks for an orderly end, the second for one at once.
+
+SIGUSR1 is among them: a scheduler sends it as its warning some time before it takes the machine away (Slurm's
+``--signal=B:USR1@120``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,42 @@ from typing import Any
 
 from hpsearch.errors import Interrupted
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+class Unwinding:
+    """Ends its ``with`` block at the first stop signal as Ctrl-C would, by a KeyboardInterrupt, so that what the block
+    began is cleaned up. ``Interruption`` inside it comes first. Outside the main thread it does nothing."""
+
+    def __init__(self) -> None:
+        self._signal = signal.SIGINT
+        self._former: dict[signal.Signals, Any] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the number of the signal that came."""
+        return 128 + self._signal
+
+    def __enter__(self) -> Unwinding:
+        """Install the handlers, except for signals that are ignored, as SIGHUP is by nohup; Ctrl-C has one already."""
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    self._former[number] = signal.signal(number, self._raise)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Restore the former handlers."""
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self._signal = signal.Signals(number)
+        for former in self._former:  # the next one ends the process, whatever it still cleans up
+            signal.signal(former, signal.SIG_DFL)
+        raise KeyboardInterrupt
 
 
 class Interruption:

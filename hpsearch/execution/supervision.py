@@ -19,6 +19,7 @@ import json
 import os
 import selectors
 import signal
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -27,9 +28,9 @@ from typing import Any
 
 from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, classify_exit, oom_kills
 from hpsearch.execution.files import remove_channel, replace_file
-from hpsearch.execution.job import Job, Outcome, ProgressLine, StepLine, encode_values
+from hpsearch.execution.job import FinalLine, Job, Outcome, ProgressLine, StepLine, encode_values
 from hpsearch.execution.log import CappedLog
-from hpsearch.execution.names import ANSWER_FILE, OUTCOME_FILE
+from hpsearch.execution.names import ANSWER_FILE, OUTCOME_FILE, REPORT_FIFO
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.processes import ProcessTree
 from hpsearch.execution.program import Program
@@ -41,6 +42,7 @@ _TICK_WITHOUT_PIDFD_S = 0.05
 _OWN_GRACE_S = 2.0  # between TERM and KILL, where the supervisor itself decides that the job is over
 _PROGRESS_EVERY_S = 0.1
 _PATIENCE_S = 30.0  # for killed processes to vanish; a GPU's memory is freed before they do
+_REPLACED_BYTES = 64 * 1024 * 1024  # of a file that a program put in the place of its channel
 _WAITING_BYTES = 1024 * 1024  # of events not read by the runner, before the program's reports have to wait
 _FOREVER = float("inf")
 
@@ -64,6 +66,7 @@ class Supervision:
         self._stop: Stop | None = None
         self._kill_at = _FOREVER
         self._timeout_at = _FOREVER if job.timeout_s is None else program.began + job.timeout_s
+        self._exit_at = _FOREVER
         self._pruned_at: int | None = None
         self._last_sign = program.began
         self._progress: dict[str, Any] | None = None
@@ -116,7 +119,9 @@ class Supervision:
         now = time.monotonic()
         tick = _TICK_S if self._pidfd >= 0 else _TICK_WITHOUT_PIDFD_S
         progress = self._progress_at if self._progress else _FOREVER
-        return max(0.0, min(tick, min(self._kill_at, self._timeout_at, self._stall_at(), progress) - now))
+        return max(
+            0.0, min(tick, min(self._kill_at, self._timeout_at, self._exit_at, self._stall_at(), progress) - now)
+        )
 
     # Talking with the executor
 
@@ -199,13 +204,17 @@ class Supervision:
             self._send({"report": {"step": line.step, "metrics": encode_values(line.metrics)}})
         elif isinstance(line, ProgressLine):
             self._progress = line.values
+        elif isinstance(line, FinalLine) and self._record.has_result and self._job.exit_timeout_s is not None:
+            self._exit_at = time.monotonic() + self._job.exit_timeout_s
         if self._record.verdict and self._record.verdict[0] in (Cause.DIVERGED, Cause.PROTOCOL):
             self._end_program(*self._record.verdict, _OWN_GRACE_S)
 
     # Ending
 
     def _stall_at(self) -> float:
-        return _FOREVER if self._job.stall_s is None else self._last_sign + self._job.stall_s
+        """When the program has been silent for too long; with its final metrics it has nothing more to say."""
+        silent = self._job.stall_s is None or self._record.has_result
+        return _FOREVER if silent else self._last_sign + (self._job.stall_s or 0.0)
 
     def _check_limits(self) -> None:
         now = time.monotonic()
@@ -213,6 +222,9 @@ class Supervision:
             self._last_sign = now  # the program cannot report, so its silence says nothing
         if self._stop is None and now >= self._timeout_at:
             self._end_program(Cause.TIMEOUT, f"ran past its limit of {self._job.timeout_s:g} s", _OWN_GRACE_S)
+        elif self._stop is None and now >= self._exit_at:
+            message = f"did not exit within {self._job.exit_timeout_s:g} s (exit_timeout_s)"
+            self._end_program(Cause.TIMEOUT, message, _OWN_GRACE_S)
         elif self._stop is None and now >= self._stall_at():
             self._end_program(Cause.STALLED, f"reported nothing for {self._job.stall_s:g} s", _OWN_GRACE_S)
         if now >= self._kill_at and self._tree.end(_PATIENCE_S, self._show_alive) and self._tree.status is None:
@@ -221,10 +233,30 @@ class Supervision:
     def _end_program(self, cause: Cause, message: str, grace_s: float) -> None:
         self._kill_at = min(self._kill_at, time.monotonic() + grace_s)
         if self._stop is None:
-            self._stop = Stop(cause, message, self._record.has_result)
+            self._stop = Stop(cause, message)
             self._record.close_verdict()
             if grace_s > 0:
                 self._tree.ask_to_end()
+
+    def _read_replaced(self) -> str:
+        """Take the reports that the program wrote into a file in the place of its channel; returns what to say."""
+        data = b""
+        with suppress(OSError):
+            there = os.open(self._program.path(REPORT_FIFO), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                if os.path.sameopenfile(there, self._program.report):
+                    return ""
+                if stat.S_ISREG(os.fstat(there).st_mode):
+                    data = os.read(there, _REPLACED_BYTES)
+            finally:
+                os.close(there)
+        said = "its report channel was removed or replaced; a file in its place is read only at the end"
+        lines = LineSplitter()
+        for line in (*lines.feed(data), *lines.end()):
+            self._take(line)
+        if not self._record.has_result:
+            self._record.undelivered = said
+        return said
 
     def _finish(self) -> None:
         left = self._tree.end(_PATIENCE_S, self._show_alive)
@@ -232,6 +264,7 @@ class Supervision:
             pass
         for line in self._lines.end():
             self._take(line)
+        replaced = self._read_replaced() if self._job.kind == "trial" else ""
         while self._program.output in self._selector.get_map() and self._read_output():
             pass
         ending = JobEnding(
@@ -243,7 +276,13 @@ class Supervision:
             oom_kills=oom_kills() - self._oom_kills,
         )
         outcome = classify_exit(self._job, self._record, ending)
-        notes = [outcome.message, self._log.error, f"{left} of its processes could not be ended" if left else ""]
+        replaced = replaced if replaced not in outcome.message else ""
+        notes = [
+            outcome.message,
+            replaced,
+            self._log.error,
+            f"{left} of its processes could not be ended" if left else "",
+        ]
         outcome = replace(outcome, message="; ".join(note for note in notes if note))
         self._progress_at = 0.0
         self._send_progress()

@@ -1,11 +1,14 @@
-"""The guard in front of optuna-dashboard: read-only, by names of this machine only, and with the token if there is one.
+"""The guard in front of optuna-dashboard: read-only, by names of this machine only, and with the token if there is one;
+its tables are safe in a spreadsheet.
 
 optuna-dashboard itself lets anyone who reaches it delete studies and set trials' values.
 """
 
 from __future__ import annotations
 
+import csv
 import hmac
+import io
 import ipaddress
 import os
 import re
@@ -16,6 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
 from hpsearch.errors import UsageError
+from hpsearch.report.text import csv_cell
 
 VARIABLE = "HPSEARCH_DASHBOARD_TOKEN"
 SHORTEST_TOKEN = 16
@@ -34,6 +38,8 @@ _ALWAYS = (
 )
 # The page's own files hold nothing of a study and may be cached; everything else is requested each time.
 _CACHEABLE = "/static/"
+_TABLES = "/csv/"
+_NUMBER = re.compile(r"[-+]?(?:[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?|nan|inf)", re.IGNORECASE)
 
 
 class _Answer(NamedTuple):
@@ -81,7 +87,9 @@ class ReadOnlyGuard:
 
         answer = self._own_answer(environ)
         if answer is None:
-            return self.application(environ, start)
+            environ.setdefault("HTTP_ACCEPT_ENCODING", "identity")  # the dashboard fails without one
+            of_table = environ.get("PATH_INFO", "").startswith(_TABLES)
+            return _without_formulas(self.application, environ, start) if of_table else self.application(environ, start)
         body = answer.text.encode()
         kind = "text/html" if answer is _NO_TOKEN else "text/plain"
         about = (("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body))))
@@ -108,6 +116,30 @@ class ReadOnlyGuard:
         except ValueError:
             return match["name"].lower() in self.own_names
         return True
+
+
+def _without_formulas(
+    application: Application, environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    """Answer with the application's CSV, in which no text is a formula to a spreadsheet."""
+    started: list[tuple[str, Headers]] = []
+
+    def start(status: str, headers: Headers, *_: Any) -> None:
+        started.append((status, headers))
+
+    body = b"".join(application(environ, start))
+    status, headers = started[-1]
+    if status.startswith("200"):
+        made = io.StringIO()
+        rows = csv.reader(io.StringIO(body.decode(errors="replace"), newline=""))
+        csv.writer(made).writerows(
+            [cell if _NUMBER.fullmatch(cell) else csv_cell(cell) for cell in row] for row in rows
+        )
+        body = made.getvalue().encode()
+        headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        headers += [] if environ["REQUEST_METHOD"] == "HEAD" else [("Content-Length", str(len(body)))]
+    start_response(status, headers)
+    return [body]
 
 
 def read_token(file: Path | None) -> str | None:

@@ -49,6 +49,7 @@ def summary_record(summary: StudySummary) -> dict[str, Any]:
         "study": summary.name,
         "objective": asdict(summary.objective),
         "counts": dict(summary.counts),
+        "failing": list(summary.failing),
         "target": summary.target,
         "finished": summary.finished,
         "base": _score(summary.base),

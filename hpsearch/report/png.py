@@ -6,11 +6,11 @@ import importlib.util
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpsearch.execution.temporary import temporary_folder
 from hpsearch.report.figures.style import WIDTH, Figure
 
 # One browser draws six figures in about 6 s on two busy cores; a browser that hangs is killed after this.
@@ -47,8 +47,8 @@ def write_pngs(figures: Sequence[Figure], folder: Path, timeout_s: float = TIMEO
 
 def _draw(jobs: Sequence[Mapping[str, Any]], timeout_s: float) -> str:
     """Draw in a child process; return "" or the error, in one line."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "jobs.json"
+    with temporary_folder() as folder:
+        path = folder / "jobs.json"
         path.write_text(json.dumps(jobs), encoding="utf-8")
         argv = (sys.executable, "-P", str(Path(__file__).with_name("png_process.py")), str(path))
         try:

@@ -16,7 +16,7 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.preparation import PreparedInfo
-from hpsearch.study.records import is_counted, is_finite, rank, value_of
+from hpsearch.study.records import attempt_label, is_counted, is_finite, rank, value_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -96,11 +96,10 @@ ENDINGS: dict[str, TrialEnding] = {
         "failed",
         "Check that the command exists and is executable, and that the disk is not full.",
     ),
-    Cause.INTERRUPTED.value: TrialEnding("interrupted", "interrupted", "It is retried when the study is resumed."),
+    Cause.INTERRUPTED.value: TrialEnding("interrupted, queued again", "interrupted"),
     Cause.LOST.value: TrialEnding(
-        "lost with its runner",
+        "lost with its runner, queued again",
         "interrupted",
-        "The runner or the machine died; it is retried when the study is resumed.",
     ),
     # In studies of other scripts, which record no cause
     "not_finite": TrialEnding(
@@ -195,8 +194,8 @@ class TrialRow:
 
     @property
     def label(self) -> str:
-        """The number, and for a retry which trial it repeats."""
-        return str(self.number) if self.attempt == 1 else f"{self.number} (retry of {self.root})"
+        """The number as people read it: that of the first attempt, and which attempt it is."""
+        return attempt_label(self.root, self.attempt) if self.attempt > 1 else str(self.number)
 
     @property
     def tag(self) -> str:

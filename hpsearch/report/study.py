@@ -100,6 +100,7 @@ def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Pat
             "held_out": any(row.holdout_value is not None for row in summary.top),
             "retries": len(summary.rows) - len(summary.trials),
             "failures": failures(summary),
+            "interrupted": sum(row.ending.group == "interrupted" for row in summary.rows),
             "samples": read_samples(trial_folder(best, study_dir)) if best else None,
             "no_samples": _no_samples(best, study_dir),
             "versions": versions(summary),
@@ -198,7 +199,7 @@ def facts(summary: StudySummary) -> list[tuple[str, str]]:
 
 
 def failures(summary: StudySummary) -> list[Failure]:
-    """Group failed and interrupted attempts by cause, with their messages, the most frequent first."""
+    """Group failed attempts by cause, with their messages, the most frequent first."""
     groups = []
     for cause, rows in summary.failures.items():
         by_message: dict[str, list[TrialRow]] = {}

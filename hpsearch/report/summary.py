@@ -24,6 +24,7 @@ from hpsearch.report.rows import (
     read_rows,
 )
 from hpsearch.study import attributes as attrs
+from hpsearch.study.failures import Failures
 from hpsearch.study.preparation import PreparedInfo
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class StudySummary:
     """All that the report and the command line say about one study. Times are in seconds.
 
     ``trials`` are the last attempts, one for each configuration; ``rows`` are all attempts. ``time_saved_s`` is an
-    estimate, None if nothing was pruned or no completed trial is there to compare with.
+    estimate, None if nothing was pruned or no completed trial is there to compare with. ``failing`` names in words the
+    values of settings with which every trial failed.
     """
 
     name: str
@@ -87,6 +89,7 @@ class StudySummary:
     target: int | None
     definition: Mapping[str, Any]
     prepared: PreparedInfo
+    failing: tuple[str, ...] = ()
 
     @property
     def completed(self) -> tuple[TrialRow, ...]:
@@ -95,8 +98,8 @@ class StudySummary:
 
     @property
     def failures(self) -> dict[str, tuple[TrialRow, ...]]:
-        """All attempts that failed or were interrupted, by cause, the most frequent first."""
-        bad = [row for row in self.rows if row.ending.group in ("failed", "interrupted")]
+        """All attempts that failed, by cause, the most frequent first; those that were interrupted did not."""
+        bad = [row for row in self.rows if row.ending.group == "failed"]
         causes = [cause for cause, _ in Counter(row.cause for row in bad).most_common()]
         return {cause: tuple(row for row in bad if row.cause == cause) for cause in causes}
 
@@ -140,6 +143,7 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
         target=_target(study),
         definition=definition_of(study),
         prepared=prepared,
+        failing=tuple(failing.text for failing in Failures(study.get_trials(deepcopy=False)).explained),
     )
 
 

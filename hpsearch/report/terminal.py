@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from hpsearch.report.text import number_text, value_text, visible
 # As many as fit 80 columns; the page has the rest.
 _COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")
 _PARAMETERS = 4
+_UNBOUND = 10_000  # columns, to measure what a table would take
 
 
 def summary_tables(summary: StudySummary) -> tuple[RenderableType, ...]:
@@ -69,23 +71,39 @@ def _scores(summary: StudySummary) -> Table | Text:
     return table(title, ["", "trial", f"searched {metric}", f"held-out {metric}", f"better than {first.name}"], rows)
 
 
-def _top(summary: StudySummary) -> Table | None:
-    if not summary.top:
-        return None
-    names = [parameter.name for parameter in summary.parameters if parameter.varies][:_PARAMETERS]
-    rows = [
-        [
-            str(place),
-            f"{row.label}, {row.first}" if row.first else row.label,
-            number_text(row.value),
-            number_text(row.holdout_value),
-            *(value_text(row.params.get(name, "—")) for name in names),
-            duration_text(row.duration_s),
+def _top(summary: StudySummary) -> TopTrials | None:
+    return TopTrials(summary) if summary.top else None
+
+
+@dataclass(frozen=True)
+class TopTrials:
+    """The table of the best trials, with as many parameters as have room."""
+
+    summary: StudySummary
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        tables = (self._table(count) for count in range(_PARAMETERS, 0, -1))
+        unbound = options.update(width=_UNBOUND)
+        fitting = (grid for grid in tables if console.measure(grid, options=unbound).maximum <= options.max_width)
+        yield next(fitting, self._table(0))
+
+    def _table(self, parameters: int) -> Table:
+        summary = self.summary
+        names = [parameter.name for parameter in summary.parameters if parameter.varies][:parameters]
+        rows = [
+            [
+                str(place),
+                f"{row.label}, {row.first}" if row.first else row.label,
+                number_text(row.value),
+                number_text(row.holdout_value),
+                *(value_text(row.params.get(name, "—")) for name in names),
+                duration_text(row.duration_s),
+            ]
+            for place, row in enumerate(summary.top, 1)
         ]
-        for place, row in enumerate(summary.top, 1)
-    ]
-    head = ["", "trial", summary.objective.title, "held out", *names, "time"]
-    return table(f"Best {len(rows)} of {len(summary.completed)} completed trials", head, rows)
+        head = ["", "trial", summary.objective.title, "held out", *names, "time"]
+        return table(f"Best {len(rows)} of {len(summary.completed)} completed trials", head, rows)
 
 
 def _facts(summary: StudySummary) -> Text:
@@ -93,6 +111,7 @@ def _facts(summary: StudySummary) -> Text:
     lines = [f"Trials: {counts}. Time in trials: {duration_text(summary.time_total_s)}."]
     if summary.gpu_hours is not None:
         lines[0] += f" GPU-hours: {summary.gpu_hours:.3g}."
+    lines += [f"{text}." for text in summary.failing]
     if summary.time_saved_s is not None:
         lines.append(f"Pruning saved about {duration_text(summary.time_saved_s)}.")
     if summary.statistics:

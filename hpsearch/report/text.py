@@ -8,6 +8,7 @@ element.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -16,6 +17,8 @@ from typing import Any
 _INVISIBLE = frozenset(
     "\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
+_COLOUR = re.compile(r"(\x1b\[[0-9;:]*m)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _PLOT_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # OWASP's list for "CSV injection": a spreadsheet takes a cell that starts with one of these as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -37,6 +40,18 @@ def visible(text: object, *, keep: str = "") -> str:
 def visible_lines(text: object) -> str:
     """Do as ``visible``, for text with lines and tabs of its own."""
     return visible(str(text).replace("\r\n", "\n"), keep="\n\t")
+
+
+def terminal_text(text: str) -> str:
+    """Return a program's output for a terminal: lines, tabs and colours stay, all other control characters, which may
+    retitle, move, clear or question the terminal, are written as ⟨U+001B⟩. Other invisible characters stay too."""
+    parts = _COLOUR.split(text)
+    shown = "".join(part if _COLOUR.fullmatch(part) else _CONTROL.sub(_code, part) for part in parts)
+    return f"{shown}\x1b[0m" if len(parts) > 1 else shown
+
+
+def _code(match: re.Match[str]) -> str:
+    return f"⟨U+{ord(match[0]):04X}⟩"
 
 
 def plot_label(text: object, limit: int = 60) -> str:

@@ -7,6 +7,7 @@ GPU_HOURS = "hps:gpu_hours"  # float, or None: GPU-hours its trials may spend, a
 WARM_START = "hps:warm_start"  # what is reused of another study (warm_start.py)
 PREPARED = "hps:prepared"  # prepared.json: data fingerprint, rows, base metrics, versions
 ID = "hps:id"  # what tells a study from another one of its name; its folder holds the same
+RULES = "hps:rules"  # int: rules of proposing that it began with; absent: 1, LEARNING: failures teach the sampler
 EPOCH = "hps:epoch"  # int from 1: how many runs have held the study's lease
 WORKING_DIR = "hps:working_dir"  # absolute path: where a command's relative words lead from
 
@@ -24,9 +25,12 @@ TRY_FIRST = "hps:try_first"  # why it was tried before the sampler was asked: on
 DURATION = "hps:duration_s"  # float, seconds the process tree lived
 GPUS = "hps:gpus"  # int from 1: GPUs of its slot; 1 for a slot that names none
 FOLDER = "hps:folder"  # the trial's folder, relative to the study's
+HALF_ADAPTER = "hps:half_adapter"  # true: its program was ended, or failed, while it was saving the adapter
 DEVICE = "hps:device"  # the kind of GPU and software it ran on; absent where that is not known
 NOT_TRIED = (
     "hps:not_tried"  # true: never launched, and recorded as out of device memory, as it was sure to run out of it
 )
+
+LEARNING = 2  # of RULES, for new studies
 
 FIRST = ("known good", "named in try_first")

@@ -55,7 +55,10 @@ class RunEnding:
             return 0, f"{ending.value}: {done}; {self._more_hours()}"
         if ending is LoopEnding.FAILURES:
             cause = runner.last_failure.value if runner.last_failure else "failure"
-            return failed, f"stopped: {MAX_ALIKE} trials in a row ended with {cause}; {logs}, then {resume}"
+            then = resume
+            if self.ledger.definition.command and self.ledger.counts.best is None:  # resume has the stored command
+                then = "correct the program, or the command in the definition, and run the same command again"
+            return failed, f"stopped: {MAX_ALIKE} trials in a row ended with {cause}; {logs}, then {then}"
         if ending is LoopEnding.NO_SLOT:
             holder = "see what holds its memory (nvidia-smi)"
             return failed, f"stopped with {done}: {ending.value}; {holder}, then {resume}"

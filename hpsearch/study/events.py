@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpsearch.execution.events import JobProgress, Note
 from hpsearch.execution.job import Outcome
+from hpsearch.study import attributes as attrs
+from hpsearch.study.budget import seconds_of
 from hpsearch.study.preparation import PreparedInfo
+from hpsearch.study.records import attempt_of, cause_of, root_of
 
-
-@dataclass(frozen=True)
-class RunStarted:
-    """The study is open and recovered; no trial of this run has started."""
-
-    study: str
-    metric: str
-    direction: str
-    target: int
-    finished: int
-    search_mode: str
-    steps: int | None  # number of a trial's last step, where it is known
-    best: tuple[int, float] | None  # number and value
-    slots: int = 1  # trials run at once
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -77,6 +68,23 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class RunStarted:
+    """The study is open and recovered; no trial of this run has started. ``earlier`` are the events of the trials that
+    earlier runs ended."""
+
+    study: str
+    metric: str
+    direction: str
+    target: int
+    finished: int
+    search_mode: str
+    steps: int | None  # number of a trial's last step, where it is known
+    best: tuple[int, float] | None  # number and value
+    slots: int = 1  # trials run at once
+    earlier: tuple[TrialStarted | TrialReported | TrialEnded, ...] = ()
+
+
+@dataclass(frozen=True)
 class NewBest:
     """A trial became the best one."""
 
@@ -97,6 +105,25 @@ RunEvent = (
     | NewBest
 )
 View = Callable[[RunEvent], None]
+
+
+def earlier_events(trials: Sequence[FrozenTrial], metric: str) -> Iterator[TrialStarted | TrialReported | TrialEnded]:
+    """Yield for each trial that has ended what a view needs to show it: its start, last report and end."""
+    retried = {
+        trial.user_attrs[attrs.RETRY_OF]: attempt_of(trial) for trial in trials if attrs.RETRY_OF in trial.user_attrs
+    }
+    for trial in trials:
+        cause, own = cause_of(trial), trial.user_attrs
+        if cause is None or not trial.state.is_finished():
+            continue
+        default, carried, first = own.get(attrs.IS_DEFAULT), own.get(attrs.CARRIED), own.get(attrs.TRY_FIRST, "")
+        yield TrialStarted(trial.number, root_of(trial), attempt_of(trial), trial.params, bool(default), carried, first)
+        if trial.last_step is not None:
+            yield TrialReported(
+                trial.number, trial.last_step, {metric: trial.intermediate_values[trial.last_step]}, False
+            )
+        outcome = Outcome(cause, duration_s=seconds_of(trial))
+        yield TrialEnded(trial.number, outcome, trial.state.name, trial.value, 0, retried.get(trial.number))
 
 
 def silent(event: RunEvent) -> None:

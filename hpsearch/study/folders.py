@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -82,7 +83,7 @@ class StudyFolders:
                 continue
             for name in names:
                 if _HALF_WRITTEN.fullmatch(name):
-                    Path(folder, name).unlink(missing_ok=True)
+                    _remove(Path(folder, name))
                 elif _WITH_FILES.fullmatch(name):
                     folders.append(f"{folder}/{name}")
 
@@ -102,6 +103,8 @@ class StudyFolders:
                 file.write(study_id + "\n")
             owner = marker.read_text(encoding="utf-8").strip()
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise no_room((self.root,)) from error
             remedy = "choose another --study name or --base-output-dir"
             raise UsageError(f"cannot use the folder {self.root}: {error.strerror}", remedy) from error
         if owner != study_id:
@@ -111,14 +114,20 @@ class StudyFolders:
             )
 
     @property
+    def marker(self) -> str:
+        """The id of the study that the folder was claimed for; empty where that is not known."""
+        try:
+            return (self.root / MARKER).read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    @property
     def claimed_for(self) -> str:
         """The id of the study that the folder was claimed for, where it holds nothing else; else empty."""
         try:
-            if [path.name for path in self.root.iterdir()] == [MARKER]:
-                return (self.root / MARKER).read_text(encoding="utf-8").strip()
+            return self.marker if [path.name for path in self.root.iterdir()] == [MARKER] else ""
         except OSError:
-            pass
-        return ""
+            return ""
 
 
 def study_folders(base: Path, study: str) -> StudyFolders:
@@ -147,18 +156,29 @@ def folder_name(study: str) -> str:
 def publish_folder(staged: Path, link: Path) -> None:
     """Move ``staged`` to where ``link`` shows it, in one step.
 
-    A folder cannot be replaced in one step, a symbolic link can: ``link`` points to a hidden folder beside it.
+    A folder cannot be replaced in one step, a symbolic link can: ``link`` points to a hidden folder beside it. A copy
+    of a study that followed links has a folder in its place: that one is moved away first.
     """
     hidden = link.with_name(f".{link.name}-{os.urandom(4).hex()}")
     staged.rename(hidden)
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    _remove(temporary)
     temporary.symlink_to(hidden.name, target_is_directory=True)
+    if link.is_dir() and not link.is_symlink():
+        link.rename(f"{hidden}-copied")
     temporary.replace(link)
     sync(str(link.parent))
     for old in link.parent.glob(f".{link.name}-*"):
         if old != hidden:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder that may be absent."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def full_place(places: Sequence[Path]) -> Path | None:

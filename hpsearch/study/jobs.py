@@ -134,6 +134,7 @@ class JobMaker:
             prepared_dir=None if definition.command else str(self.folders.prepared.absolute()),
             timeout_s=definition.trial_timeout_s if kind == "trial" else None,
             stall_s=definition.stall_timeout_s if kind == "trial" else None,
+            exit_timeout_s=definition.exit_timeout_s if kind == "trial" else None,
             **fields,
         )
 

@@ -18,13 +18,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.conditions import active
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.execution.job import Outcome, encode_values
+from hpsearch.execution.exit import after_result
+from hpsearch.execution.job import Outcome, StepLine, encode_values
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.records import TrialCounts, attempt_of, root_of
 from hpsearch.study.sampling.planner import params_of, queue
 from hpsearch.study.storage.writer import StorageWriter
 
+# Optuna reads and writes all values of a trial at every report: 20,000 of them took more than 15 minutes.
+ALL_KEPT = 200
+_ENDED_FROM_OUTSIDE = (Cause.INTERRUPTED, Cause.LOST, Cause.TIMEOUT, Cause.STALLED)
 # Attributes that a retry inherits: why its configuration is tried.
 _INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)
 
@@ -85,11 +89,23 @@ class Ledger:
         """Record the objective at an evaluation of a running trial."""
         self.storage.set_trial_intermediate_value(self._id(number), step, value)
 
+    def complete_reports(self, number: int, steps: Sequence[StepLine]) -> None:
+        """Record the reports of a running trial, ``steps`` in their order, that have not reached the storage: its
+        runner or its supervisor died first, or the storage was away."""
+        metric, trial = self.definition.objective.metric, self.trial(number)
+        if steps and attempt_of(trial) > 1:
+            self.copy_reports(number, steps[0].step)
+        for count, line in enumerate(steps, 1):
+            value = line.metrics.get(metric, math.nan)
+            if is_kept(count) and math.isfinite(value) and line.step not in trial.intermediate_values:
+                self.report(number, line.step, value)
+
     def copy_reports(self, number: int, before: int) -> None:
         """Copy the last attempt's reports to a retry that goes on from its checkpoint: those of steps ``before``."""
         former = self.trial(number).user_attrs.get(attrs.RETRY_OF)
+        own = self.trial(number).intermediate_values
         for step, value in sorted(self.trial(former).intermediate_values.items()) if former is not None else ():
-            if step < before and math.isfinite(value):
+            if step < before and step not in own and math.isfinite(value):
                 self.report(number, step, value)
 
     def tell(self, number: int, outcome: Outcome) -> int | None:
@@ -142,9 +158,21 @@ class Ledger:
         return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
 
+def is_kept(count: int) -> bool:
+    """Return True if a trial's report number ``count``, from 1, goes to the storage and the pruner: all of the first
+    200, every tenth up to 2,000, every hundredth up to 20,000, and so on. Trials of one program keep the same ones."""
+    every = 1
+    while count > ALL_KEPT * every:
+        every *= 10
+    return count % every == 0
+
+
 def checked_outcome(outcome: Outcome, metric: str) -> Outcome:
-    """Return ``outcome``; one that is OK without a finite ``metric`` gets the cause that really holds."""
+    """Return ``outcome``; one that is OK without a finite ``metric`` gets the cause that really holds, and one that has
+    a final ``metric`` is OK, however its program was ended."""
     value = outcome.metrics.get(metric)
+    if outcome.cause in _ENDED_FROM_OUTSIDE and value is not None and math.isfinite(value):
+        return replace(outcome, cause=Cause.OK, message=after_result(outcome.message))  # as earlier versions wrote it
     if outcome.cause is not Cause.OK or (value is not None and math.isfinite(value)):
         return outcome
     if value is not None:

@@ -16,8 +16,9 @@ from hpsearch.crash_points import reached
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import Executor
 from hpsearch.execution.job import Finished, Job, Notice, Outcome, Progress, Report
-from hpsearch.execution.names import OUTCOME_FILE
+from hpsearch.execution.names import METRICS_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import VERDICTS, Cause
+from hpsearch.execution.reports import read_reports
 from hpsearch.execution.run_job import STOP_GRACE_S, TICK_S
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
@@ -25,21 +26,21 @@ from hpsearch.study.budget import Budget
 from hpsearch.study.events import NewBest, TrialEnded, TrialProgress, TrialReported, TrialStarted, View
 from hpsearch.study.folders import StudyFolders, full_place
 from hpsearch.study.jobs import JobMaker
-from hpsearch.study.ledger import Ledger, checked_outcome
+from hpsearch.study.ledger import Ledger, checked_outcome, is_kept
 from hpsearch.study.memory_gate import Gate
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.pruning import should_prune
 from hpsearch.study.records import attempt_of, root_of
-from hpsearch.study.results import AdapterRetention, write_best, write_trial_results
+from hpsearch.study.results import IN_THE_WAY, AdapterRetention, has_half_adapter, write_best, write_trial_results
 from hpsearch.study.sampling.planner import Planner, open_points, trial_seed
+from hpsearch.study.second_copy import write_trial
 from hpsearch.study.warm_start import WarmStart
 
-# Optuna reads and writes all values of a trial at every report: 20,000 of them took more than 15 minutes.
-ALL_KEPT = 200
 # Seconds that a pruned trial gets to stop by itself.
 PRUNE_GRACE_S = 30.0
 NOT_BEGUN = "stopped before it began"
-# This many trials in a row that failed with one cause end the study: a broken program must not burn the search.
+# This many trials in a row that failed with one cause end the study: a broken program must not burn the search. What
+# goes with a value of a setting does not (failures.py).
 MAX_ALIKE = 5
 
 
@@ -98,7 +99,8 @@ class Runner:
         self._planner = Planner(self.ledger.study, self.ledger.definition, self.warm_start)
         self._retention = AdapterRetention(self.ledger, self.folders)
         self._running: dict[str, Running] = {}  # by job id
-        self._alike: list[Cause] = []  # of the last trials, which failed with one cause
+        self._alike: list[tuple[Cause, int]] = []  # cause and first attempt of the last trials, failed with one cause
+        self._explained: set[str] = set()  # values of settings of which it was said that trials fail with them
 
     def run(self) -> LoopEnding:
         """Run until there is an ending; no trial runs any more when it returns."""
@@ -114,7 +116,7 @@ class Runner:
     @property
     def last_failure(self) -> Cause | None:
         """The cause that kept coming, where the ending is FAILURES."""
-        return self._alike[-1] if self._alike else None
+        return self._alike[-1][0] if self._alike else None
 
     def _halt(self) -> LoopEnding | None:
         """Return why the trials that run are to be stopped, if they are."""
@@ -127,8 +129,9 @@ class Runner:
         if len(self._alike) < MAX_ALIKE:
             return None
         # A configuration's fault counts only while nothing has succeeded.
-        is_configuration = VERDICTS[self._alike[-1]].teaches and self.ledger.counts.best is not None
-        return None if is_configuration else LoopEnding.FAILURES
+        is_configuration = VERDICTS[self._alike[-1][0]].teaches and self.ledger.counts.best is not None
+        explained = is_configuration or self._planner.failures.explain(root for _, root in self._alike)
+        return None if explained else LoopEnding.FAILURES
 
     def _elapsed(self) -> list[float]:
         """Seconds that each running trial has run."""
@@ -174,6 +177,8 @@ class Runner:
         root, attempt = root_of(trial), attempt_of(trial)
         seed = trial_seed(self.ledger.definition, self.ledger.counts.configurations(root))
         job = self.jobs.trial(number, root, attempt, trial.params, seed)
+        for name in (OUTCOME_FILE, METRICS_FILE):
+            (Path(job.output_dir) / name).unlink(missing_ok=True)  # what lies there is not this trial's
         folder = self.folders.attempt(root, attempt).relative_to(self.folders.root)
         noted = {attrs.ROOT: root, attrs.ATTEMPT: attempt, attrs.SEED: job.seed, attrs.FOLDER: str(folder)}
         self.ledger.note(number, noted | {attrs.GPUS: self.budget.gpus})
@@ -182,7 +187,6 @@ class Runner:
     def _launch(self, job: Job, number: int) -> bool:
         """Launch a trial once the storage knows of it. Returns False if a stop signal came before that."""
         trial = self.ledger.trial(number)
-        (Path(job.output_dir) / OUTCOME_FILE).unlink(missing_ok=True)  # what lies there is not this trial's
         self._running[job.id] = Running(job, number, self.clock())
         own = trial.user_attrs
         default, carried, first = own.get(attrs.IS_DEFAULT), own.get(attrs.CARRIED), own.get(attrs.TRY_FIRST, "")
@@ -192,6 +196,7 @@ class Runner:
             if self.interruption.requested:
                 self._end(self._running[job.id], Finished(job.id, Outcome(Cause.INTERRUPTED, message=NOT_BEGUN)))
                 return False
+        write_trial(Path(job.output_dir), trial)
         reached("before-launch")
         self.executor.launch(job)
         if self.ledger.counts.finished + len(self._running) < self.target:
@@ -233,13 +238,14 @@ class Runner:
         running.reports += 1
         if running.reports == 1 and job.attempt > 1:
             self.ledger.copy_reports(number, event.step)
-        prune, kept = False, is_kept(running.reports) and self._halt() is None
+        prune, kept = False, is_kept(running.reports)
         if kept and value is not None and math.isfinite(value):
             self.ledger.report(number, event.step, value)
             # A trial that is through with its training is not stopped: that would save nothing. The pruner is asked of
             # its last report too, as it may learn from it.
             is_last = job.steps is not None and event.step >= job.steps
-            prune = should_prune(self.ledger.study, self.ledger.trial(number)) and not is_last
+            if self._halt() is None:
+                prune = should_prune(self.ledger.study, self.ledger.trial(number)) and not is_last
         if prune:
             reached("prune-decided")
         self.executor.answer(event.job_id, event.step, prune)
@@ -253,12 +259,16 @@ class Runner:
         """Record how a trial ended, and write and show what follows from it."""
         reached("end-read")
         number, former_best, helped = running.number, self.ledger.counts.best, self._helps()
-        outcome = checked_outcome(event.outcome, running.job.metric)
+        outcome, folder = checked_outcome(event.outcome, running.job.metric), Path(running.job.output_dir)
+        if outcome.exit_code is None and outcome.signal is None:  # its supervisor died, with reports unread
+            self.ledger.complete_reports(number, read_reports(folder / METRICS_FILE)[0])
+        if has_half_adapter(folder, outcome):
+            self.ledger.note(number, {attrs.HALF_ADAPTER: True})
         again = self.ledger.tell(number, outcome)
         reached("end-told")
         del self._running[running.job.id]
         trial = self.ledger.trial(number)
-        write_trial_results(Path(running.job.output_dir), running.job, outcome, trial)
+        self._write(lambda: write_trial_results(folder, running.job, outcome, trial))
         reached("results-written")
         if outcome.refusals and outcome.refusals not in outcome.message:
             self.view(Note(f"trial {number}: {outcome.refusals}", warning=True))
@@ -269,13 +279,33 @@ class Runner:
             self.view(Note(self.warm_start.verdict(helps)))
         best = self.ledger.counts.best
         if best is not None and (former_best is None or best.number != former_best.number):
-            write_best(self.ledger, self.folders, self.prepared)
+            self._write(lambda: write_best(self.ledger, self.folders, self.prepared))
+            if attrs.HALF_ADAPTER in best.user_attrs:
+                half = f"trial {best.number} is the best so far, but its program ended while saving its adapter"
+                self.view(Note(f"{half}: best/ has the best trial whose adapter is complete", warning=True))
             self.view(NewBest(best.number, float(best.value or 0.0), best.params))
         self._retention.after(number)
-        if outcome.cause in (Cause.OK, Cause.PRUNED, Cause.INTERRUPTED):
+        self._learn(root_of(trial), outcome.cause)
+
+    def _learn(self, root: int, cause: Cause) -> None:
+        """Keep the last trials that failed with one cause, and say which values of settings explain failures."""
+        if cause in (Cause.OK, Cause.PRUNED, Cause.INTERRUPTED):
             self._alike = []
         else:
-            self._alike = [*(cause for cause in self._alike if cause is outcome.cause), outcome.cause]
+            self._alike = [*(alike for alike in self._alike if alike[0] is cause), (cause, root)][-MAX_ALIKE:]
+        left = "" if self.ledger.definition.search_mode == "grid" else "; it is not proposed again"
+        for failing in self._planner.failures.explained:
+            if failing.setting not in self._explained:
+                self._explained.add(failing.setting)
+                self.view(Note(failing.text + left, warning=True))
+
+    def _write(self, write: Callable[[], object]) -> None:
+        """Write files of results; warn where something stands in their way."""
+        try:
+            write()
+        except IN_THE_WAY as error:
+            path = error.filename2 or error.filename
+            self.view(Note(f"cannot write {path} ({error.strerror}); the result is in the storage", warning=True))
 
     def _check_warmup(self, trial: FrozenTrial) -> None:
         """Warn if the pruner can never stop a trial, once the first one shows how many steps a program's have."""
@@ -301,12 +331,3 @@ class Runner:
                 hurried = True
                 for running in self._running.values():
                     self.executor.stop(running.job.id, 0.0)
-
-
-def is_kept(count: int) -> bool:
-    """Return True if a trial's report number ``count``, from 1, goes to the storage and the pruner: all of the first
-    200, every tenth up to 2,000, every hundredth up to 20,000, and so on. Trials of one program keep the same ones."""
-    every = 1
-    while count > ALL_KEPT * every:
-        every *= 10
-    return count % every == 0

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.definition import StudyDefinition, diff_identity
 from hpsearch.config.problems import show
 from hpsearch.errors import DefinitionChanged, UsageError
+from hpsearch.execution.outcome import Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.pruning import make_pruner
-from hpsearch.study.records import finished
+from hpsearch.study.records import cause_of, finished
 from hpsearch.study.sampling.planner import open_points, queue_default
 from hpsearch.study.storage.changes import Change
 from hpsearch.study.storage.open import StorageUrl
-from hpsearch.study.storage.replica import StudyReplica
+from hpsearch.study.storage.replica import StudyReplica, damage_explained
 
 FINGERPRINTS = {"fingerprint": "data", "model_fingerprint": "base model"}
 
 
 def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of the studies in a storage, sorted."""
-    return sorted(study.study_name for study in storage.get_all_studies())
+    with damage_explained("the studies"):
+        return sorted(study.study_name for study in storage.get_all_studies())
 
 
 def require_study(storage: BaseStorage, name: str) -> None:
@@ -182,12 +184,20 @@ def nothing_to_do(ledger: Ledger, target: int, more: str) -> str:
 # Opening a study for a run: making it, or refusing what may not change under an existing one.
 
 
-def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, study_id: str = "") -> Ledger:
-    """Open the study, or make it with this id (or a new one). A study that has no trial yet takes the new definition.
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    definition: StudyDefinition,
+    study_id: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> Ledger:
+    """Open the study, or make it with this id (or a new one). A study that has no trial yet takes the new definition;
+    ``say`` gets what follows from a corrected command.
 
     Raises:
         DefinitionChanged: it has trials, and something that they depend on was changed; nothing was written.
     """
+    definition = definition.with_pruner(first_target(definition))
     pruner, direction = make_pruner(definition.pruner, definition.steps), definition.objective.direction
     if name in study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, pruner=pruner)
@@ -203,10 +213,17 @@ def open_study(storage: BaseStorage, name: str, definition: StudyDefinition, stu
     study.set_metric_names([definition.objective.metric])  # what optuna-dashboard writes beside its axes
     if attrs.TARGET in study.user_attrs and _target_option(study, definition) is None:
         study.set_user_attr(attrs.TARGET, None)
+    if not study.get_trials(deepcopy=False) and attrs.RULES not in study.user_attrs:
+        study.set_user_attr(attrs.RULES, attrs.LEARNING)
     if attrs.ID not in study.user_attrs:
         study.set_user_attr(attrs.ID, study_id or new_id())
+    ledger = Ledger(study, storage, definition)
+    if _is_corrected(study, definition):
+        again = [trial.number for trial in ledger.trials(TrialState.FAIL) if ledger.retry(trial, Cause.INTERRUPTED)]
+        if again:
+            say(f"the command was corrected: queued trial {', '.join(map(str, again))} again")
     study.set_user_attr(attrs.DEFINITION, definition.flat())
-    return Ledger(study, storage, definition)
+    return ledger
 
 
 def new_id() -> str:
@@ -221,20 +238,37 @@ def begin(ledger: Ledger) -> None:
 
 
 def refuse_changes(study: optuna.Study, definition: StudyDefinition) -> None:
-    """Refuse a definition that changes what the trials of ``study`` depend on; without trials any is accepted.
+    """Refuse a definition that changes what the trials of ``study`` depend on; without trials any is accepted, and
+    another command while no trial has succeeded: nothing depends on a program that never worked.
 
     Raises:
         DefinitionChanged: the message lists the differences.
     """
-    if not study.get_trials(deepcopy=False):
+    trials = study.get_trials(deepcopy=False)
+    if not trials:
         return
-    differences = diff_identity(stored_definition(study).identity(), definition.identity())
+    stored, new = stored_definition(study).identity(), definition.identity()
+    if stored["command"] and new["command"] and not _succeeded(trials):
+        stored["command"] = new["command"]
+    differences = diff_identity(stored, new)
     if differences:
         lines = "".join(f"\n  {line}" for line in differences)
         raise DefinitionChanged(
             f"the definition differs from the one stored with the study {study.study_name!r}:{lines}\n",
             "continue the stored one with `hpsearch resume`, or give the new one another --study name",
         )
+
+
+def _succeeded(trials: Sequence[FrozenTrial]) -> bool:
+    """Return True if the program of a trial did what it should: one that was pruned did, too."""
+    return any(trial.state is TrialState.COMPLETE or cause_of(trial) is Cause.PRUNED for trial in trials)
+
+
+def _is_corrected(study: optuna.Study, definition: StudyDefinition) -> bool:
+    """Return True if trials have failed with another command than the definition's."""
+    stored = (study.user_attrs.get(attrs.DEFINITION) or {}).get("command")
+    is_same = stored is None or list(stored) == list(definition.command or ())
+    return not is_same and bool(study.get_trials(deepcopy=False, states=(TrialState.FAIL,)))
 
 
 def keep_prepared(ledger: Ledger, info: PreparedInfo) -> None:

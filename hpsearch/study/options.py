@@ -35,6 +35,7 @@ class RunOptions:
     gpu_hours: float | None = None  # over the study's life; inf: no limit any more
     storage_timeout_s: float = OUTAGE_S
     must_exist: bool = False  # --resume
+    new: bool = False  # a name without a definition is meant, however like another's it is
     warm_start_from: str | None = None  # another study's name
     warm_start_storage: str | None = None  # URL of its storage, if another
     trainer_python: str | None = None
@@ -76,9 +77,15 @@ class RunOptions:
 
 def command_text(verb: str, study: str, storage: str | None, base_output_dir: Path, *words: str) -> str:
     """Return the command to type for ``study`` in this storage and folder, without defaults and without a password."""
-    line = ["hpsearch", verb, "--study", study]
+    line = ["hpsearch", *verb.split(), "--study", study]
     if (url := StorageUrl.of(storage, base_output_dir)) != StorageUrl.of(None, base_output_dir):
         line += ["--storage", str(url)]
     if base_output_dir != BASE_OUTPUT_DIR:
         line += ["--base-output-dir", str(base_output_dir)]
     return shlex.join([*line, *words])
+
+
+def rebuild_remedy(options: RunOptions, study: str) -> str:
+    """Return how a study that its storage has lost is made again."""
+    command = command_text("storage rebuild", study, options.storage, options.base_output_dir)
+    return f"make it again from its folder with `{command}`"

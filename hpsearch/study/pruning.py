@@ -5,7 +5,7 @@ A step is one evaluation; evaluations come at equal fractions of a trial's train
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from optuna.pruners import (
@@ -49,7 +49,7 @@ class CurvePruner(BasePruner):
         if step is None or not is_finite(trial.intermediate_values[step]):
             return False
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        steps = self._steps or max((other.last_step or 0 for other in complete), default=0)
+        steps = self._steps or _seen_steps(complete)
         curves = Curves(complete, study.direction)
         if len(curves) < max(1, self._settings.n_startup_trials) or step < self._settings.warmup(steps):
             return False
@@ -57,9 +57,32 @@ class CurvePruner(BasePruner):
         return final is not None and final.value - MARGIN * final.error > min(curves.finals)
 
 
+class LateMedianPruner(BasePruner):
+    """Optuna's median pruner, after a fifth of the steps that the completed trials have; for trials of which it is not
+    known how many they make."""
+
+    def __init__(self, settings: PrunerSettings) -> None:
+        self._settings = settings
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Return True if a trial is to be stopped after its last report."""
+        steps = _seen_steps(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        return MedianPruner(self._settings.n_startup_trials, self._settings.warmup(steps)).prune(study, trial)
+
+
+def _seen_steps(complete: Iterable[FrozenTrial]) -> int:
+    return max((trial.last_step or 0 for trial in complete), default=0)
+
+
+def _median(settings: PrunerSettings, steps: int | None) -> BasePruner:
+    if settings.n_warmup_steps is None and steps is None:
+        return LateMedianPruner(settings)
+    return MedianPruner(settings.n_startup_trials, settings.warmup(steps))
+
+
 PRUNERS: dict[str, Callable[[PrunerSettings, int | None], BasePruner]] = {
     "curve": CurvePruner,
-    "median": lambda settings, steps: MedianPruner(settings.n_startup_trials, settings.warmup(steps)),
+    "median": _median,
     "percentile": lambda settings, steps: PercentilePruner(
         settings.percentile, settings.n_startup_trials, settings.warmup(steps)
     ),
@@ -77,6 +100,17 @@ PRUNERS: dict[str, Callable[[PrunerSettings, int | None], BasePruner]] = {
 def make_pruner(settings: PrunerSettings, steps: int | None) -> BasePruner:
     """Make the pruner of a study whose trials report ``steps`` steps; None: the trials that end show how many."""
     return PRUNERS[settings.type](settings, steps)
+
+
+def pruner_text(definition: StudyDefinition, why: str) -> str:
+    """Return a line with a study's pruner, its numbers, and ``why`` it has this one."""
+    numbers = dict(definition.pruner.flat())
+    kind = numbers.pop("type")
+    if "n_warmup_steps" in numbers and numbers["n_warmup_steps"] is None:
+        steps = definition.steps
+        numbers["n_warmup_steps"] = "a fifth of the steps" if steps is None else definition.pruner.warmup(steps)
+    shown = f" ({', '.join(f'{name}={value}' for name, value in numbers.items())})" if numbers else ""
+    return f"pruner: {kind}{shown}, {why}"
 
 
 def should_prune(study: Study, trial: FrozenTrial) -> bool:

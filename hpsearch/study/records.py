@@ -33,6 +33,12 @@ def attempt_of(trial: FrozenTrial) -> int:
     return int(trial.user_attrs.get(attrs.ATTEMPT, 1))
 
 
+def attempt_label(root: int, attempt: int) -> str:
+    """Return a trial as people read it: 5, and 5 (2nd attempt) for one that repeats it."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(0 if attempt % 100 in (11, 12, 13) else attempt % 10, "th")
+    return str(root) if attempt == 1 else f"{root} ({attempt}{ending} attempt)"
+
+
 def metrics_of(trial: FrozenTrial) -> dict[str, float]:
     """Return the final metrics of a trial."""
     metrics: dict[str, Any] = trial.user_attrs.get(attrs.METRICS, {})

@@ -8,6 +8,7 @@ are recorded as lost and queued again with the same parameters and seed.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +16,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.crash_points import reached
 from hpsearch.execution.executors import Executor
+from hpsearch.execution.exit import lost_outcome
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.names import JOB_FILE, LOG_FILE, METRICS_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import Cause
+from hpsearch.execution.reports import read_reports
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.ledger import Ledger, checked_outcome
 from hpsearch.study.records import attempt_of, cause_of, root_of
-from hpsearch.study.results import write_trial_results
+from hpsearch.study.results import IN_THE_WAY, has_half_adapter, write_trial_results
+
+_DIED = "its runner died"
 
 
 @dataclass
@@ -54,8 +59,12 @@ def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Recove
     for trial in ledger.trials(TrialState.RUNNING):
         folder = folders.attempt(root_of(trial), attempt_of(trial))
         # What lies in the folder of a trial that was not launched is an older one's.
-        outcome = _outcome_in(folder) if attrs.FOLDER in trial.user_attrs else _lost(0.0)
-        outcome = checked_outcome(outcome, ledger.definition.objective.metric)
+        outcome = Outcome(Cause.LOST, message=_DIED)
+        if attrs.FOLDER in trial.user_attrs:
+            outcome = checked_outcome(_outcome_in(folder), ledger.definition.objective.metric)
+            ledger.complete_reports(trial.number, read_reports(folder / METRICS_FILE)[0])
+            if has_half_adapter(folder, outcome):
+                ledger.note(trial.number, {attrs.HALF_ADAPTER: True})
         attempt = ledger.tell(trial.number, outcome)
         reached("lost-told")
         _write_results(folder, outcome, ledger.trial(trial.number))
@@ -71,15 +80,12 @@ def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> Recove
 
 
 def _outcome_in(folder: Path) -> Outcome:
-    """Read the outcome that the supervisor left in a trial's folder; without one the trial is lost."""
-    try:
+    """Read the outcome that the supervisor left in a trial's folder; without one the trial's reports decide."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
         return Outcome.from_json((folder / OUTCOME_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return _lost(_least_seconds(folder))
-
-
-def _lost(seconds: float) -> Outcome:
-    return Outcome(Cause.LOST, message="its runner died", duration_s=seconds)
+    with suppress(OSError, ValueError):
+        return lost_outcome(folder, Job.load(folder / JOB_FILE), _DIED, _least_seconds(folder))
+    return Outcome(Cause.LOST, message=_DIED, duration_s=_least_seconds(folder))
 
 
 def _least_seconds(folder: Path) -> float:
@@ -98,4 +104,5 @@ def _write_results(folder: Path, outcome: Outcome, trial: FrozenTrial) -> None:
         job = Job.load(folder / JOB_FILE)
     except (OSError, ValueError):
         return
-    write_trial_results(folder, job, outcome, trial)
+    with suppress(*IN_THE_WAY):
+        write_trial_results(folder, job, outcome, trial)

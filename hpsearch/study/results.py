@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -16,22 +17,29 @@ from optuna.trial import FrozenTrial
 from hpsearch.crash_points import reached
 from hpsearch.execution.files import make_folder, write_json
 from hpsearch.execution.job import Job, Outcome, encode_values
+from hpsearch.execution.names import METRICS_FILE
+from hpsearch.execution.outcome import Cause
 from hpsearch.execution.versions import versions_of
+from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders, publish_folder
 from hpsearch.study.jobs import with_resolved
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.records import attempt_of, best_first, metrics_of, root_of
 from hpsearch.study.sampling.planner import trial_seed
+from hpsearch.study.second_copy import write_trial
 
 # In best/: which trial it shows.
 BEST_PARAMS = "best_params.json"
+
+# Something of another kind stands where a file of results belongs. That ends no search: all is in the storage.
+IN_THE_WAY = (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError)
 
 _versions_here = cache(versions_of)  # looked up for each trial, and the same for all
 
 
 def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenTrial) -> None:
-    """Write trial_N_results.json of an ended trial into ``folder``, the attempt's."""
+    """Write trial_N_results.json and trial.json of an ended trial into ``folder``, the attempt's."""
     value = trial.value
     results = {
         "study": job.study,
@@ -54,26 +62,47 @@ def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenT
         "versions": versions_of_trial(folder),
     }
     write_json(folder / f"trial_{job.root}_results.json", results)
+    write_trial(folder, trial)
+
+
+def has_half_adapter(folder: Path, outcome: Outcome) -> bool:
+    """Return True if a trial with a result may have half an adapter: its program did not exit 0, and was writing there
+    after its last report."""
+    if outcome.cause is not Cause.OK or outcome.exit_code == 0:
+        return False
+    adapter = folder / "adapter"
+    with suppress(OSError):
+        reported = (folder / METRICS_FILE).stat().st_mtime_ns
+        return any(path.stat().st_mtime_ns > reported for path in (adapter, *adapter.rglob("*")))
+    return False
 
 
 def write_best(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) -> FrozenTrial | None:
-    """Write best/, best_config and best_params for the best trial so far, unless they show it already.
+    """Write best/, best_config and best_params for the best trial so far, unless they show it already. Where its
+    adapter is not complete, best/ is the best trial's whose adapter is.
 
     Each is replaced in one step. Returns the best trial, or None while there is none.
     """
     best = ledger.counts.best
-    if best is None or all(_shows(path, best) for path in (folders.best_params, folders.best / BEST_PARAMS)):
+    if best is None:
+        return None
+    shown = best
+    if attrs.HALF_ADAPTER in best.user_attrs:
+        ranked = best_first(ledger.trials(), ledger.definition.objective.direction)
+        shown = next((trial for trial in ranked if attrs.HALF_ADAPTER not in trial.user_attrs), best)
+    if _shows(folders.best_params, best) and _shows(folders.best / BEST_PARAMS, shown):
         return best
-    adapter = folders.attempt(root_of(best), attempt_of(best)) / "adapter"
+    adapter = folders.attempt(root_of(shown), attempt_of(shown)) / "adapter"
     staged = folders.root / ".best.staged"
     shutil.rmtree(staged, ignore_errors=True)
-    if adapter.is_dir():  # a program of the user's may leave none
+    # A program of the user's may leave no adapter.
+    if adapter.is_dir() and attrs.HALF_ADAPTER not in shown.user_attrs:
         shutil.copytree(adapter, staged)
         staged.chmod(0o700)
     else:
         make_folder(staged)
-    write_json(staged / "config.json", best_config(ledger, best))
-    write_json(staged / BEST_PARAMS, _best_params(ledger, best, prepared))
+    write_json(staged / "config.json", best_config(ledger, shown))
+    write_json(staged / BEST_PARAMS, _best_params(ledger, shown, prepared))
     reached("best-staged")
     publish_folder(staged, folders.best)
     reached("best-shown")
@@ -158,7 +187,9 @@ class AdapterRetention:
             ended = [trial for trial in self._ledger.trials() if trial.state.is_finished()]
         else:
             ended = [*self._kept, self._ledger.trial(number)]
-        self._kept = best_first(ended, definition.objective.direction)[: definition.keep_adapters]
+        ranked = best_first(ended, definition.objective.direction)
+        whole = [trial for trial in ranked if attrs.HALF_ADAPTER not in trial.user_attrs]
+        self._kept = whole[: definition.keep_adapters]
         kept = {trial.number for trial in self._kept}
         open_roots = {root_of(trial) for trial in self._ledger.counts.open}
         for trial in ended:

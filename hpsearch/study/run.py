@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
 from hpsearch.study.ending import RunEnding
-from hpsearch.study.events import RunStarted, View, show_prepared, silent
+from hpsearch.study.events import RunStarted, View, earlier_events, show_prepared, silent
 from hpsearch.study.folders import StudyFolders, require_room, study_folders
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.ledger import Ledger
@@ -44,13 +44,14 @@ from hpsearch.study.open import (
     settle_target,
     study_names,
 )
-from hpsearch.study.options import RunOptions
+from hpsearch.study.options import RunOptions, rebuild_remedy
 from hpsearch.study.preparation import PreparedInfo, prepare
-from hpsearch.study.pruning import warmup_warnings
+from hpsearch.study.pruning import pruner_text, warmup_warnings
 from hpsearch.study.records import best_trial, finished
 from hpsearch.study.recovery import recover
-from hpsearch.study.resolve import resolve, resolve_stored
+from hpsearch.study.resolve import rebuild_offered, resolve, resolve_stored, with_pruner
 from hpsearch.study.results import best_config, write_best
+from hpsearch.study.second_copy import last_trial, require_no_more, write_study
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.patience import Patience
 from hpsearch.study.storage.session import SPOOL_FILE, StudyLocation, writing
@@ -90,8 +91,9 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     """
     if options.goes_on:
         return resume_study(options, view)
-    options.url.check(lambda text: view(Note(text, warning=True)))
-    resolved = resolve(options)
+    with rebuild_offered(options):
+        options.url.check(lambda text: view(Note(text, warning=True)))
+        resolved = resolve(options)
     name, definition = resolved.study, resolved.definition
     require_complete(definition, resolved.note)
     if options.must_exist:
@@ -100,7 +102,7 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
                 remedy = "start it without --resume, or see `hpsearch status`"
                 raise UsageError(f"there is no study {name!r} to resume", remedy)
     if resolved.note:
-        view(Note(resolved.note))
+        view(Note(resolved.note, warning=True))
     return _run(name, definition, options, view, resuming=resolved.is_stored)
 
 
@@ -112,8 +114,9 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
         StudyOwned: another runner holds the study.
         StorageError: the storage cannot be used.
     """
-    options.url.check(lambda text: view(Note(text, warning=True)))
-    name, definition = resolve_stored(options)
+    with rebuild_offered(options):
+        options.url.check(lambda text: view(Note(text, warning=True)))
+        name, definition = resolve_stored(options)
     return _run(name, definition, options, view, resuming=True)
 
 
@@ -139,16 +142,25 @@ def _run(
         storage = url.open(create=True)
         with (
             lease_for(url, name) as lease,
-            writing(StudyLocation(url, storage, name, lease, folders.root / SPOOL_FILE)) as session,
+            writing(
+                StudyLocation(url, storage, name, lease, folders.root / SPOOL_FILE, rebuild_remedy(options, name))
+            ) as session,
         ):
             reached("lease-taken")
-            ledger = replace(_open(session.storage, name, definition, folders, source), writer=session.writer)
+            study = load_study(session.storage, name) if name in study_names(session.storage) else None
+            definition, why = with_pruner(definition, study, replace(options, must_exist=resuming))
+            remedy = rebuild_remedy(options, name)
+            ledger = _open(session.storage, name, definition, folders, source, remedy, lambda text: view(Note(text)))
+            if not session.is_superseded:
+                require_no_more(folders, len(ledger.trials()), remedy)
+            ledger = replace(ledger, writer=session.writer)
             session.begin()
             reached("study-opened")
             # The values of settings left open, resolved when the study began.
             resolved = PreparedInfo.stored(ledger.study).resolved if ledger.trials() else {}
             jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
-            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, source).go()
+            pruner = pruner_text(definition, why)
+            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, pruner, source).go()
             ledger.settle()
             reached("run-over")
             return summary
@@ -181,16 +193,27 @@ def shares_of(options: RunOptions, definition: StudyDefinition) -> SlotAllocatio
 
 
 def _open(
-    storage: BaseStorage, name: str, definition: StudyDefinition, folders: StudyFolders, source: SourceStudy | None
+    storage: BaseStorage,
+    name: str,
+    definition: StudyDefinition,
+    folders: StudyFolders,
+    source: SourceStudy | None,
+    remedy: str,
+    say: Callable[[str], None],
 ) -> Ledger:
     """Open the study and claim its folder: for a new one the folder first, so that a refusal leaves nothing behind."""
     claimed = folders.claimed_for  # by a run that died before the storage knew of it
     if name in study_names(storage):
         if source is not None:
             refuse_late(load_study(storage, name), source)
-        ledger = open_study(storage, name, definition, claimed)
+        ledger = open_study(storage, name, definition, claimed, say)
         folders.claim(ledger.study.user_attrs[attrs.ID])
         return ledger
+    if last_trial(folders) >= 0:
+        raise UsageError(
+            f"{folders.root} holds the results of another study of this name, from another or a deleted storage",
+            f"{remedy}, name its storage with --storage, or move the folder away",
+        )
     study_id = claimed or new_id()
     folders.claim(study_id)
     reached("folder-claimed")
@@ -218,6 +241,7 @@ class _Run:
     options: RunOptions
     interruption: Interruption
     view: View
+    pruner: str  # which one, and why
     source: SourceStudy | None = None  # of a warm start
 
     def go(self) -> RunSummary:
@@ -243,6 +267,7 @@ class _Run:
         except Interrupted:
             return self._summary(target, *end.stopped_preparing())
         self._store_warm_start(prepared)
+        write_study(ledger.study, self.folders)
         begin(ledger)
         stop_at = target if options.at_most is None else min(target, finished(ledger.trials()) + options.at_most)
         runner = Runner(
@@ -277,8 +302,10 @@ class _Run:
                 steps=definition.steps,
                 best=(best.number, float(best.value or 0.0)) if best else None,
                 slots=len(self.shares.slots),
+                earlier=tuple(earlier_events(trials, definition.objective.metric)),
             )
         )
+        self.view(Note(self.pruner))
         if recovered:
             self.view(Note(recovered))
         if budget.is_limited:

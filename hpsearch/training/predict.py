@@ -14,6 +14,7 @@ from PIL import Image
 
 from hpsearch import sdk
 from hpsearch.data.images import open_image
+from hpsearch.data.places import read_file
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.adapter_card import AdapterCard
@@ -212,7 +213,9 @@ def picture_of(image: Any) -> Any:
         image.save(png, "PNG")
         return open_image(png.getvalue())
     try:
-        return open_image(image if isinstance(image, bytes) else Path(image).expanduser().read_bytes())
+        return open_image(image if isinstance(image, bytes) else read_file(Path(image).expanduser()))
+    except UsageError:  # no file
+        raise
     except Exception as error:
         named = image if isinstance(image, (str, Path)) else "the bytes given"
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture that can be read"

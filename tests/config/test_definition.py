@@ -67,6 +67,8 @@ class TestFormat:
             {"max_steps": 100, "warmup_steps": 5, "holdout_split": "test"},
             {"pruner": {"type": "percentile", "percentile": 40}, "search_mode": "random", "n_trials": 7, "seed": 5},
             {"sampler": "tpe", "pruner": {"type": "curve", "n_warmup_steps": 3}},
+            {"pruner": {"type": "median", "n_warmup_steps": None}},
+            {"pruner": {"n_startup_trials": 3}},
             {"sampler": "random", "pruner": {"type": "asha", "n_warmup_steps": 2}},
             {"try_first": [{"learning_rate": 1e-4}, {"num_train_epochs": 2}]},
             {"pruner": "none", "env_pass": ["TOKEN"], "trial_timeout_s": 60, "description": "é"},
@@ -226,8 +228,8 @@ class TestRefusals:
                 "delete one of them",
             ),
             (
-                {"pruner": {"type": "median", "n_warmup_steps": None}},
-                'null leaves the warm-up to the pruner, but one of type "median" needs one '
+                {"pruner": {"type": "percentile", "n_warmup_steps": None}},
+                'null leaves the warm-up to the pruner, but one of type "percentile" needs one '
                 "(s.json#/pruner/n_warmup_steps); write a number of steps, or delete it",
             ),
             (
@@ -650,7 +652,7 @@ class TestWarnings:
             ),
             (
                 {"objective": {"metric": "train_seconds"}},
-                'the curve pruner can never stop a trial: "train_seconds" is reported at the end only; '
+                'the median pruner can never stop a trial: "train_seconds" is reported at the end only; '
                 "say so with --set pruner=none",
             ),
             (

@@ -13,7 +13,7 @@ import pytest
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.json import load_json
 from hpsearch.config.load import load_definition, load_settings, shipped_folder, shipped_names
-from hpsearch.config.names import check_study_name
+from hpsearch.config.names import check_study_name, mistaken_for
 from hpsearch.errors import UsageError
 
 RATE = {"type": "loguniform", "low": 1e-5, "high": 5e-4}
@@ -565,3 +565,22 @@ class TestTrainSettings:
     def test_it_is_as_strict(self) -> None:
         with pytest.raises(UsageError, match=r'"lora" is not a known key of a definition \(best.json#/lora\)'):
             load_settings(write("best.json", {"lora": 4}))
+
+
+@pytest.mark.parametrize(
+    "name", ["gema-ocr", "gemma-orc", "gemma-ocrs", "Gemma-OCR", "gema-ocr-2", "gemma_ocr", "gmma-or"]
+)
+def test_a_name_that_differs_by_two_letters_is_mistyped(name: str) -> None:
+    assert mistaken_for(name, ["chandra-ocr", "gemma-ocr"]) == ["gemma-ocr"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gemma-ocr2", "gemma-ocr-v2", "gemma-ocr-8", "gemma-ocr-b", "gemma-ocr-v2.1", "gemma3-ocr", "letters", "gemma"],
+)
+def test_numbers_and_versions_make_names_of_their_own(name: str) -> None:
+    assert mistaken_for(name, ["chandra-ocr", "gemma-ocr"]) == []
+
+
+def test_names_that_share_no_letter_are_not_mistaken() -> None:
+    assert mistaken_for("b", ["a"]) == []

@@ -44,7 +44,9 @@ def test_a_study_opens_saves_and_loads_back(name: str) -> None:
     assert advice(definition) == []
     assert definition.target() == 20
     assert definition.steps == 20
-    assert (definition.pruner.type, definition.pruner.warmup(20), definition.sampler) == ("curve", 4, "auto")
+    pruner = definition.pruner.settled(20)
+    kind = "curve" if name.startswith("digits") else "median"  # stopping early makes the demo shorter
+    assert (pruner.type, pruner.warmup(20), definition.sampler) == (kind, 4, "auto")
     assert (definition.objective.metric, definition.objective.direction) == ("eval_cer", "minimize")
     assert StudyDefinition.from_flat(json.loads(json.dumps(definition.flat()))) == definition
     params = definition.default_params()

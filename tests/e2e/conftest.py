@@ -40,11 +40,11 @@ def trials(folder: Path, study: str) -> list[optuna.trial.FrozenTrial]:
 
 
 def alive(folder: Path) -> list[psutil.Process]:
-    """Processes whose environment or arguments name ``folder``."""
+    """Processes whose environment, arguments or working folder name ``folder``."""
     found = []
     for process in psutil.process_iter():
         try:
-            words = " ".join([*process.cmdline(), *process.environ().values()])
+            words = " ".join([*process.cmdline(), *process.environ().values(), process.cwd()])
         except (psutil.Error, OSError):
             continue
         if str(folder) in words and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:

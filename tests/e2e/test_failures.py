@@ -42,6 +42,24 @@ def test_a_study_whose_trials_all_fail_alike_ends_after_five_with_exit_code_4(
     assert [trial.user_attrs["hps:outcome"] for trial in found] == [cause] * 5
 
 
+def test_a_command_may_be_corrected_while_no_trial_has_succeeded(tmp_path: Path, command_line: CommandLine) -> None:
+    (tmp_path / "program.py").write_text("from hpsearch import sdk; sdk.finish(score=1.0)")
+    run = ("run", "--study", "own", "--config", "study.json", "--n-trials", "6")
+    definition(tmp_path, command=[sys.executable, "porgram.py"], search_space=ONE)
+    broken = command_line(*run)
+    assert broken.returncode == 4
+    assert "correct the program, or the command in the definition" in broken.stdout
+    definition(tmp_path, command=[sys.executable, "program.py"], search_space=ONE)
+    assert command_line(*run, "--seed", "5").returncode == 6  # of other changes nothing is accepted
+    corrected = command_line(*run)
+    assert corrected.returncode == 0, corrected.stdout + corrected.stderr
+    assert "the command was corrected: queued trial 0, 1, 2, 3, 4 again" in corrected.stdout
+    completed = [trial for trial in trials(tmp_path, "own") if trial.state == TrialState.COMPLETE]
+    assert [trial.user_attrs["hps:root"] for trial in completed] == [0, 1, 2, 3, 4, 10]
+    definition(tmp_path, command=[sys.executable, "./program.py"], search_space=ONE)
+    assert command_line(*run).returncode == 6
+
+
 def test_signal_deaths_are_run_again_with_the_same_parameters_until_retries_are_spent(
     tmp_path: Path, command_line: CommandLine
 ) -> None:
@@ -63,8 +81,15 @@ def test_a_failed_grid_point_stays_open_and_is_tried_again_by_resume(tmp_path: P
     first = command_line("run", "--study", "grid", "--config", "study.json")
     assert first.returncode == 4
     assert "2 grid points finished, 1 failed" in first.stdout
+    assert "x=2 failed 2 of 2 times, and never without it" in first.stdout  # as the default, and as a grid point
+    words = "x=2 failed 3 of 3 times, and never without it"
+    assert words in command_line("resume").stdout
+    assert f"grid: {words}" in command_line("status").stdout
+    assert words in command_line("analyze", "--study", "grid").stdout
+    assert words in (tmp_path / "studies/grid/report/index.html").read_text()
     (tmp_path / "mended").touch()
     assert command_line("resume").returncode == 0
+    assert words not in command_line("status").stdout
     done = sorted(t.params["x"] for t in trials(tmp_path, "grid") if t.state == TrialState.COMPLETE)
     assert done == [1, 2, 3]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -48,7 +50,9 @@ def stubborn(folder: Path) -> Path:
     return definition(folder, command=[sys.executable, "-c", STUBBORN, str(folder)], search_space=one)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)]
+)
 def test_one_signal_stops_in_order_and_resume_repeats_the_trial(
     tmp_path: Path, start: Start, command_line: CommandLine, number: signal.Signals, code: int
 ) -> None:
@@ -73,6 +77,29 @@ def test_one_signal_stops_in_order_and_resume_repeats_the_trial(
     assert again.user_attrs["hps:root"] == 0
     seen = [(tmp_path / "studies/quad/trial_0" / part / "seen.txt").read_text() for part in (".", "attempt-2")]
     assert seen[0] == seen[1]
+
+
+def test_a_trial_that_ends_within_the_grace_keeps_its_result(tmp_path: Path, start: Start) -> None:
+    program = """
+import pathlib, signal, sys, time
+from hpsearch import sdk
+signal.signal(signal.SIGTERM, lambda *_: pathlib.Path("asked").touch())
+sdk.report(1, score=1.0)
+while not pathlib.Path("asked").exists():
+    time.sleep(0.01)
+sdk.report(2, score=0.5)
+sdk.finish(score=0.25)
+"""
+    definition(tmp_path, command=[sys.executable, "-c", program])
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    runner.wait_for("trial 0 step 1")
+    runner.send(signal.SIGINT)
+    code, output = runner.end()
+    assert code == 130, output
+    (trial,) = trials(tmp_path, "quad")
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.25)
+    assert trial.intermediate_values == {1: 1.0, 2: 0.5}
+    assert "after its final metrics: stopped on request" in output
 
 
 @pytest.mark.parametrize("where", [("--base-output-dir", "my studies"), ("--storage", "sqlite:///mine.db")])
@@ -205,14 +232,14 @@ def test_stop_asks_the_runner_and_status_and_logs_look_on(
 
 def test_logs_follow_a_trial_to_its_end(tmp_path: Path, start: Start, command_line: CommandLine) -> None:
     (tmp_path / "trial.sh").write_text(
-        "echo first line; while [ ! -e go ]; do sleep 0.02; done; echo last line\n"
+        "printf 'first line \\033]0;title\\007\\n'; while [ ! -e go ]; do sleep 0.02; done; echo last line\n"
         "echo '{\"score\": 1}' > $HPSEARCH_REPORT\n"
     )
     definition(tmp_path, command=["sh", "trial.sh"], search_space={"x": {"type": "categorical", "choices": [1]}})
     runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
     runner.wait_for("trial 0 started")
     follower = start("logs", "--study", "quad", "--trial", "0", "--follow")
-    follower.wait_for("first line")
+    follower.wait_for("first line ⟨U+001B⟩]0;title⟨U+0007⟩")
     (tmp_path / "go").touch()
     follower.wait_for("last line")
     assert follower.end()[0] == 0
@@ -258,6 +285,21 @@ def test_a_search_goes_on_where_nobody_reads_its_output(tmp_path: Path, start: S
     runner.process.stdout.close()
     (tmp_path / "go").touch()
     assert runner.process.wait(timeout=120) == 0
+    assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2
+
+
+def test_a_search_goes_on_after_its_terminal_is_gone(tmp_path: Path) -> None:
+    waiting(tmp_path)
+    ours, terminal = os.openpty()
+    command = [sys.executable, "-m", "hpsearch", "run", "--study", "quad", "--config", "study.json", "--n-trials", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        while b"running" not in shown:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+        (tmp_path / "go").touch()
+        assert process.wait(timeout=120) == 0
     assert [trial.state for trial in trials(tmp_path, "quad")] == [TrialState.COMPLETE] * 2
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import optuna
@@ -64,8 +65,17 @@ def test_tables_in_a_pipe_are_not_cut_to_a_terminal(two_studies: Path) -> None:
     assert len(status.stdout.splitlines()) == 3  # the heading, and a line for each study
 
 
-def test_an_archive_is_analysed_where_no_torch_can_be_imported(two_studies: Path, command_line: CommandLine) -> None:
-    assert command_line("export", "--study", "one", "--archive", "one.zip").returncode == 0
+def test_an_archive_without_secrets_is_analysed_where_no_torch_can_be_imported(
+    two_studies: Path, command_line: CommandLine
+) -> None:
+    tokens = ("hf_canaryABCDEFGHIJKL", "only-known-as-canary")
+    (two_studies / "studies/one/trial_0/log.txt").write_text(" ".join(tokens))
+    study = optuna.load_study(study_name="one", storage=f"sqlite:///{two_studies}/studies/hpsearch.db")
+    study.set_user_attr("said", list(tokens))
+    assert command_line("export", "--study", "one", "--archive", "one.zip", MY_TOKEN=tokens[1]).returncode == 0
+    with zipfile.ZipFile(two_studies / "one.zip") as archive:
+        assert archive.read("one/trial_0/log.txt").decode() == "(withheld) (withheld)"
+        assert b"canary" not in archive.read("hpsearch.db")
     blocked = (
         "import sys\n"
         "class Block:\n"
@@ -221,3 +231,36 @@ def test_a_path_below_a_file_is_the_users_mistake(
     refused = command_line(words[0], "--study", "one", words[1], "file/x")
     assert refused.returncode == 2
     assert "file" in refused.stderr
+
+
+def test_studies_on_a_read_only_mount_are_read(two_studies: Path, command_line: CommandLine) -> None:
+    mount = two_studies / "mount"
+    mount.mkdir()
+    for words in (["--bind", str(two_studies / "studies"), str(mount)], ["-o", "remount,bind,ro", str(mount)]):
+        done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"this user may not mount: {done.stderr.strip()}")
+    try:
+        for words in (["status"], ["logs", "--study", "one"], ["analyze", "--study", "one", "--compare", "two"]):
+            read = command_line(*words, "--base-output-dir", "mount")
+            assert read.returncode == 0, read.stderr
+        refused = command_line("run", "--study", "one", "--n-trials", "3", "--base-output-dir", "mount")
+        assert refused.returncode == 3 and "read-only" in refused.stderr
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+    assert "mount/one is read-only: the report goes into reports/one" in read.stdout
+    for name in ("one/index.html", "comparison/comparison.html"):
+        assert (two_studies / "reports" / name).exists()
+
+
+def test_a_study_copied_by_following_links_goes_on(two_studies: Path, command_line: CommandLine) -> None:
+    """In another folder: where the original's link lies, the copy has a folder."""
+    subprocess.run(["cp", "-rL", "studies", "copy"], cwd=two_studies, check=True)
+    shutil.rmtree(two_studies / "studies")
+    done = command_line("resume", "--study", "one", "--add-trials", "4", "--base-output-dir", "copy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    url = f"sqlite:///{two_studies / 'copy' / 'hpsearch.db'}"
+    best = optuna.load_study(study_name="one", storage=url).best_trial
+    assert best.number > 1, "the best trial is still one of the copied ones, so nothing was published"
+    assert json.loads((two_studies / "copy/one/best/best_params.json").read_text())["trial"] == best.number
+    assert (two_studies / "copy/one/best/weights.txt").read_text() == str(best.value)

@@ -101,6 +101,26 @@ def test_pruner_and_target_may_change(tmp_path: Path, command_line: CommandLine)
     assert len(trials(tmp_path, "quad")) == 2
 
 
+def test_a_new_study_gets_a_pruner_for_its_target_or_budget_and_keeps_it(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    definition(tmp_path)
+    words = ("run", "--config", "study.json", "--n-trials")
+    counted = "pruner: median (n_startup_trials=1, n_warmup_steps=a fifth of the steps), "
+    limited = "pruner: curve (n_startup_trials=2, n_warmup_steps=a fifth of the steps), "
+    new = f"{counted}the default if trials are counted"
+    assert new in command_line(*words, "2", "--study", "a", "--dry-run").stdout
+    assert new in command_line(*words, "2", "--study", "a").stdout
+    later = command_line(*words, "3", "--study", "a", "--gpu-hours", "1")
+    assert f"{counted}as stored with the study" in later.stdout
+    assert f"{counted}as stored with the study" in command_line("resume", "--study", "a").stdout
+    budget = command_line(*words, "1", "--study", "b", "--gpu-hours", "1").stdout
+    assert f"{limited}the default with --timeout or --gpu-hours" in budget
+    assert f"{limited}as stored with the study" in command_line(*words, "2", "--study", "b").stdout
+    named = command_line(*words, "2", "--study", "b", "--set", "pruner=none").stdout
+    assert "pruner: none, as the definition says" in named
+
+
 def test_samplers_are_chosen_by_name_and_may_change(tmp_path: Path, command_line: CommandLine) -> None:
     definition(tmp_path, try_first=[{"x": 9.0}])
     words = ("run", "--study", "quad", "--config", "study.json", "--n-trials")
@@ -176,20 +196,33 @@ def test_run_resume_refuses_a_study_that_does_not_exist(tmp_path: Path, command_
     assert "no study 'other' to resume" in refused.stderr
 
 
-def test_a_mistyped_study_is_told_that_it_gets_the_default_definition(
+def test_a_mistyped_study_is_refused_and_a_new_one_says_first_what_it_trains(
     tmp_path: Path, command_line: CommandLine
 ) -> None:
-    refused = command_line("run", "--study", "digit-ocr")
-    assert refused.returncode == 2
-    assert 'no definition is named "digit-ocr"' in refused.stderr
-    assert 'did you mean "digits-ocr"' in refused.stderr
-    planned = command_line("run", "--study", "digit-ocr", "--dry-run")
-    assert 'note: no definition is named "digit-ocr"' in planned.stdout
-    assert "note:" not in command_line("run", "--study", "digits-ocr", "--dry-run").stdout
+    (tmp_path / "numbers.json").write_text("[]")
+    rows = ("--input-data", "numbers.json")
+    for words in (("run",), ("run", "--dry-run"), ("validate",), ("plan",)):
+        refused = command_line(words[0], "--study", "gema-ocr", *rows, *words[1:])
+        assert refused.returncode == 2
+        assert 'no definition is named "gema-ocr"; did you mean "gemma-ocr"?' in refused.stderr
+        assert not refused.stdout
+    first = f"it trains google/gemma-3-12b-it on {tmp_path / 'numbers.json'}"
+    for name, option in (("gema-ocr", "--new"), ("gemma-ocr2", "--dry-run"), ("letters", "--dry-run")):
+        begun = command_line("run", "--study", name, *rows, "--dry-run", option)
+        assert begun.stdout.splitlines()[0].startswith(f'warning: no definition is named "{name}"')
+        assert begun.stdout.splitlines()[0].endswith(first)
+    ran = command_line("run", "--study", "letters", *rows)  # refused by the job that prepares it
+    assert ran.stdout.splitlines()[0].endswith(first)
+    assert "warning:" not in command_line("run", "--study", "digits-ocr", "--dry-run").stdout
+
+    definition(tmp_path)
+    assert command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "1").returncode == 0
+    assert 'did you mean "quad"?' in command_line("run", "--study", "qaud", *rows).stderr
+    assert "did you mean `hpsearch run`?" in command_line("runn").stderr
 
 
 def test_a_dry_run_says_what_the_run_would_say(tmp_path: Path, command_line: CommandLine) -> None:
-    definition(tmp_path)
+    definition(tmp_path, pruner="curve")
     words = ("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
     never = "warning: the curve pruner can never stop a trial: n_startup_trials=2, but the study ends after 2 trials"
     assert never in command_line(*words, "--dry-run").stdout

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -23,7 +24,7 @@ from hpsearch.study.options import RunOptions
 from hpsearch.study.storage import sqlite
 from hpsearch.study.storage.patience import Patience
 from tests.conftest import CommandLine
-from tests.e2e.conftest import Runner, definition, trials
+from tests.e2e.conftest import QUADRATIC, Runner, definition, trials
 
 RUN = ("run", "--study", "quad", "--config", "study.json", "--n-trials")
 
@@ -61,12 +62,23 @@ def _truncate(path: Path) -> None:
         file.truncate(path.stat().st_size - 4096)
 
 
+def _no_json(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'hps:seed'")
+        connection.commit()
+
+
 @pytest.mark.parametrize(
     ("damage", "said", "words"),
     [
         (_zero_header, "this file is not a database", (*RUN, "3")),
         (_zero_page, "the storage is damaged: studies/hpsearch.db (*** in database main *** ", (*RUN, "3")),
         (_truncate, "the storage is damaged", ("resume", "--study", "quad", "--add-trials", "1")),
+        (
+            _no_json,
+            "the storage is damaged: sqlite:///studies/hpsearch.db (malformed value in study 'quad'",
+            (*RUN, "3"),
+        ),
     ],
 )
 def test_a_damaged_file_is_refused_untouched_and_a_copy_of_it_goes_on(
@@ -83,11 +95,20 @@ def test_a_damaged_file_is_refused_untouched_and_a_copy_of_it_goes_on(
     assert refused.stderr.startswith(f"hpsearch: error[3]: {said}")
     assert len(refused.stderr.splitlines()) == 1
     assert "restore" in refused.stderr
+    assert "make it again from its folder with `hpsearch storage rebuild --study quad`" in refused.stderr
     assert path.read_bytes() == before
     shutil.copy(whole, path)
     done = finished(tmp_path)
     assert command_line(*words).returncode == 0
     assert len(finished(tmp_path)) == 3
+    assert finished(tmp_path)[:2] == done
+    damage(path)
+    whole = path.read_bytes()
+    again = command_line("storage", "rebuild", "--study", "quad")
+    assert again.returncode == 0, again.stderr
+    kept = min(path.parent.glob("hpsearch.db.damaged-*"))  # others are those beside it
+    assert f"the damaged file is kept as studies/{kept.name}" in again.stdout
+    assert kept.read_bytes() == whole
     assert finished(tmp_path)[:2] == done
 
 
@@ -103,10 +124,81 @@ def test_a_large_file_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.
     sqlite.require_sound(path, Patience())
 
 
+def test_an_index_that_differs_from_its_table_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x UNIQUE)")
+        connection.execute("INSERT INTO t VALUES ('word')")
+        connection.commit()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + whole[4096:8192].replace(b"word", b"ward") + whole[8192:])
+    with pytest.raises(StorageError, match="damaged"):
+        sqlite.require_sound(path)
+    monkeypatch.setattr(sqlite, "MOST_INDEXED_BYTES", 4096)
+    sqlite.require_sound(path)
+
+
 def _zero_tail(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(bytes(4096))
+
+
+def _ended_in_copy(folder: Path) -> int:
+    """Trials that have ended in a plain copy of the file, without those beside it."""
+    copy = folder / "copy.db"
+    shutil.copy(database(folder), copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'").fetchone()
+        return int(count)
+
+
+def test_a_file_deleted_under_a_run_ends_it_and_the_study_is_made_again_from_its_folder(
+    tmp_path: Path, command_line: CommandLine, start: Callable[..., Runner]
+) -> None:
+    """A plain copy of the file, made under the run, holds the trials that had ended."""
+    definition(tmp_path, pruner={"type": "none"}, command=[*QUADRATIC, "--x", "{x}", "--wait", "go_{trial}"])
+    for number in (0, 1):
+        (tmp_path / f"go_{number}").touch()
+    run = start(*RUN, "5")
+    run.wait_for("trial 2 step 1")
+    give_up = time.monotonic() + 60
+    while _ended_in_copy(tmp_path) < 2 and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert _ended_in_copy(tmp_path) == 2
+    database(tmp_path).unlink()
+    code, said = run.end()
+    assert code == 3, said
+    assert "the storage is gone: studies/hpsearch.db was deleted or replaced while this run wrote to it" in said
+    rebuild = "hpsearch storage rebuild --study quad"
+    assert f"make it again from its folder with `{rebuild}`" in said
+
+    (tmp_path / "go_2").touch()
+    for words, refusal in (((*RUN, "5"), 2), (("resume", "--study", "quad"), 3)):
+        refused = command_line(*words)
+        assert refused.returncode == refusal
+        assert rebuild in refused.stderr
+        database(tmp_path).unlink(missing_ok=True)
+    again = command_line(*rebuild.split()[1:])
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == ("quad: 4 trials were added to sqlite:///studies/hpsearch.db\nto be run again: trial 3\n")
+    shutil.copy(database(tmp_path), tmp_path / "older.db")
+    copied = optuna.load_study(study_name="quad", storage=f"sqlite:///{tmp_path / 'copy.db'}").trials[:2]
+    kept = [(t.number, t.value, t.params, t.intermediate_values) for t in copied]
+    assert [(t.number, t.value, t.params, t.intermediate_values) for t in trials(tmp_path, "quad")[:2]] == kept
+
+    for number in range(3, 6):
+        (tmp_path / f"go_{number}").touch()
+    assert command_line("resume", "--study", "quad").returncode == 0
+    done = finished(tmp_path)
+    shutil.copy(tmp_path / "older.db", database(tmp_path))
+    refused = command_line("resume", "--study", "quad", "--add-trials", "1")
+    assert refused.returncode == 2
+    assert f"it is older: the storage has 4 trials of the study, but {tmp_path}/studies/quad holds" in refused.stderr
+    assert command_line(*rebuild.split()[1:]).returncode == 0
+    assert finished(tmp_path) == done
+    assert len(done) == 5
+    assert len([t for t in trials(tmp_path, "quad") if not t.state.is_finished()]) == 0
 
 
 @contextmanager
@@ -280,3 +372,23 @@ def test_what_is_read_only_is_named_before_the_first_trial(
     )
     assert database(tmp_path).read_bytes() == before
     assert command_line(*RUN, "2").returncode == 0
+
+
+def test_a_run_on_a_full_disk_names_the_path(tmp_path: Path, command_line: CommandLine) -> None:
+    definition(tmp_path)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"this user may not mount: {mounted.stderr.strip()}")
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            (disk / "filled").write_bytes(bytes(70_000))
+        for more in ((), ("--storage", "sqlite:///elsewhere.db")):
+            refused = command_line(*RUN, "1", "--base-output-dir", "disk", *more)
+            assert refused.returncode == 3, refused.stderr
+            assert "no space left" in refused.stderr and "disk/" in refused.stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -113,6 +113,28 @@ def test_a_stored_search_with_a_custom_program_continues(stored: Callable[[str],
     studies.run(*same, "--set", "seed=8", code=6)
 
 
+def test_a_stored_search_is_made_again_from_its_folder_alone(stored: Callable[[str], Stored]) -> None:
+    """The commit wrote no second copy of the study into it, so the definition has to be named."""
+    studies = stored("sqlite")
+    before = studies.trials("own")
+    (studies.folder / "studies/hpsearch.db").unlink()
+    studies.run("storage", "rebuild", "--study", "own", code=2)
+    said = studies.run("storage", "rebuild", "--study", "own", "--config", "own.json")
+    assert "the folder holds nothing of trial 12\n" in said, "it was refused before its launch"
+    after = studies.trials("own")
+    assert [trial.number for trial in after] == list(range(19))
+    assert after[18].state is TrialState.COMPLETE, "its outcome was in the folder alone"
+    for old, new in zip(before, after, strict=True):
+        if old.number not in (12, 18):
+            was, found = described(old), described(new)
+            for origin in ("try_first", "carried"):
+                was["attributes"].pop(origin, None)
+            assert found == was
+    assert studies.status("own")["finished"] == 14
+    studies.run("resume", "--study", "own", "--n-trials", "15")
+    _assert_kept(after, studies.trials("own"))
+
+
 @needs_training
 @pytest.mark.timeout(600)  # six commands that import the training's libraries, on a machine that may be busy
 def test_a_stored_search_with_the_built_in_training_continues(stored: Callable[[str], Stored]) -> None:

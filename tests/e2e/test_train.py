@@ -52,10 +52,10 @@ def test_a_fine_tune_goes_on_bit_by_bit_and_reads_as_it_was_evaluated(
     assert _results(tmp_path) == results
 
 
-def test_a_fine_tune_broken_off_goes_on_from_the_latest_checkpoint(
+def test_a_fine_tune_that_is_stopped_saves_its_step_and_goes_on_from_there(
     tmp_path: Path, start: Callable[..., Runner], command_line: CommandLine
 ) -> None:
-    words = ["train", "--study", "digits-ocr", *WORDS]
+    words = ["train", "--study", "digits-ocr", *WORDS, "--save_steps", "10000", "--max_steps", "40"]
     _break_off(tmp_path, start(*words))
     other = command_line(*words, "--lora_r", "2")
     assert other.returncode == 2 and "lora_r was" in other.stderr and "another --output-dir" in other.stderr
@@ -74,14 +74,15 @@ def _goes_on_from(folder: Path) -> str:
 
 
 def _break_off(folder: Path, runner: Runner) -> None:
-    """Interrupt a fine-tune after its first checkpoint."""
-    checkpoint = folder / "tuned/checkpoints/checkpoint-8/hpsearch.json"
-    while not checkpoint.exists():
+    """Send a fine-tune at its tenth step a scheduler's warning."""
+    log = folder / "tuned/log.txt"
+    while not log.exists() or "step 10 of 40: loss" not in log.read_text():
         assert runner.process.poll() is None, runner.end()
         time.sleep(0.02)
-    runner.send(signal.SIGINT)
+    runner.send(signal.SIGUSR1)
     code, said = runner.end()
-    assert code == 130 and "the same command continues from the last checkpoint" in said
+    assert code == 138 and "the same command continues from the last checkpoint" in said
+    assert "asked to stop: saved a checkpoint at step " in log.read_text()
     assert not (folder / "tuned/adapter").exists()
     assert alive(folder) == []
 

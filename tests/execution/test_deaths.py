@@ -134,6 +134,27 @@ with open(os.environ["HPSEARCH_REPORT"], "w") as channel:
     assert (bench.outcome().cause, bench.outcome().metrics) == (Cause.OK, {"cer": 0.25})
 
 
+@pytest.mark.parametrize("dies", ["runner", "supervisor"])
+def test_a_result_that_was_reported_is_kept_whichever_dies(bench: Bench, dies: str) -> None:
+    channel = "open(os.environ['HPSEARCH_REPORT'], 'w')"
+    script = f"import os, time; print('{{\"cer\": 0.25}}', file={channel}, flush=True); time.sleep(600)"
+    job = bench.job(python(script))
+    reported = Path(job.output_dir) / "metrics.jsonl"
+    if dies == "runner":
+        runner = Runner(job, bench.folder)
+        until(lambda: reported.exists() and reported.stat().st_size, "the report")
+        runner.kill()
+        until(lambda: not processes_with(bench.study), "everything to be gone")
+        outcome = outcome_in(Path(job.output_dir))
+    else:
+        bench.launch(job.command)
+        until(lambda: reported.exists() and reported.stat().st_size, "the report")
+        os.kill(*supervisors(bench.study), signal.SIGKILL)
+        outcome = bench.outcome()
+    assert (outcome.cause, outcome.metrics) == (Cause.OK, {"cer": 0.25})
+    assert f"its {dies} died" in outcome.message
+
+
 def test_a_killed_supervisor_leaves_no_tagged_process(bench: Bench) -> None:
     pids = bench.folder / "pids"
     job = bench.launch(program("tree.py", str(pids), "hang"), environment=ENVIRONMENT | {"KEEP_TAGS": "1"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpsearch.execution.environment import build_environment, has_gpu
+from hpsearch.execution.environment import build_environment, has_gpu, without_secrets
 
 from .conftest import Bench, processes_with, shell
 
@@ -29,6 +29,13 @@ USEFUL = {
     "https_proxy": "http://proxy:3128",
     "PYTHONPATH": "/code",
     "TOKENIZERS_CACHE": "/t",
+    "USER": "me@corp.example",
+    "XDG_DATA_HOME": "/opt/sk-learn-environment-2026/share",
+    "HF_DATASETS_CACHE": "/scratch/hf_0123456789abcdefghij/datasets",
+    "NVIDIA_VISIBLE_DEVICES": "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6,MIG-8932F937-d72c-4106-c12f-20bd9faed9f7",
+    "NVIDIA_REQUIRE_CUDA": "cuda>=12.4 brand=tesla,driver>=470,driver<471",
+    "PYTORCH_HIP_ALLOC_CONF": "max_split_size_mb:128,garbage_collection_threshold:0.8",
+    "HF_HUB_USER_AGENT_ORIGIN": "enterprise-hub-mirror-2",
 }
 CANARIES = {
     "HPSEARCH_STORAGE": "postgresql://u:canary@db/x",
@@ -46,6 +53,23 @@ CANARIES = {
     "TORCH_SECRET": "canary",
     "HF_ENDPOINT": "https://u:canary@mirror",
     "HTTP_PROXY": "http://u:canary@proxy:3128",
+    "HF_JWT": "canary",
+    "HF_HUB_PAT": "canary",
+    "TRANSFORMERS_BEARER": "canary",
+    "DS_CREDS": "canary",
+    "HTTPS_PROXY": "http://canary@proxy:3128",
+    "all_proxy": "canary@proxy:1080",
+    "no_proxy": "canary:canary@proxy",
+}
+SHAPED = {  # secrets by their values alone
+    "HF_ONE": "hf_canaryABCDEFGHIJKL",
+    "HF_TWO": "Bearer ghp_canaryABCDEFGHIJKLMNOPQRST",
+    "HF_THREE": '{"id": "sk-proj-canary-0123456789"}',
+    "HF_FOUR": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.canary",
+    "HF_FIVE": "https://bucket.example/model?X-Amz-Signature=canary",
+    "CUDA_SIX": "canaryAbCdEfGhIjKl0123456789",
+    "TORCH_SEVEN": "0123456789abcdef0123456789abcdef01234567",
+    "TORCH_EIGHT": "-----BEGIN RSA PRIVATE KEY-----\ncanary0123456789",
 }
 
 
@@ -58,9 +82,10 @@ def test_useful_variables_go_through() -> None:
 
 
 def test_secrets_and_the_storage_do_not_and_are_named() -> None:
-    environment, withheld = build_environment(USEFUL | CANARIES, (), kind="trial")
+    environment, withheld = build_environment(USEFUL | CANARIES | SHAPED, (), kind="trial")
     assert "canary" not in str(environment)
-    assert withheld == sorted(CANARIES)
+    assert withheld == sorted(CANARIES | SHAPED)
+    assert build_environment(SHAPED, ("HF_*", "HF_ONE"), kind="trial")[1] == sorted(SHAPED.keys() - {"HF_ONE"})
 
 
 def test_what_nobody_misses_is_not_named() -> None:
@@ -84,6 +109,17 @@ def test_env_pass_never_lets_the_storage_nor_secrets_by_a_pattern_through(env_pa
     assert withheld == sorted(CANARIES)
 
 
+def test_text_is_shown_without_what_looks_like_a_secret() -> None:
+    by_shape = [value for name, value in SHAPED.items() if not name.startswith(("CUDA_SIX", "TORCH_SEVEN"))]
+    shown = without_secrets("\n".join([*by_shape, *USEFUL.values(), "mine is hidden"]), ["hidden"])
+    assert "canary" not in shown
+    assert "mine is (withheld)" in shown
+    assert all(value in shown for value in USEFUL.values())
+    assert without_secrets('{"url": "https://me:pw@host/x?token=a", "n": 1}') == (
+        '{"url": "https://(withheld)@host/x(withheld)", "n": 1}'
+    )
+
+
 def test_env_pass_may_be_a_pattern() -> None:
     assert build({"MY_FLAG": "1", "MY_MODE": "2", "OTHER": "3"}, "MY_*").keys() >= {"MY_FLAG", "MY_MODE"}
     assert "OTHER" not in build({"OTHER": "3"}, "MY_*")
@@ -92,7 +128,7 @@ def test_env_pass_may_be_a_pattern() -> None:
 def test_preparing_gets_the_hub_s_token_and_the_proxy() -> None:
     environment = build(CANARIES, kind="prepare")
     got = {name for name, value in environment.items() if "canary" in value}
-    assert got == {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HTTP_PROXY"}
+    assert got == {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"}
 
 
 def test_all_but_preparing_is_offline() -> None:

@@ -134,8 +134,13 @@ class ExecutorContract:
         assert (outcome.cause, outcome.message, outcome.exit_code) == (Cause.INVALID, "rule; values; remedy", 2)
 
     def test_an_exit_code_is_a_crash(self, bench: Bench) -> None:
-        outcome = self.play(bench, OK, 2)
+        outcome = self.play(bench, 2)
         assert (outcome.cause, outcome.exit_code) == (Cause.CRASH, 2)
+
+    def test_a_result_before_an_exit_code_counts(self, bench: Bench) -> None:
+        outcome = self.play(bench, OK, 2)
+        assert (outcome.cause, outcome.exit_code) == (Cause.OK, 2)
+        assert outcome.message == "after its final metrics: exited with code 2"
 
     def test_an_error_is_a_crash_with_its_text(self, bench: Bench) -> None:
         outcome = self.play(bench, "the tower fell")

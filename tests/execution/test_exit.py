@@ -10,7 +10,7 @@ import pytest
 
 from hpsearch.execution.exit import Exit, JobEnding, Stop, classify_exit, oom_kills, shown_tail
 from hpsearch.execution.files import open_new
-from hpsearch.execution.job import Job
+from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.reports import Record
 
@@ -25,9 +25,13 @@ def record(tmp_path: Path) -> Iterator[Record]:
     record.close()
 
 
+def classified(record: Record, kind: str = "trial", steps: int | None = None, **ending: Any) -> Outcome:
+    job = Job(id="a", kind=kind, study="s", command=(), output_dir="", settings={}, metric="cer", steps=steps)
+    return classify_exit(job, record, JobEnding(**{"exit": Exit(code=0), "duration_s": 1.0} | ending))
+
+
 def cause(record: Record, kind: str = "trial", **ending: Any) -> Cause:
-    job = Job(id="a", kind=kind, study="s", command=(), output_dir="", settings={}, metric="cer")
-    return classify_exit(job, record, JobEnding(**{"exit": Exit(code=0), "duration_s": 1.0} | ending)).cause
+    return classified(record, kind, **ending).cause
 
 
 @pytest.mark.parametrize(
@@ -68,9 +72,9 @@ def test_device_memory_used_up(record: Record, text: str, ended: Exit) -> None:
 
 
 def test_the_words_alone_are_no_failure(record: Record) -> None:
+    assert cause(record, exit=Exit(code=1), log_tail=b"unhandled cuda error") is Cause.CRASH
     record.take(b'{"cer": 0.5}')
     assert cause(record, log_tail=b"CUDA out of memory, halving the batch") is Cause.OK
-    assert cause(record, exit=Exit(code=1), log_tail=b"unhandled cuda error") is Cause.CRASH
 
 
 def test_host_memory_used_up(record: Record) -> None:
@@ -89,9 +93,9 @@ def test_host_memory_used_up(record: Record) -> None:
         assert cause(record, exit=Exit(code=1), log_tail=b"Traceback\n" + text + b"\n") is Cause.HOST_OOM
 
 
-def test_a_fault_stands_above_everything(record: Record) -> None:
-    record.take(b'{"cer": 0.5}')
+def test_a_fault_stands_above_everything_but_a_result_before_it(record: Record) -> None:
     record.take(b'{"fault": "invalid", "message": "no"}')
+    record.take(b'{"cer": 0.5}')
     for ending in ({}, {"exit": KILLED}, {"stop": INTERRUPTED}, {"pruned_at": 3}):
         assert cause(record, **ending) is Cause.INVALID
 
@@ -103,12 +107,45 @@ def test_a_pruned_trial_is_pruned_however_it_ends(record: Record) -> None:
 
 
 @pytest.mark.parametrize("why", [Cause.INTERRUPTED, Cause.TIMEOUT, Cause.STALLED, Cause.LOST])
-def test_a_stop_is_the_cause_unless_the_work_was_done(record: Record, why: Cause) -> None:
+def test_a_stop_is_the_cause_unless_the_result_was_reported(record: Record, why: Cause) -> None:
+    record.take(b'{"step": 1, "cer": 0.6}')
+    for ended in (Exit(code=0), Exit(code=1), KILLED):
+        assert cause(record, exit=ended, stop=Stop(why, "")) is why
+    record.close_verdict()
     record.take(b'{"cer": 0.5}')
-    assert cause(record, exit=KILLED, stop=Stop(why, "", had_result=True)) is why
-    assert cause(record, exit=Exit(code=1), stop=Stop(why, "", had_result=True)) is why
-    assert cause(record, stop=Stop(why, "", had_result=False)) is why
-    assert cause(record, stop=Stop(why, "", had_result=True)) is Cause.OK
+    for ended in (Exit(code=0), Exit(code=1), KILLED):
+        outcome = classified(record, exit=ended, stop=Stop(why, "the reason"))
+        assert (outcome.cause, outcome.metrics) == (Cause.OK, {"cer": 0.5})
+        assert outcome.message == "after its final metrics: the reason"
+    assert cause(record, "ocr", exit=KILLED, stop=Stop(why, "")) is why  # what it writes is its result
+
+
+@pytest.mark.parametrize("ended", [Exit(code=1), Exit(number=11), KILLED])
+def test_a_reported_result_counts_whatever_comes_after(record: Record, ended: Exit) -> None:
+    record.take(b'{"cer": 0.5}')
+    record.take(b'{"fault": "crash", "message": "late"}')
+    record.take(b'{"step": 9, "loss": "nan"}')
+    outcome = classified(record, exit=ended, log_tail=b"CUDA out of memory")
+    assert (outcome.cause, outcome.metrics) == (Cause.OK, {"cer": 0.5})
+    assert "crash: late" in outcome.message
+
+
+def test_a_good_exit_without_final_metrics_before_the_last_step_is_no_result(record: Record) -> None:
+    record.take(b'{"step": 1, "cer": 0.5}')
+    outcome = classified(record, steps=100)
+    assert (outcome.cause, outcome.metrics) == (Cause.PROTOCOL, {})
+    assert "step 1 of 100" in outcome.message
+    assert cause(record) is Cause.OK  # the last step is not known
+    record.take(b'{"step": 100, "cer": 0.4}')
+    assert classified(record, steps=100).metrics == {"cer": 0.4}
+
+
+def test_a_refused_last_report_leaves_no_older_value_in_its_place(record: Record) -> None:
+    record.take(b'{"step": 1, "cer": 0.5}')
+    record.take(b'{"cer": "0.1"}')
+    assert cause(record) is Cause.PROTOCOL
+    record.take(b'{"step": 2, "cer": 0.4}')
+    assert cause(record) is Cause.OK
 
 
 def test_shown_tail_is_short() -> None:

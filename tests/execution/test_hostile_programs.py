@@ -92,6 +92,45 @@ def test_a_trial_that_forks_while_it_is_killed(bench: Bench) -> None:
 # Ends
 
 
+FINAL = "final = lambda: print(json.dumps({'cer': 0.25}), file=open(os.environ['HPSEARCH_REPORT'], 'w'), flush=True)\n"
+REPORTING = f"import json, os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{FINAL}"
+
+
+@pytest.mark.parametrize(
+    ("then", "limits", "how"),
+    [
+        ("time.sleep(600)", {"exit_timeout_s": 0.3}, "did not exit within 0.3 s (exit_timeout_s)"),
+        ("time.sleep(600)", {"timeout_s": 3.0}, "ran past its limit of 3 s"),
+        ("os._exit(7)", {}, "exited with code 7"),
+        ("time.sleep(2); os.kill(os.getpid(), 11)", {"stall_s": 0.5}, "died of SIGSEGV"),
+    ],
+)
+def test_a_reported_result_counts_however_the_program_ends(
+    bench: Bench, then: str, limits: dict[str, float], how: str
+) -> None:
+    outcome = bench.run(python(f"{REPORTING}final(); {then}"), **limits)
+    assert (outcome.cause, outcome.metrics) == (Cause.OK, {"cer": 0.25})
+    assert outcome.message == f"after its final metrics: {how}"
+
+
+@pytest.mark.parametrize(
+    ("replace", "cause"),
+    [
+        ("os.unlink(p); open(p, 'w').write('{\"cer\": 0.25}')", Cause.OK),
+        ("os.unlink(p); open(p, 'w').write('{\"step\": 2}')", Cause.PROTOCOL),
+        ("os.unlink(p)", Cause.PROTOCOL),
+        ("os.unlink(p); os.mkdir(p)", Cause.PROTOCOL),
+        ("os.unlink(p); os.symlink('/dev/zero', p)", Cause.PROTOCOL),
+        ("os.unlink(p); os.mkfifo(p)", Cause.PROTOCOL),
+    ],
+)
+def test_a_replaced_channel_is_said_and_leaves_no_older_value(bench: Bench, replace: str, cause: Cause) -> None:
+    step = "print(json.dumps({'step': 1, 'cer': 0.5}), file=open(p, 'w'), flush=True)"
+    outcome = bench.run(python(f"import json, os\np = os.environ['HPSEARCH_REPORT']\n{step}\n{replace}"))
+    assert (outcome.cause, outcome.metrics) == (cause, {"cer": 0.25} if cause is Cause.OK else {})
+    assert "its report channel was removed or replaced" in outcome.message
+
+
 def test_the_end_does_not_wait_for_a_pipe_that_is_kept_open(bench: Bench) -> None:
     outcome = bench.run(shell(f"sleep 600 & {RESULT}"))
     assert outcome.cause is Cause.OK
@@ -118,11 +157,11 @@ def test_a_result_that_was_there_before_the_stop_counts(bench: Bench) -> None:
     assert bench.outcome().cause is Cause.OK
 
 
-def test_a_result_that_came_after_the_stop_does_not(bench: Bench) -> None:
+def test_a_result_that_came_after_the_stop_counts_as_well(bench: Bench) -> None:
     bench.launch(shell(f"late() {{ {RESULT}; exit 0; }}; trap late TERM; {STEP}; while true; do sleep 0.05; done"))
     bench.report(1)
     bench.executor.stop("trial_1", 30.0)
-    assert bench.outcome().cause is Cause.INTERRUPTED
+    assert bench.outcome().cause is Cause.OK
 
 
 def test_what_a_program_says_while_it_is_stopped_decides_nothing(bench: Bench) -> None:

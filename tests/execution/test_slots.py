@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import subprocess
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -102,7 +105,11 @@ class Bench:
         self.used: dict[int, int] = dict.fromkeys((gpu for slot in slots for gpu in slot.gpus), GIB)
         self.notes: list[str] = []
         self._changed = threading.Condition()
-        self.slots = Slots(slots, self._hear, lambda: dict(self.used), patience_s)
+        self.holders: tuple[Holder, ...] = ()
+        self.slots = Slots(slots, self._hear, self._devices, patience_s)
+
+    def _devices(self) -> dict[int, Gpu]:
+        return {number: Gpu("NVIDIA L4", 24 * GIB, 24 * GIB - used, self.holders) for number, used in self.used.items()}
 
     def _hear(self, text: str) -> None:
         with self._changed:
@@ -147,23 +154,65 @@ def test_what_others_hold_from_the_start_is_no_leftover_and_the_baseline_only_fa
     bench.until(lambda: bench.slots.free)
     slot = bench.taken()
     bench.used[0] = 20 * GIB
-    assert bench.slots._trouble(slot).startswith("GPU 0 still holds 20.4 GB more")
+    trouble = bench.slots._trouble(slot, "")
+    assert trouble is not None and trouble.text.startswith("GPU 0 still holds 20.4 GB more")
 
 
-def test_a_gpu_that_stays_full_is_left_out_until_it_is_free_again() -> None:
+def test_a_gpu_that_stays_full_is_waited_for() -> None:
     bench = Bench(Slot(0, (0,)), Slot(1, (1,)), patience_s=0.2)
     slot = bench.taken()
     bench.used[0] = 4 * GIB
     bench.slots.give_back(slot)
-    bench.until(lambda: bench.slots.usable == 1 and bench.notes)
+    bench.until(lambda: bench.notes)
     (note,) = bench.notes
     assert note.startswith("GPU 0 still holds 3.22 GB more than before its first job, 0.2 s after the end of its job")
-    assert bench.taken().number == 1
+    assert note.endswith("waiting for it")
+    assert (bench.slots.usable, bench.taken().number, bench.slots.free) == (2, 1, 0)
     bench.used[0] = GIB
-    bench.until(lambda: bench.slots.usable == 2)
     bench.until(lambda: bench.notes[1:])
     assert bench.notes[1] == "GPU 0 can be used again"
     assert bench.taken().number == 0
+
+
+def test_a_neighbour_that_the_driver_shows_keeps_no_gpu_from_the_next_job() -> None:
+    bench = Bench(Slot(0, (0,)))
+    slot = bench.taken()
+    bench.used[0] = 9 * GIB
+    bench.holders = (Holder(os.getpid(), "python", 8 * GIB), Holder(2**22 + 1, "in another namespace", None))
+    bench.slots.give_back(slot, "study/trial_0/1")
+    bench.until(lambda: bench.slots.free)
+    assert bench.notes == [""]
+
+
+def test_what_a_process_of_the_job_still_holds_leaves_the_gpu_out() -> None:
+    tag = "study/trial_0/1"
+    left = subprocess.Popen(("sleep", "600"), env={"HPSEARCH_TAG": tag})
+    try:
+        bench = Bench(Slot(0, (0,)), patience_s=0.1)
+        slot = bench.taken()
+        bench.used[0] = 9 * GIB
+        bench.holders = (Holder(left.pid, "sleep", 8 * GIB),)
+        bench.slots.give_back(slot, tag, needed=GIB)
+        bench.until(lambda: bench.notes)
+        assert f"(pid {left.pid})" in bench.notes[0] and bench.notes[0].endswith("it is left out for now")
+        assert (bench.slots.usable, bench.slots.free) == (0, 0)
+    finally:
+        left.kill()
+        left.wait()
+    bench.holders, bench.used[0] = (), GIB
+    bench.until(lambda: bench.slots.usable == 1)
+    bench.slots.close()
+
+
+def test_a_gpu_is_shared_with_a_neighbour_where_enough_is_free_for_a_trial() -> None:
+    bench = Bench(Slot(0, (0,)), patience_s=0.1)
+    slot = bench.taken()
+    bench.used[0] = 12 * GIB  # of 24, none of it explained
+    bench.slots.give_back(slot, needed=8 * GIB)
+    bench.until(lambda: bench.slots.free)
+    assert bench.notes[0].endswith("8.59 GB are enough for a trial: it is used again")
+    bench.slots.give_back(bench.taken())
+    bench.until(lambda: bench.slots.free)  # the neighbour is part of the baseline now
 
 
 def test_a_gpu_that_the_driver_no_longer_shows_is_left_out() -> None:
@@ -172,6 +221,27 @@ def test_a_gpu_that_the_driver_no_longer_shows_is_left_out() -> None:
     del bench.used[0]
     bench.slots.give_back(slot)
     bench.until(lambda: bench.notes)
-    assert bench.notes[0].startswith("the driver shows no GPU 0")
+    assert bench.notes[0].startswith("GPU 0 is lost")
     assert (bench.slots.usable, bench.slots.free) == (0, 0)
     bench.slots.close()
+
+
+def test_cuda_visible_devices_is_read_as_cuda_reads_it() -> None:
+    for value, gpus in {
+        "0,-1": (0,),
+        "-1": (),
+        "1,99,2": (1,),
+        "2,2": (2,),
+        "1, 0": (1, 0),
+        "GPU-2a2,0": (2, 0),
+    }.items():
+        assert shared({"CUDA_VISIBLE_DEVICES": value}, own_program=True) == [gpus], value
+    lost = dataclasses.replace(FOUR, gpus=(dataclasses.replace(FOUR.gpus[0], lost=True), *FOUR.gpus[1:]))
+    assert share_out(GpuRequest("all"), {}, lost, own_program=False).slots[0].gpus == (1,)
+    mixed = Driver("580.95.05", gpus=(*FOUR.gpus[:1], Gpu("NVIDIA L40S", 48 * GIB, 47 * GIB, uuid="GPU-9f9")))
+    number = {"CUDA_VISIBLE_DEVICES": "0"}  # CUDA's number of the L40S, nvidia-smi's of the L4
+    assert share_out(GpuRequest(), number, mixed, own_program=False).slots == (Slot(),)
+    with pytest.raises(UsageError, match="CUDA_DEVICE_ORDER=PCI_BUS_ID"):
+        share_out(GpuRequest("0"), number, mixed, own_program=False)
+    for clear in ({**number, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, {"CUDA_VISIBLE_DEVICES": "GPU-0a0"}):
+        assert share_out(GpuRequest(), clear, mixed, own_program=False).slots == (Slot(0, (0,)),)

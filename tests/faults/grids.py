@@ -116,7 +116,7 @@ def repaired(folder: Path) -> float:
         runner.end()
     began = time.monotonic()
     with Runner(folder, *RUN) as again:
-        again.wait_for("attempt 2")
+        again.wait_for("2nd attempt")
         seconds = time.monotonic() - began
         again.send(signal.SIGINT)
         again.end()

@@ -65,6 +65,7 @@ def _of_states(trials: list[FrozenTrial], target: int) -> list[str]:
 
 def _of_truth(trials: list[FrozenTrial], truth: list[dict[str, Any]], kills: int) -> list[str]:
     started = {line["number"]: line for line in truth if line["what"] == "start"}
+    reported = {line["number"] for line in truth if line["what"] == "result"}  # the program had written its final line
     found = []
     for trial in trials:
         line = started.get(trial.number)
@@ -72,10 +73,17 @@ def _of_truth(trials: list[FrozenTrial], truth: list[dict[str, Any]], kills: int
             found.append(f"trial {trial.number} is complete with {trial.value}, but was {line}")
         if line is None:
             continue
+        own_cause = trial.user_attrs["hps:outcome"]
         values = [told(line["root"], line["x"], step) for step in range(1, STEPS + 1)]
         sent = dict(enumerate(values, 1))
-        if trial.user_attrs["hps:outcome"] == "diverged":
+        if own_cause == "diverged":
             sent[2] = float("nan")
+        if trial.number in reported and own_cause not in ("ok", "diverged"):
+            found.append(f"trial {trial.number} had reported its result, but is {trial.state.name} ({own_cause})")
+        if trial.state is TrialState.COMPLETE and len(trial.intermediate_values) < STEPS:
+            found.append(
+                f"trial {trial.number} is complete, but has {len(trial.intermediate_values)} of {STEPS} reports"
+            )
         if any(repr(sent.get(step)) != repr(value) for step, value in trial.intermediate_values.items()):
             found.append(f"trial {trial.number} has the reports {trial.intermediate_values}, but sent {sent}")
         if (trial.params["x"], trial.user_attrs["hps:seed"]) != (line["x"], line["seed"]):

@@ -18,7 +18,7 @@ from tests.postgres import own_server
 
 
 # The others are tried as often by tests of their own.
-@pytest.mark.parametrize("name", ["G2", "G3", "G6", pytest.param("G9", marks=own_server), "G10", "G11", "G17"])
+@pytest.mark.parametrize("name", ["G2", "G3", "G6", pytest.param("G9", marks=own_server), "G10", "G11", "G17", "G22"])
 def test_a_promise_is_kept(name: str, tmp_path: Path) -> None:
     found = GOALS[name].measure(tmp_path, Effort(full=False))
     assert found.met, found.hpsearch
@@ -38,6 +38,7 @@ def test_every_kind_of_change_has_its_points() -> None:
         ("UPDATE trial_values SET value = value + 1", ["is complete with", "is the best, but"]),
         ("UPDATE trial_intermediate_values SET intermediate_value = 7.5 WHERE step = 1", ["has the reports"]),
         ("UPDATE trial_params SET param_value = 3.25", ["is stored with"]),
+        ("DELETE FROM trial_intermediate_values WHERE step = 2", ["2 of 3 reports"]),
         ("DELETE FROM trials WHERE number = 3", ["numbers have gaps"]),
         ("UPDATE trial_user_attributes SET value_json = '\"lost\"' WHERE key = 'hps:outcome'", ["told lost"]),
     ],

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpsearch.report.analyze import analyze_study, compare_studies
 from hpsearch.report.study import SECTIONS
-from hpsearch.report.text import csv_cell, plot_label, script_json, visible, visible_lines
+from hpsearch.report.text import csv_cell, plot_label, script_json, terminal_text, visible, visible_lines
 from hpsearch.study import attributes as attrs
 from tests.report.pages import Page, read_page, rendered
 from tests.report.sample_studies import PREPARED, write_predictions
@@ -229,6 +229,23 @@ def test_escapers(attack: str) -> None:
     assert json.loads(script_json(attack)) == attack
     assert not set("<>&") & set(script_json(attack))
     assert not str(csv_cell(attack)).startswith(("=", "+", "-", "@"))
+
+
+def test_a_terminal_gets_colours_of_a_log_and_no_other_escape() -> None:
+    for attack in (
+        "\x1b]0;title\x07",
+        "\x1b]52;c;cm0=\x1b\\",
+        "\x1b[2J",
+        "\x1b[6n",
+        "\x1bc",
+        "\x9b2J",
+        "\x08",
+        "\x1b[5",
+    ):
+        shown = terminal_text(f"a{attack}b\tc\r\n")
+        assert not {"\x1b", "\x07", "\x08", "\x9b"} & set(shown)
+        assert shown.startswith("a") and shown.endswith("b\tc\r\n")
+    assert terminal_text("\x1b[1;31mred\x1b[0m\n") == "\x1b[1;31mred\x1b[0m\n\x1b[0m"
 
 
 def test_scripts_that_need_joiners_and_marks_keep_them() -> None:

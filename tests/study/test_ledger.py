@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hpsearch.execution.executors.fake import FakeExecutor
-from hpsearch.execution.job import Outcome
+from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import VERDICTS, Again, Cause
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import study_folders
@@ -90,6 +91,37 @@ def test_recovery_tells_untold_results_and_queues_dead_trials_again(ledger: Ledg
     (waiting,) = ledger.trials(TrialState.WAITING)
     assert waiting.user_attrs[attrs.RETRY_OF] == dead
     assert str(recover(ledger, folders, FakeExecutor(lambda job: iter(())))) == ""
+
+
+def write_reports(folder: Path, *lines: dict[str, object]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"half')
+
+
+def test_recovery_takes_reports_and_results_from_the_disk(ledger: Ledger, tmp_path: Path) -> None:
+    folders, step = study_folders(tmp_path, "a"), {"step": 1, "metrics": {"cer": 0.5}}
+    ended, dead = next_number(ledger), next_number(ledger)
+    for number, more in (
+        (ended, [{"step": 2, "metrics": {"cer": 0.4}}, {"step": None, "metrics": {"cer": 0.3}}]),
+        (dead, []),
+    ):
+        folder = folders.attempt(number, 1)
+        write_reports(folder, step, *more)
+        job = Job(id="a", kind="trial", study="a", command=(), output_dir=str(folder), settings={}, metric="cer")
+        (folder / "job.json").write_text(job.to_json())
+        ledger.note(number, {attrs.FOLDER: f"trial_{number}"})
+    ledger.report(ended, 2, 0.4)  # this one had reached the storage
+    repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())))
+    assert (repairs.recorded, repairs.requeued) == ([ended], [dead])
+    assert (ledger.trial(ended).value, ledger.trial(ended).intermediate_values) == (0.3, {1: 0.5, 2: 0.4})
+    assert "its runner died" in ledger.trial(ended).user_attrs[attrs.MESSAGE]
+    assert ledger.trial(dead).intermediate_values == {1: 0.5}
+
+
+def test_a_stop_of_an_earlier_version_did_not_undo_the_result() -> None:
+    for cause in (Cause.INTERRUPTED, Cause.LOST, Cause.TIMEOUT, Cause.STALLED):
+        assert checked_outcome(Outcome(cause, metrics={"cer": 0.1}), "cer").cause is Cause.OK
+        assert checked_outcome(Outcome(cause, metrics={"wer": 0.1}), "cer").cause is cause
 
 
 def test_a_retry_that_the_dead_runner_did_not_queue_is_queued_once(ledger: Ledger, tmp_path: Path) -> None:

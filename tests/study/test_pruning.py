@@ -84,6 +84,41 @@ class TestGuess:
         assert guess.error > 0.02
 
 
+class TestDefault:
+    def test_it_is_the_median_pruner_of_the_target_or_the_curve_pruner_of_a_budget(self) -> None:
+        chosen = {target: PrunerSettings().settled(target) for target in (1, 3, 8, 12, 20, 100, None)}
+        assert {target: pruner.n_startup_trials for target, pruner in chosen.items()} == {
+            1: 1,
+            3: 1,
+            8: 3,
+            12: 4,
+            20: 5,
+            100: 5,
+            None: 5,
+        }
+        assert {(pruner.type, pruner.warmup(20)) for pruner in chosen.values()} == {("median", 4)}
+        limited = PrunerSettings().settled(20, is_limited=True)
+        assert limited == PrunerSettings(type="curve")
+        assert PrunerSettings(n_warmup_steps=7).settled(20).flat() == {
+            "type": "median",
+            "n_startup_trials": 5,
+            "n_warmup_steps": 7,
+        }
+        assert PrunerSettings(type="none").settled(20) == PrunerSettings(type="none")
+
+    @pytest.mark.parametrize("steps", [STEPS, None])
+    def test_it_stops_what_is_worse_than_the_median_after_a_fifth(self, steps: int | None) -> None:
+        for levels, step in (([0.2, 0.3, 0.25, 0.2], 4), ([0.2, 0.3], 0)):
+            study, pruner = study_of(levels), make_pruner(PrunerSettings().settled(9), steps)
+            trial = study.ask()
+            stops = []
+            for at, value in enumerate(curve(0.6), 1):
+                trial.report(value, at)
+                if pruner.prune(study, study.get_trials(deepcopy=False)[trial.number]):
+                    stops.append(at)
+            assert (stops or [0])[0] == step
+
+
 class TestCurvePruner:
     @pytest.mark.parametrize("direction", ["minimize", "maximize"])
     def test_it_stops_what_cannot_become_the_best_and_nothing_else(self, direction: str) -> None:

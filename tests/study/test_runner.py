@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from hpsearch.execution.job import Job
+from hpsearch.execution.events import Note
+from hpsearch.execution.job import Job, Outcome
+from hpsearch.execution.outcome import Cause
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import LoopEnding
 from tests.study.played import open_ledger, open_storage, run_played
@@ -85,3 +89,30 @@ def test_of_many_reports_few_are_stored(tmp_path: Path) -> None:
     assert trial.state is TrialState.COMPLETE
     kept = sorted(trial.intermediate_values)
     assert kept == [*range(1, 201), *range(210, 2001, 10), *range(2100, 5001, 100)]
+
+
+def test_best_has_the_best_adapter_that_is_complete_and_nothing_in_the_way_ends_a_search(tmp_path: Path) -> None:
+    def play(job: Job) -> Generator[dict[str, Any] | Outcome, bool, None]:
+        folder = Path(job.output_dir)
+        adapter, number = folder / "adapter", job.number or 0
+        adapter.mkdir()
+        (adapter / "weights").write_text(str(number))
+        (folder / f"trial_{number}_results.json").mkdir()
+        metrics = {"eval_cer": 0.5 - number / 10}
+        if number == 1:  # its program was ended while it was saving
+            moment = (folder / "metrics.jsonl").stat().st_mtime_ns
+            os.utime(adapter / "weights", ns=(moment + 1, moment + 1))
+        yield Outcome(Cause.OK, metrics, exit_code=1 if number == 1 else 0)
+
+    ledger, notes = open_ledger(open_storage(tmp_path / "x.db"), STUDY), []
+    ending = run_played(
+        ledger, tmp_path, play, 2, view=lambda event: notes.append(event.text) if isinstance(event, Note) else None
+    )
+    assert ending is LoopEnding.TARGET
+    best = tmp_path / "a" / "best"
+    assert (best / "weights").read_text() == "0"
+    assert json.loads((best / "best_params.json").read_text())["trial"] == 0
+    assert json.loads((tmp_path / "a" / "a_best_params.json").read_text())["trial"] == 1
+    assert not (tmp_path / "a" / "trial_1" / "adapter").exists()
+    assert [text for text in notes if "trial_0_results.json" in text and "Is a directory" in text]
+    assert [text for text in notes if text.startswith("trial 1 is the best so far, but")]

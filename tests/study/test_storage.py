@@ -78,10 +78,26 @@ def test_a_database_without_studies_is_refused_and_gets_no_tables(tmp_path: Path
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "studies.db", "http://host/x"])
-def test_what_is_no_storage_url_is_a_usage_error(url: str) -> None:
-    with pytest.raises(UsageError):
-        StorageUrl(url).open(create=True)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://", "sqlite:///:memory:", "studies.db", "http://host/x", "sqlite:///a\0b",
+        "postgresql://u:canary@host:port/db", "postgresql://[::1/db",
+        "postgresql://u@h1:1,h2:2/db", "postgresql://u@a..b:1/db", "postgresql://u:canary\udcff@127.0.0.1:1/db",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("create", [False, True])
+def test_what_is_no_storage_url_is_a_usage_error(url: str, create: bool) -> None:
+    with pytest.raises(UsageError) as refusal:
+        StorageUrl(url).open(create=create)
+    assert "canary" not in str(refusal.value) and "canary" not in str(StorageUrl(url))
+
+
+def test_braces_in_a_storage_url_are_no_template(tmp_path: Path) -> None:
+    StorageUrl(f"sqlite:///{tmp_path}/{{x}}.db").open(create=True)
+    assert (tmp_path / "{x}.db").exists()
+    with pytest.raises(StorageError):
+        StorageUrl("postgresql://u@{h}.invalid:1/db").open()
 
 
 def test_a_password_is_never_shown() -> None:

@@ -14,7 +14,7 @@ from hpsearch.execution.executors import EXECUTORS
 from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.run_job import run_job, standalone_job, temporary_folder
+from hpsearch.execution.run_job import job_folder, run_job, standalone_job
 from hpsearch.execution.signals import Interruption
 from hpsearch.execution.trainer_python import Trainer
 from hpsearch.study.events import silent
@@ -65,7 +65,7 @@ def ask(
     answer = DoctorAnswer()
     executor = EXECUTORS["local"](without_gpus(1))
     try:
-        with temporary_folder() as folder, Interruption() as interruption:
+        with job_folder() as folder, Interruption() as interruption:
             interruption.wake = executor.wake
             while True:
                 job = standalone_job("doctor", question.to_settings(), folder / str(len(answer.begun)), trainer)

@@ -33,6 +33,7 @@ from typing import Any
 from hpsearch.execution.bootstrap import PACKAGE, STUB
 from hpsearch.execution.executors.fork_client import ForkedSupervisor, ForkServerClient, ForkServers, Process
 from hpsearch.execution.executors.signs_of_life import SignsOfLife
+from hpsearch.execution.exit import lost_outcome
 from hpsearch.execution.files import remove_channel, replace_file
 from hpsearch.execution.gpu_slots import Slot, Slots
 from hpsearch.execution.job import Event, Finished, Job, Notice, Outcome, Progress, Report, decode_values
@@ -333,7 +334,8 @@ class LocalExecutor:
             outcome = Outcome(Cause.INTERRUPTED, message="stopped before it began")
         else:
             outcome = supervisor.outcome or _lost(supervisor)
-        self._slots.give_back(supervisor.slot)
+        needed = max(outcome.metrics.get(name, 0.0) for name in ("needed_memory_bytes", "peak_memory_bytes"))
+        self._slots.give_back(supervisor.slot, supervisor.tag, needed)
         self._events.append(Finished(supervisor.job.id, outcome))
 
     def _notify(self, text: str) -> None:
@@ -369,12 +371,12 @@ def _lost(supervisor: _Supervisor) -> Outcome:
         how = "it is gone"
     else:
         how = f"it exited with code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
-    how = supervisor.error or how
-    cause, message = Cause.LOST, f"its supervisor died: {how}"
+    why = f"its supervisor died: {supervisor.error or how}"
     if supervisor.verdict is not None:
-        cause, message = supervisor.verdict
-        message += "; its supervisor did not answer, and was ended"
-    outcome = Outcome(cause, message=message, duration_s=time.monotonic() - supervisor.began)
+        why = f"{supervisor.verdict[1]}; its supervisor did not answer, and was ended"
+    outcome = lost_outcome(folder, supervisor.job, why, time.monotonic() - supervisor.began)
+    if supervisor.verdict is not None and outcome.cause is Cause.LOST:
+        outcome = replace(outcome, cause=supervisor.verdict[0])
     try:
         replace_file(str(folder / OUTCOME_FILE), outcome.to_json().encode(), durable=True)
     except OSError:

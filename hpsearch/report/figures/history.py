@@ -114,13 +114,13 @@ def _best_star(summary: StudySummary) -> Trace:
 
 
 def _shares(summary: StudySummary) -> list[Trace]:
-    """Draw bars of the shares of consecutive trials that were pruned, and that failed."""
+    """Draw bars of the shares of consecutive trials that were pruned, failed and were interrupted."""
     count = _in_a_bar(summary)
     parts = [summary.rows[first : first + count] for first in range(0, len(summary.rows), count)]
     traces: list[Trace] = []
     below = [0.0] * len(parts)
-    for name, wanted in (("pruned", ("pruned",)), ("failed", ("failed", "interrupted"))):
-        shares = [sum(row.ending.group in wanted for row in part) / len(part) for part in parts]
+    for name in _WITHOUT:
+        shares = [sum(row.ending.group == name for row in part) / len(part) for part in parts]
         traces.append(
             {
                 "type": "bar",
@@ -138,7 +138,7 @@ def _shares(summary: StudySummary) -> list[Trace]:
                 "marker": {"color": f"@{name}", "line": {"width": 0}},
             }
         )
-        below = [rounded(share) for share in shares]
+        below = [rounded(base + share) for base, share in zip(below, shares, strict=True)]
     return [trace for trace in traces if any(trace["y"])]
 
 
@@ -147,10 +147,10 @@ def _in_a_bar(summary: StudySummary) -> int:
 
 
 def _marks(summary: StudySummary) -> list[Trace]:
-    kinds = (("pruned", "line-ns-open", ("pruned",)), ("failed", "x-thin-open", ("failed", "interrupted")))
+    symbols = ("line-ns-open", "x-thin-open", "circle-open")
     traces: list[Trace] = []
-    for name, symbol, wanted in kinds:
-        rows = [row for row in summary.rows if row.ending.group in wanted]
+    for name, symbol in zip(_WITHOUT, symbols, strict=True):
+        rows = [row for row in summary.rows if row.ending.group == name]
         marker = {"symbol": symbol, "size": 8, "color": f"@{name}", "line": {"width": 1.5, "color": f"@{name}"}}
         if rows:
             traces.append(

@@ -2,13 +2,14 @@
 
 Optuna's own uses COMPLETE trials alone, so that with a pruner it learns hardly anything. Here a pruned trial has the
 final value that its curve leads to, with the error of that prediction, and a running one the value that is expected of
-it, so that no two trials try the same. Trials that fail by their configuration show which regions are infeasible.
+it, so that no two trials try the same. Trials that fail by their configuration show which regions are infeasible, and
+crashes where fewer trials are worth it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from hpsearch.study.failures import FAILED
 from hpsearch.study.learning_curves import Curves, Final, final_of
-from hpsearch.study.records import best_first, root_of
+from hpsearch.study.records import attempt_of, best_first, cause_of, root_of
 from hpsearch.study.sampling.gp import GaussianProcess, fit
 from hpsearch.study.sampling.unit_cube import APART, Array, Conditions, Cube, Mask
 
@@ -41,11 +43,12 @@ LEAST_CHANCE = 0.8
 @dataclass(frozen=True)
 class Observations:
     """What is known of configurations: ``finals``, less being better, None where a trial failed; and the points of the
-    trials that run."""
+    trials that run, and of those that crashed."""
 
     points: Array
     finals: list[Final | None]
     running: Array
+    crashed: Array
 
     @property
     def failed(self) -> Mask:
@@ -54,16 +57,24 @@ class Observations:
 
 
 class BayesianSampler(BaseSampler):
-    """Chooses the configuration of ``space``, under the conditions ``when``, with the greatest expected improvement."""
+    """Chooses the configuration of ``space``, under the conditions ``when``, with the greatest expected improvement;
+    none with a value to be ``avoided``. Where that is None, crashes teach it nothing."""
 
     def __init__(
-        self, space: Mapping[str, BaseDistribution], seed: int, when: Conditions | None = None, first: int = FIRST
+        self,
+        space: Mapping[str, BaseDistribution],
+        seed: int,
+        when: Conditions | None = None,
+        first: int = FIRST,
+        avoided: Mapping[str, Collection[Any]] | None = None,
     ) -> None:
         self._space = dict(space)
         self._cube = Cube.of(space, when)
         self._rng = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
         self._first = first
+        self._avoided = avoided or {}
+        self._learns_crashes = avoided is not None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the parameters that are chosen together: all."""
@@ -80,8 +91,9 @@ class BayesianSampler(BaseSampler):
         if len(observed.points) + len(observed.running) < self._first or not any(observed.finals):
             # Of some configurations, the one farthest from all that were tried.
             drawn = self._draw(64)
-            tried = np.concatenate([observed.points, observed.running])
-            return self._cube.configuration(drawn[int(self._apart(drawn, tried).argmax())])
+            tried = np.concatenate([observed.points, observed.running, observed.crashed])
+            apart = self._apart(drawn, tried) - 1e12 * self._is_avoided(drawn)
+            return self._cube.configuration(drawn[int(apart.argmax())])
         return self._cube.configuration(self._most_promising(observed))
 
     def sample_independent(
@@ -104,6 +116,7 @@ class BayesianSampler(BaseSampler):
             self._cube.points([ended[index].params for index in chosen]),
             [finals[index] for index in chosen],
             self._cube.points([{**trial.system_attrs.get("fixed_params", {}), **trial.params} for trial in running]),
+            self._cube.points([trial.params for trial in (_crashed(trials) if self._learns_crashes else ())]),
         )
 
     def _choose(self, finals: list[Final | None]) -> list[int]:
@@ -123,24 +136,40 @@ class BayesianSampler(BaseSampler):
         if len(observed.running):
             processes = tuple(_with_running(process, observed.running, values, noise) for process in processes)
         feasibility = FeasibilityModel.of(self._cube, observed.points, observed.failed, self._rng)
+        crashes = self._crashes(observed)
         best = points[np.argsort(values)[:5]]
         near = np.repeat(best, DRAWN // (2 * len(best)), axis=0)
         candidates = np.concatenate([self._draw(DRAWN // 2), self._near(near, 0.15)])
         for climb in range(CLIMBS):
             gain = log_improvement(processes, candidates) + feasibility.log_chance(candidates)
-            gain -= 1e12 * self._is_known(candidates, observed)
+            gain += crashes.log_chance(candidates, least=0.0)
+            gain -= 1e12 * (self._is_known(candidates, observed) + self._is_avoided(candidates))
             top = candidates[np.argsort(-gain)[:8]]
             if climb < CLIMBS - 1:
                 candidates = np.concatenate([top, self._near(np.repeat(top, 25, axis=0), 0.1 * 0.4**climb)])
         chosen: Array = top[0]
         return chosen
 
+    def _crashes(self, observed: Observations) -> FeasibilityModel:
+        """Fit where trials crash. That makes a configuration less promising and excludes none: a program that crashes
+        at random would exclude half of the space."""
+        points = np.concatenate([observed.points, observed.crashed])
+        return FeasibilityModel.of(self._cube, points, np.arange(len(points)) >= len(observed.points), self._rng)
+
     def _is_known(self, points: Array, observed: Observations) -> Array:
         """Return 1 for a point where there is a trial already, else 0: it is not tried again, even where an end of a
         range looks better than all else."""
         crowded = self._apart(points, observed.running) < CROWDED**2
-        same = self._apart(points, observed.points) < SAME**2
+        same = self._apart(points, np.concatenate([observed.points, observed.crashed])) < SAME**2
         return (crowded | same).astype(float)
+
+    def _is_avoided(self, points: Array) -> Array:
+        """Return 1 for a point with a value to be avoided, else 0."""
+        avoided = np.zeros(len(points), dtype=np.bool_)
+        for name, axis, units in zip(self._cube.names, self._cube.axes, points.T, strict=True):
+            if name in self._avoided:
+                avoided |= axis.among(units, self._avoided[name])
+        return avoided.astype(float)
 
     def _apart(self, points: Array, tried: Array) -> Array:
         """Return the squared distance of each point to the nearest of those tried."""
@@ -157,6 +186,16 @@ class BayesianSampler(BaseSampler):
         how = self._rng.uniform(size=points.shape)
         far = (how < 0.1) | (points == APART)
         return self._cube.snapped(np.where(far, drawn, np.where(how < 0.6, moved, points)))
+
+
+def _crashed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the last trials that crashed, or failed in a like way as FAIL; of several attempts only the last, and none
+    if one succeeded."""
+    failed = {root_of(trial): trial for trial in trials if trial.state is TrialState.FAIL and cause_of(trial) in FAILED}
+    for trial in trials:
+        if attempt_of(trial) > 1 and trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            failed.pop(root_of(trial), None)
+    return list(failed.values())[-MOST_POINTS // 2 :]
 
 
 @dataclass(frozen=True)
@@ -184,9 +223,9 @@ class FeasibilityModel:
         processes = fit(cube, points, values, np.full(len(values), DOUBT), rng)
         return FeasibilityModel(processes, float((0.5 - labels.mean()) / labels.std()))
 
-    def log_chance(self, points: Array) -> Array:
+    def log_chance(self, points: Array, least: float = LEAST_CHANCE) -> Array:
         """Return the logarithm of the probability that each configuration is feasible; where that is less than
-        ``LEAST_CHANCE``, far below all others, and the farther the less."""
+        ``least``, far below all others, and the farther the less."""
         if not self.processes:
             return np.zeros(len(points))
         chances = []
@@ -194,7 +233,7 @@ class FeasibilityModel:
             mean, deviation = process.predict(points)
             chances.append([0.5 * math.erfc(score / math.sqrt(2.0)) for score in (mean - self.edge) / deviation])
         chance = np.mean(chances, axis=0)
-        result: Array = np.log(chance + 1e-12) - 1e5 * np.maximum(0.0, LEAST_CHANCE - chance)
+        result: Array = np.log(chance + 1e-12) - 1e5 * np.maximum(0.0, least - chance)
         return result
 
 

@@ -21,7 +21,8 @@ from hpsearch.config.json import is_number
 from hpsearch.config.parameters import Categorical, IntRange, Parameter
 from hpsearch.config.space import grid_points, point_key
 from hpsearch.study import attributes as attrs
-from hpsearch.study.sampling import AUTO, SAMPLERS, SampleRequest
+from hpsearch.study.failures import Failures
+from hpsearch.study.sampling import AUTO, SampleRequest, make_sampler
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -53,6 +54,12 @@ class Planner:
         self._warm_start = warm_start
         self._points: Iterator[dict[str, Any]] | None = None
         self._counted = self._configurations = 0
+        self._failures = Failures() if study.user_attrs.get(attrs.RULES, 1) >= attrs.LEARNING else None
+
+    @property
+    def failures(self) -> Failures:
+        """The values with which all trials failed, as they are known now; none in a study that does not avoid them."""
+        return Failures() if self._failures is None else self._failures.update(self._study.get_trials(deepcopy=False))
 
     def next_trial(self) -> Trial | None:
         """Return the next trial, RUNNING and with all its parameters stored; None when a grid has no point left.
@@ -91,7 +98,8 @@ class Planner:
     def _sampler(self) -> BaseSampler:
         """Make a sampler for the next trial; for a queued one, to which it has nothing to add, one without a model."""
         definition = self._definition
-        fresh = self._study.get_trials(deepcopy=False)[self._counted :]
+        trials = self._study.get_trials(deepcopy=False)
+        fresh = trials[self._counted :]
         self._counted += len(fresh)
         self._configurations += sum(attrs.RETRY_OF not in trial.user_attrs for trial in fresh)
         index = self._configurations
@@ -102,7 +110,8 @@ class Planner:
         space = {name: axis.distribution() for name, axis in definition.search_space.items()}
         when = conditions(definition.search_space)
         name = AUTO[definition.search_mode] if definition.sampler == "auto" else definition.sampler
-        return SAMPLERS[name](SampleRequest(space, seed, definition.seed, index, when))
+        avoided = None if self._failures is None else self.failures.avoided()
+        return make_sampler(name, SampleRequest(space, seed, definition.seed, index, when, avoided))
 
     def _waiting(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))

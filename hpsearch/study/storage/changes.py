@@ -143,6 +143,11 @@ class Change:
         return Change(self.kind, self.number, {"template": template}), count
 
     @property
+    def ends_trial(self) -> bool:
+        """True if a trial is finished by it."""
+        return self.kind == "state" and TrialState[self.values["state"]].is_finished()
+
+    @property
     def point(self) -> str:
         """Its kind in the name of a crash point."""
         return self.kind.replace(" ", "-")

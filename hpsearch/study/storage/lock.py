@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,29 +28,30 @@ def lock_file(path: Path, waiting: Wait | None = None) -> IO[str]:
         BlockingIOError: another process holds the lock, still so once ``waiting`` is over.
         StorageError: the file cannot be made or locked.
     """
-    try:
-        make_folder(path.parent)
-        file = open_private(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", NOT_WRITTEN) from error
-    try:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if waiting is None or waiting.is_over:
-                    raise
+    while True:
+        try:
+            make_folder(path.parent)
+            file = open_private(path)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}", NOT_WRITTEN) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException as error:
+            file.close()
+            if isinstance(error, BlockingIOError) and waiting is not None and not waiting.is_over:
                 time.sleep(_PAUSE_S)
-    except BaseException as error:
+                continue
+            if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+                raise StorageError(
+                    f"a storage needs file locks, but the file system of {path} refuses them: {error.strerror}",
+                    "name a file on a local disk, or PostgreSQL, with --storage",
+                ) from error
+            raise
+        # `hpsearch delete` removes the file that it holds: a lock on a removed one would keep nobody out.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
         file.close()
-        if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
-            raise StorageError(
-                f"a storage needs file locks, but the file system of {path} refuses them: {error.strerror}",
-                "name a file on a local disk, or PostgreSQL, with --storage",
-            ) from error
-        raise
-    return file
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class StorageUrl:
 
         try:
             return make_url(self.full).set(query={}).render_as_string(hide_password=True)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number
             return "(a URL that cannot be read)"
 
     __repr__ = __str__
@@ -93,7 +93,7 @@ class StorageUrl:
 
         try:
             parts = make_url(self.full)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is no number
             return False
         return bool(parts.password or parts.query.get("password"))
 
@@ -108,7 +108,7 @@ class StorageUrl:
         if not self.full.startswith("sqlite:"):
             return None
         path = self.full.removeprefix(SQLITE_PREFIX).split("?")[0]
-        if not self.full.startswith(SQLITE_PREFIX) or not path or path == ":memory:":
+        if not self.full.startswith(SQLITE_PREFIX) or path in ("", ":memory:") or "\0" in path:
             what = f"a SQLite storage names a file, but {self.full!r} does not"
             raise UsageError(what, "write sqlite:///path/to/file.db")
         return Path(path)
@@ -191,6 +191,18 @@ class StorageUrl:
                 sqlite.require_sound(path, patience := replace(self.patience, say=say))
                 sqlite.wait_for_others(path, patience)
 
+    def is_damaged(self) -> bool:
+        """Return True if the file, of whatever size, is no SQLite database or a damaged one."""
+        path = self.sqlite_path
+        try:
+            if path is not None:
+                sqlite.require_sound(path, any_size=True)
+        except sqlite3.OperationalError:  # it is locked, or may not be read
+            return False
+        except (sqlite3.DatabaseError, StorageError):
+            return True
+        return False
+
     def table_lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
         """Lock the making and changing of the tables: of several programs that do so at once, all but one would fail.
 
@@ -222,7 +234,8 @@ class StorageUrl:
             kwargs = {"creator": sqlite.connector(path, self.patience, wal=wal)}
         elif self.is_postgres:
             kwargs["creator"] = postgres.connector(self.full, self.patience)
-        return RDBStorage(postgres.driver_url(self.full), engine_kwargs=kwargs, skip_table_creation=not create)
+        url = postgres.driver_url(self.full).replace("{", "{{").replace("}", "}}")  # Optuna takes it for a template
+        return RDBStorage(url, engine_kwargs=kwargs, skip_table_creation=not create)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -48,10 +48,11 @@ def driver_url(url: str) -> str:
     gets the one in the file that HPSEARCH_STORAGE_PASSWORD_FILE names.
 
     Raises:
-        UsageError: the password's file cannot be read.
+        UsageError: it is no URL, or the password's file cannot be read.
     """
     from sqlalchemy.engine import make_url
 
+    require_url(url)
     scheme, separator, rest = url.partition("://")
     if scheme in ("postgresql", "postgres"):
         url = f"postgresql+psycopg{separator}{rest}"
@@ -68,6 +69,24 @@ def driver_url(url: str) -> str:
         what = f"{PASSWORD_FILE} names the file of the storage's password, but {path} cannot be read: {why}"
         raise UsageError(what, "correct the variable, or let this user read the file") from None
     return parts.set(password=password).render_as_string(hide_password=False)
+
+
+def require_url(url: str) -> None:
+    """Refuse a URL that no driver can read; the message shows nothing of it, as any part may be of a password.
+
+    Raises:
+        UsageError: it is one.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url.encode()
+        (make_url(url).host or "").encode("idna")
+    except (ArgumentError, ValueError) as error:
+        what = "a storage URL has a host name and a number as its port, but the one given has not"
+        remedy = "write postgresql://user@host:5432/name, and in user and password %2F for /, %40 for @, %3A for :"
+        raise UsageError(what, remedy) from error
 
 
 def connector(url: str, patience: Patience, silent_s: float = SILENT_S, **options: Any) -> Callable[[], Any]:

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -56,6 +57,10 @@ class StudyReplica(InMemoryStorage):
         super().__init__()
         self.backend, self.name = backend, name
         self._make = make
+        with damage_explained(f"study {name!r}"):
+            self._read_study(backend, name)
+
+    def _read_study(self, backend: BaseStorage, name: str) -> None:
         if name not in (study.study_name for study in backend.get_all_studies()):
             return
         theirs = self.study_id
@@ -123,6 +128,16 @@ class StudyReplica(InMemoryStorage):
         if answer is not False:
             self._make(change)
         return answer
+
+
+@contextmanager
+def damage_explained(where: str) -> Iterator[None]:
+    """Turn what reading a damaged value raises into an error of the storage."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        what = f"malformed value in {where}: {type(error).__name__}: {error}"
+        raise StorageInternalError(what) from None
 
 
 def adopt_trials(memory: InMemoryStorage, study_id: int, trials: Iterable[FrozenTrial]) -> None:

@@ -15,13 +15,14 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from hpsearch.crash_points import reached
-from hpsearch.errors import StudyOwned
+from hpsearch.errors import StorageError, StudyOwned
 from hpsearch.study import attributes as attrs
 from hpsearch.study.storage.changes import StoredStudy
 from hpsearch.study.storage.lease import Lease
 from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.patience import NO_ANSWER
 from hpsearch.study.storage.replica import StudyReplica
+from hpsearch.study.storage.sqlite import Checkpoints, identity
 from hpsearch.study.storage.writer import Spool, StorageWriter
 
 SPOOL_FILE = "kept_back.jsonl"
@@ -29,28 +30,35 @@ SPOOL_FILE = "kept_back.jsonl"
 
 @dataclass(frozen=True)
 class StudyLocation:
-    """The place a study is written to: ``storage`` is the one at ``url``, ``spool`` the file for what it lacks."""
+    """The place a study is written to: ``storage`` is the one at ``url``, ``spool`` the file for what it lacks.
+    ``remedy`` is for a SQLite file that is deleted meanwhile."""
 
     url: StorageUrl
     storage: BaseStorage
     study: str
     lease: Lease
     spool: Path
+    remedy: str = ""
 
 
 class Session:
     """One run's writing: ``storage`` is the study as the run sees it, ``writer`` makes its changes. ``recovered`` says
-    what became of changes that an earlier run could not write."""
+    what became of changes that an earlier run could not write; ``is_superseded``: they were moved away."""
 
     def __init__(self, location: StudyLocation, outage_s: float) -> None:
         self._location = location
         self._backend, self._name = location.storage, location.study
         self._spool = Spool(location.spool)
         self._epoch: int | None = None
+        self._path = location.url.sqlite_path
+        self._file = self._path and identity(self._path)
+        self.is_superseded = False
         self.recovered = self._recover()
         self._patience = replace(location.url.patience, outage_s=outage_s)
-        explain = location.url.explain
-        self.writer = StorageWriter(self._backend, self._name, self._spool, self._reach, explain, self._patience)
+        explain, checkpoints = location.url.explain, Checkpoints(self._path)
+        self.writer = StorageWriter(
+            self._backend, self._name, self._spool, self._reach, explain, self._patience, checkpoints
+        )
         self.storage = StudyReplica(self._backend, self._name, self.writer.put)
 
     def begin(self) -> None:
@@ -66,6 +74,12 @@ class Session:
         self._backend.set_study_user_attr(study_id, attrs.EPOCH, epoch)
         self._epoch = self._spool.epoch = epoch  # only now: the writer's thread compares it with what is stored
 
+    def require_file(self) -> None:
+        """Refuse to write on to a SQLite file that is no longer the one at its path. Raises StorageError."""
+        if self._path is not None and identity(self._path) != self._file:
+            what = f"the storage is gone: {self._path} was deleted or replaced while this run wrote to it"
+            raise StorageError(what, self._location.remedy)
+
     def _recover(self) -> str:
         """Make the changes that an earlier run spooled. Returns a message, "" if there were none."""
         epoch, changes = self._spool.read()
@@ -73,6 +87,7 @@ class Session:
             self._spool.remove()
             return ""
         if epoch != self._stored_epoch():
+            self.is_superseded = True
             aside = self._spool.set_aside(time.strftime("%Y%m%d-%H%M%S"))
             return f"another run continued the study meanwhile, so {len(changes)} spooled changes were moved to {aside}"
         study = StoredStudy(self._backend, self._backend.get_study_id_from_name(self._name))
@@ -84,6 +99,7 @@ class Session:
 
     def _reach(self) -> None:
         """See ``StorageWriter``."""
+        self.require_file()
         with self._location.url.errors():
             self._location.lease.check()
             self._backend.remove_session()
@@ -118,5 +134,6 @@ def writing(location: StudyLocation) -> Iterator[Session]:
         session.writer.close(hurried=True)
         raise
     session.writer.close()
+    session.require_file()
     for text in session.writer.notices():
         patience.say(text)

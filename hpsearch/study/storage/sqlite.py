@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import sqlite3
@@ -23,7 +24,12 @@ _PIECE_S = 0.5
 # Larger files are not checked at the start. quick_check took 0.1 s for 10,000 trials of 40 reports (48 MB) and 0.3 s
 # for three times as much, 1.9 s where nothing of that was in memory yet.
 MOST_CHECKED_BYTES = 256 * 2**20
+# These are checked with their indices too: 0.25 s for 16 MB, quick_check 0.07 s. A check is broken off after CHECK_S.
+MOST_INDEXED_BYTES, CHECK_S = 16 * 2**20, 10.0
 DAMAGE_REMEDY = "restore a copy of it, or take out what is whole: sqlite3 FILE .recover | sqlite3 NEW.db"
+
+# Seconds from a trial's end to the checkpoint, so that the next trial is made before it, and from any other change.
+AFTER_END_S, AFTER_CHANGE_S = 0.05, 1.0
 
 MOUNTS = Path("/proc/self/mountinfo")  # its fields: man 5 proc_pid_mountinfo
 # File systems, by their names in this list, whose files another host may have open at the same time.
@@ -78,7 +84,7 @@ class PatientConnection(sqlite3.Connection):
             except sqlite3.OperationalError as error:
                 # Where SQLite does not wait itself, waiting would not help: two programs wait for each other.
                 waited = time.monotonic() - began >= _PIECE_S / 2
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not waited or waiting.is_over:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or not waited or waiting.is_over:
                     raise
 
 
@@ -92,11 +98,19 @@ def connect(target: Path | str, patience: Patience, seconds: float | None = None
 
 def connector(path: Path, patience: Patience, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
     """Return a function that opens the file: each commit is on the disk when it returns. With ``wal`` the file is put
-    into that mode, which it keeps."""
+    into that mode, which it keeps. Where nothing can be written, the file is only read."""
 
     def open_file() -> sqlite3.Connection:
-        connection = connect(path, patience, check_same_thread=False)
-        connection.execute("PRAGMA synchronous=FULL")
+        # In WAL mode even a reader makes files beside it, unless it knows that nobody else writes; a file with changes
+        # would be there already.
+        unchanging = not wal and not os.access(path.parent, os.W_OK) and _in_wal(path) and not _has_changes(path)
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1" if unchanging else str(path)
+        connection = connect(uri, patience, check_same_thread=False, uri=unchanging)
+        try:
+            connection.execute("PRAGMA synchronous=FULL")
+        except UnicodeDecodeError as error:  # in the names of its tables
+            connection.close()
+            raise sqlite3.DatabaseError(f"malformed names: {error}") from error
         if wal:
             connection.execute("PRAGMA journal_mode=WAL")
         return connection
@@ -114,7 +128,58 @@ def make_file(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def require_sound(path: Path, patience: Patience, *, any_size: bool = False) -> None:
+class Checkpoints:
+    """Keeps a file in WAL mode whole while a run writes to it: SQLite alone would leave all changes in the one beside
+    it (-wal) until that has 4 MB, so that a copy of the file had none of them. ``path`` is None for another storage.
+
+    A checkpoint waits for nobody: what a reader keeps it from copying is copied by the next one.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._due = math.inf
+
+    def note(self, *, ended: bool) -> None:
+        """Have a checkpoint follow a change: at once where a trial ``ended``."""
+        if self._path is not None:
+            self._due = min(self._due, time.monotonic() + (AFTER_END_S if ended else AFTER_CHANGE_S))
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until the next checkpoint is due."""
+        return max(0.0, self._due - time.monotonic())
+
+    def make_due(self) -> None:
+        """Make the checkpoint, if one is due."""
+        if self._path is None or time.monotonic() < self._due:
+            return
+        self._due = math.inf
+        with contextlib.suppress(sqlite3.Error):  # whatever it is, the next change meets it
+            if not checkpoint(self._path):
+                self.note(ended=False)
+
+
+def checkpoint(path: Path) -> bool:
+    """Copy what the file beside it (-wal) holds into the file, as far as others let it. Returns True if it has all.
+
+    Raises:
+        sqlite3.Error: the file cannot be written.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=0, uri=True)) as connection:
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one in its place; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def require_sound(path: Path, patience: Patience | None = None, *, any_size: bool = False) -> None:
     """Check the file, without changing it; waiting for another program's lock is reported. A file over 256 MiB is
     checked only with ``any_size``.
 
@@ -125,12 +190,24 @@ def require_sound(path: Path, patience: Patience, *, any_size: bool = False) -> 
     if not path.exists() or (path.stat().st_size > MOST_CHECKED_BYTES and not any_size):
         return
 
+    patience = patience or Patience()
+
     def check(seconds: float) -> str:
         # What a rollback journal holds must first be put back, as by all who open the file.
         mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         with closing(connect(uri, patience, seconds, uri=True)) as connection:
-            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            pragma = "integrity_check" if path.stat().st_size <= MOST_INDEXED_BYTES else "quick_check"
+            until = math.inf if any_size else time.monotonic() + CHECK_S
+            connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)
+            try:
+                (answer,) = connection.execute(f"PRAGMA {pragma}(1)").fetchone()
+            except UnicodeDecodeError as error:  # in the names of its tables
+                return f"no text: {error}"
+            except sqlite3.OperationalError as error:
+                if str(error) == "interrupted":
+                    return "ok"
+                raise
             return " ".join(str(answer).split())
 
     answer = _wait_for_lock(path, check, patience.say)
@@ -171,10 +248,8 @@ def leave_wal(path: Path) -> None:
     Raises:
         StorageError: another program has it open.
     """
-    # By the file's header: asking SQLite would already use the shared memory (sqlite.org/fileformat2.html).
-    with path.open("rb") as file:
-        if file.read(20)[18:] != b"\x02\x02":
-            return
+    if not _in_wal(path):
+        return
     with closing(sqlite3.connect(path, timeout=QUIET_S)) as connection:
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # so that not even this needs the shared memory
@@ -186,6 +261,18 @@ def leave_wal(path: Path) -> None:
                 f"a storage on a network file system cannot be in WAL mode, but {path} is, and is open elsewhere",
                 "end the programs that read it, then run the same command again",
             ) from error
+
+
+def _in_wal(path: Path) -> bool:
+    """Return True for a file in WAL mode, by its header: asking SQLite would already use the shared memory
+    (sqlite.org/fileformat2.html)."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\x02\x02"
+
+
+def _has_changes(path: Path) -> bool:
+    changes = path.with_name(f"{path.name}-wal")
+    return changes.exists() and changes.stat().st_size > 0
 
 
 def network_warning(path: Path) -> tuple[str, str] | None:

@@ -27,7 +27,7 @@ from hpsearch.execution.files import make_folder, open_private
 from hpsearch.execution.own_time import OwnTime
 from hpsearch.study.storage.changes import Change, StoredStudy
 from hpsearch.study.storage.patience import NO_ANSWER, SAY_S, Patience, Wait
-from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S
+from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S, Checkpoints
 
 # Pauses between two attempts, in seconds: a restart takes one or two, an outage is checked every few.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
@@ -97,7 +97,7 @@ class StorageWriter:
 
     ``reach`` is called until it no longer raises before anything is tried again: it checks that the storage answers,
     and that the study's lease is still held (StudyOwned ends the run at once). ``explain`` says in one line why a
-    change was refused. With an outage of 0 s in ``patience`` nothing is tried twice.
+    change was refused. With an outage of 0 s in ``patience`` nothing is tried twice. ``checkpoints`` follow changes.
     """
 
     def __init__(
@@ -108,10 +108,12 @@ class StorageWriter:
         reach: Callable[[], None],
         explain: Callable[[Exception], StorageError],
         patience: Patience,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._storage, self._study, self._spool = storage, study, spool
         self._reach, self._explain, self._patience = reach, explain, patience
         self._budget_s = patience.outage_s
+        self._checkpoints = checkpoints or Checkpoints(None)
         self._queue: deque[Change] = deque()
         self._changed = threading.Condition()
         self._away = False
@@ -229,6 +231,7 @@ class StorageWriter:
                 checked = self._clock.now()
                 if not attempts:
                     self._made(0)
+            self._checkpoints.make_due()
             change, count = self._next(again=attempts > 0)
             if change is None:
                 continue
@@ -253,6 +256,7 @@ class StorageWriter:
             else:
                 attempts = 0
                 self._made(count)
+                self._checkpoints.note(ended=change.ends_trial)
 
     def _is_over(self) -> bool:
         with self._changed:
@@ -262,7 +266,7 @@ class StorageWriter:
         """Wait for the next change, until the storage is to be checked again. Returns it and the number of queue
         entries it covers: one, if a failure left open what was made, so that nothing may be folded."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing, CHECK_S)
+            self._changed.wait_for(lambda: self._queue or self._closing, min(CHECK_S, self._checkpoints.pause_s))
             if not self._queue:
                 return None, 0
             self._ask()

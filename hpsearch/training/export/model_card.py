@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hpsearch.execution.model_export import MODEL_CARD, AdapterOrigin, MergedModel
 from hpsearch.execution.outcome import Cause
+from hpsearch.execution.temporary import temporary_folder
 from hpsearch.settings import TrainSettings
 
 TASK = "image-text-to-text"
@@ -34,9 +34,9 @@ def renew_model_card(folder: Path, before: MergedModel, merged: MergedModel, nam
 
     An untouched card is known by its bytes: if its sentences change, cards of earlier releases stay as they are.
     """
-    with TemporaryDirectory() as other:
-        write_model_card(Path(other), before, name)
-        ours = (Path(other) / MODEL_CARD).read_bytes()
+    with temporary_folder() as other:
+        write_model_card(other, before, name)
+        ours = (other / MODEL_CARD).read_bytes()
     if (folder / MODEL_CARD).read_bytes() == ours:
         write_model_card(folder, merged, name)
     else:

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from hpsearch import sdk
 from hpsearch.training.evaluate.evaluator import Evaluator, require_finite
 from hpsearch.training.fit.best import BestWeights
-from hpsearch.training.fit.checkpoints import BEST_FILE, CheckpointTimer, write_state
+from hpsearch.training.fit.checkpoints import BEST_FILE, CheckpointTimer, SavedStop, write_state
 from hpsearch.training.fit.tracking import Tracking
 from hpsearch.training.machine.device import memory_bytes, peak_memory_bytes
 from hpsearch.training.machine.ranks import is_first
@@ -75,6 +75,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         self._batches = evaluator.batches(rows)
         self._schedule = EvaluationSchedule(1, evaluator.settings)
         self._timer = CheckpointTimer(evaluator.settings)
+        self.stop = SavedStop()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Plan the evaluations, now that the number of steps is known.
@@ -91,6 +92,11 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show that a step of many forward passes is under way."""
         self._show_step(state)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Save where the training is asked to end. The checkpoint before is kept: this one may not be completed."""
+        if self.stop.requested:
+            args.save_total_limit, control.should_save = None, True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Record a step: check its loss, show it, and evaluate where an evaluation is due."""
@@ -126,6 +132,7 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
         if weights:
             save_file(weights, checkpoint / BEST_FILE)
         write_state(checkpoint, {**self._identity, **self._progress.state()})
+        self.stop.saved(state.global_step)
 
     def _show_loss(self, state: Any, loss: float, logs: Mapping[str, Any]) -> None:
         speed = self.speed.figures(self._evaluator.seconds)
@@ -149,7 +156,9 @@ class TrialCallback(TrainerCallback):  # type: ignore[misc]  # transformers has 
     def _evaluate(self, due: Sequence[int], state: Any, logs: dict[str, Any]) -> None:
         """Evaluate once and report the result under each evaluation that is due, until the answer is to prune."""
         progress = self._progress
+        self.stop.at_once = not self.stop.requested
         scores = self._evaluator.evaluate(self._batches).metrics("eval")
+        self.stop.at_once = False
         metrics = {
             **scores,
             "loss": math.fsum(progress.losses) / len(progress.losses),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
+from types import FrameType
 from typing import Any
 
 from hpsearch.errors import UsageError
@@ -52,6 +56,44 @@ class CheckpointTimer:
             return False
         self._last = self._clock()
         return True
+
+
+class SavedStop:
+    """Lets a training that is asked to end (SIGTERM) finish its step, save a checkpoint and end then. During an
+    evaluation (``at_once``) it ends at once, as it does outside ``listening``."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.at_once = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch SIGTERM, in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        former = signal.signal(signal.SIGTERM, self._catch)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, former)
+            if self.requested:  # no further step came, so nothing was saved
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def saved(self, step: int) -> None:
+        """End the process if it was asked to, now that a checkpoint of ``step`` is complete."""
+        if self.requested:
+            print(f"asked to stop: saved a checkpoint at step {step}", flush=True)
+            self._end()
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        if self.at_once:
+            self._end()
+
+    def _end(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def fingerprint(settings: TrainSettings, prepared: PreparedData) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -146,7 +146,9 @@ class _Attempt:
         heaviest = PreparedData.read(self.folder).figures.get("heaviest", ())
         training = Training(rows, evaluator.settings, self.batching, self.checkpoints, [callback], heaviest)
         trainer = evaluator.backend.trainer(loaded, training)
-        with suppress(AlreadyFinished), reading(checkpoint):
+        stoppable = ranks() == 1 and evaluator.settings.save_steps != 0  # several processes would have to agree
+        listening = callback.stop.listening() if stoppable else nullcontext()
+        with suppress(AlreadyFinished), reading(checkpoint), listening:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         steps = int(trainer.state.global_step)
         restored = not callback.pruned and self.progress.best.restore(loaded.model, steps)
