@@ -33,7 +33,7 @@ from hpsearch.study.records import finished
 from hpsearch.study.storage.changes import MARK
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.open import StorageUrl
-from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
+from hpsearch.study.storage.session import SPOOL_FILE, StudyLocation, writing
 
 STEPS, SEED_TRIALS = 16, 40
 TRIAL_S = 600.0  # from one copied trial's start to the next one's
@@ -99,7 +99,7 @@ def search(
     storage = storage_url.open(create=True)
     with lease_for(storage_url, name) as lease:
         place = StudyLocation(storage_url, storage, name, lease, folders.root / SPOOL_FILE)
-        with writing(place, Patience(0.0), lambda text: None) as session:
+        with writing(place) as session:
             ledger = replace(open_study(session.storage, name, definition), writer=session.writer)
             folders.claim(ledger.study.user_attrs[attrs.ID])
             session.begin()

@@ -74,9 +74,12 @@ def run(
         HpsearchError: the run could not start (see hpsearch.errors).
     """
     options = _options(locals())
+    from hpsearch.report.refresh import refreshed
     from hpsearch.study.run import run_study
 
-    return _show(run_study(options, _view(verbose)), verbose)
+    with refreshed(options.url, options.base_output_dir, _view(verbose)) as view:
+        summary = run_study(options, view)
+    return _show(summary, verbose)
 
 
 def resume(
@@ -105,9 +108,12 @@ def resume(
         HpsearchError: it could not go on (see hpsearch.errors).
     """
     options = _options(locals())
+    from hpsearch.report.refresh import refreshed
     from hpsearch.study.run import resume_study
 
-    return _show(resume_study(options, _view(verbose)), verbose)
+    with refreshed(options.url, options.base_output_dir, _view(verbose)) as view:
+        summary = resume_study(options, view)
+    return _show(summary, verbose)
 
 
 def _options(arguments: Mapping[str, Any]) -> RunOptions:

@@ -12,10 +12,11 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 GIVEN = "HPSEARCH_TEST_POSTGRES"
@@ -45,6 +46,25 @@ class Server:
         # What it was stopped at once with may still hold its shared memory.
         if self._process is not None:
             _patiently(self._process.ensure_postgres_running)
+
+    @contextmanager
+    def frozen(self, like: str = "") -> Iterator[None]:
+        """Keep it silent: all of its processes are stopped, or those of the sessions whose name is like this."""
+        names = (
+            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' "
+            "AND application_name LIKE %s"
+        )
+        sessions = [pid for (pid,) in self.ask(names, like)] if like else []
+        main = psutil.Process(int((self._process.pgdata / "postmaster.pid").read_text().split()[0]))
+        stopped = [psutil.Process(pid) for pid in sessions] or [main, *main.children(recursive=True)]
+        try:
+            for process in stopped:
+                process.suspend()
+            yield
+        finally:
+            for process in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def empty(self) -> None:
         """Start it where it was stopped, and take all studies away."""

@@ -97,9 +97,10 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
     from hpsearch.cli.board import Board
     from hpsearch.cli.live import watching
     from hpsearch.cli.tables import say
+    from hpsearch.report.refresh import refreshed
     from hpsearch.study.run import resume_study, run_study
 
-    with watching(Board()) as view:
+    with watching(Board()) as shown, refreshed(options.url, options.base_output_dir, shown) as view:
         summary = (resume_study if resume else run_study)(options, view)
     click.echo()
     if summary.exit_code <= 128:  # not stopped by a signal, whose sender wants the terminal back

@@ -52,8 +52,9 @@ MODE_OF_SAMPLER: dict[str, str | None] = {
 
 DEFAULT_TRIALS = 20
 _USUAL_WARMUP = 0.2  # of a trial's steps: benchmarks/pruning.py, benchmarks/search.py
-# Of "auto" as the median pruner: trials completed before one is stopped, a third of a smaller target.
-_USUAL_STARTUP = 5
+# Of "auto" as the median pruner: trials completed before one is stopped; with a target below 15 a third of it, but two
+# at least, as a median of one is that trial.
+_USUAL_STARTUP, _LEAST_STARTUP = 5, 2
 # The types whose warm-up may be a share of a trial's steps.
 _SHARED_WARMUP = ("auto", "curve", "median")
 
@@ -99,7 +100,7 @@ class PrunerSettings(_Fields):
         5,
         ge=0,
         description="Finished trials before any is stopped (median, percentile; curve: 2 unless given; auto as median: "
-        "5, or a third of a smaller target).",
+        "5; with a target below 15 a third of it, but 2 at least).",
     )
     n_warmup_steps: int | None = Field(
         10,
@@ -135,7 +136,7 @@ class PrunerSettings(_Fields):
         where time is (docs/performance.md)."""
         if self.type != "auto":
             return self
-        startup = min(_USUAL_STARTUP, math.ceil(target / 3)) if target else _USUAL_STARTUP
+        startup = _USUAL_STARTUP if not target else max(_LEAST_STARTUP, min(_USUAL_STARTUP, math.ceil(target / 3)))
         median = {"type": "median", "n_startup_trials": startup, "n_warmup_steps": None}
         given = {name: getattr(self, name) for name in self.model_fields_set - {"type"}}
         return PrunerSettings.model_validate({**({"type": "curve"} if is_limited else median), **given})

@@ -8,6 +8,8 @@ descriptor, the control socket of a job, has a supervisor forked off, which fork
 processes, with the same tags, sessions and signals, as a start by itself makes (supervisor.py). A fork becomes the
 program: signals, streams, arguments, the environment and the tag are set as a start by itself would find them.
 
+It guards its forks: what a supervisor leaves that is killed becomes its own, and is ended.
+
 It imports, and does nothing else: no thread of its own, nothing computed, no GPU touched. Where an import does not keep
 to that, the program is started by itself, and the executor gets the reason.
 """
@@ -32,12 +34,14 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpsearch.execution.names import SUPERVISES_VARIABLE, TAG_VARIABLE
+from hpsearch.execution.processes import adopt_orphans, descendants, retag, stay_guarded
 from hpsearch.execution.python_program import parse
 
 if TYPE_CHECKING:
@@ -47,15 +51,19 @@ _ONCE = "--once"
 _ORDERS = 0
 _ORDER_BYTES = 1 << 20
 _IMPORT_S = 300  # for imports that hang; the executor starts the program by itself then, under the trial's own limits
+_GUARD_S = 40.0  # for supervisors whose runner died to end their trees, and for what dead ones left to vanish
+_PAUSE_S = 0.01
 _MAY_GROW_BYTES = 64 * 1024**2  # of memory that no fork shares any more
 _OF_EVERY_FORK = ("execution.supervision", "execution.supervisor", "sdk")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HARMLESS_THREADS = ("jemalloc_bg_thd",)  # pyarrow's allocator takes care of itself in a fork
-_ENV_START = 50 - 3  # where the environment lies: field 50 of /proc/self/stat (man 5 proc), without the first two
 
 
 def main() -> None:
     """Obey orders until the executor is gone."""
+    if _ONCE in sys.argv:
+        stay_guarded()
+        _end_with_parent(signal.SIGKILL)
     for module in _OF_EVERY_FORK:
         importlib.import_module(f"hpsearch.{module}")
     state = ProcessState()
@@ -80,7 +88,9 @@ class ForkServer:
         self._imported: set[str] = set()
         self._origin = origin
         self._memory = 0
-        signal.signal(signal.SIGCHLD, lambda *_: _reap())
+        self._forks: set[int] = set()  # living supervisors
+        adopt_orphans()
+        signal.signal(signal.SIGCHLD, lambda *_: self._reap())
 
     def obey(self, order: dict[str, Any], descriptors: list[int]) -> None:
         """Import the order's modules; where it brings a control socket, fork its job."""
@@ -88,16 +98,54 @@ class ForkServer:
         if not descriptors:
             return
         control = descriptors[0]
-        if os.fork() == 0:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # a fork is known before any end is noticed
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
             os.setsid()
             _supervise(order, control, None if self.unfit else self._fork)
+        self._forks.add(pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         os.close(control)
         if self._memory and _own_memory() > self._memory + _MAY_GROW_BYTES:
             os._exit(0)  # the executor starts another where there is more to do
 
     def end(self) -> NoReturn:
-        """End this process; its forks go on."""
+        """End this process once its forks have ended, which they do without their runner."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+        give_up = time.monotonic() + _GUARD_S
+        while self._reap() and time.monotonic() < give_up:  # it may have been called in the midst of _reap
+            self._end_adopted()
+            time.sleep(_PAUSE_S)
         os._exit(0)
+
+    def _reap(self) -> bool:
+        """Collect supervisors that have ended, and end what one left that was killed. Returns True while any child is
+        left."""
+        was_killed = False
+        give_up = time.monotonic() + _GUARD_S
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid:
+                was_killed = was_killed or (pid in self._forks and status != 0)
+                self._forks.discard(pid)
+            elif not was_killed or time.monotonic() > give_up or not self._end_adopted():
+                return True
+
+    def _end_adopted(self) -> bool:
+        """Kill what lives below this process and below no supervisor. Returns False if there is nothing."""
+        guarded = set(self._forks).union(*(descendants(pid) for pid in self._forks))
+        left = [pid for pid in descendants(os.getpid()) if pid not in guarded]
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if left:
+            time.sleep(_PAUSE_S)
+        return bool(left)
 
     def _preload(self, order: dict[str, Any]) -> None:
         if self.unfit or set(order["preload"]) <= self._imported:
@@ -137,6 +185,7 @@ class PreloadedProgram:
         with suppress(OSError):  # it has ended, and is started again when its time comes
             socket.send_fds(self._program, [json.dumps({"imports": order}).encode()], [])
         if descriptors:
+            _end_with_parent(0)
             _supervise(order, descriptors[0], self._hand_over)
 
     def end(self) -> NoReturn:
@@ -260,13 +309,6 @@ def _end_with_parent(number: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
-def _reap() -> None:
-    """Collect supervisors that have ended."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
 def _send(message: dict[str, Any]) -> None:
     try:
         os.write(_ORDERS, json.dumps(message).encode() + b"\n")
@@ -320,19 +362,6 @@ class ProcessState:
             if number not in (signal.SIGKILL, signal.SIGSTOP) and handler is not None:
                 signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-
-def retag(variable: str, tag: str) -> None:
-    """Replace the mark that this process was executed with by ``variable=tag``, where /proc shows it."""
-    block = Path("/proc/self/environ").read_bytes()
-    marks = ((b"\0" + block).find(f"\0{name}=".encode()) for name in (SUPERVISES_VARIABLE, TAG_VARIABLE))
-    begin = next(position for position in marks if position >= 0)
-    space = block.index(b"\0", begin) - begin
-    entry = f"{variable}={tag}".encode().ljust(space)
-    if len(entry) > space:
-        raise ValueError(f"a tag of {len(entry)} bytes does not fit into {space}")
-    start = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[_ENV_START])
-    ctypes.memmove(start + begin, entry, space)
 
 
 if __name__ == "__main__":

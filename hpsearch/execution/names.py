@@ -8,6 +8,7 @@ REPORT_VARIABLE = "HPSEARCH_REPORT"
 ANSWER_VARIABLE = "HPSEARCH_ANSWER"
 TAG_VARIABLE = "HPSEARCH_TAG"  # marks every process of a job, so that leftovers can be found and ended
 SUPERVISES_VARIABLE = "HPSEARCH_SUPERVISES"  # marks a supervisor: the tag of the job it looks after
+GUARDS_VARIABLE = "HPSEARCH_GUARDS"  # marks the guard of a supervisor: the same tag
 
 JOB_FILE = "job.json"  # the job, without its environment: variables may hold tokens
 LOG_FILE = "log.txt"  # what the program printed; head and tail where it is too long

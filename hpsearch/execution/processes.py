@@ -25,13 +25,15 @@ import signal
 import sys
 import time
 
-from hpsearch.execution.names import SUPERVISES_VARIABLE, TAG_VARIABLE
+from hpsearch.execution.names import GUARDS_VARIABLE, SUPERVISES_VARIABLE, TAG_VARIABLE
 
 TYPE_CHECKING = False  # typing itself takes 20 ms to import
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_ENV_START = 50 - 3  # where the environment lies: field 50 of /proc/self/stat (man 5 proc), without the first two
+_GUARD_S = 30.0  # for what a dead supervisor left to vanish
 _LONGEST_PAUSE_S = 0.05
 _ORPHANED_SUPERVISOR_S = 5.0  # for a supervisor whose runner died to end its tree; 0.1 s is usual
 _SWEEP_S = 10.0  # for killed processes to vanish
@@ -80,8 +82,9 @@ class ProcessTree:
         if self.status is None:  # not reaped yet, so its number cannot belong to another process
             self._signal_group(signal.SIGTERM)
 
-    def end(self, patience_s: float) -> int:
-        """Kill until no descendant is left; returns how many are still there after ``patience_s`` seconds.
+    def end(self, patience_s: float, alive: Callable[[], object] = lambda: None) -> int:
+        """Kill until no descendant is left; returns how many are still there after ``patience_s`` seconds. ``alive`` is
+        called meanwhile.
 
         Killing is repeated because a process may fork between the listing and its death. What survives for long
         belongs to another user or hangs inside the kernel.
@@ -97,6 +100,7 @@ class ProcessTree:
                 self._signal_group(signal.SIGKILL)
             if time.monotonic() > give_up:
                 return len(below)
+            alive()
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         if sys.platform != "linux":
@@ -106,6 +110,66 @@ class ProcessTree:
     def _signal_group(self, number: int) -> None:
         with contextlib.suppress(OSError):
             os.killpg(self.program, number)
+
+
+def end_below(root: int, patience_s: float) -> None:
+    """Kill all processes below one that does not answer. It is stopped before, so that it cannot answer halfway."""
+    give_up = time.monotonic() + patience_s
+    with contextlib.suppress(OSError):
+        os.kill(root, signal.SIGSTOP)
+    while (below := descendants(root)) and time.monotonic() < give_up:
+        for pid in below:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_PAUSE_S)
+
+
+def is_stopped(pid: int) -> bool:
+    """Return True for a process that was stopped by a signal, or is traced."""
+    return _stat(pid)[:1] in ([b"T"], [b"t"])
+
+
+def stay_guarded() -> None:
+    """Go on in a fork; the process that was called stays behind as its guard. Where the fork dies and leaves processes,
+    the guard becomes their parent and ends them; it ends as the fork did.
+
+    So nothing is left even if a runner and its supervisors are killed together. Linux only.
+    """
+    if sys.platform != "linux":
+        return
+    adopt_orphans()
+    fork = os.fork()
+    if fork == 0:
+        return
+    os.close(0)  # the control socket is the fork's
+    if SUPERVISES_VARIABLE in os.environ:
+        retag(GUARDS_VARIABLE)
+    status = None
+    while status is None:
+        pid, ended = os.waitpid(-1, 0)
+        status = ended if pid == fork else None
+    ProcessTree(fork).end(_GUARD_S)
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def retag(variable: str, tag: str | None = None) -> None:
+    """Replace the mark that this process was executed with by ``variable=tag``, where /proc shows it; the tag stays
+    where none is given."""
+    block = _read(os.getpid(), "environ")
+    marks = ((b"\0" + block).find(f"\0{name}=".encode()) for name in (SUPERVISES_VARIABLE, TAG_VARIABLE))
+    begin = next(position for position in marks if position >= 0)
+    mark = block[begin:].partition(b"\0")[0]
+    own = mark.partition(b"=")[2].rstrip() if tag is None else os.fsencode(tag)
+    entry = (variable.encode() + b"=" + own).ljust(len(mark))
+    if len(entry) > len(mark):
+        raise ValueError(f"a tag of {len(entry)} bytes does not fit into {len(mark)}")
+    start = int(_stat(os.getpid())[_ENV_START])
+    ctypes.memmove(start + begin, entry, len(mark))
 
 
 def descendants(root: int) -> list[int]:

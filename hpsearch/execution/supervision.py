@@ -9,7 +9,8 @@ The job ends when its program does, even if another process still holds a pipe o
 line:
 
     executor -> supervisor   {"answer": {"step": 3, "prune": false}}, {"stop": {"grace_s": 10}}
-    supervisor -> executor   {"report": {"step": 3, "metrics": {...}}}, {"progress": {...}}, {"finished": {...}}
+    supervisor -> executor   {"report": {"step": 3, "metrics": {...}}}, {"progress": {...}}, {"finished": {...}};
+                             {"alive": true} after a second without another message
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Supervision:
         self._control = control
         self._commands = LineSplitter()
         self._outbox = bytearray()
+        self._said_at = 0.0  # when the executor last got something
         self._gone = False  # the runner
         self._tree = ProcessTree(program.pid)
         self._lines = LineSplitter()
@@ -88,6 +90,7 @@ class Supervision:
 
     def _wait(self) -> None:
         self._send_progress()
+        self._show_alive()
         self._choose_watched()
         for key, mask in self._selector.select(self._pause()):
             if key.fd == self._control:
@@ -155,6 +158,14 @@ class Supervision:
     def _send(self, message: dict[str, Any]) -> None:
         if not self._gone:
             self._outbox += json.dumps(message).encode() + b"\n"
+            self._said_at = time.monotonic()
+
+    def _show_alive(self) -> None:
+        """Show the executor that this process is not frozen, unless it has something else to read."""
+        if time.monotonic() - self._said_at >= _TICK_S and not self._outbox and not self._gone:
+            self._send({"alive": True})
+            with suppress(OSError):  # what the loss of the runner means is decided elsewhere
+                del self._outbox[: os.write(self._control, self._outbox)]
 
     def _flush(self) -> None:
         try:
@@ -216,7 +227,7 @@ class Supervision:
             self._end_program(Cause.TIMEOUT, message, _OWN_GRACE_S)
         elif self._stop is None and now >= self._stall_at():
             self._end_program(Cause.STALLED, f"reported nothing for {self._job.stall_s:g} s", _OWN_GRACE_S)
-        if now >= self._kill_at and self._tree.end(_PATIENCE_S) and self._tree.status is None:
+        if now >= self._kill_at and self._tree.end(_PATIENCE_S, self._show_alive) and self._tree.status is None:
             self._tree.status = signal.SIGKILL  # it hangs inside the kernel; the outcome says that it is still there
 
     def _end_program(self, cause: Cause, message: str, grace_s: float) -> None:
@@ -248,7 +259,7 @@ class Supervision:
         return said
 
     def _finish(self) -> None:
-        left = self._tree.end(_PATIENCE_S)
+        left = self._tree.end(_PATIENCE_S, self._show_alive)
         while self._read_report():
             pass
         for line in self._lines.end():

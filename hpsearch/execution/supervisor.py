@@ -5,7 +5,7 @@
 Its standard input is the control socket from the executor: first the job as one line of JSON, then commands
 (supervision.py lists the messages); the end of that socket means that the runner died. Its environment is the job's,
 with the job's tag. It runs in a session of its own and ignores the signals that ask a process to end: only the end of
-the program or of the runner ends it.
+the program or of the runner ends it. Another process guards it: what it leaves when it is killed is ended as well.
 
 The program is started before most of this side is loaded, which takes three times as long as all the rest.
 """
@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 
-from hpsearch.execution.processes import ProcessTree, adopt_orphans
+from hpsearch.execution.processes import ProcessTree, adopt_orphans, stay_guarded
 from hpsearch.execution.program import Program, start_program
 
 TYPE_CHECKING = False  # typing itself takes 20 ms to import
@@ -35,6 +35,8 @@ _IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGUSR1", "SIG
 def main() -> None:
     """Supervise the job that standard input and the arguments name."""
     output_dir, *command = sys.argv[1:]
+    ignore_requests_to_end()
+    stay_guarded()
     supervise(output_dir, command)
 
 
@@ -47,8 +49,7 @@ def supervise(
     this process's.
     """
     sys.excepthook = _report_error
-    for name in _IGNORED:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignore_requests_to_end()
     adopt_orphans()
     data = b""
     while b"\n" not in data and (received := os.read(_CONTROL, 1 << 20)):
@@ -63,6 +64,12 @@ def supervise(
         if program.pid:
             ProcessTree(program.pid).end(_PATIENCE_S)
     os._exit(0)  # everything is written and sent; taking the interpreter apart would delay the next trial by 30 ms
+
+
+def ignore_requests_to_end() -> None:
+    """Ignore the signals that ask a process to end."""
+    for name in _IGNORED:
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _supervise(job_json: bytes, program: Program, early: bytes) -> None:

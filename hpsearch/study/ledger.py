@@ -51,8 +51,9 @@ class Ledger:
         """Counts over the study's trials as they are now."""
         return self._counts.update(self.trials())
 
-    def settle(self, seconds: float | None = None) -> bool:
-        """Wait until all changes are durable, ``seconds`` at most. Returns False on timeout.
+    def settle(self, seconds: float = math.inf) -> bool:
+        """Wait until all changes are durable, ``seconds`` at most. Returns False on timeout, or if the user asks for
+        the end meanwhile.
 
         Raises the error that keeps changes from the storage.
         """

@@ -15,7 +15,7 @@ from hpsearch.config.advice import too_long_warmup
 from hpsearch.crash_points import reached
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import Executor
-from hpsearch.execution.job import Finished, Job, Notice, Progress, Report
+from hpsearch.execution.job import Finished, Job, Notice, Outcome, Progress, Report
 from hpsearch.execution.names import METRICS_FILE, OUTCOME_FILE
 from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.execution.reports import read_reports
@@ -38,6 +38,7 @@ from hpsearch.study.warm_start import WarmStart
 
 # Seconds that a pruned trial gets to stop by itself.
 PRUNE_GRACE_S = 30.0
+NOT_BEGUN = "stopped before it began"
 # This many trials in a row that failed with one cause end the study: a broken program must not burn the search. What
 # goes with a value of a setting does not (failures.py).
 MAX_ALIKE = 5
@@ -154,8 +155,8 @@ class Runner:
             if trial is None:
                 left = open_points(self.ledger.trials(), self.ledger.definition)
                 return LoopEnding.STUCK if left else LoopEnding.EXHAUSTED
-            if job is not None:
-                self._launch(job, trial.number)
+            if job is not None and not self._launch(job, trial.number):
+                return LoopEnding.INTERRUPTED
         return None
 
     def _refused(self, number: int) -> bool:
@@ -183,7 +184,8 @@ class Runner:
         self.ledger.note(number, noted | {attrs.GPUS: self.budget.gpus})
         return job
 
-    def _launch(self, job: Job, number: int) -> None:
+    def _launch(self, job: Job, number: int) -> bool:
+        """Launch a trial once the storage knows of it. Returns False if a stop signal came before that."""
         trial = self.ledger.trial(number)
         self._running[job.id] = Running(job, number, self.clock())
         own = trial.user_attrs
@@ -191,12 +193,16 @@ class Runner:
         self.view(TrialStarted(number, root_of(trial), attempt_of(trial), trial.params, bool(default), carried, first))
         while not self.ledger.settle(TICK_S):  # nothing runs that the runner after a dead one would not know of
             self._show_notices()
+            if self.interruption.requested:
+                self._end(self._running[job.id], Finished(job.id, Outcome(Cause.INTERRUPTED, message=NOT_BEGUN)))
+                return False
         write_trial(Path(job.output_dir), trial)
         reached("before-launch")
         self.executor.launch(job)
         if self.ledger.counts.finished + len(self._running) < self.target:
             self.executor.expect(job)
         reached("launched")
+        return True
 
     def _tick(self) -> None:
         """Handle what happened, or wait for it for ``TICK_S`` at most."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.crash_points import reached
-from hpsearch.errors import Interrupted, TooManyFailures, UsageError
+from hpsearch.errors import Interrupted, StorageError, TooManyFailures, UsageError
 from hpsearch.execution.events import Note
 from hpsearch.execution.executors import EXECUTORS, Executor
 from hpsearch.execution.gpu_slots import SlotAllocation, look_for_gpus, share_out
@@ -53,7 +53,8 @@ from hpsearch.study.resolve import rebuild_offered, resolve, resolve_stored, wit
 from hpsearch.study.results import best_config, write_best
 from hpsearch.study.second_copy import last_trial, require_no_more, write_study
 from hpsearch.study.storage.lease import lease_for
-from hpsearch.study.storage.session import SPOOL_FILE, Patience, StudyLocation, writing
+from hpsearch.study.storage.patience import Patience
+from hpsearch.study.storage.session import SPOOL_FILE, StudyLocation, writing
 from hpsearch.study.warm_start import stored_warm_start
 from hpsearch.study.warm_start_source import SourceStudy, find_source, make_warm_start, refuse_late
 
@@ -129,21 +130,20 @@ def _run(
         require_program(jobs)
     shares = shares_of(options, definition)
     with (
-        options.url.errors(),
         Interruption() as interruption,
+        ended_by(interruption, view),
+        options.url.errors(),
         closing(EXECUTORS[options.executor](shares.slots)) as executor,
     ):
         interruption.wake = executor.wake
         executor.expect(jobs.expected())  # what trials import is imported while the storage is opened
-        storage = options.url.open(create=True)
+        patience = Patience(options.storage_timeout_s, lambda: interruption.count, lambda text: view(Note(text)))
+        url = replace(options.url, patience=patience)
+        storage = url.open(create=True)
         with (
-            lease_for(options.url, name) as lease,
+            lease_for(url, name) as lease,
             writing(
-                StudyLocation(
-                    options.url, storage, name, lease, folders.root / SPOOL_FILE, rebuild_remedy(options, name)
-                ),
-                Patience(options.storage_timeout_s, lambda: interruption.requested),
-                lambda text: view(Note(text)),
+                StudyLocation(url, storage, name, lease, folders.root / SPOOL_FILE, rebuild_remedy(options, name))
             ) as session,
         ):
             reached("lease-taken")
@@ -164,6 +164,18 @@ def _run(
             ledger.settle()
             reached("run-over")
             return summary
+
+
+@contextmanager
+def ended_by(interruption: Interruption, view: View) -> Iterator[None]:
+    """End with the signal's exit code where the storage fails a run that the user is already stopping."""
+    try:
+        yield
+    except StorageError as error:
+        if not interruption.requested:
+            raise
+        view(Note(str(error), warning=True))
+        raise Interrupted(interruption.exit_code) from error
 
 
 def shares_of(options: RunOptions, definition: StudyDefinition) -> SlotAllocation:

@@ -116,7 +116,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Runner]]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the finished studies one and two, to be copied."""
     folder = tmp_path_factory.mktemp("finished")
-    definition(folder)
+    definition(folder, pruner={"type": "none"})
     for seed, name in enumerate(("one", "two")):
         words = ("run", "--study", name, "--config", "study.json", "--n-trials", "2", "--seed", str(seed))
         assert run_command(folder, *words).returncode == 0

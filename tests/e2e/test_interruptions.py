@@ -289,7 +289,7 @@ def test_a_search_goes_on_where_nobody_reads_its_output(tmp_path: Path, start: S
 
 
 def test_a_search_goes_on_after_its_terminal_is_gone(tmp_path: Path) -> None:
-    waiting(tmp_path)
+    waiting(tmp_path, pruner={"type": "none"})
     ours, terminal = os.openpty()
     command = [sys.executable, "-m", "hpsearch", "run", "--study", "quad", "--config", "study.json", "--n-trials", "2"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal) as process:

@@ -129,6 +129,47 @@ def test_past_the_limit_the_results_are_kept_and_taken_in_by_the_next_run(
 
 
 @own_server
+def test_a_silent_server_ends_no_trial_and_does_not_outlast_the_limit(
+    postgres: Server, start: Callable[..., Runner], command_line: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "hold").touch()
+    runner = start(*RUN, "--n-trials", "50", "--storage-timeout", "7")
+    runner.wait_for("trial 0 step 2")
+    with postgres.frozen():
+        began = time.monotonic()
+        (tmp_path / "hold").unlink()
+        runner.wait_for("the storage does not answer")
+        runner.wait_for("trial 1 step 2")
+        code, output = runner.end()
+        assert time.monotonic() - began < 60
+    assert code == 3, output
+    assert "for more than 7 s; what it lacks is spooled in" in output
+    assert alive(tmp_path) == []
+    again = command_line(*RUN, "--n-trials", "3")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "while the storage was away" in again.stdout
+    assert [each.number for each in trials(postgres) if each.state is TrialState.COMPLETE][:2] == [0, 1]
+
+
+@own_server
+def test_ctrl_c_does_not_wait_for_a_silent_server(
+    postgres: Server, start: Callable[..., Runner], tmp_path: Path
+) -> None:
+    (tmp_path / "hold").touch()
+    runner = start(*RUN, "--n-trials", "50")
+    runner.wait_for("trial 0 step 2")
+    with postgres.frozen():
+        (tmp_path / "hold").unlink()
+        runner.wait_for("trial 1 started")
+        began = time.monotonic()
+        runner.send(signal.SIGINT)
+        code, output = runner.end()
+        assert time.monotonic() - began < 60
+    assert code == 130, output
+    assert "spooled" in output
+
+
+@own_server
 def test_a_runner_killed_while_the_server_is_away_loses_no_result(
     postgres: Server, start: Callable[..., Runner], command_line: CommandLine, tmp_path: Path
 ) -> None:

@@ -233,6 +233,21 @@ def test_a_path_below_a_file_is_the_users_mistake(
     assert "file" in refused.stderr
 
 
+def test_a_running_study_has_a_report_after_its_first_trial(tmp_path: Path, command_line: CommandLine) -> None:
+    code = (
+        "import pathlib, sys, time; from hpsearch import sdk\n"
+        "out = pathlib.Path(sys.argv[1]); report, until = out.parent / 'report', time.monotonic() + 180\n"
+        "while out.name == 'trial_1' and not (report / 'trials.csv').exists() and time.monotonic() < until:\n"
+        "    time.sleep(0.05)\n"
+        "sdk.finish(score=len(list(report.glob('*.*'))))"
+    )
+    definition(tmp_path, command=[sys.executable, "-c", code, "{output_dir}"])
+    done = command_line("run", "--study", "quad", "--config", "study.json", "--n-trials", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trial 0 ended: ok score 0 " in done.stdout
+    assert "trial 1 ended: ok score 0 " not in done.stdout, done.stdout
+
+
 def test_studies_on_a_read_only_mount_are_read(two_studies: Path, command_line: CommandLine) -> None:
     mount = two_studies / "mount"
     mount.mkdir()

@@ -106,7 +106,7 @@ def test_a_new_study_gets_a_pruner_for_its_target_or_budget_and_keeps_it(
 ) -> None:
     definition(tmp_path)
     words = ("run", "--config", "study.json", "--n-trials")
-    counted = "pruner: median (n_startup_trials=1, n_warmup_steps=a fifth of the steps), "
+    counted = "pruner: median (n_startup_trials=2, n_warmup_steps=a fifth of the steps), "
     limited = "pruner: curve (n_startup_trials=2, n_warmup_steps=a fifth of the steps), "
     new = f"{counted}the default if trials are counted"
     assert new in command_line(*words, "2", "--study", "a", "--dry-run").stdout

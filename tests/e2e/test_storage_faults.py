@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hpsearch.study import folders
 from hpsearch.study import run as service
 from hpsearch.study.options import RunOptions
 from hpsearch.study.storage import sqlite
+from hpsearch.study.storage.patience import Patience
 from tests.conftest import CommandLine
 from tests.e2e.conftest import QUADRATIC, Runner, definition, trials
 
@@ -117,9 +119,9 @@ def test_a_large_file_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.
         connection.commit()
     _zero_tail(path)
     with pytest.raises(StorageError, match="damaged"):
-        sqlite.require_sound(path)
+        sqlite.require_sound(path, Patience())
     monkeypatch.setattr(sqlite, "MOST_CHECKED_BYTES", 4096)
-    sqlite.require_sound(path)
+    sqlite.require_sound(path, Patience())
 
 
 def test_an_index_that_differs_from_its_table_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +243,26 @@ def test_a_lock_that_is_taken_during_a_run_is_told_once_and_outlived(
     assert code == 0, said
     assert said.count("another program") == 1
     assert len(finished(tmp_path)) == 3
+
+
+def test_ctrl_c_does_not_wait_for_a_strangers_lock(
+    tmp_path: Path, command_line: CommandLine, start: Callable[..., Runner]
+) -> None:
+    definition(tmp_path, pruner={"type": "none"})
+    run = start(*RUN, "30")
+    run.wait_for("trial 0 started")
+    with stranger_once_free(database(tmp_path)):
+        run.wait_for("warning: another program may hold the storage")
+        run.send(signal.SIGINT)
+        began = time.monotonic()
+        code, said = run.end()
+        assert time.monotonic() - began < 40, "the lock would be waited for up to 60 s"
+    assert code == 130, said
+    assert "what it lacks is spooled in" in said
+    done = said.count(" ended: ok")
+    again = command_line(*RUN, str(done + 1))
+    assert (again.returncode, "that were spooled while the storage was away" in again.stdout) == (0, True), again.stderr
+    assert len(finished(tmp_path)) == done + 1
 
 
 @contextmanager

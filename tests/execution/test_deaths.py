@@ -11,14 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hpsearch.execution import processes as leftovers
+from hpsearch.execution.executors import fork_client
 from hpsearch.execution.executors.local import LocalExecutor
+from hpsearch.execution.executors.signs_of_life import SignsOfLife
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
+from hpsearch.execution.own_time import OwnTime
 
 from .conftest import ENVIRONMENT, PROGRAMS, Bench, is_alive, processes_with, program, python, shell, until
 
@@ -32,6 +36,11 @@ def pids_in(path: Path) -> list[int]:
 
 def supervisors(study: str) -> list[int]:
     return processes_with(f"HPSEARCH_SUPERVISES={study}/trial_")
+
+
+def guards(study: str) -> list[int]:
+    """What ends the trees of killed supervisors: a guard each, or their fork server."""
+    return processes_with(f"HPSEARCH_GUARDS={study}/") + processes_with(f"HPSEARCH_SUPERVISES={study}/fork-server/")
 
 
 def outcome_in(folder: Path) -> Outcome:
@@ -79,7 +88,7 @@ def test_a_killed_runner_leaves_no_process(bench: Bench, tree: tuple[Job, Path])
     assert runner.line() == "Report"
     runner.kill()
     until(lambda: not any(map(is_alive, pids_in(pids))), "the tree to be gone", GONE_WITHIN_S)
-    until(lambda: not supervisors(bench.study), "the supervisor to be gone", GONE_WITHIN_S)
+    until(lambda: not processes_with(f"={bench.study}/"), "everything to be gone", GONE_WITHIN_S)
     outcome = outcome_in(Path(job.output_dir))
     assert (outcome.cause, outcome.message) == (Cause.LOST, "its runner died")
     assert len(pids_in(pids)) == 6
@@ -102,7 +111,7 @@ def test_a_fork_of_the_runner_does_not_keep_its_trials_alive(bench: Bench, tree:
         assert runner.line() == "Report"
         runner.kill()
         until(lambda: not any(map(is_alive, pids_in(pids))), "the tree to be gone", GONE_WITHIN_S)
-        until(lambda: not supervisors(bench.study), "the supervisor to be gone", GONE_WITHIN_S)
+        until(lambda: not processes_with(f"={bench.study}/"), "everything to be gone", GONE_WITHIN_S)
         assert is_alive(child)
     finally:
         os.kill(child, signal.SIGKILL)
@@ -188,8 +197,11 @@ def test_a_sweep_ends_what_a_dead_runner_and_a_dead_supervisor_left(bench: Bench
     runner = Runner(job, bench.folder)
     assert runner.line() == "Report"
     (supervisor,) = supervisors(bench.study)
-    os.kill(runner.process.pid, signal.SIGSTOP)  # so that it cannot clean up
-    os.kill(supervisor, signal.SIGKILL)
+    cleaners = [runner.process.pid, *guards(bench.study)]
+    for pid in cleaners:
+        os.kill(pid, signal.SIGSTOP)  # so that it cannot clean up
+    for pid in (supervisor, *cleaners[1:]):
+        os.kill(pid, signal.SIGKILL)
     runner.kill()
     assert len([pid for pid in pids_in(pids) if is_alive(pid)]) == 6
     assert bench.executor.sweep(bench.study) == 6
@@ -215,8 +227,74 @@ def test_a_sweep_ends_a_supervisor_that_stands_still(bench: Bench, monkeypatch: 
     (supervisor,) = supervisors(bench.study)
     os.kill(supervisor, signal.SIGSTOP)
     runner.kill()
-    assert bench.executor.sweep(bench.study) == 1
+    bench.executor.sweep(bench.study)
+    assert not supervisors(bench.study)
     until(lambda: not processes_with(f"={bench.study}/"), "everything to be gone", GONE_WITHIN_S)
+
+
+def test_a_runner_and_a_supervisor_killed_together_leave_no_process(bench: Bench, tree: tuple[Job, Path]) -> None:
+    """One of the tree has emptied its environment: no sweep would find it."""
+    job, pids = tree
+    runner = Runner(job, bench.folder)
+    assert runner.line() == "Report"
+    (supervisor,) = supervisors(bench.study)
+    for pid in (runner.process.pid, supervisor):
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(supervisor, signal.SIGKILL)
+    runner.kill()
+    until(lambda: not any(map(is_alive, pids_in(pids))), "the tree to be gone", GONE_WITHIN_S)
+    until(lambda: not processes_with(f"={bench.study}/"), "everything to be gone", GONE_WITHIN_S)
+    assert len(pids_in(pids)) == 6
+
+
+def test_a_frozen_supervisor_is_ended_with_its_tree(bench: Bench, tree: tuple[Job, Path]) -> None:
+    job, pids = tree
+    bench.executor.launch(job)
+    bench.report(1)
+    (supervisor,) = supervisors(bench.study)
+    os.kill(supervisor, signal.SIGSTOP)
+    bench.executor.stop("trial_1", 0.0)
+    outcome = bench.outcome()
+    assert [pid for pid in pids_in(pids) if is_alive(pid)] == []
+    said = "stopped on request; its supervisor did not answer, and was ended"
+    assert (outcome.cause, outcome.message) == (Cause.INTERRUPTED, said)
+    assert outcome_in(Path(job.output_dir)) == outcome
+
+
+def test_a_frozen_supervisor_keeps_no_job_past_its_limits() -> None:
+    limited = Job("trial_1", "trial", "s", ("true",), "out", {}, timeout_s=30.0, stall_s=5.0)
+    free = replace(limited, timeout_s=None, stall_s=None)
+
+    def cause(job: Job, now: float, **heard: float) -> Cause | None:
+        verdict = SignsOfLife(**{"launched": 0.0, "heard": 0.0, "heard_program": 0.0, **heard}).verdict(job, now)
+        return verdict[0] if verdict else None
+
+    assert cause(limited, 39.0, heard=35.0, heard_program=34.0) is None, "the supervisor ends it by itself"
+    assert cause(limited, 40.0, heard=30.0, heard_program=30.0) is Cause.TIMEOUT
+    assert cause(limited, 120.0, heard=119.5) is Cause.TIMEOUT, "it gives signs, but does not end its job"
+    assert cause(limited, 25.0, heard=15.0, heard_program=10.0) is Cause.STALLED
+    assert cause(limited, 25.0, heard=24.0, heard_program=10.0) is None
+    assert cause(free, 119.0) is None
+    assert cause(free, 120.0) is Cause.LOST
+    assert cause(free, 20.0, heard=18.0, end_by=19.0) is None
+    assert cause(free, 21.0, heard=18.0, end_by=19.0) is Cause.INTERRUPTED
+
+
+def test_nobody_is_blamed_for_the_time_in_which_the_machine_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 1.0, 3600.0, 3601.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    clock = OwnTime(2.0)
+    assert [clock.now() for _ in range(3)] == [1.0, 3.0, 4.0]
+
+
+def test_a_frozen_fork_server_keeps_no_job_from_starting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    if bench.preload is None:
+        pytest.skip("needs a fork server")
+    monkeypatch.setattr(fork_client, "_STOPPED_S", 0.5)
+    bench.run(python("pass"))
+    (server,) = processes_with(f"HPSEARCH_SUPERVISES={bench.study}/fork-server/")
+    os.kill(server, signal.SIGSTOP)
+    assert bench.run(python("exit(3)"), id="trial_2").exit_code == 3
 
 
 def test_a_sweep_spares_what_lives_and_what_is_not_the_study_s(bench: Bench) -> None:

@@ -1,7 +1,9 @@
-"""G9: a run on PostgreSQL through restarts, ended sessions and an outage, at different moments of its trials."""
+"""G9, G19: a run on PostgreSQL through restarts, ended sessions and an outage, and beside a server that is silent."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,11 +77,90 @@ def measure_servers(folder: Path, effort: Effort) -> Found:
     return found(count, wrong, beside, "runs died, or lost or repeated a trial")
 
 
+SILENT_LIMIT_S, SAID_S, STOPPED_S = 20, 10.0, 15.0
+# What stands still: the server, or the run's sessions; and how often the user presses Ctrl-C.
+SILENT = [(like, presses) for like in ("", "%") for presses in (0, 1, 2)]
+
+
+def silenced(folder: Path, server: Server, like: str, presses: int) -> list[str]:
+    """What is wrong with a run whose server stands still in the midst of a trial, and one plain run after it. Where
+    only the run's sessions do, the server lets it make others."""
+    scene = Scene(folder, server)
+    (folder / "hold").touch()
+    wrong, outlives = [], bool(like) and not presses
+    limit = 600 if outlives else SILENT_LIMIT_S
+    with Runner(folder, *RUN, "--storage-timeout", str(limit), **scene.storage) as runner:
+        runner.wait_for("trial 0 step 1")
+        with server.frozen(like):
+            began = time.monotonic()
+            runner.wait_for("the storage does not answer")
+            said_s = time.monotonic() - began
+            if not presses:
+                (folder / "hold").unlink()
+                runner.wait_for("trial 1 step 1")
+            pressed = time.monotonic()
+            for _ in range(presses):
+                runner.send(signal.SIGINT)
+                time.sleep(0.2)
+            code, said = runner.end()
+            ended_s = time.monotonic() - (pressed if presses else began)
+    (folder / "hold").unlink(missing_ok=True)
+    scene.kills += 1
+    if said_s > SAID_S:
+        wrong.append(f"nothing was said for {said_s:.0f} s")
+    if code != (130 if presses else 0 if outlives else 3):
+        wrong.append(f"exit code {code}: {said[-300:]}")
+    if not outlives and ended_s > (STOPPED_S if presses else SILENT_LIMIT_S + SAID_S):
+        wrong.append(f"it ended after {ended_s:.0f} s")
+    return wrong + scene.problems()
+
+
+def plain_ends(folder: Path, server: Server) -> bool:
+    """Whether Ctrl-C ends plain Optuna within a minute while the server stands still."""
+    folder.mkdir()
+    server.empty()
+    process = plain.start(folder, plain.command(driver_url(server.url), 40))
+    time.sleep(3.0)
+    with server.frozen():
+        time.sleep(SAID_S)
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return False
+    return True
+
+
+def measure_silent_servers(folder: Path, effort: Effort) -> Found:
+    """Each way of standing still, with and without Ctrl-C."""
+    with server() as running:
+
+        def cases() -> Iterator[tuple[str, object]]:
+            for like, presses in SILENT if effort.full else SILENT[:2]:
+                for _ in range(effort.times(3, 1)):
+                    name = f"silent-{len(like)}-{presses}"
+                    yield name, lambda scene, k=like, p=presses: silenced(scene, running, k, p)
+
+        count, wrong = tried(folder, cases())  # type: ignore[arg-type]
+        beside = "not tried"
+        if effort.full:
+            beside = f"Ctrl-C ends it within a minute: {'yes' if plain_ends(folder / 'plain', running) else 'no'}"
+    return found(count, wrong, beside, "runs did not keep that")
+
+
 GOALS = [
     Goal(
         "G9",
         "PostgreSQL may restart, end sessions or be unreachable for a while: the run continues",
         "0 runs die, 0 trials lost or run again",
         measure_servers,
-    )
+    ),
+    Goal(
+        "G19",
+        "A silent server holds no run: a message, trials continue, exit code 3 in time, and Ctrl-C works",
+        f"message within {SAID_S:g} s, end at --storage-timeout, Ctrl-C within {STOPPED_S:g} s, nothing lost",
+        measure_silent_servers,
+    ),
 ]

@@ -1,4 +1,5 @@
-"""G3, G4, G13: nothing of a trial is left, however it or its runner ends, and stopping takes no longer than said."""
+"""G3, G4, G13, G20: nothing of a trial is left, however it or its runner ends, and stopping takes no longer than said,
+whatever is frozen."""
 
 from __future__ import annotations
 
@@ -26,10 +27,11 @@ LATER_S = 5.0
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-def study(folder: Path, command: Sequence[str]) -> None:
+def study(folder: Path, command: Sequence[str], **keys: object) -> None:
     """A definition whose trials are this command."""
     folder.mkdir()
     fields = {
+        **keys,
         "command": list(command),
         "preload": ["decimal"],
         "search_space": {"x": {"type": "uniform", "low": 0.0, "high": 1.0}},
@@ -160,6 +162,54 @@ def measure_signals(folder: Path, effort: Effort) -> Found:
     return Found(text, good == runs and slowest <= STOP_GRACE_S + 5, beside)
 
 
+def processes_of(runner: Runner, mark: str) -> list[psutil.Process]:
+    """The processes below a runner whose environment holds a mark."""
+    marked = []
+    for process in psutil.Process(runner.process.pid).children(recursive=True):
+        with contextlib.suppress(OSError):  # it has ended
+            if mark.encode() in Path(f"/proc/{process.pid}/environ").read_bytes():
+                marked.append(process)
+    return marked
+
+
+def frozen(folder: Path, way: str, cold: bool) -> list[str]:
+    """What is wrong with a run whose supervisor or fork server stands still, or is killed together with it."""
+    keys = {"trial_timeout_s": 4} if way == "timeout" else {}
+    study(folder, [sys.executable, str(TREE), str(folder / "pids"), "hang"], **keys)
+    words = ("run", "--study", "tree", "--config", "study.json", "--n-trials", "1", *(("--cold",) if cold else ()))
+    with Runner(folder, *words) as runner:
+        runner.wait_for("step 1")
+        supervisors = processes_of(runner, "HPSEARCH_SUPERVISES=tree/trial")
+        runner_too = [psutil.Process(runner.process.pid)] if way == "killed" else []
+        for process in (*runner_too, *supervisors):
+            process.suspend()
+        began = time.monotonic()
+        for process in (*supervisors, *runner_too) if way == "killed" else ():
+            process.kill()
+        for _ in range({"ctrl-c": 1, "twice": 2}.get(way, 0)):
+            runner.send(signal.SIGINT)
+            time.sleep(0.2)
+        code, said = runner.end()
+        seconds = time.monotonic() - began
+    left, expected, most = len(orphans(folder / "pids")), *FROZEN[way]
+    wrong = [f"{left} processes left"] if left else []
+    if code != expected or seconds > most:
+        wrong.append(f"exit code {code} after {seconds:.0f} s: {said[-300:]}")
+    return wrong
+
+
+# What is done beside a frozen supervisor: the run's exit code, and the most seconds that it takes.
+FROZEN = {"ctrl-c": (130, 15.0), "twice": (130, 8.0), "timeout": (4, 30.0), "killed": (-signal.SIGKILL, 5.0)}
+
+
+def measure_frozen_supervisors(folder: Path, effort: Effort) -> Found:
+    """Each way, with forked and with single supervisors."""
+    cases = [(way, cold) for way in FROZEN for cold in (False, True)] * effort.times(3, 1)
+    wrong = [text for n, case in enumerate(cases) for text in frozen(folder / str(n), *case)]
+    text = f"{len(wrong)} faults in {len(cases)} runs"
+    return Found(f"{text}: {wrong[0]}" if wrong else text, not wrong)
+
+
 GOALS = [
     Goal("G3", "A runner killed by SIGKILL leaves no process of its trials", "0 left", measure_killed_runners),
     Goal("G4", "When a trial's end is reported, none of its processes is left", "0 left", measure_ended_trials),
@@ -168,5 +218,11 @@ GOALS = [
         "Ctrl-C and SIGTERM end a run in order, even if its trial ignores them",
         f"within {STOP_GRACE_S:g} + 5 s, codes 130 and 143, trial queued again, no process left",
         measure_signals,
+    ),
+    Goal(
+        "G20",
+        "A frozen supervisor, or one that is killed together with its runner, holds no run and leaves no process",
+        "Ctrl-C within 10 + 5 s, time limits kept, 0 processes left 5 s later",
+        measure_frozen_supervisors,
     ),
 ]

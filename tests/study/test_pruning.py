@@ -88,8 +88,8 @@ class TestDefault:
     def test_it_is_the_median_pruner_of_the_target_or_the_curve_pruner_of_a_budget(self) -> None:
         chosen = {target: PrunerSettings().settled(target) for target in (1, 3, 8, 12, 20, 100, None)}
         assert {target: pruner.n_startup_trials for target, pruner in chosen.items()} == {
-            1: 1,
-            3: 1,
+            1: 2,
+            3: 2,
             8: 3,
             12: 4,
             20: 5,

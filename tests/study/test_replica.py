@@ -19,6 +19,7 @@ from hpsearch.errors import StorageError
 from hpsearch.study.storage.changes import KINDS, Change, StoredStudy
 from hpsearch.study.storage.lease import FileLease
 from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.patience import Patience
 from hpsearch.study.storage.replica import StudyReplica
 from hpsearch.study.storage.session import SPOOL_FILE, Session, StudyLocation
 from hpsearch.study.storage.writer import Spool, StorageWriter
@@ -76,7 +77,7 @@ def sqlite(tmp_path: Path) -> BaseStorage:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_storage_gets_what_the_replica_has(sqlite: BaseStorage, tmp_path: Path, seed: int) -> None:
-    writer = StorageWriter(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, 0.0)
+    writer = StorageWriter(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, Patience())
     replica = StudyReplica(sqlite, "a", writer.put)
     live(optuna.create_study(study_name="a", storage=replica), random.Random(seed))
     writer.close()
@@ -100,7 +101,7 @@ def test_a_change_made_twice_is_made_once(sqlite: BaseStorage) -> None:
 
 
 def test_a_trial_of_another_program_is_refused(sqlite: BaseStorage, tmp_path: Path) -> None:
-    writer = StorageWriter(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, 0.0)
+    writer = StorageWriter(sqlite, "a", Spool(tmp_path / "spool"), lambda: None, refused, Patience())
     study = optuna.create_study(study_name="a", storage=StudyReplica(sqlite, "a", writer.put))
     study.ask(SPACE)
     writer.settle()

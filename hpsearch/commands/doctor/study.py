@@ -96,7 +96,7 @@ def storage(context: DoctorContext) -> Iterator[Finding]:
                 yield warning("storage", *shared)
             if path.exists():
                 with url.errors():
-                    require_sound(path)
+                    require_sound(path, url.patience)
                 url.open()
                 yield _check_writable(path)
             else:

@@ -5,7 +5,8 @@ Where jobs must not be forked after their imports (``Job.fork``), it is one for 
 before is at work.
 
 A fork server is asked to fork, never waited for: it obeys once it has done its imports. If it dies, the jobs it had not
-begun are started by themselves; so are all others when it has died three times in a row.
+begun are started by themselves; so are all others when it has died three times in a row. One that begins nothing,
+because it is frozen, is ended.
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ from typing import Any, Protocol
 from hpsearch.execution.gpu_slots import Slot
 from hpsearch.execution.job import Job
 from hpsearch.execution.names import SUPERVISES_VARIABLE
-from hpsearch.execution.processes import make_tag
+from hpsearch.execution.processes import is_stopped, make_tag
 from hpsearch.execution.python_program import PythonProgram, parse
 
 _PROGRAM = Path(__file__).resolve().parents[1] / "fork_server.py"
 _ROOM_BYTES = 1024  # for a tag: a study's name and a job's, both of at most 128 characters, three bytes each
 _ORDER_BYTES = 1 << 20
-_GOODBYE_S = 5.0  # for a server to exit after its socket was closed
+_GOODBYE_S = 1.0  # for a server to exit after its socket was closed
+# Seconds until jobs that it does not begin are started by themselves: if it has only to fork; if it was stopped by a
+# signal; and if it imports, for which it has a limit of its own.
+_BEGIN_S, _STOPPED_S, _IMPORTING_S = 30.0, 10.0, 330.0
 _MOST_DEATHS = 3  # in a row, before any fork
 
 
@@ -51,6 +55,10 @@ class Process(Protocol):
         """End it at once."""
 
     @property
+    def pid(self) -> int:
+        """Its number, or that of its guard."""
+
+    @property
     def returncode(self) -> int | None:
         """Its exit code, below 0 for a signal; None where that cannot be known."""
 
@@ -61,6 +69,7 @@ class ForkedSupervisor:
     def __init__(self, server: ForkServerClient) -> None:
         self.server = server
         self.began = False  # it has said that it is there
+        self.pid = 0
         self._pidfd = -1
 
     @property
@@ -72,9 +81,18 @@ class ForkedSupervisor:
     def begin(self, pid: int) -> None:
         """Take the process with this number for it, which has just sent its first message."""
         self.server.deaths = 0
-        self.began = True
+        self.began, self.pid = True, pid
         with suppress(ProcessLookupError):  # it has already ended
             self._pidfd = os.pidfd_open(pid)
+
+    def is_late(self, job: Job, seconds: float) -> bool:
+        """Return True if its server should have begun it, ``seconds`` after it was asked."""
+        server = self.server
+        if seconds < _STOPPED_S or self.began:
+            return False
+        if server.process is not None and is_stopped(server.process.pid):
+            return True
+        return seconds >= (_BEGIN_S if server.once or set(job.preload or ()) <= server.ready else _IMPORTING_S)
 
     def wait(self, timeout: float | None = None) -> object:
         """Wait for its end. See ``Process``."""
@@ -110,6 +128,7 @@ class ForkServerClient:
     unfit: str = ""
     deaths: int = 0
     asked: set[str] = field(default_factory=set)
+    ready: set[str] = field(default_factory=set)  # what it has imported
 
     def run(self, working_dir: str | None) -> socket.socket:
         """Start it; returns its socket.
@@ -138,7 +157,7 @@ class ForkServerClient:
                 ours.close()
                 raise
         ours.setblocking(False)
-        self.connection, self.asked = ours, set()
+        self.connection, self.asked, self.ready = ours, set(), set()
         return ours
 
     def fork(self, job: Job, tag: str, slot: Slot, control: socket.socket) -> None:
@@ -165,11 +184,13 @@ class ForkServerClient:
         except OSError:
             data = b""
         for line in data.splitlines():
-            self.unfit = json.loads(line).get("unfit", self.unfit)
+            message = json.loads(line)
+            self.unfit = message.get("unfit", self.unfit)
+            self.ready |= set(message.get("ready", ()))
         return bool(data)
 
     def kill(self) -> None:
-        """Kill it; its forks go on."""
+        """Kill it; its forks go on, unguarded."""
         if self.process is not None:
             self.process.kill()
 

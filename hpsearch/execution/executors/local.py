@@ -3,8 +3,9 @@
 A supervisor is a process started for its job, or forked from one that has done the job's imports (fork_client.py).
 
 A supervisor hangs on its runner by one socket. The runner's death closes it, and the supervisor ends its whole tree;
-the supervisor's death closes it too, and the executor ends what is left by the tag in its environment. The runner may
-fork (the sockets are closed in the fork), and may call ``launch``, ``answer``, ``stop`` and ``wake`` from any thread.
+the supervisor's death closes it too, and the executor ends what is left by the tag in its environment. A frozen
+supervisor is ended from outside, with its tree. The runner may fork (the sockets are closed in the fork), and may call
+``launch``, ``answer``, ``stop`` and ``wake`` from any thread.
 
 ``events`` retries its wait after a signal, as Python does (PEP 475): a signal handler that wants it to return
 calls ``wake``.
@@ -13,6 +14,7 @@ calls ``wake``.
 from __future__ import annotations
 
 import json
+import math
 import os
 import selectors
 import signal
@@ -30,16 +32,21 @@ from typing import Any
 
 from hpsearch.execution.bootstrap import PACKAGE, STUB
 from hpsearch.execution.executors.fork_client import ForkedSupervisor, ForkServerClient, ForkServers, Process
+from hpsearch.execution.executors.signs_of_life import SignsOfLife
 from hpsearch.execution.exit import lost_outcome
 from hpsearch.execution.files import remove_channel, replace_file
 from hpsearch.execution.gpu_slots import Slot, Slots
 from hpsearch.execution.job import Event, Finished, Job, Notice, Outcome, Progress, Report, decode_values
 from hpsearch.execution.names import OUTCOME_FILE, SUPERVISES_VARIABLE
 from hpsearch.execution.outcome import Cause
-from hpsearch.execution.processes import end_tagged, make_tag, sweep
+from hpsearch.execution.own_time import OwnTime
+from hpsearch.execution.processes import end_below, end_tagged, make_tag, sweep
 
 _READ_BYTES = 256 * 1024  # at once from one supervisor
 _GOODBYE_S = 5.0  # for a supervisor to exit after it has closed its socket
+_LOOK_S = 1.0  # supervisors are judged this often
+_COUNTED_S = 2.0  # the most that one look counts for: this process may have stood still as well
+_END_S = 5.0  # for the tree of a frozen supervisor to vanish
 _CLOSE_S = 40.0  # for all trees to be gone; the supervisor itself gives up on one after 30 s
 
 # Starts a supervisor without what it does not use: site-packages (-I, -S) and hpsearch/__init__.py, whose imports
@@ -58,12 +65,14 @@ class _Supervisor:
     slot: Slot
     control: socket.socket
     process: Process
+    signs: SignsOfLife
     began: float = field(default_factory=time.monotonic)
     inbox: bytes = b""
     outbox: bytearray = field(default_factory=bytearray)
     outcome: Outcome | None = None
     error: str = ""
     stopped: bool = False
+    verdict: tuple[Cause, str] | None = None  # why it was ended from outside
 
     @property
     def is_awaited(self) -> bool:
@@ -80,6 +89,7 @@ class LocalExecutor:
             lambda connection, server: self._selector.register(connection, selectors.EVENT_READ, server), self._notify
         )
         self._supervisors: dict[str, _Supervisor] = {}
+        self._clock = OwnTime(_COUNTED_S)
         self._events: list[Event] = []
         self._lock = threading.RLock()
         self._selector = selectors.DefaultSelector()
@@ -131,9 +141,11 @@ class LocalExecutor:
         """Return the events since the last call. See ``Executor``."""
         deadline = time.monotonic() + timeout_s
         while True:
-            ready = self._selector.select(0 if self._events else max(0.0, deadline - time.monotonic()))
+            pause = min(deadline - time.monotonic(), _LOOK_S if self._supervisors else math.inf)
+            ready = self._selector.select(0 if self._events else max(0.0, pause))
             with self._lock:
                 woken = [self._serve(key, mask) for key, mask in ready]
+                self._judge()
                 events, self._events = self._events, []
             if events or any(woken) or time.monotonic() >= deadline:
                 return events
@@ -149,6 +161,7 @@ class LocalExecutor:
             supervisor = self._supervisors.get(job_id)
             if supervisor is not None:
                 supervisor.stopped = True
+                supervisor.signs.stop(self._clock.now(), grace_s)
                 if supervisor.is_awaited:
                     supervisor.process.kill()
 
@@ -200,7 +213,8 @@ class LocalExecutor:
                 ours.close()
                 raise
         ours.setblocking(False)
-        supervisor = _Supervisor(job, tag, slot, ours, process)
+        now = self._clock.now()
+        supervisor = _Supervisor(job, tag, slot, ours, process, SignsOfLife(now, now, now))
         self._supervisors[job.id] = supervisor
         self._selector.register(ours, selectors.EVENT_READ, supervisor)
         self._send(supervisor, replace(job, environment={}, gpus=slot.gpus).to_json().replace("\n", ""))
@@ -248,11 +262,12 @@ class LocalExecutor:
                 self._receive(supervisor)
         return False
 
-    def _receive(self, supervisor: _Supervisor) -> None:
+    def _receive(self, supervisor: _Supervisor) -> bool:
+        """Handle what a supervisor says; returns False if that was nothing."""
         try:
             data = supervisor.control.recv(_READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         *lines, supervisor.inbox = (supervisor.inbox + data).split(b"\n")
@@ -260,9 +275,11 @@ class LocalExecutor:
             self._handle(supervisor, json.loads(line))
         if not data:
             self._part(supervisor)
+        return bool(data)
 
     def _handle(self, supervisor: _Supervisor, message: dict[str, Any]) -> None:
         job_id = supervisor.job.id
+        supervisor.signs.note(now := self._clock.now(), of_program="report" in message or "progress" in message)
         if "report" in message:
             report = message["report"]
             self._events.append(Report(job_id, report["step"], decode_values(report["metrics"])))
@@ -272,10 +289,28 @@ class LocalExecutor:
             supervisor.outcome = Outcome.from_json(json.dumps(message["finished"]))
         elif isinstance(supervisor.process, ForkedSupervisor) and "supervisor" in message:
             supervisor.process.begin(message["supervisor"])
-        else:
+            supervisor.signs = replace(supervisor.signs, launched=now, heard_program=now)
+        elif "broken" in message:
             supervisor.error = message["broken"]
 
     # Ending
+
+    def _judge(self) -> None:
+        """End what is frozen. What it had sent before was read by now."""
+        now = self._clock.now()
+        for supervisor in list(self._supervisors.values()):
+            if isinstance(supervisor.process, ForkedSupervisor) and supervisor.is_awaited:
+                if supervisor.process.is_late(supervisor.job, now - supervisor.signs.launched):
+                    supervisor.process.kill()
+                continue
+            supervisor.verdict = supervisor.signs.verdict(supervisor.job, now)
+            if supervisor.verdict is not None:
+                end_below(supervisor.process.pid, _END_S)
+                supervisor.process.kill()
+                while self._receive(supervisor):
+                    pass
+                if supervisor.job.id in self._supervisors:
+                    self._part(supervisor)
 
     def _part(self, supervisor: _Supervisor) -> None:
         self._selector.unregister(supervisor.control)
@@ -293,7 +328,8 @@ class LocalExecutor:
             supervisor.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
             supervisor.process.kill()
-            supervisor.process.wait()
+            with suppress(subprocess.TimeoutExpired):  # it hangs inside the kernel
+                supervisor.process.wait(_GOODBYE_S)
         if supervisor.is_awaited:
             outcome = Outcome(Cause.INTERRUPTED, message="stopped before it began")
         else:
@@ -336,7 +372,11 @@ def _lost(supervisor: _Supervisor) -> Outcome:
     else:
         how = f"it exited with code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
     why = f"its supervisor died: {supervisor.error or how}"
+    if supervisor.verdict is not None:
+        why = f"{supervisor.verdict[1]}; its supervisor did not answer, and was ended"
     outcome = lost_outcome(folder, supervisor.job, why, time.monotonic() - supervisor.began)
+    if supervisor.verdict is not None and outcome.cause is Cause.LOST:
+        outcome = replace(outcome, cause=supervisor.verdict[0])
     try:
         replace_file(str(folder / OUTCOME_FILE), outcome.to_json().encode(), durable=True)
     except OSError:

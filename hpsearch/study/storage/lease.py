@@ -69,7 +69,7 @@ def can_be_run(url: StorageUrl) -> bool:
 def live_owner(url: StorageUrl, study: str) -> Owner | None:
     """Return the owner of ``study``'s lease now, or None."""
     if url.is_postgres:
-        with url.errors(), connect(url.full) as connection:
+        with url.errors(), connect(url.full, patience=url.patience) as connection:
             return _owner(_holders(connection, lock_key(study)))
     path = lock_path(url, study)
     if not path.exists():
@@ -143,7 +143,8 @@ class AdvisoryLease:
     """The lease as a lock of the PostgreSQL server at ``url``. Its session's name names the owner.
 
     A broken connection loses the lock; ``check`` takes it again, if nobody else has it by then. Whether somebody had it
-    in between, the study's epoch says (session.py).
+    in between, the study's epoch says (session.py). As long as the server keeps the broken session, nobody else can
+    have it: that session holds the lease.
     """
 
     def __init__(self, url: StorageUrl, study: str) -> None:
@@ -152,6 +153,7 @@ class AdvisoryLease:
         self._url, self._key = url, lock_key(study)
         self._name = name.encode()[:_NAME_BYTES].decode(errors="ignore")
         self._connection: Connection | None = None
+        self._has_lock = False
 
     def __enter__(self) -> AdvisoryLease:
         """Take the lease.
@@ -177,7 +179,7 @@ class AdvisoryLease:
             StorageError: the server cannot be reached.
         """
         try:
-            if self._connection is not None:
+            if self._connection is not None and (self._has_lock or self._lock(self._connection, 0)):
                 query(self._connection, "SELECT 1")
                 return
         except Exception:  # noqa: BLE001 - however the driver says that it broke
@@ -186,7 +188,7 @@ class AdvisoryLease:
 
     def _take(self) -> None:
         with self._url.errors():
-            connection = connect(self._url.full, self._name)
+            connection = connect(self._url.full, self._name, self._url.patience)
             try:
                 for setting, seconds in _KEEPALIVE.items():
                     query(connection, f"SET {setting} = {seconds}")
@@ -197,19 +199,23 @@ class AdvisoryLease:
                 raise
         self._connection = connection
 
-    def _lock(self, connection: Connection) -> bool:
-        """Try to lock, if need be by ending a session of ours that the server has not missed yet."""
+    def _lock(self, connection: Connection, attempts: int = 20) -> bool:
+        """Try to lock, if need be by ending a session of ours that the server has not missed yet. A session that it
+        cannot end, because its process is frozen, holds the lock for us until a later check."""
         attempt = f"SELECT pg_try_advisory_lock({self._key})"
-        if query(connection, attempt)[0][0]:
+        self._has_lock = bool(query(connection, attempt)[0][0])
+        if self._has_lock:
             return True
-        ours = [pid for pid, name in _holders(connection, self._key) if name == self._name]
+        holders = _holders(connection, self._key)
+        ours = [pid for pid, name in holders if name == self._name]
         for pid in ours:
             query(connection, f"SELECT pg_terminate_backend({int(pid)})")
-        for _ in range(20 if ours else 0):
-            if query(connection, attempt)[0][0]:
+        for _ in range(attempts if ours else 0):
+            self._has_lock = bool(query(connection, attempt)[0][0])
+            if self._has_lock:
                 return True
             time.sleep(0.1)
-        return False
+        return bool(ours) and _holders(connection, self._key) == holders
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,15 +15,17 @@ from typing import IO
 
 from hpsearch.errors import StorageError, StudyOwned
 from hpsearch.execution.files import make_folder, open_private
+from hpsearch.study.storage.patience import Patience, Wait
 
+_TABLES_S, _PAUSE_S = 60.0, 0.05  # for another program that changes the tables; between two attempts
 NOT_WRITTEN = "make its folder writable, or room on its disk"
 
 
-def lock_file(path: Path, *, wait: bool = False) -> IO[str]:
+def lock_file(path: Path, waiting: Wait | None = None) -> IO[str]:
     """Open a file, made if it is missing, and lock it until it is closed.
 
     Raises:
-        BlockingIOError: another process holds the lock, and ``wait`` is false.
+        BlockingIOError: another process holds the lock, still so once ``waiting`` is over.
         StorageError: the file cannot be made or locked.
     """
     while True:
@@ -32,9 +35,12 @@ def lock_file(path: Path, *, wait: bool = False) -> IO[str]:
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}", NOT_WRITTEN) from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException as error:
             file.close()
+            if isinstance(error, BlockingIOError) and waiting is not None and not waiting.is_over:
+                time.sleep(_PAUSE_S)
+                continue
             if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
                 raise StorageError(
                     f"a storage needs file locks, but the file system of {path} refuses them: {error.strerror}",
@@ -49,15 +55,17 @@ def lock_file(path: Path, *, wait: bool = False) -> IO[str]:
 
 
 @contextmanager
-def table_file_lock(database: Path, *, wait: bool = True) -> Iterator[None]:
+def table_file_lock(database: Path, patience: Patience | None) -> Iterator[None]:
     """Lock the making and changing of a SQLite file's tables, by a file beside it whose name is no study's lock.
 
     Raises:
-        StudyOwned: another program holds it, and ``wait`` is false.
+        StudyOwned: another program holds it, and there is no ``patience``, or a minute has passed.
         StorageError: the file cannot be made or locked.
     """
+    said = f"another program makes or changes the tables of {database}: waiting for it"
+    waiting = None if patience is None else Wait(patience, _TABLES_S, said)
     try:
-        file = lock_file(database.with_name(f"{database.name}.tables"), wait=wait)
+        file = lock_file(database.with_name(f"{database.name}.tables"), waiting)
     except BlockingIOError as error:
         raise StudyOwned(f"another program makes or changes the tables of {database} now", "wait for it") from error
     with file:

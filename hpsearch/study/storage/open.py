@@ -13,7 +13,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from hpsearch.errors import StorageError, UsageError
 from hpsearch.execution.files import make_folder
 from hpsearch.study.storage import postgres, sqlite
 from hpsearch.study.storage.lock import NOT_WRITTEN, table_file_lock
+from hpsearch.study.storage.patience import NO_ANSWER, Patience
 
 if TYPE_CHECKING:
     import optuna
@@ -44,6 +45,9 @@ _SIGNS = [
     ("no password supplied", "the storage needs a password", f"name a file that holds it in {postgres.PASSWORD_FILE}"),
     ("could not translate host", "the storage's host is unknown", "check the host's name"),
     ("is the server running", "nothing listens at the storage's address", "start the database server, or fix the URL"),
+    (NO_ANSWER, "the storage does not answer", "see if the server and the network work"),
+    ("timeout expired", "the storage does not answer", "see if the server and the network work"),
+    ("lock timeout", "another session holds rows of the storage", "end it (pg_stat_activity shows it)"),
     ("starting up", "the database server is starting", "run the same command again in a moment"),
     ("connection refused", "nothing listens at the storage's address", "start the database server, or correct the URL"),
     ('relation "', "this database holds no studies", "start one with `hpsearch run`, or name another"),
@@ -53,9 +57,10 @@ _SIGNS = [
 
 @dataclass(frozen=True, repr=False)
 class StorageUrl:
-    """The URL of a storage. As text it has no password: that is in ``full`` alone."""
+    """The URL of a storage. As text it has no password: that is in ``full`` alone. ``patience`` limits its calls."""
 
     full: str
+    patience: Patience = field(default_factory=Patience, compare=False)
 
     @staticmethod
     def of(option: str | None, base_output_dir: Path) -> StorageUrl:
@@ -163,7 +168,7 @@ class StorageUrl:
         path = self.sqlite_path
         if path is None or not path.exists():
             return path is None
-        with self.errors(), closing(sqlite.connector(path)()) as connection:
+        with self.errors(), closing(sqlite.connector(path, self.patience)()) as connection:
             names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             return {"version_info", "alembic_version"} <= names
 
@@ -183,8 +188,8 @@ class StorageUrl:
         if path.exists():
             _require_writable(path)
             with self.errors():
-                sqlite.require_sound(path, say)
-                sqlite.wait_for_others(path, say)
+                sqlite.require_sound(path, patience := replace(self.patience, say=say))
+                sqlite.wait_for_others(path, patience)
 
     def is_damaged(self) -> bool:
         """Return True if the file, of whatever size, is no SQLite database or a damaged one."""
@@ -206,8 +211,8 @@ class StorageUrl:
             StorageError: the lock's file cannot be made or locked.
         """
         if path := self.sqlite_path:
-            return table_file_lock(path, wait=wait)
-        return postgres.schema_lock(self.full) if self.is_postgres else nullcontext()
+            return table_file_lock(path, self.patience if wait else None)
+        return postgres.schema_lock(self.full, self.patience) if self.is_postgres else nullcontext()
 
     def _make_file(self, path: Path) -> None:
         """Make a SQLite file, or refuse one that another version of Optuna made, before anything of it is changed."""
@@ -225,7 +230,10 @@ class StorageUrl:
 
         kwargs: dict[str, Any] = {"pool_pre_ping": True}
         if path := self.sqlite_path:
-            kwargs = {"creator": sqlite.connector(path, wal=create and not sqlite.network_file_system(path))}
+            wal = create and not sqlite.network_file_system(path)
+            kwargs = {"creator": sqlite.connector(path, self.patience, wal=wal)}
+        elif self.is_postgres:
+            kwargs["creator"] = postgres.connector(self.full, self.patience)
         url = postgres.driver_url(self.full).replace("{", "{{").replace("}", "}}")  # Optuna takes it for a template
         return RDBStorage(url, engine_kwargs=kwargs, skip_table_creation=not create)
 

@@ -1,23 +1,41 @@
-"""PostgreSQL: its URLs, and sessions beside Optuna's own for locks, which belong to the session that took them."""
+"""PostgreSQL: its URLs, and sessions that do not wait for a server that is silent.
+
+Beside Optuna's own there are sessions for locks, which belong to the session that took them.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpsearch.errors import UsageError
+from hpsearch.errors import StudyOwned, UsageError
+from hpsearch.study.storage.patience import NO_ANSWER, SILENT_S, Patience, Wait
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SESSION = "hps"  # prefix of our sessions' names
-CONNECT_S = 10
+# Seconds: to connect, and until the kernel gives up on a network that is silent.
+_CONNECTION = {
+    "connect_timeout": 8,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+# Seconds until the server itself ends a statement that nobody may wait for any more, and a wait for another session.
+_STATEMENT_S, _LOCK_S = 120, 10
+_LOCK_SILENT_S = 8.0  # of a server, for short statements about locks
+_TABLES_S, _PAUSE_S = 60.0, 0.05  # for other programs that make the tables
 PASSWORD_FILE = "HPSEARCH_STORAGE_PASSWORD_FILE"  # noqa: S105 - a variable's name
 # The lock for making the tables; any number that is no study's, whose locks have 63 bits of a digest.
 _SCHEMA_LOCK = 0x6870_7363_6865_6D61
+
+_Result = TypeVar("_Result")
 
 
 def is_postgres(url: str) -> bool:
@@ -71,13 +89,58 @@ def require_url(url: str) -> None:
         raise UsageError(what, remedy) from error
 
 
-def connect(url: str, name: str = SESSION) -> Connection:
+def connector(url: str, patience: Patience, silent_s: float = SILENT_S, **options: Any) -> Callable[[], Any]:
+    """Return a function that opens a session for SQLAlchemy, each call of which is limited: by the server where that
+    works, by this side where the server or the network is silent for ``silent_s``. What the URL says of a limit holds.
+
+    Raises:
+        ImportError: the driver is not installed.
+    """
+    from psycopg import Connection, OperationalError
+    from sqlalchemy.engine import make_url
+
+    words, named = (parts := make_url(driver_url(url))).get_dialect()().create_connect_args(parts)
+    own_limits = "options" in named
+
+    class LimitedSession(Connection[Any]):
+        def wait(self, gen: Any, *more: Any, **named: Any) -> Any:
+            return super().wait(self._limited(gen), *more, **named)
+
+        def _limited(self, steps: Generator[Any, Any, _Result]) -> Generator[Any, Any, _Result]:
+            waiting = Wait(patience, silent_s, f"{NO_ANSWER}: waiting for it, up to {silent_s:g} s")
+            try:
+                state = next(steps)
+                while True:
+                    ready = yield state
+                    if ready:
+                        waiting.renew()
+                    elif waiting.is_over:
+                        self.pgconn.finish()
+                        raise OperationalError(NO_ANSWER)
+                    state = steps.send(ready)
+            except StopIteration as end:
+                result: _Result = end.value
+                return result
+
+    def open_session() -> LimitedSession:
+        session = LimitedSession.connect(*words, **{**_CONNECTION, **named, **options})
+        if not own_limits:
+            session.autocommit = True
+            # Not as options of the connection, which poolers between us and the server refuse.
+            session.execute(f"SET statement_timeout = '{_STATEMENT_S}s'; SET lock_timeout = '{_LOCK_S}s'")
+            session.autocommit = False
+        return session
+
+    return open_session
+
+
+def connect(url: str, name: str = SESSION, patience: Patience | None = None) -> Connection:
     """Open a session in which each statement is a transaction. Raises what SQLAlchemy raises."""
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    options = {"application_name": name, "connect_timeout": CONNECT_S}
-    engine = create_engine(driver_url(url), poolclass=NullPool, connect_args=options, isolation_level="AUTOCOMMIT")
+    opens = connector(url, patience or Patience(), _LOCK_SILENT_S, application_name=name)
+    engine = create_engine(driver_url(url), creator=opens, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     return engine.connect()
 
 
@@ -88,8 +151,16 @@ def query(connection: Connection, statement: str, *values: Any) -> list[Any]:
 
 
 @contextmanager
-def schema_lock(url: str) -> Iterator[None]:
-    """Lock the making of Optuna's tables: of several programs that make them at once, all but one would fail."""
-    with connect(url) as connection:
-        query(connection, f"SELECT pg_advisory_lock({_SCHEMA_LOCK})")
+def schema_lock(url: str, patience: Patience) -> Iterator[None]:
+    """Lock the making of Optuna's tables: of several programs that make them at once, all but one would fail.
+
+    Raises:
+        StudyOwned: another program has held the lock for a minute.
+    """
+    with connect(url, patience=patience) as connection:
+        waiting = Wait(patience, _TABLES_S, "another program makes the storage's tables: waiting for it")
+        while not query(connection, f"SELECT pg_try_advisory_lock({_SCHEMA_LOCK})")[0][0]:
+            if waiting.is_over:
+                raise StudyOwned("another program makes or changes the tables of the storage now", "wait for it")
+            time.sleep(_PAUSE_S)
         yield

@@ -7,9 +7,9 @@ one had the lease in between: then the spooled changes belong to trials whose en
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optuna.storages import BaseStorage
@@ -20,6 +20,7 @@ from hpsearch.study import attributes as attrs
 from hpsearch.study.storage.changes import StoredStudy
 from hpsearch.study.storage.lease import Lease
 from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.patience import NO_ANSWER
 from hpsearch.study.storage.replica import StudyReplica
 from hpsearch.study.storage.sqlite import Checkpoints, identity
 from hpsearch.study.storage.writer import Spool, StorageWriter
@@ -40,14 +41,6 @@ class StudyLocation:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long a database server may stay away; ``stopped`` returns True once the user waits for the run to end."""
-
-    seconds: float
-    stopped: Callable[[], bool] = lambda: False
-
-
 class Session:
     """One run's writing: ``storage`` is the study as the run sees it, ``writer`` makes its changes. ``recovered`` says
     what became of changes that an earlier run could not write; ``is_superseded``: they were moved away."""
@@ -61,20 +54,21 @@ class Session:
         self._file = self._path and identity(self._path)
         self.is_superseded = False
         self.recovered = self._recover()
+        self._patience = replace(location.url.patience, outage_s=outage_s)
+        explain, checkpoints = location.url.explain, Checkpoints(self._path)
         self.writer = StorageWriter(
-            self._backend,
-            self._name,
-            self._spool,
-            self._reach,
-            location.url.explain,
-            outage_s,
-            Checkpoints(self._path),
+            self._backend, self._name, self._spool, self._reach, explain, self._patience, checkpoints
         )
         self.storage = StudyReplica(self._backend, self._name, self.writer.put)
 
     def begin(self) -> None:
-        """Raise the epoch of the study, which exists by now."""
-        self.writer.settle()
+        """Raise the epoch of the study, which exists by now.
+
+        Raises:
+            StorageError: the storage cannot be used, or the user asked for the end before it had all changes.
+        """
+        if not self.writer.settle():
+            raise self._location.url.explain(TimeoutError(NO_ANSWER))
         epoch = (self._stored_epoch() or 0) + 1
         study_id = self._backend.get_study_id_from_name(self._name)
         self._backend.set_study_user_attr(study_id, attrs.EPOCH, epoch)
@@ -123,22 +117,23 @@ class Session:
 
 
 @contextmanager
-def writing(location: StudyLocation, patience: Patience, say: Callable[[str], None]) -> Iterator[Session]:
-    """Open a session, which ends when all of its changes are made; ``say`` gets its messages.
+def writing(location: StudyLocation) -> Iterator[Session]:
+    """Open a session, which ends when all of its changes are made, or once the user does not wait for that.
 
     Raises:
         StorageError: the storage cannot be used, or stayed away too long; what it lacks is spooled.
         StudyOwned: the lease was lost.
     """
-    session = Session(location, patience.seconds if location.url.is_postgres else 0.0)
+    patience = location.url.patience
+    session = Session(location, patience.outage_s if location.url.is_postgres else 0.0)
     if session.recovered:
-        say(session.recovered)
+        patience.say(session.recovered)
     try:
         yield session
     except BaseException:
         session.writer.close(hurried=True)
         raise
-    session.writer.close(hurried=patience.stopped())
+    session.writer.close()
     session.require_file()
     for text in session.writer.notices():
-        say(text)
+        patience.say(text)

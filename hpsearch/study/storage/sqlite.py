@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hpsearch.errors import StorageError
+from hpsearch.study.storage.patience import Patience, Wait
 
 # Another program's lock is waited for this long, in seconds; shorter waits killed writers when it was measured. After
 # the first few the user is told.
 BUSY_TIMEOUT_S, QUIET_S = 60.0, 2.0
+# SQLite itself waits in pieces of this many seconds: no signal gets through to it meanwhile.
+_PIECE_S = 0.5
 # Larger files are not checked at the start. quick_check took 0.1 s for 10,000 trials of 40 reports (48 MB) and 0.3 s
 # for three times as much, 1.9 s where nothing of that was in memory yet.
 MOST_CHECKED_BYTES = 256 * 2**20
@@ -40,16 +43,69 @@ _FUSE, _LOCAL_FUSE = "fuse.", {"fuse.fuse-overlayfs"}
 Result = TypeVar("Result")
 
 
-def connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
+class _PatientCursor(sqlite3.Cursor):
+    """A cursor that can be stopped while it waits for another program's lock."""
+
+    connection: PatientConnection
+
+    def execute(self, *arguments: Any) -> _PatientCursor:
+        self.connection.patiently(super().execute, *arguments)
+        return self
+
+    def executemany(self, *arguments: Any) -> _PatientCursor:
+        self.connection.patiently(super().executemany, *arguments)
+        return self
+
+
+class PatientConnection(sqlite3.Connection):
+    """A connection that waits for other programs' locks in pieces, so that ``patience`` can end it."""
+
+    patience = Patience()
+    most_s = BUSY_TIMEOUT_S
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _PatientCursor)
+
+    def commit(self) -> None:
+        self.patiently(super().commit)
+
+    def patiently(self, act: Callable[..., object], *arguments: Any) -> None:
+        """Do something until no lock is in its way, or the wait is over.
+
+        Raises:
+            sqlite3.OperationalError: something is still locked.
+        """
+        waiting = Wait(self.patience, self.most_s)
+        while True:
+            began = time.monotonic()
+            try:
+                act(*arguments)
+                return
+            except sqlite3.OperationalError as error:
+                # Where SQLite does not wait itself, waiting would not help: two programs wait for each other.
+                waited = time.monotonic() - began >= _PIECE_S / 2
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or not waited or waiting.is_over:
+                    raise
+
+
+def connect(target: Path | str, patience: Patience, seconds: float | None = None, **options: Any) -> PatientConnection:
+    """Open a file, by its path or its URI, whose locks are waited for ``seconds``, a minute by default."""
+    connection = sqlite3.connect(target, timeout=_PIECE_S, factory=PatientConnection, **options)
+    connection.patience = patience
+    connection.most_s = BUSY_TIMEOUT_S if seconds is None else seconds
+    return connection
+
+
+def connector(path: Path, patience: Patience, *, wal: bool = False) -> Callable[[], sqlite3.Connection]:
     """Return a function that opens the file: each commit is on the disk when it returns. With ``wal`` the file is put
     into that mode, which it keeps. Where nothing can be written, the file is only read."""
 
-    def connect() -> sqlite3.Connection:
+    def open_file() -> sqlite3.Connection:
         # In WAL mode even a reader makes files beside it, unless it knows that nobody else writes; a file with changes
         # would be there already.
         unchanging = not wal and not os.access(path.parent, os.W_OK) and _in_wal(path) and not _has_changes(path)
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1" if unchanging else str(path)
-        connection = sqlite3.connect(uri, timeout=BUSY_TIMEOUT_S, check_same_thread=False, uri=unchanging)
+        connection = connect(uri, patience, check_same_thread=False, uri=unchanging)
         try:
             connection.execute("PRAGMA synchronous=FULL")
         except UnicodeDecodeError as error:  # in the names of its tables
@@ -59,7 +115,7 @@ def connector(path: Path, *, wal: bool = False) -> Callable[[], sqlite3.Connecti
             connection.execute("PRAGMA journal_mode=WAL")
         return connection
 
-    return connect
+    return open_file
 
 
 def make_file(path: Path) -> None:
@@ -123,8 +179,8 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def require_sound(path: Path, say: Callable[[str], None] = lambda text: None, *, any_size: bool = False) -> None:
-    """Check the file, without changing it; ``say`` reports waiting for another program's lock. A file over 256 MiB is
+def require_sound(path: Path, patience: Patience | None = None, *, any_size: bool = False) -> None:
+    """Check the file, without changing it; waiting for another program's lock is reported. A file over 256 MiB is
     checked only with ``any_size``.
 
     Raises:
@@ -134,11 +190,13 @@ def require_sound(path: Path, say: Callable[[str], None] = lambda text: None, *,
     if not path.exists() or (path.stat().st_size > MOST_CHECKED_BYTES and not any_size):
         return
 
+    patience = patience or Patience()
+
     def check(seconds: float) -> str:
         # What a rollback journal holds must first be put back, as by all who open the file.
         mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
         uri = f"{path.absolute().as_uri()}?mode={mode}"
-        with closing(sqlite3.connect(uri, timeout=seconds, uri=True)) as connection:
+        with closing(connect(uri, patience, seconds, uri=True)) as connection:
             pragma = "integrity_check" if path.stat().st_size <= MOST_INDEXED_BYTES else "quick_check"
             until = math.inf if any_size else time.monotonic() + CHECK_S
             connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)
@@ -152,25 +210,25 @@ def require_sound(path: Path, say: Callable[[str], None] = lambda text: None, *,
                 raise
             return " ".join(str(answer).split())
 
-    answer = _wait_for_lock(path, check, say)
+    answer = _wait_for_lock(path, check, patience.say)
     if answer != "ok":
         what = f"the storage is damaged: {path} ({answer})"
         raise StorageError(what, DAMAGE_REMEDY.replace("FILE", str(path)))
 
 
-def wait_for_others(path: Path, say: Callable[[str], None]) -> None:
-    """Wait until no other program writes to the file, or keeps it locked; ``say`` reports the waiting.
+def wait_for_others(path: Path, patience: Patience) -> None:
+    """Wait until no other program writes to the file, or keeps it locked; the waiting is reported.
 
     Raises:
         sqlite3.OperationalError: it is still locked after a minute.
     """
 
     def begin(seconds: float) -> None:
-        with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as connection:
+        with closing(connect(path, patience, seconds, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
 
-    _wait_for_lock(path, begin, say)
+    _wait_for_lock(path, begin, patience.say)
 
 
 def _wait_for_lock(path: Path, act: Callable[[float], Result], say: Callable[[str], None]) -> Result:

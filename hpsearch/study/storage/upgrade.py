@@ -14,6 +14,7 @@ from hpsearch.errors import UsageError
 from hpsearch.study.storage import sqlite
 from hpsearch.study.storage.lease import lease_for
 from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.patience import Patience
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ def upgrade_storage(url: StorageUrl) -> SchemaUpgrade:
     with url.errors(), ExitStack() as held:
         url.require_studies()
         held.enter_context(url.table_lock(wait=False))
-        with closing(sqlite.connector(path)()) as connection:
+        with closing(sqlite.connector(path, url.patience)()) as connection:
             names = [name for (name,) in connection.execute("SELECT study_name FROM studies")]
         for name in names:
             held.enter_context(lease_for(url, name))
-        sqlite.require_sound(path, any_size=True)
+        sqlite.require_sound(path, url.patience, any_size=True)
         return _upgrade(url, path)
 
 
@@ -57,14 +58,14 @@ def _upgrade(url: StorageUrl, path: Path) -> SchemaUpgrade:
     if before not in storage.get_all_versions():
         raise url.newer_optuna()
     copy = path.with_name(f"{path.name}.before-upgrade-{time.strftime('%Y%m%d-%H%M%S')}")
-    _copy(path, copy)
+    _copy(path, copy, url.patience)
     unheard = logging.NullHandler()  # without any handler alembic sets up its own, and logs its steps
     logging.root.addHandler(unheard)
     try:
         with warnings.catch_warnings(action="ignore"):  # of what was deprecated since the storage was made
             storage.upgrade()
     except BaseException:
-        _copy(copy, path)
+        _copy(copy, path, url.patience)
         copy.unlink()
         raise
     finally:
@@ -72,9 +73,9 @@ def _upgrade(url: StorageUrl, path: Path) -> SchemaUpgrade:
     return SchemaUpgrade(before, after, copy)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, patience: Patience) -> None:
     """Copy a database, in one transaction, and check the copy."""
     sqlite.make_file(target)
     with closing(sqlite3.connect(source)) as there, closing(sqlite3.connect(target)) as here:
         there.backup(here)
-    sqlite.require_sound(target, any_size=True)
+    sqlite.require_sound(target, patience, any_size=True)

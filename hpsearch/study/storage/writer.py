@@ -1,7 +1,10 @@
 """The writer of a study: a thread that makes its changes in the storage, in order, through failures of it.
 
 While the storage is away the changes are spooled to a file as well, so that not even the runner's death loses them; the
-next run of the study makes them first. A storage that stays away for longer than ``budget_s`` ends the run.
+next run of the study makes them first. A storage that stays away for longer than the run's patience ends the run.
+
+The thread may hang in a call. So the one that waits for it judges the call from outside: it spools what a silent
+server lacks, and ends the writing when the time is over.
 """
 
 from __future__ import annotations
@@ -9,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +24,9 @@ from optuna.storages import BaseStorage
 from hpsearch.crash_points import reached
 from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.execution.files import make_folder, open_private
+from hpsearch.execution.own_time import OwnTime
 from hpsearch.study.storage.changes import Change, StoredStudy
+from hpsearch.study.storage.patience import NO_ANSWER, SAY_S, Patience, Wait
 from hpsearch.study.storage.sqlite import BUSY_TIMEOUT_S, QUIET_S, Checkpoints
 
 # Pauses between two attempts, in seconds: a restart takes one or two, an outage is checked every few.
@@ -30,6 +35,10 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 CHECK_S = 1.0
 # A change that fails this often while the storage answers is not the connection's fault.
 ATTEMPTS = 3
+# Seconds between two looks at the thread, and the most that one of them counts for: this process may have been stopped.
+LOOK_S, COUNTED_S = 0.5, 6.0
+# Seconds for the thread to make the last changes, once the user waits for the end of the run: asked once, and again.
+HURRIED_S, HURRIED_TWICE_S = 4.0, 1.0
 # Most changes in one transaction: those of a trial with its parameters and attributes.
 MOST_TOGETHER = 200
 
@@ -88,7 +97,7 @@ class StorageWriter:
 
     ``reach`` is called until it no longer raises before anything is tried again: it checks that the storage answers,
     and that the study's lease is still held (StudyOwned ends the run at once). ``explain`` says in one line why a
-    change was refused. With a ``budget_s`` of 0 nothing is tried twice. ``checkpoints`` follow the changes.
+    change was refused. With an outage of 0 s in ``patience`` nothing is tried twice. ``checkpoints`` follow changes.
     """
 
     def __init__(
@@ -98,11 +107,12 @@ class StorageWriter:
         spool: Spool,
         reach: Callable[[], None],
         explain: Callable[[Exception], StorageError],
-        budget_s: float,
+        patience: Patience,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self._storage, self._study, self._spool = storage, study, spool
-        self._reach, self._explain, self._budget_s = reach, explain, budget_s
+        self._reach, self._explain, self._patience = reach, explain, patience
+        self._budget_s = patience.outage_s
         self._checkpoints = checkpoints or Checkpoints(None)
         self._queue: deque[Change] = deque()
         self._changed = threading.Condition()
@@ -111,7 +121,9 @@ class StorageWriter:
         self._closing = False
         self._hurried = threading.Event()
         self._notices: list[str] = []
-        self._began: float | None = None  # start of the change being made; None once a long wait was reported
+        self._clock = OwnTime(COUNTED_S)
+        self._since: float | None = None  # since when the storage is asked and does not answer
+        self._lock_reported = False
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
         self._thread.start()
 
@@ -129,13 +141,19 @@ class StorageWriter:
             self._queue.append(change)
             self._changed.notify_all()
 
-    def settle(self, seconds: float | None = None) -> bool:
-        """Wait until all changes are durable: in the storage, or in the spool. Returns False on timeout, and raises
-        what ended the writing."""
+    def settle(self, seconds: float = math.inf) -> bool:
+        """Wait until all changes are durable: in the storage, or in the spool. Returns False on timeout, or if the user
+        asks for the end meanwhile, and raises what ended the writing."""
+        waiting = Wait(self._patience, seconds)
         with self._changed:
-            durable = self._changed.wait_for(lambda: not self._queue or self._away or self._failure, seconds)
-            self.check()
-            return bool(durable)
+            while True:
+                self._judge()
+                self.check()
+                if not self._queue or self._away:
+                    return True
+                if waiting.is_over:
+                    return False
+                self._changed.wait(min(seconds, LOOK_S))
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -152,24 +170,51 @@ class StorageWriter:
     def notices(self) -> list[str]:
         """Return the messages since the last call."""
         with self._changed:
+            self._judge()
             notices, self._notices = self._notices, []
-            # A change that takes long is reported once. Of a server that is away other things are.
-            if not self._budget_s and self._began is not None and time.monotonic() - self._began >= QUIET_S:
-                self._began = None
-                notices.append(f"another program may hold the storage: waiting for it, up to {BUSY_TIMEOUT_S:g} s")
             return notices
 
     def close(self, *, hurried: bool = False) -> None:
-        """Make the remaining changes, and end. If ``hurried``, what a storage that is away lacks is left in the
-        spool; else it is waited for, and what ended the writing is raised."""
-        if hurried:
-            self._hurried.set()
+        """Make the remaining changes, and end. If ``hurried``, or once the user asks for the end, what a storage that
+        is away lacks is left in the spool; else it is waited for, and what ended the writing is raised."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
-        if not hurried:
-            self.check()
+        clock, give_up = OwnTime(COUNTED_S), math.inf
+        while self._thread.is_alive() and self._failure is None:
+            stops = self._patience.stops()
+            if hurried or stops:
+                most_s = HURRIED_TWICE_S if stops > 1 or self._away else HURRIED_S  # away: everything is spooled
+                give_up = min(give_up, clock.now() + most_s)
+                self._hurried.set()
+                self._patience.hurry()
+            self._thread.join(LOOK_S)
+            for text in self.notices():
+                self._patience.say(text)
+            if clock.now() >= give_up:
+                self._give_up(self._explain(TimeoutError(NO_ANSWER)))
+        if self._failure is not None or self._away:
+            self._patience.end()  # the thread may hang, and what closes connections would
+        if self._failure is not None and not hurried:
+            if not self._patience.stops():
+                raise self._failure
+            self._patience.say(str(self._failure))
+
+    def _judge(self) -> None:
+        """Judge the call in which the thread may hang. The lock is held."""
+        if self._since is None or self._failure is not None:
+            return
+        silent = self._clock.now() - self._since
+        if not self._budget_s:
+            if silent >= QUIET_S and not self._lock_reported:  # a change that takes long is reported once
+                self._lock_reported = True
+                text = f"another program may hold the storage: waiting for it, up to {BUSY_TIMEOUT_S:g} s"
+                self._notices.append(text)
+        elif silent >= min(SAY_S, self._budget_s):
+            away = self._explain(TimeoutError(NO_ANSWER))
+            self._keep(away.what)
+            if silent >= self._budget_s:
+                self._give_up(StorageError(f"{away.what}, for more than {self._budget_s:g} s", away.remedy))
 
     def _work(self) -> None:
         try:
@@ -178,17 +223,19 @@ class StorageWriter:
             self._give_up(HpsearchError(f"writing to the storage failed: {type(error).__name__}: {error}"))
 
     def _make_all(self) -> None:
-        attempts, study, checked = 0, None, time.monotonic()
+        attempts, study, checked = 0, None, self._clock.now()
         while not self._is_over():
-            if time.monotonic() - checked >= CHECK_S:
+            if self._clock.now() - checked >= CHECK_S:
                 if not self._wait_for_storage():
                     return
-                checked = time.monotonic()
-                self._made(0)
+                checked = self._clock.now()
+                if not attempts:
+                    self._made(0)
             self._checkpoints.make_due()
-            change, count = self._next(fold=not attempts)
+            change, count = self._next(again=attempts > 0)
             if change is None:
                 continue
+            began = self._clock.now()
             try:
                 study = study or StoredStudy(self._storage, self._storage.get_study_id_from_name(self._study))
                 reached(f"before-{change.point}")
@@ -198,7 +245,9 @@ class StorageWriter:
                 self._give_up(error)
                 return
             except Exception as error:  # noqa: BLE001 - Optuna raises AssertionError and worse where a connection breaks
-                attempts, study = attempts + 1, None
+                # One that waited was not refused: a frozen session of the server may hold rows for as long as it likes.
+                waited = bool(self._budget_s) and self._clock.now() - began >= SAY_S
+                attempts, study = attempts + (0 if waited and attempts else 1), None
                 if not self._wait_for_storage():
                     return
                 if attempts >= (ATTEMPTS if self._budget_s else 1):
@@ -211,27 +260,36 @@ class StorageWriter:
 
     def _is_over(self) -> bool:
         with self._changed:
-            return self._closing and not self._queue
+            return self._failure is not None or (self._closing and not self._queue)
 
-    def _next(self, *, fold: bool) -> tuple[Change | None, int]:
+    def _next(self, *, again: bool) -> tuple[Change | None, int]:
         """Wait for the next change, until the storage is to be checked again. Returns it and the number of queue
         entries it covers: one, if a failure left open what was made, so that nothing may be folded."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing, min(CHECK_S, self._checkpoints.pause_s))
-            self._began = time.monotonic() if self._queue else None
             if not self._queue:
                 return None, 0
-            first, *others = itertools.islice(self._queue, MOST_TOGETHER if fold else 1)
+            self._ask()
+            first, *others = itertools.islice(self._queue, 1 if again else MOST_TOGETHER)
             change, more = first.fold(others)
             return change, 1 + more
+
+    def _ask(self) -> float:
+        """Note that the storage is asked for something; returns since when it has not answered."""
+        with self._changed:
+            now = self._clock.now()
+            self._since = now if self._since is None else self._since
+            return self._since
 
     def _made(self, count: int) -> None:
         """Drop the first ``count`` queue entries. The storage answers: once it has everything, the spool is of no use
         any more."""
         with self._changed:
+            if self._failure is not None:
+                return  # the spool is what counts from here on
+            self._since, self._lock_reported = None, False
             for _ in range(count):
                 self._queue.popleft()
-                self._began = None
             if not self._queue and self._away:
                 self._away = False
                 self._spool.remove()
@@ -240,27 +298,29 @@ class StorageWriter:
 
     def _wait_for_storage(self) -> bool:
         """Wait until the storage answers and the lease is held. Returns False if the writing ends instead."""
-        began, pause = time.monotonic(), FIRST_PAUSE_S
-        while True:
+        since, pause = self._ask(), FIRST_PAUSE_S
+        while self._failure is None:
             try:
                 self._reach()
-                return True
+                return self._failure is None
             except StorageError as away:
-                if time.monotonic() - began >= self._budget_s:
+                if self._clock.now() - since >= self._budget_s:
                     what = f"{away.what}, for more than {self._budget_s:g} s" if self._budget_s else away.what
                     self._give_up(StorageError(what, away.remedy))
                     return False
-                if self._spool_all():
-                    with self._changed:
-                        self._notices.append(
-                            f"{away.what}: trials continue, and their results are spooled to {self._spool.path}"
-                        )
+                self._keep(away.what)
                 if self._hurried.wait(pause):
                     return False
                 pause = min(2 * pause, LONGEST_PAUSE_S)
             except HpsearchError as lost:  # the lease
                 self._give_up(lost)
-                return False
+        return False
+
+    def _keep(self, what: str) -> None:
+        """Spool all open changes from now on, because of ``what``, which is said once."""
+        with self._changed:
+            if self._spool_all():
+                self._notices.append(f"{what}: trials continue, and their results are spooled to {self._spool.path}")
 
     def _spool_all(self) -> bool:
         """Spool all open changes, from now on. Returns False if they were spooled already."""
@@ -274,9 +334,11 @@ class StorageWriter:
             return True
 
     def _give_up(self, error: HpsearchError) -> None:
-        """End the writing; the changes that were not made are in the spool."""
-        self._spool_all()
+        """End the writing, unless it has ended; the changes that were not made are in the spool."""
         with self._changed:
+            if self._failure is not None:
+                return
+            self._spool_all()
             kept = (
                 f"; what it lacks is spooled in {self._spool.path}" if self._queue and self._spool.path.exists() else ""
             )
