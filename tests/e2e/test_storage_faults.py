@@ -182,6 +182,7 @@ def test_a_file_deleted_under_a_run_ends_it_and_the_study_is_made_again_from_its
     again = command_line(*rebuild.split()[1:])
     assert again.returncode == 0, again.stderr
     assert again.stdout == ("quad: 4 trials were added to sqlite:///studies/hpsearch.db\nto be run again: trial 3\n")
+    assert sqlite.checkpoint(database(tmp_path))
     shutil.copy(database(tmp_path), tmp_path / "older.db")
     copied = optuna.load_study(study_name="quad", storage=f"sqlite:///{tmp_path / 'copy.db'}").trials[:2]
     kept = [(t.number, t.value, t.params, t.intermediate_values) for t in copied]
@@ -191,6 +192,8 @@ def test_a_file_deleted_under_a_run_ends_it_and_the_study_is_made_again_from_its
         (tmp_path / f"go_{number}").touch()
     assert command_line("resume", "--study", "quad").returncode == 0
     done = finished(tmp_path)
+    for path in (database(tmp_path), *tmp_path.glob("studies/hpsearch.db-*")):
+        path.unlink()
     shutil.copy(tmp_path / "older.db", database(tmp_path))
     refused = command_line("resume", "--study", "quad", "--add-trials", "1")
     assert refused.returncode == 2
