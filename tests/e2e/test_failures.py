@@ -164,7 +164,7 @@ def test_a_database_that_a_stranger_made_has_no_studies(tmp_path: Path, command_
     [
         (("run", "--studdy", "a"), "No such option"),
         (("train", "--push_to_hub", "a/b"), "use hpsearch merge --push-to-hub OWNER/NAME"),
-        (("runn",), "No such command"),
+        (("runn",), "did you mean `hpsearch run`?"),
         (("run", "--study", "../a"), "a study's name"),
         (("run", "--study", "a", "--search-mode", "genetic"), "bayesian"),
         (("run", "--study", "a", "--n-trials", "0"), "x>=1"),
