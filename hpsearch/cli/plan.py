@@ -91,16 +91,18 @@ def _probe(options: RunOptions, *, quiet: bool) -> int:
 def lines(plan: Plan, now: datetime) -> Iterator[str]:
     """Yield the plan as lines for a person; times are local."""
     from hpsearch.execution.units import duration_text
+    from hpsearch.study.budget import hours_word
 
+    unit = hours_word(plan.devices.named)
     if plan.note:
         yield f"note: {plan.note}"
     yield f"study: {plan.study}"
     yield f"space: {f'{plan.points:,}' if plan.points is not None else 'infinitely many'} points, {plan.search_mode}"
     gpus = f"{plan.devices.gpus} GPUs each" if plan.devices.gpus > 1 else "1 GPU each"
-    yield f"slots: {plan.devices.slots} ({gpus if plan.devices.named else 'no GPU named, each counts as one'})"
+    yield f"slots: {plan.devices.slots} ({gpus if plan.devices.named else 'no GPU named'})"
     yield (
         f"so far: {plan.finished} of {plan.target} trials finished, {plan.cut} of them cut short; "
-        f"{plan.spent:.3g} GPU-hours spent"
+        f"{plan.spent:.3g} {unit} spent"
     )
     if plan.trial_s is None or plan.cut_share is None:
         yield "no trial has completed yet, so their duration is unknown: --probe runs one"
@@ -109,19 +111,19 @@ def lines(plan: Plan, now: datetime) -> Iterator[str]:
     yield f"a whole trial takes {middle} ({low} to {high})"
     yield f"cut short, by the pruner or a fault of their own: {_range(plan.cut_share, '.0%')} of the trials"
     yield ""
-    yield from _table(plan, now)
+    yield from _table(plan, now, unit)
     if plan.within_limit is not None:
-        yield f"{plan.limit:g} GPU-hours allow about {_range(plan.within_limit, '.0f')} finished trials"
+        yield f"{plan.limit:g} {unit} allow about {_range(plan.within_limit, '.0f')} finished trials"
     if plan.is_rough:
         seen = "one completed trial" if plan.whole == 1 else f"{plan.whole} completed trials"
         yield f"estimated from {seen}: how much trials differ is mostly assumed, so the ranges are wide"
 
 
-def _table(plan: Plan, now: datetime) -> Iterator[str]:
+def _table(plan: Plan, now: datetime, unit: str) -> Iterator[str]:
     if not plan.outlooks:
         yield "nothing is left to plan: that number of trials is finished"
         return
-    head = ("finished trials", "GPU-hours in all", "done, if begun now")
+    head = ("finished trials", f"{unit} in all", "done, if begun now")
     rows = [head, *(_row(outlook, now) for outlook in plan.outlooks)]
     widths = [max(len(row[place]) for row in rows) for place in (0, 1)]
     for trials, hours, done in rows:

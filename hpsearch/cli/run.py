@@ -111,6 +111,7 @@ def _watch(options: RunOptions, *, resume: bool) -> int:
 
 def _show_plan(options: RunOptions) -> int:
     from hpsearch.config.advice import advice
+    from hpsearch.study.budget import hours_word
     from hpsearch.study.pruning import pruner_text
     from hpsearch.study.resolve import existing, planned_target, resolve, with_pruner
     from hpsearch.study.run import shares_of
@@ -129,7 +130,8 @@ def _show_plan(options: RunOptions) -> int:
     if definition.search_mode == "grid":
         click.echo(f"grid: {definition.grid_size()} points")
     click.echo(
-        f"target: {target} finished trials" + (f", {options.gpu_hours:g} GPU-hours" if options.gpu_hours else "")
+        f"target: {target} finished trials"
+        + (f", {options.gpu_hours:g} {hours_word(bool(shares.slots[0].gpus))}" if options.gpu_hours else "")
     )
     click.echo(f"slots: {len(shares.slots)} ({'; '.join(dict.fromkeys(map(str, shares.slots)))})")
     click.echo(pruner_text(definition, why))

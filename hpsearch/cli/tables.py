@@ -122,7 +122,8 @@ def packed(parts: Sequence[Text], width: int) -> Text:
 
 def status_table(statuses: Sequence[StudyStatus]) -> Table:
     """Make a table of the studies of a storage."""
-    titles = ("study", "finished", "trials", "GPU-hours", "best", "runner")
+    hours = "GPU-hours" if any(status.on_gpu for status in statuses) else "hours"
+    titles = ("study", "finished", "trials", hours, "best", "runner")
     return plain_table(titles, [_cells(status) for status in statuses])
 
 

@@ -15,10 +15,11 @@ from optuna.trial import TrialState
 
 from hpsearch.errors import UsageError
 from hpsearch.study import attributes as attrs
-from hpsearch.study.budget import limit_of, running_hours, spent_hours
+from hpsearch.study.budget import limit_of, ran_on_gpu, running_hours, spent_hours
 from hpsearch.study.failures import Failures
 from hpsearch.study.folders import study_folders
 from hpsearch.study.open import only_study, read_study, readable_definition, study_names, target_of
+from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.records import attempt_of, best_trial, cause_of, finished, root_of
 from hpsearch.study.storage.lease import can_be_run, live_owner
 from hpsearch.study.storage.lock import Owner
@@ -44,10 +45,11 @@ class StudyStatus:
     gpu_hours: float  # those of running trials included; a slot without a GPU counts as one
     gpu_hours_limit: float | None
     owner: Owner | None
+    on_gpu: bool = False  # for the table
 
     def as_json(self) -> dict[str, Any]:
         """Return the status as JSON values."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "on_gpu"}
 
 
 @dataclass(frozen=True)
@@ -155,4 +157,5 @@ def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
         gpu_hours=spent_hours(trials) + (running_hours(trials) if owner else 0.0),
         gpu_hours_limit=limit if math.isfinite(limit) else None,
         owner=owner,
+        on_gpu=ran_on_gpu(trials, PreparedInfo.stored(study).device),
     )

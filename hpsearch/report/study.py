@@ -191,7 +191,7 @@ def facts(summary: StudySummary) -> list[tuple[str, str]]:
         if group in groups:
             named.append((word, str(groups.count(group))))
     named.append(("time in trials", duration_text(summary.time_total_s)))
-    if summary.gpu_hours is not None:
+    if summary.gpu_hours is not None and summary.on_gpu:
         named.append(("GPU-hours", f"{summary.gpu_hours:.3g}"))
     if summary.time_saved_s is not None:
         named.append(("saved by pruning, about", duration_text(summary.time_saved_s)))

@@ -24,6 +24,7 @@ from hpsearch.report.rows import (
     read_rows,
 )
 from hpsearch.study import attributes as attrs
+from hpsearch.study.budget import ran_on_gpu
 from hpsearch.study.failures import Failures
 from hpsearch.study.preparation import PreparedInfo
 
@@ -83,6 +84,7 @@ class StudySummary:
     pruned_share: float | None  # of the finished trials
     time_total_s: float
     gpu_hours: float | None  # of all attempts; None if another program ran them
+    on_gpu: bool  # a trial is known to have had one
     time_saved_s: float | None
     started: datetime | None
     ended: datetime | None
@@ -137,6 +139,7 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
         pruned_share=pruned / len(finished) if finished else None,
         time_total_s=sum(row.duration_s or 0.0 for row in rows),
         gpu_hours=sum(row.gpus * (row.duration_s or 0.0) for row in rows) / 3600 if definition_of(study) else None,
+        on_gpu=ran_on_gpu(study.get_trials(deepcopy=False), str(prepared.device)),
         time_saved_s=_saved(rows),
         started=min((row.start for row in rows if row.start), default=None),
         ended=max((row.end for row in rows if row.end), default=None),

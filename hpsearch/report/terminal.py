@@ -109,7 +109,7 @@ class TopTrials:
 def _facts(summary: StudySummary) -> Text:
     counts = ", ".join(f"{count} {ENDINGS[cause].word}" for cause, count in summary.counts.items()) or "no trials yet"
     lines = [f"Trials: {counts}. Time in trials: {duration_text(summary.time_total_s)}."]
-    if summary.gpu_hours is not None:
+    if summary.gpu_hours is not None and summary.on_gpu:
         lines[0] += f" GPU-hours: {summary.gpu_hours:.3g}."
     lines += [f"{text}." for text in summary.failing]
     if summary.time_saved_s is not None:

@@ -52,10 +52,27 @@ class Budget:
         needed = [max(elapsed, usual) for elapsed in running_s]
         return self.spent(trials, [*needed, usual]) <= self.hours
 
+    @property
+    def unit(self) -> str:
+        """The unit in words."""
+        return hours_word(self.named)
+
     def text(self, hours: float) -> str:
-        """Say how many GPU-hours are spent."""
+        """Say how many hours are spent."""
         limit = f" of {self.hours:g}" if self.is_limited else ""
-        return f"{hours:.3g}{limit} GPU-hours spent" + ("" if self.named else " (a slot without a GPU counts as one)")
+        return f"{hours:.3g}{limit} {self.unit} spent"
+
+
+def hours_word(has_gpu: bool) -> str:
+    """Return the unit of a budget in words: without a GPU, a slot counts as one device."""
+    return "GPU-hours" if has_gpu else "hours of trials"
+
+
+def ran_on_gpu(trials: Iterable[FrozenTrial], device: str) -> bool:
+    """Return True if a trial is known to have had a GPU; ``device`` is the prepared study's, empty if unknown."""
+    return device not in ("", "cpu") or any(
+        attrs.DEVICE in trial.user_attrs or trial.user_attrs.get(attrs.GPUS, 1) != 1 for trial in trials
+    )
 
 
 def spent_hours(trials: Iterable[FrozenTrial]) -> float:

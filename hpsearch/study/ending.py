@@ -35,7 +35,7 @@ class RunEnding:
         return 0, f"time limit reached while preparing, with 0 new trials; {resume}"
 
     def nothing_left(self, budget: Budget) -> str:
-        """Say that all GPU-hours were spent before."""
+        """Say that all hours were spent before."""
         return f"nothing to do: {budget.text(spent_hours(self.ledger.trials()))}; {self._more_hours()}"
 
     def of(self, ending: LoopEnding, runner: Runner) -> tuple[int, str]:
@@ -52,7 +52,8 @@ class RunEnding:
         if ending is LoopEnding.TIMEOUT:
             return 0, f"time limit reached with {done}; {resume}"
         if ending in (LoopEnding.SPENT, LoopEnding.SCARCE):
-            return 0, f"{ending.value}: {done}; {self._more_hours()}"
+            why = ending.value.replace("hours", runner.budget.unit)
+            return 0, f"{why}: {done}; {self._more_hours()}"
         if ending is LoopEnding.FAILURES:
             cause = runner.last_failure.value if runner.last_failure else "failure"
             then = resume

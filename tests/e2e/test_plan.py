@@ -20,7 +20,7 @@ def test_a_plan_alone_runs_nothing_and_writes_nothing(tmp_path: Path, command_li
     shown = command_line("plan", *STUDY, "--slots", "3")
     assert shown.returncode == 0, shown.stderr
     assert "space: infinitely many points, bayesian" in shown.stdout
-    assert "slots: 3 (no GPU named, each counts as one)" in shown.stdout
+    assert "slots: 3 (no GPU named)" in shown.stdout
     assert "their duration is unknown: --probe runs one" in shown.stdout
     assert not (tmp_path / "studies").exists()
 
