@@ -148,7 +148,8 @@ def rebuild_offered(options: RunOptions) -> Iterator[None]:
     try:
         yield
     except (UsageError, StorageError) as error:
-        if options.study is None or not _is_lost(options, options.study):
+        offered = "storage rebuild" in error.remedy
+        if options.study is None or offered or not _is_lost(options, options.study):
             raise
         raise type(error)(error.what, f"{error.remedy}; or {rebuild_remedy(options, options.study)}") from error
 

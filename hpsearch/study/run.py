@@ -103,7 +103,8 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
                 raise UsageError(f"there is no study {name!r} to resume", remedy)
     if resolved.note:
         view(Note(resolved.note, warning=True))
-    return _run(name, definition, options, view, resuming=resolved.is_stored)
+    with rebuild_offered(options):  # what is damaged may show only when the trials are read
+        return _run(name, definition, options, view, resuming=resolved.is_stored)
 
 
 def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
@@ -117,7 +118,7 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
     with rebuild_offered(options):
         options.url.check(lambda text: view(Note(text, warning=True)))
         name, definition = resolve_stored(options)
-    return _run(name, definition, options, view, resuming=True)
+        return _run(name, definition, options, view, resuming=True)
 
 
 def _run(

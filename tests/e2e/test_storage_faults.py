@@ -66,6 +66,7 @@ def _no_json(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE trial_user_attributes SET value_json = '{' WHERE key = 'hps:seed'")
         connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,8 @@ def test_a_damaged_file_is_refused_untouched_and_a_copy_of_it_goes_on(
     assert command_line(*words).returncode == 0
     assert len(finished(tmp_path)) == 3
     assert finished(tmp_path)[:2] == done
+    with closing(sqlite3.connect(path)) as connection:  # what is in the -wal would hide the damage
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damage(path)
     whole = path.read_bytes()
     again = command_line("storage", "rebuild", "--study", "quad")

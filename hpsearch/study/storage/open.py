@@ -192,15 +192,25 @@ class StorageUrl:
                 sqlite.wait_for_others(path, patience)
 
     def is_damaged(self) -> bool:
-        """Return True if the file, of whatever size, is no SQLite database or a damaged one."""
+        """Return True if the file, of whatever size, is no SQLite database, or one that is damaged or has a value that
+        cannot be read."""
+        from hpsearch.study.storage.replica import damage_explained
+
         path = self.sqlite_path
+        if path is None or not path.exists():
+            return False
         try:
-            if path is not None:
-                sqlite.require_sound(path, any_size=True)
+            sqlite.require_sound(path, any_size=True)
+            if self.holds_studies():
+                with self.opened() as storage, damage_explained("a study"):
+                    for study in storage.get_all_studies():
+                        storage.get_all_trials(study._study_id, deepcopy=False)
         except sqlite3.OperationalError:  # it is locked, or may not be read
             return False
-        except (sqlite3.DatabaseError, StorageError):
+        except sqlite3.DatabaseError:
             return True
+        except StorageError as error:
+            return "damaged" in error.what
         return False
 
     def table_lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
