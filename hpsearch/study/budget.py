@@ -12,12 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-
-from optuna import Study
-from optuna.trial import FrozenTrial, TrialState
+from typing import TYPE_CHECKING
 
 from hpsearch.study import attributes as attrs
 from hpsearch.study.records import is_counted, root_of
+
+if TYPE_CHECKING:  # Optuna's import takes seconds, which --help and a report's import need not wait for
+    from optuna import Study
+    from optuna.trial import FrozenTrial
 
 HOUR_S = 3600.0
 
@@ -85,7 +87,7 @@ def running_hours(trials: Iterable[FrozenTrial]) -> float:
     seconds = 0.0
     for trial in trials:
         start = trial.datetime_start
-        if trial.state is TrialState.RUNNING and start:
+        if trial.state.name == "RUNNING" and start:
             seconds += gpus_of(trial) * max(0.0, (datetime.now(start.tzinfo) - start).total_seconds())
     return seconds / HOUR_S
 
@@ -104,7 +106,7 @@ def usual_s(trials: Sequence[FrozenTrial]) -> float | None:
     """Return the median seconds of the completed trials with all their attempts, of the pruned ones while none is
     completed; None while there is neither."""
     ended = whole_s(trials)
-    complete = [seconds for trial, seconds in ended if trial.state is TrialState.COMPLETE]
+    complete = [seconds for trial, seconds in ended if trial.state.name == "COMPLETE"]
     return median(complete or [seconds for _, seconds in ended]) if ended else None
 
 
