@@ -122,6 +122,7 @@ class StorageWriter:
         self._hurried = threading.Event()
         self._notices: list[str] = []
         self._clock = OwnTime(COUNTED_S)
+        self._refusal: StorageError | None = None  # why it does not, as far as it says
         self._since: float | None = None  # since when the storage is asked and does not answer
         self._lock_reported = False
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
@@ -211,7 +212,7 @@ class StorageWriter:
                 text = f"another program may hold the storage: waiting for it, up to {BUSY_TIMEOUT_S:g} s"
                 self._notices.append(text)
         elif silent >= min(SAY_S, self._budget_s):
-            away = self._explain(TimeoutError(NO_ANSWER))
+            away = self._refusal or self._explain(TimeoutError(NO_ANSWER))
             self._keep(away.what)
             if silent >= self._budget_s:
                 self._give_up(StorageError(f"{away.what}, for more than {self._budget_s:g} s", away.remedy))
@@ -287,7 +288,7 @@ class StorageWriter:
         with self._changed:
             if self._failure is not None:
                 return  # the spool is what counts from here on
-            self._since, self._lock_reported = None, False
+            self._since, self._refusal, self._lock_reported = None, None, False
             for _ in range(count):
                 self._queue.popleft()
             if not self._queue and self._away:
@@ -304,6 +305,7 @@ class StorageWriter:
                 self._reach()
                 return self._failure is None
             except StorageError as away:
+                self._refusal = away
                 if self._clock.now() - since >= self._budget_s:
                     what = f"{away.what}, for more than {self._budget_s:g} s" if self._budget_s else away.what
                     self._give_up(StorageError(what, away.remedy))
