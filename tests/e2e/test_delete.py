@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from hpsearch.study.storage.lease import lease_for
@@ -24,8 +25,14 @@ def ctrl_c_at_the_question(folder: Path) -> int:
         shown = b""
         while b"[y/N]" not in shown:
             shown += os.read(terminal, 4096)
+        deadline = time.monotonic() + 60  # until it reads from its standard input: before, Ctrl-C could come too early
+        while Path(f"/proc/{process.pid}/syscall").read_text().split()[1:2] != ["0x0"] and time.monotonic() < deadline:
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        code = process.wait(timeout=60)
+        try:
+            code = process.wait(timeout=60)
+        finally:
+            process.kill()
     os.close(terminal)
     return code
 
