@@ -17,7 +17,7 @@ from hpsearch.execution.temporary import temporary_folder
 from hpsearch.study.storage.open import SQLITE_PREFIX, StorageUrl
 
 DATABASE = "hpsearch.db"
-MOST_MEMBERS = 100_000  # about 12,000 trials; reading the list of so many takes a second
+MOST_MEMBERS = 100_000  # about 12,000 trials; reading a list of that length takes a second
 _MOST_BYTES = 2 * 1024**3  # unpacked
 _MOST_DATABASE_BYTES = 512 * 1024**2  # 100,000 trials of 40 reports
 _MOST_SECONDS = 120.0

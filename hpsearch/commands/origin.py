@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from hpsearch.assets import PREFIX
 from hpsearch.execution.adapter_card import AdapterCard
+from hpsearch.execution.files import read_object
 from hpsearch.execution.job import TRAIN_RESULTS_FILE
 from hpsearch.execution.model_export import AdapterOrigin, public_name, public_settings
 from hpsearch.study.folders import MARKER
@@ -24,7 +24,9 @@ def origin_of(adapter: Path) -> AdapterOrigin:
     adapter = adapter.absolute()
     card = AdapterCard.find(adapter)
     settings = card.settings
-    loaded = _read(adapter / "adapter_config.json").get("base_model_name_or_path")  # rather than what the card says
+    loaded = read_object(adapter / "adapter_config.json").get(
+        "base_model_name_or_path"
+    )  # rather than what the card says
     base = str(loaded or card.base)
     on_hub = not (Path(base).expanduser().is_absolute() or Path(base).is_dir() or base.startswith(PREFIX))
     named = str(settings.get("model_name") or base) if base == card.base else base
@@ -32,14 +34,14 @@ def origin_of(adapter: Path) -> AdapterOrigin:
     above = list(adapter.parents)[:3]  # best/, or adapter/ of a trial or of its attempt, or of a fine-tune
     study = next((folder for folder in above if (folder / MARKER).is_file()), None)
     folder = study or next((folder for folder in above[:1] if (folder / TRAIN_RESULTS_FILE).is_file()), None)
-    prepared = _read(folder / "prepared" / "prepared.json") if folder else {}
+    prepared = read_object(folder / "prepared" / "prepared.json") if folder else {}
     input_data = str(settings.get("input_data") or "")
     data_on_hub = input_data.startswith(HUB) or bool(prepared.get("data_revision"))
     data = public_name(input_data.removeprefix(HUB), data_on_hub)
     if study:
         history = _history(adapter, study)
     else:
-        history = {"metrics": _numbers(_dict(_read(folder / TRAIN_RESULTS_FILE), "metrics"))} if folder else {}
+        history = {"metrics": _numbers(_dict(read_object(folder / TRAIN_RESULTS_FILE), "metrics"))} if folder else {}
     return AdapterOrigin(
         base=base,
         on_hub=bool(base) and on_hub,
@@ -57,11 +59,11 @@ def _history(adapter: Path, study: Path) -> dict[str, Any]:
     """Gather the adapter's trial and its metrics, and what the study tried."""
     patterns = ("trial_*/trial_*_results.json", "trial_*/attempt-*/trial_*_results.json")
     paths = sorted(path for pattern in patterns for path in study.glob(pattern))
-    results = [result for path in paths if (result := _read(path))]
+    results = [result for path in paths if (result := read_object(path))]
     results.sort(key=lambda result: int(result.get("attempt") or 1))
     last = {result.get("root"): result for result in results}
-    own = _read(adapter / BEST_PARAMS) or next(
-        (_read(path) for path in adapter.parent.glob("trial_*_results.json")), {}
+    own = read_object(adapter / BEST_PARAMS) or next(
+        (read_object(path) for path in adapter.parent.glob("trial_*_results.json")), {}
     )
     return {
         "study": str(own.get("study") or ""),
@@ -93,11 +95,3 @@ def _is_number(value: Any) -> bool:
 def _dict(values: _Json, name: str) -> dict[str, Any]:
     value = values.get(name)
     return dict(value) if isinstance(value, dict) else {}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}

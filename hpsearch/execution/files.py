@@ -78,6 +78,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one where the file is missing or damaged, or holds something else."""
+    import json
+
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
 def open_new(path: str, mode: int = 0o600) -> int:
     """Open a new file for reading and writing, in the place of any old one; by default only this user may read it.
 

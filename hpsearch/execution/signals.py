@@ -17,13 +17,27 @@ from hpsearch.errors import Interrupted
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
-class Unwinding:
+class _Handlers:
+    """Signal handlers that are in force while a ``with`` block lasts."""
+
+    def __init__(self) -> None:
+        self._former: dict[signal.Signals, Any] = {}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Restore the former handlers."""
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+
+class Unwinding(_Handlers):
     """Ends its ``with`` block at the first stop signal as Ctrl-C would, by a KeyboardInterrupt, so that what the block
     began is cleaned up. ``Interruption`` inside it comes first. Outside the main thread it does nothing."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._signal = signal.SIGINT
-        self._former: dict[signal.Signals, Any] = {}
 
     @property
     def exit_code(self) -> int:
@@ -38,13 +52,6 @@ class Unwinding:
                     self._former[number] = signal.signal(number, self._raise)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Restore the former handlers."""
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-
     def _raise(self, number: int, frame: FrameType | None) -> None:
         self._signal = signal.Signals(number)
         for former in self._former:  # the next one ends the process, whatever it still cleans up
@@ -52,15 +59,15 @@ class Unwinding:
         raise KeyboardInterrupt
 
 
-class Interruption:
+class Interruption(_Handlers):
     """Catches the stop signals while its ``with`` block lasts; outside the main thread it catches nothing."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.count = 0
         self.signal: signal.Signals | None = None
         # Called at each signal, in its handler: ends the wait that the signal came in.
         self.wake: Callable[[], None] = lambda: None
-        self._former: dict[signal.Signals, Any] = {}
 
     @property
     def requested(self) -> bool:
@@ -93,13 +100,6 @@ class Interruption:
             caught = [number for number in STOP_SIGNALS if not (nohup and number is signal.SIGHUP)]
             self._former = {number: signal.signal(number, self._catch) for number in caught}
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Restore the former handlers."""
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
         self.count += 1

@@ -23,13 +23,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpsearch.config.conditions import active
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors import Executor
+from hpsearch.execution.files import read_object
 from hpsearch.execution.job import Job
 from hpsearch.execution.names import JOB_FILE
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
 from hpsearch.study.open import open_study, study_names
 from hpsearch.study.recovery import recover
-from hpsearch.study.second_copy import attempts, read_object, read_trial, study_values, write_study, write_trial
+from hpsearch.study.second_copy import attempts, read_trial, study_values, write_study, write_trial
 
 MOST_TRIALS = 1_000_000  # a number beyond it is no trial's: each one below it is made
 

@@ -16,7 +16,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.errors import UsageError
-from hpsearch.execution.files import make_folder, replace_file, write_json
+from hpsearch.execution.files import make_folder, read_object, replace_file, write_json
 from hpsearch.execution.names import JOB_FILE
 from hpsearch.study import attributes as attrs
 from hpsearch.study.folders import StudyFolders
@@ -98,12 +98,3 @@ def attempts(folders: StudyFolders) -> Iterator[tuple[int, int, Path]]:
 
 def _is_launched(folder: Path) -> bool:
     return (folder / TRIAL_FILE).is_file() or (folder / JOB_FILE).is_file()
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where it is missing or damaged."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}

@@ -30,6 +30,7 @@ from hpsearch.execution.doctor_question import (
     red,
     warning,
 )
+from hpsearch.execution.files import read_object
 from hpsearch.execution.job import Job
 from hpsearch.execution.units import bytes_text
 from hpsearch.training.doctor_libraries import bitsandbytes, torch, torchvision, training, unsloth
@@ -230,7 +231,7 @@ def folder_findings(folder: Path) -> Iterator[Finding]:
     """Find the files missing or unreadable in a model's folder, besides its config.json."""
     names = {path.name for path in folder.iterdir()}
     yield from name_findings(names, str(folder))
-    missing = sorted(set(_json(folder / INDEX).get("weight_map", {}).values()) - names)
+    missing = sorted(set(read_object(folder / INDEX).get("weight_map", {}).values()) - names)
     if missing:
         text = f"{folder} lacks {len(missing)} of the weights' files, such as {missing[0]}"
         yield red("model", text, "copy or download the model again")
@@ -240,7 +241,7 @@ def folder_findings(folder: Path) -> Iterator[Finding]:
         except (OSError, ValueError, struct.error) as error:
             yield red("model", f"{path} cannot be read: {error}", "copy or download the model again")
     configs = (folder / "tokenizer_config.json", folder / "processor_config.json")
-    if not set(TEMPLATES) & names and not any(_json(path).get("chat_template") for path in configs):
+    if not set(TEMPLATES) & names and not any(read_object(path).get("chat_template") for path in configs):
         text = f"{folder} has no chat template, which says how a question is asked"
         yield red("model", text, f"use the instruction-tuned model (-it, -Instruct), or add {TEMPLATES[0]}")
 
@@ -261,14 +262,6 @@ def _header(path: Path) -> dict[str, Any]:
     if 8 + length + max(ends, default=0) > size:
         raise ValueError("it is cut off")
     return header
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 # The settings: those that this machine cannot honour, by the very rules of the prepare job.
