@@ -6,7 +6,6 @@ import math
 import os
 import re
 import signal
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,23 +107,6 @@ def lost_outcome(folder: Path, job: Job, why: str, duration_s: float) -> Outcome
 def shown_tail(text: str) -> str:
     """Return the last lines of a log, few enough to be shown."""
     return "\n".join(text[-_SHOWN_BYTES:].splitlines()[-_SHOWN_LINES:])
-
-
-def oom_kills() -> int:
-    """Count the processes that the kernel killed for memory in this cgroup, or on this machine where the cgroup has no
-    such counter."""
-    counters = []
-    with suppress(OSError):
-        for group in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = group.split(":", 2)
-            if controllers == "":
-                counters.append((f"/sys/fs/cgroup{path}/memory.events", "oom_kill"))
-            elif "memory" in controllers.split(","):
-                counters.append((f"/sys/fs/cgroup/memory{path}/memory.oom_control", "oom_kill"))
-    for path, key in (*counters, ("/proc/vmstat", "oom_kill")):
-        with suppress(OSError, ValueError, KeyError):
-            return int(dict(line.split()[:2] for line in Path(path).read_text().splitlines())[key])
-    return 0
 
 
 def after_result(how: str) -> str:

@@ -44,6 +44,7 @@ class Program:
     def __init__(self, output_dir: str) -> None:
         self.output_dir = output_dir
         self.began = time.monotonic()
+        self.oom_kills = 0  # counted before its start: it may be killed before its supervisor is loaded
         self.pid = 0
         self.output = -1  # the read end of its standard output and error
         self.report = -1  # the read end of its report channel
@@ -81,6 +82,7 @@ def start_program(
             with contextlib.suppress(OSError):  # the user's pipes hold too much already
                 fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
+            program.oom_kills = oom_kills()
             program.began = time.monotonic()
             program.pid = (spawn or execute)(program, command, environment, output)
         finally:
@@ -89,6 +91,31 @@ def start_program(
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         program.error = f"cannot start {command[0]!r}: {reason}"
     return program
+
+
+def oom_kills() -> int:
+    """Count the processes that the kernel killed for memory in this cgroup, or on this machine where the cgroup has no
+    such counter."""
+    counters = []
+    for group in _lines("/proc/self/cgroup"):
+        _, controllers, path = group.split(":", 2)
+        if controllers == "":
+            counters.append((f"/sys/fs/cgroup{path}/memory.events", "oom_kill"))
+        elif "memory" in controllers.split(","):
+            counters.append((f"/sys/fs/cgroup/memory{path}/memory.oom_control", "oom_kill"))
+    for path, key in (*counters, ("/proc/vmstat", "oom_kill")):
+        for line in _lines(path):
+            if line.startswith(f"{key} "):
+                return int(line.split()[1])
+    return 0
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib takes 30 ms to import
+            return file.read().splitlines()
+    except OSError:
+        return []
 
 
 def _prepare_folder(program: Program, job_json: bytes) -> None:

@@ -26,14 +26,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, classify_exit, oom_kills
+from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, classify_exit
 from hpsearch.execution.files import remove_channel, replace_file
 from hpsearch.execution.job import FinalLine, Job, Outcome, ProgressLine, StepLine, encode_values
 from hpsearch.execution.log import CappedLog
 from hpsearch.execution.names import ANSWER_FILE, OUTCOME_FILE, REPORT_FIFO
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.processes import ProcessTree
-from hpsearch.execution.program import Program
+from hpsearch.execution.program import Program, oom_kills
 from hpsearch.execution.reports import LineSplitter, Record
 
 _READ_BYTES = 1024 * 1024  # at once from one descriptor, so that a flood on one does not starve the others
@@ -62,7 +62,6 @@ class Supervision:
         self._lines = LineSplitter()
         self._record = Record(job.metric, program.metrics)
         self._log = CappedLog(program.log, job.log_limit_bytes)
-        self._oom_kills = oom_kills()
         self._stop: Stop | None = None
         self._kill_at = _FOREVER
         self._timeout_at = _FOREVER if job.timeout_s is None else program.began + job.timeout_s
@@ -273,7 +272,7 @@ class Supervision:
             log_tail=self._log.tail(LOG_TAIL_BYTES),
             stop=self._stop,
             pruned_at=self._pruned_at,
-            oom_kills=oom_kills() - self._oom_kills,
+            oom_kills=oom_kills() - self._program.oom_kills,
         )
         outcome = classify_exit(self._job, self._record, ending)
         replaced = replaced if replaced not in outcome.message else ""

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from hpsearch.execution.exit import Exit, JobEnding, Stop, classify_exit, oom_kills, shown_tail
+from hpsearch.execution.exit import Exit, JobEnding, Stop, classify_exit, shown_tail
 from hpsearch.execution.files import open_new
 from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
+from hpsearch.execution.program import oom_kills
 from hpsearch.execution.reports import Record
 
 KILLED = Exit(number=9)
