@@ -125,6 +125,27 @@ def test_nothing_is_lost_and_nothing_is_there_twice(postgres: Server, tmp_path: 
 
 
 @own_server
+def test_each_database_of_a_server_has_leases_of_its_own_and_any_user_can_tell_them(postgres: Server) -> None:
+    """An administrator's rights are not needed; a restart changes nothing."""
+    postgres.ask("CREATE ROLE plain LOGIN PASSWORD 'word'")
+    postgres.ask("CREATE DATABASE another OWNER plain")
+    url = postgres.url.replace("postgres:@", "plain:word@")
+
+    def identity(database: str) -> str:
+        with lease_for(StorageUrl(url.replace("/postgres?", f"/{database}?")), "a") as lease:
+            return lease.identity
+
+    try:
+        first, other = identity("postgres"), identity("another")
+        assert first != other
+        postgres.restart()
+        assert identity("postgres") == first
+    finally:
+        postgres.ask("DROP DATABASE another")
+        postgres.ask("DROP ROLE plain")
+
+
+@own_server
 def test_what_a_dead_server_lacks_is_made_by_the_next_run(postgres: Server, tmp_path: Path) -> None:
     with lease_for(url_of(postgres), "a") as lease:
         writing = session(postgres, tmp_path, lease, budget_s=1.0)
