@@ -14,8 +14,8 @@ import psutil
 from hpsearch.execution.names import SUPERVISES_VARIABLE
 from tests.e2e.conftest import Runner
 from tests.faults.crashes import found, tried
-from tests.faults.goals import Effort, Found, Goal
-from tests.faults.results import trials_in, until
+from tests.faults.goals import Effort, Found, Goal, until
+from tests.faults.results import trials_in
 
 PROGRAM = Path(__file__).parent / "programs" / "held.py"
 RUN = ("run", "--study", "same", "--config", "study.json", "--n-trials", "1")
