@@ -25,6 +25,7 @@ import operator
 import os
 import select
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ from hpsearch.execution.names import ANSWER_VARIABLE, JOB_VARIABLE, RANK0_SUFFIX
 
 _POLL_S = 0.002  # at first; doubled up to:
 _LONGEST_POLL_S = 0.05
+_UNREAD_S = 5.0  # for final metrics to be read; it takes milliseconds
 _OTHER_RANKS_S = 30.0  # how much longer than rank 0 itself the others wait for rank 0's answer
 
 _last_step: int | None = None
@@ -65,9 +67,12 @@ def report(step: SupportsIndex, **metrics: SupportsFloat) -> None:
 
 
 def finish(**metrics: SupportsFloat) -> None:
-    """Report final metrics, the objective's among them. Later calls add to earlier ones."""
+    """Report final metrics, the objective's among them. Later calls add to earlier ones.
+
+    Returns once hpsearch has read them, so that they count whatever happens next; after 5 s in any case.
+    """
     if metrics:
-        _send(dict(_numbers(metrics)))
+        _send(dict(_numbers(metrics)), until_read=True)
 
 
 def progress(**values: Any) -> None:
@@ -124,7 +129,9 @@ def _numbers(metrics: dict[str, SupportsFloat]) -> dict[str, float | str]:
     return encode_values({name: float(value) for name, value in metrics.items()})
 
 
-def _send(message: dict[str, Any], *, may_drop: bool = False, from_any_rank: bool = False) -> None:
+def _send(
+    message: dict[str, Any], *, may_drop: bool = False, from_any_rank: bool = False, until_read: bool = False
+) -> None:
     path = os.environ.get(REPORT_VARIABLE)
     if path is None or (_number("RANK", 0) != 0 and not from_any_rank):
         return
@@ -143,6 +150,8 @@ def _send(message: dict[str, Any], *, may_drop: bool = False, from_any_rank: boo
             rest = memoryview(line)
             while rest:
                 rest = rest[os.write(channel, rest) :]
+            if until_read:
+                _wait_for_reader(channel)
     except OSError as error:
         _warn(f"hpsearch does not read reports any more ({error.strerror})")
 
@@ -157,6 +166,14 @@ def _channel(path: str) -> Iterator[int]:
         yield channel
     finally:
         os.close(channel)
+
+
+def _wait_for_reader(channel: int) -> None:
+    """Wait until nothing is left in the channel: what is unread is lost if reader and writer are killed together."""
+    deadline = time.monotonic() + _UNREAD_S
+    with contextlib.suppress(OSError):  # not a channel that can tell
+        while time.monotonic() < deadline and any(fcntl.ioctl(channel, termios.FIONREAD, bytes(4))):
+            time.sleep(_POLL_S)
 
 
 def _number(variable: str, otherwise: int) -> int:

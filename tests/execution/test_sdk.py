@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -53,6 +54,7 @@ def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sdk, "_last_step", None)
     monkeypatch.setattr(sdk, "_warned", False)
+    monkeypatch.setattr(sdk, "_UNREAD_S", 0.0)
     yield listener
     os.close(listener.channel)
 
@@ -136,6 +138,21 @@ def test_progress_is_dropped_and_metrics_wait_when_nobody_reads(listener: Listen
     seen = until(lambda: [line for line in listener.lines() if "step" in line], "the report")
     assert seen == [{"step": 1, "cer": 0.5}]
     assert done.wait(60)
+
+
+def test_final_metrics_are_waited_for_until_they_are_read(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sdk, "_UNREAD_S", 60.0)
+    done = threading.Event()
+
+    def finish() -> None:
+        sdk.finish(cer=0.5)
+        done.set()
+
+    threading.Thread(target=finish, daemon=True).start()
+    assert select.select([listener.channel], [], [], 60)[0]
+    assert not done.wait(0.1)
+    assert listener.lines() == [{"cer": 0.5}]
+    assert done.wait(30)
 
 
 def test_long_lines_of_many_threads_and_processes_stay_whole(listener: Listener) -> None:
