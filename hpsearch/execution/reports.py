@@ -77,6 +77,7 @@ class Record:
         self.verdict: tuple[Cause, str] | None = None
         self.late_fault = ""
         self.undelivered = ""
+        self.repeated = ""
         self.last_step = -1  # the greatest step that names the objective
         self.last_metrics: dict[str, float] = {}  # of that step
         self._steps: set[int] = set()
@@ -102,10 +103,7 @@ class Record:
             elif isinstance(line, StepLine):
                 self._take_step(line, len(raw))
             elif isinstance(line, FinalLine):
-                if len(self.final | line.metrics) > MAX_METRICS:
-                    raise BadLine(f"a job has at most {MAX_METRICS} final metrics")
-                self._keep(None, line.metrics, len(raw))
-                self.final |= line.metrics
+                self._take_final(line, len(raw))
         except BadLine as error:
             self.bad_lines += 1
             self.first_bad = self.first_bad or str(error)
@@ -134,6 +132,17 @@ class Record:
         self._steps.add(line.step)
         if self.metric in line.metrics and line.step > self.last_step:
             self.last_step, self.last_metrics = line.step, line.metrics
+
+    def _take_final(self, line: FinalLine, size: int) -> None:
+        if len(self.final | line.metrics) > MAX_METRICS:
+            raise BadLine(f"a job has at most {MAX_METRICS} final metrics")
+        former, value = self.final.get(self.metric), line.metrics.get(self.metric)
+        if former is not None and value is not None and value != former:
+            if math.isfinite(former) and not math.isfinite(value):
+                raise BadLine(f"the final {self.metric} is {former}, and {value} does not replace it")
+            self.repeated = f"the final {self.metric} was reported again: {value} in the place of {former}"
+        self._keep(None, line.metrics, size)
+        self.final |= line.metrics
 
     def _keep(self, step: int | None, metrics: dict[str, float], size: int) -> None:
         """Write metrics to the file, and see whether they mean divergence."""
