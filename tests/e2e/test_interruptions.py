@@ -133,6 +133,14 @@ def test_a_trial_whose_folder_is_moved_away_under_it_is_run_again(tmp_path: Path
     assert {".study", "study.json"} <= {path.name for path in (tmp_path / "studies" / "quad").iterdir()}
 
 
+def test_ctrl_c_while_the_command_line_is_loaded_shows_no_traceback() -> None:
+    """An interruption in the middle of an import, which no signal of a test could hit for certain."""
+    finder = "type('Ctrl', (), {'find_spec': lambda name, *rest: (_ for _ in ()).throw(KeyboardInterrupt)})"
+    script = f"import sys, hpsearch.__main__ as main; sys.meta_path.insert(0, {finder}); main.main()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
 def test_ctrl_c_ends_a_trial_that_ignores_it_ten_seconds_later(tmp_path: Path, start: Start) -> None:
     stubborn(tmp_path)
     runner = start("run", "--study", "quad", "--config", "study.json")
