@@ -155,8 +155,12 @@ def _answer(words: list[str], debug: bool) -> int | None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _fail(_no_space(error, words), debug)
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return _fail(UsageError(f"{error.filename}: {error.strerror}", "name another path"), debug)
         named = f"{error.filename}: " if error.filename else ""
-        return _fail(HpsearchError(f"{named}{error.strerror or error}", "make it usable, or name another path"), debug)
+        too_many = error.errno in (errno.EMFILE, errno.ENFILE)
+        remedy = "allow more open files (ulimit -n 1024)" if too_many else "make it usable, or name another path"
+        return _fail(HpsearchError(f"{named}{error.strerror or error}", remedy), debug)
     except Exception as error:  # noqa: BLE001 - the last resort: one line for the user, the rest with --debug
         return _fail(
             HpsearchError(

@@ -124,8 +124,10 @@ def _cause(job: Job, record: Record, ending: JobEnding, text: str) -> tuple[Caus
         if not how and ending.exit.code != 0:
             _, how = _bad_exit(ending, text)
         if how or job.prepared_dir is not None:  # the built-in training may leave out its last evaluations
-            return Cause.OK, after_result(how) if how else ""
-        return Cause.OK, _steps_left(job, record)
+            said = [after_result(how) if how else "", record.repeated]
+        else:
+            said = [_steps_left(job, record), record.repeated]
+        return Cause.OK, "; ".join(text for text in said if text)
     if ending.stop is not None:
         return ending.stop.cause, ending.stop.message
     if ending.exit.code == 0:

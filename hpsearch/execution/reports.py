@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpsearch.execution.job import (
@@ -25,11 +25,13 @@ from hpsearch.execution.job import (
     encode_values,
     parse_line,
 )
+from hpsearch.execution.names import METRICS_FILE, REPORT_FIFO
 from hpsearch.execution.outcome import Cause
 
 BAD_LINES_ALLOWED = 99  # the hundredth stops the job: it does not speak this protocol (reliability, T8)
 _MOST_STEPS = 100_000  # ten times the most evaluations a study may ask for
 _MOST_METRIC_BYTES = 64 * 1024 * 1024
+_MOST_UNREAD_BYTES = 4 * 1024 * 1024  # the channel holds 1 MB
 
 
 class LineSplitter:
@@ -77,6 +79,7 @@ class Record:
         self.verdict: tuple[Cause, str] | None = None
         self.late_fault = ""
         self.undelivered = ""
+        self.repeated = ""
         self.last_step = -1  # the greatest step that names the objective
         self.last_metrics: dict[str, float] = {}  # of that step
         self._steps: set[int] = set()
@@ -102,10 +105,7 @@ class Record:
             elif isinstance(line, StepLine):
                 self._take_step(line, len(raw))
             elif isinstance(line, FinalLine):
-                if len(self.final | line.metrics) > MAX_METRICS:
-                    raise BadLine(f"a job has at most {MAX_METRICS} final metrics")
-                self._keep(None, line.metrics, len(raw))
-                self.final |= line.metrics
+                self._take_final(line, len(raw))
         except BadLine as error:
             self.bad_lines += 1
             self.first_bad = self.first_bad or str(error)
@@ -135,6 +135,17 @@ class Record:
         if self.metric in line.metrics and line.step > self.last_step:
             self.last_step, self.last_metrics = line.step, line.metrics
 
+    def _take_final(self, line: FinalLine, size: int) -> None:
+        if len(self.final | line.metrics) > MAX_METRICS:
+            raise BadLine(f"a job has at most {MAX_METRICS} final metrics")
+        former, value = self.final.get(self.metric), line.metrics.get(self.metric)
+        if former is not None and value is not None and value != former:
+            if math.isfinite(former) and not math.isfinite(value):
+                raise BadLine(f"the final {self.metric} is {former}, and {value} does not replace it")
+            self.repeated = f"the final {self.metric} was reported again: {value} in the place of {former}"
+        self._keep(None, line.metrics, size)
+        self.final |= line.metrics
+
     def _keep(self, step: int | None, metrics: dict[str, float], size: int) -> None:
         """Write metrics to the file, and see whether they mean divergence."""
         self._metric_bytes += size
@@ -152,6 +163,29 @@ class Record:
     def _decide(self, cause: Cause, message: str) -> None:
         if self._open and self.verdict is None and not self.has_result:
             self.verdict = (cause, message)
+
+
+@contextmanager
+def unread_kept(folder: Path, metric: str) -> Iterator[None]:
+    """Append to a job's metrics, once the ``with`` block has ended its frozen supervisor, what that had not read from
+    the channel: it would be gone with the last process that has the channel open."""
+    channel, data = -1, b""
+    with suppress(OSError):
+        channel = os.open(folder / REPORT_FIFO, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        yield
+        with suppress(OSError):  # there is none, or nothing is left in it
+            while len(data) < _MOST_UNREAD_BYTES and (read := os.read(channel, _MOST_UNREAD_BYTES)):
+                data += read
+    finally:
+        if channel >= 0:
+            os.close(channel)
+    with suppress(OSError):
+        record = Record(metric, os.open(folder / METRICS_FILE, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW))
+        lines = LineSplitter()
+        for line in (*lines.feed(data), *lines.end()):
+            record.take(line)
+        record.close()
 
 
 def read_reports(metrics_file: Path) -> tuple[list[StepLine], dict[str, float]]:

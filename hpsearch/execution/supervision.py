@@ -24,6 +24,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, classify_exit
@@ -257,6 +258,10 @@ class Supervision:
             self._record.undelivered = said
         return said
 
+    def _is_homeless(self) -> bool:
+        """Return True if a trial's folder is gone: its reports had no place to go, which is no fault of the program."""
+        return self._job.kind == "trial" and not Path(self._program.output_dir).is_dir()
+
     def _finish(self) -> None:
         left = self._tree.end(_PATIENCE_S, self._show_alive)
         while self._read_report():
@@ -275,6 +280,9 @@ class Supervision:
             oom_kills=oom_kills() - self._program.oom_kills,
         )
         outcome = classify_exit(self._job, self._record, ending)
+        if self._is_homeless() and outcome.cause in (Cause.PROTOCOL, Cause.CRASH):
+            why = "its folder was removed or moved away under it"
+            outcome, replaced = replace(outcome, cause=Cause.LOST, message=f"{why}: {outcome.message}"), ""
         replaced = replaced if replaced not in outcome.message else ""
         notes = [
             outcome.message,

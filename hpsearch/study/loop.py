@@ -33,7 +33,7 @@ from hpsearch.study.pruning import should_prune
 from hpsearch.study.records import attempt_of, root_of
 from hpsearch.study.results import IN_THE_WAY, AdapterRetention, has_half_adapter, write_best, write_trial_results
 from hpsearch.study.sampling.planner import Planner, open_points, trial_seed
-from hpsearch.study.second_copy import write_trial
+from hpsearch.study.second_copy import restore_folder, write_trial
 from hpsearch.study.warm_start import WarmStart
 
 # Seconds that a pruned trial gets to stop by itself.
@@ -196,6 +196,11 @@ class Runner:
             if self.interruption.requested:
                 self._end(self._running[job.id], Finished(job.id, Outcome(Cause.INTERRUPTED, message=NOT_BEGUN)))
                 return False
+        if restore_folder(self.ledger.study, self.folders):
+            gone = f"{self.folders.root} was removed or moved away under this run; it is made again"
+            self.view(
+                Note(f"{gone}, without the files of earlier trials; their results are in the storage", warning=True)
+            )
         write_trial(Path(job.output_dir), trial)
         reached("before-launch")
         self.executor.launch(job)

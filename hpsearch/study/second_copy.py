@@ -35,6 +35,16 @@ def write_study(study: Study, folders: StudyFolders) -> None:
         write_json(folders.root / STUDY_FILE, values)
 
 
+def restore_folder(study: Study, folders: StudyFolders) -> bool:
+    """Make the study's folder again if it was removed or moved away under its run; returns True if it was."""
+    if folders.marker:
+        return False
+    with suppress(UsageError):  # the launch that follows says what is wrong
+        folders.claim(study.user_attrs[attrs.ID])
+        write_study(study, folders)
+    return True
+
+
 def write_trial(folder: Path, trial: FrozenTrial) -> None:
     """Write a trial, as the storage has it now, into its attempt's folder. What cannot be written ends no run: it is
     the second copy."""

@@ -17,6 +17,8 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from hpsearch.execution.outcome import Cause
+from hpsearch.study.records import cause_of
 from tests.conftest import CommandLine
 from tests.e2e.conftest import QUADRATIC, Runner, alive, definition, trials
 
@@ -116,6 +118,27 @@ def test_the_command_that_is_printed_goes_on(
     resumed = command_line(*shlex.split(printed))
     assert resumed.returncode == 0, resumed.stderr
     assert "target reached: 1 finished trials" in resumed.stdout
+
+
+def test_a_trial_whose_folder_is_moved_away_under_it_is_run_again(tmp_path: Path, start: Start) -> None:
+    waiting(tmp_path)
+    runner = start("run", "--study", "quad", "--config", "study.json", "--n-trials", "1")
+    runner.wait_for("trial 0 step 1")
+    (tmp_path / "studies" / "quad").rename(tmp_path / "studies" / "moved")
+    (tmp_path / "go").touch()
+    code, text = runner.end()
+    assert code == 0, text
+    assert [cause_of(trial) for trial in trials(tmp_path, "quad")] == [Cause.LOST, Cause.OK]
+    assert "was removed or moved away under this run; it is made again" in text
+    assert {".study", "study.json"} <= {path.name for path in (tmp_path / "studies" / "quad").iterdir()}
+
+
+def test_ctrl_c_while_the_command_line_is_loaded_shows_no_traceback() -> None:
+    """An interruption in the middle of an import, which no signal of a test could hit for certain."""
+    finder = "type('Ctrl', (), {'find_spec': lambda name, *rest: (_ for _ in ()).throw(KeyboardInterrupt)})"
+    script = f"import sys, hpsearch.__main__ as main; sys.meta_path.insert(0, {finder}); main.main()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"")
 
 
 def test_ctrl_c_ends_a_trial_that_ignores_it_ten_seconds_later(tmp_path: Path, start: Start) -> None:

@@ -207,6 +207,24 @@ def test_a_file_deleted_under_a_run_ends_it_and_the_study_is_made_again_from_its
     assert len([t for t in trials(tmp_path, "quad") if not t.state.is_finished()]) == 0
 
 
+def test_a_study_deleted_under_a_run_is_not_taken_for_another_runners(
+    tmp_path: Path, start: Callable[..., Runner], command_line: CommandLine
+) -> None:
+    definition(tmp_path, pruner={"type": "none"}, command=[*QUADRATIC, "--x", "{x}", "--wait", "go_{trial}"])
+    (tmp_path / "go_0").touch()
+    run = start(*RUN, "2")
+    run.wait_for("trial 1 step 1")
+    optuna.delete_study(study_name="quad", storage=f"sqlite:///{database(tmp_path)}")
+    (tmp_path / "go_1").touch()
+    code, said = run.end()
+    assert code == 3, said
+    assert "the study is gone: quad was deleted from the storage while this run wrote to it" in said
+    again = command_line("storage", "rebuild", "--study", "quad")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("quad: 2 trials were added")
+    assert finished(tmp_path)
+
+
 @contextmanager
 def stranger(path: Path) -> Iterator[sqlite3.Connection]:
     """Another program that has the file locked for itself alone."""

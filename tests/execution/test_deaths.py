@@ -261,6 +261,23 @@ def test_a_frozen_supervisor_is_ended_with_its_tree(bench: Bench, tree: tuple[Jo
     assert outcome_in(Path(job.output_dir)) == outcome
 
 
+def test_a_result_that_a_frozen_supervisor_did_not_read_counts(bench: Bench) -> None:
+    result = "echo '{\"cer\": 0.25}' > $HPSEARCH_REPORT"
+    reporting = f"read line < {bench.folder}/go; {result}; echo > {bench.folder}/done; sleep 600"
+    for name in ("go", "done"):
+        os.mkfifo(bench.folder / name)
+    bench.launch(shell(f'echo \'{{"step": 1, "cer": 0.7}}\' > $HPSEARCH_REPORT; {reporting}'))
+    bench.report(1)
+    (supervisor,) = supervisors(bench.study)
+    os.kill(supervisor, signal.SIGSTOP)
+    (bench.folder / "go").write_text("\n")
+    (bench.folder / "done").read_text()
+    bench.executor.stop("trial_1", 0.0)
+    outcome = bench.outcome()
+    assert (outcome.cause, outcome.metrics) == (Cause.OK, {"cer": 0.25})
+    assert outcome.message.startswith("after its final metrics: stopped on request; its supervisor did not answer")
+
+
 def test_a_frozen_supervisor_keeps_no_job_past_its_limits() -> None:
     limited = Job("trial_1", "trial", "s", ("true",), "out", {}, timeout_s=30.0, stall_s=5.0)
     free = replace(limited, timeout_s=None, stall_s=None)

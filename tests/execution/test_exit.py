@@ -131,6 +131,18 @@ def test_a_reported_result_counts_whatever_comes_after(record: Record, ended: Ex
     assert "crash: late" in outcome.message
 
 
+def test_a_result_that_is_reported_again_is_said_and_never_lost_to_one_that_is_not_finite(record: Record) -> None:
+    for line in (b'{"cer": 0.5}', b'{"wer": 0.7}', b'{"cer": NaN, "wer": 0.6}', b'{"cer": 0.5}'):
+        record.take(line)
+    outcome = classified(record)
+    assert (outcome.cause, outcome.metrics, outcome.message) == (Cause.OK, {"cer": 0.5, "wer": 0.7}, "")
+    assert "does not replace it" in outcome.refusals
+    record.take(b'{"cer": 0.4}')
+    outcome = classified(record)
+    assert outcome.metrics == {"cer": 0.4, "wer": 0.7}
+    assert outcome.message == "the final cer was reported again: 0.4 in the place of 0.5"
+
+
 def test_a_good_exit_without_final_metrics_before_the_last_step_is_no_result(record: Record) -> None:
     record.take(b'{"step": 1, "cer": 0.5}')
     outcome = classified(record, steps=100)

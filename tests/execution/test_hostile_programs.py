@@ -381,6 +381,13 @@ def test_a_channel_that_the_program_removes(bench: Bench) -> None:
     assert (outcome.cause, outcome.metrics) == (Cause.OK, {"cer": 1.0})
 
 
+@pytest.mark.parametrize("then", ["exit 0", "exit 1"])
+def test_a_trial_whose_folder_is_removed_under_it_is_lost_and_not_to_blame(bench: Bench, then: str) -> None:
+    outcome = bench.run(shell(f'cd "$(dirname "$HPSEARCH_REPORT")"; mv "$PWD" "$PWD-moved"; {then}'))
+    assert outcome.cause is Cause.LOST
+    assert "its folder was removed or moved away" in outcome.message
+
+
 def test_the_runner_may_stand_still(bench: Bench) -> None:
     """While nobody reads its events the trial waits; it is not declared stalled, and nothing is lost."""
     code = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -50,6 +51,24 @@ def test_damage_is_named_in_one_line(tmp_path: Path, damage: object, words: str)
     assert words in caught.value.what
     assert "\n" not in str(caught.value)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, create: bool) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    for path, what in (
+        (tmp_path / "folder", "a folder"),
+        (tmp_path / "fifo", "no regular file"),
+        ("/dev/null", "no reg"),
+    ):
+        url = StorageUrl(f"sqlite:///{path}")
+        for use in (lambda url=url: url.open(create=create), lambda url=url: url.check(print)):
+            with pytest.raises(StorageError, match=f"a SQLite storage is a file, but .* is {what}"):
+                use()
+    with pytest.raises(StorageError, match="no driver") as refusal:
+        StorageUrl("mysql://u@host/db").open(create=create)
+    assert "postgresql://" in str(refusal.value)
 
 
 def test_a_missing_file_is_not_made_by_looking(tmp_path: Path) -> None:

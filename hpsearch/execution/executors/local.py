@@ -41,6 +41,7 @@ from hpsearch.execution.names import OUTCOME_FILE, SUPERVISES_VARIABLE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.own_time import OwnTime
 from hpsearch.execution.processes import end_below, end_tagged, make_tag, sweep
+from hpsearch.execution.reports import unread_kept
 
 _READ_BYTES = 256 * 1024  # at once from one supervisor
 _GOODBYE_S = 5.0  # for a supervisor to exit after it has closed its socket
@@ -307,8 +308,9 @@ class LocalExecutor:
                 continue
             supervisor.verdict = supervisor.signs.verdict(supervisor.job, now)
             if supervisor.verdict is not None:
-                end_below(supervisor.process.pid, _END_S)
-                supervisor.process.kill()
+                with unread_kept(Path(supervisor.job.output_dir), supervisor.job.metric):
+                    end_below(supervisor.process.pid, _END_S)
+                    supervisor.process.kill()
                 while self._receive(supervisor):
                     pass
                 if supervisor.job.id in self._supervisors:

@@ -126,6 +126,8 @@ class StorageUrl:
             raise UsageError(
                 f"not a storage URL: {str(self)!r}", "write sqlite:///file.db or postgresql://user@host/name"
             )
+        if path is not None:
+            _require_file(path)
         if path is not None and create:
             try:
                 make_folder(path.parent)
@@ -168,6 +170,7 @@ class StorageUrl:
         path = self.sqlite_path
         if path is None or not path.exists():
             return path is None
+        _require_file(path)
         with self.errors(), closing(sqlite.connector(path, self.patience)()) as connection:
             names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             return {"version_info", "alembic_version"} <= names
@@ -186,6 +189,7 @@ class StorageUrl:
         if warning := sqlite.network_warning(path):
             say("; ".join(warning))
         if path.exists():
+            _require_file(path)
             _require_writable(path)
             with self.errors():
                 sqlite.require_sound(path, patience := replace(self.patience, say=say))
@@ -264,7 +268,9 @@ class StorageUrl:
                 raise self.newer_optuna() from error
             raise
         except ImportError as error:
-            raise StorageError(f"no driver for {self}", "install it: pip install 'hpsearch[postgres]'") from error
+            install = "install it: pip install 'hpsearch[postgres]'"
+            remedy = install if self.is_postgres else "use sqlite:///file.db or postgresql://user@host/name"
+            raise StorageError(f"no driver for {self}", remedy) from error
 
     def explain(self, error: BaseException) -> StorageError:
         """Return what a database raised as one line with its remedy."""
@@ -300,6 +306,16 @@ def _quiet_optuna() -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def _require_file(path: Path) -> None:
+    """Refuse what SQLite would wait for without an end (a FIFO), or take for a failing disk (a folder, a device)."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise StorageError(
+            f"a SQLite storage is a file, but {path} is {what}",
+            "name a file, such as searches.db in it" if path.is_dir() else "name a file",
+        )
 
 
 def _require_writable(path: Path) -> None:

@@ -31,7 +31,7 @@ SPOOL_FILE = "kept_back.jsonl"
 @dataclass(frozen=True)
 class StudyLocation:
     """The place a study is written to: ``storage`` is the one at ``url``, ``spool`` the file for what it lacks.
-    ``remedy`` is for a SQLite file that is deleted meanwhile."""
+    ``remedy`` is for a SQLite file, or a study in it, that is deleted meanwhile."""
 
     url: StorageUrl
     storage: BaseStorage
@@ -86,10 +86,12 @@ class Session:
         if not changes:
             self._spool.remove()
             return ""
-        if epoch != self._stored_epoch():
+        stored = self._stored_epoch()
+        if epoch != stored:
             self.is_superseded = True
             aside = self._spool.set_aside(time.strftime("%Y%m%d-%H%M%S"))
-            return f"another run continued the study meanwhile, so {len(changes)} spooled changes were moved to {aside}"
+            why = "the storage has no such study" if stored is None else "another run continued the study meanwhile"
+            return f"{why}, so {len(changes)} spooled changes were moved to {aside}"
         study = StoredStudy(self._backend, self._backend.get_study_id_from_name(self._name))
         for change in changes:
             study.make(change)
@@ -104,6 +106,9 @@ class Session:
             self._location.lease.check()
             self._backend.remove_session()
             stored = self._stored_epoch()
+        if self._epoch is not None and stored is None:
+            what = f"the study is gone: {self._name} was deleted from the storage while this run wrote to it"
+            raise StorageError(what, self._location.remedy)
         if self._epoch is not None and stored != self._epoch:
             raise StudyOwned("another runner continued the study while the storage was away", "see `hpsearch status`")
 
