@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import difflib
 import gc
 import os
@@ -11,10 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.warm import warm
+
+if TYPE_CHECKING:
+    from tests.postgres import Server
 
 CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
 GOLDEN = Path(__file__).parent / "golden"
@@ -26,8 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--accept-golden", action="store_true", help="run only tests with golden files, and rewrite these")
 
 
-def pytest_configure() -> None:
-    """Forget what the desk or CI was started with that a user's command would obey."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget what the desk or CI was started with that a user's command would obey, and compile hpsearch."""
+    if not hasattr(config, "workerinput"):
+        # Under PYTHONDONTWRITEBYTECODE, common in containers, each command would do it again, for half a second.
+        compileall.compile_dir(Path(__file__).parents[1] / "hpsearch", quiet=2)
     # What ignores them, nohup and a shell's "&", would let every process below ignore them too.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -123,6 +131,15 @@ def command_line(tmp_path: Path) -> CommandLine:
         return run_command(cwd, *words, **environment)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Server]:
+    """A PostgreSQL server for all tests of a worker: each empties it first."""
+    from tests.postgres import server
+
+    with server() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

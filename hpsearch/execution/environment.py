@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 from pathlib import Path
 
 ALLOWED = (
@@ -139,5 +140,11 @@ def _may_pass(name: str, value: str, env_pass: Sequence[str], kind: str) -> bool
     return _matches(name, (*ALLOWED, *env_pass)) and not looks_secret(name, value)
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return _any_of(patterns).match(name) is not None
+
+
+@lru_cache(maxsize=16)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile the patterns, of which there is at least one, into one: each job matches some hundred names."""
+    return re.compile("|".join(map(translate, patterns)))

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -19,7 +19,7 @@ from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.postgres import SESSION
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner, alive, definition
-from tests.postgres import Server, own_server, server
+from tests.postgres import Server, own_server
 
 CANARY = "cAn4ry-of-the-pAssword"
 # A trial of some tenths of a second, which leaves what it can see of its surroundings, and stands still while there is
@@ -37,13 +37,6 @@ SLOW = [
     "{x}",
     "{output_dir}",
 ]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    """A server for this file's tests."""
-    with server() as found:
-        yield found
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tests.compatibility.stored_studies import continued, described, dump, is_same_machine, restore, trials
 from tests.conftest import CommandLine
-from tests.postgres import Server, server
+from tests.postgres import Server
 
 needs_training = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the training side: pip install 'hpsearch[train]'"
@@ -58,13 +58,6 @@ class Stored:
         """Return the answer of ``hpsearch status`` about a study."""
         (status,) = json.loads(self.run("status", "--study", study, "--json"))["studies"]
         return dict(status)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    """Start a server for this file's tests."""
-    with server() as found:
-        yield found
 
 
 @pytest.fixture

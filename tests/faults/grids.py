@@ -35,10 +35,10 @@ HANGS = "from hpsearch import sdk; import time; sdk.report(1, score=1); time.sle
 NOTHING_SAID = "print(float(sys.argv[1]) + float(sys.argv[2]))"
 
 
-def grid(folder: Path, **keys: Any) -> None:
-    """A study of six by six points."""
+def grid(folder: Path, side: int = SIDE, **keys: Any) -> None:
+    """A study of so many by so many points."""
     folder.mkdir()
-    space = {name: {"type": "categorical", "choices": list(range(SIDE))} for name in ("x", "y")}
+    space = {name: {"type": "categorical", "choices": list(range(side))} for name in ("x", "y")}
     fields = {
         "command": [sys.executable, "-I", "-S", "-c", POINT, "{x}", "{y}"],
         "search_space": space,
@@ -52,15 +52,15 @@ def grid(folder: Path, **keys: Any) -> None:
 RUN = ("run", "--study", "grid", "--config", "study.json")
 
 
-def wasted(found: list[FrozenTrial]) -> int:
+def wasted(found: list[FrozenTrial], side: int = SIDE) -> int:
     """Points that were finished more than once, or not at all."""
     done = Counter((one.params["x"], one.params["y"]) for one in found if one.state is TrialState.COMPLETE)
-    return sum(abs(done[x, y] - 1) for x in range(SIDE) for y in range(SIDE))
+    return sum(abs(done[x, y] - 1) for x in range(side) for y in range(side))
 
 
-def killed_often(folder: Path, chance: random.Random, kills: int) -> list[str]:
+def killed_often(folder: Path, chance: random.Random, kills: int, side: int) -> list[str]:
     """What is wrong with a grid after kills at random points, one plain run, and another."""
-    grid(folder)
+    grid(folder, side)
     names = [name for name in points() if name not in ("stop-sent", "lost-told", "prune-decided")]
     for _ in range(kills):
         run_command(folder, *RUN, **{VARIABLE: f"{chance.choice(names)}:{chance.randint(1, 6)}"})
@@ -68,15 +68,15 @@ def killed_often(folder: Path, chance: random.Random, kills: int) -> list[str]:
     found = trials(folder, "grid")
     codes.append(run_command(folder, *RUN).returncode)
     problems = [f"exit codes {codes}"] if any(codes) else []
-    problems += [f"{wasted(found)} points twice or not at all"] if wasted(found) else []
+    problems += [f"{count} points twice or not at all"] if (count := wasted(found, side)) else []
     problems += ["a trial is RUNNING"] if any(one.state is TrialState.RUNNING for one in found) else []
     return problems + (["another run added trials"] if len(trials(folder, "grid")) != len(found) else [])
 
 
 def measure_kills(folder: Path, effort: Effort) -> Found:
     """Grids killed ten times each."""
-    runs = effort.times(20, 1)
-    wrong = [each for n in range(runs) for each in killed_often(folder / str(n), random.Random(n), effort.times(10, 2))]
+    runs, kills, side = effort.times(20, 1), effort.times(10, 2), effort.times(SIDE, 3)
+    wrong = [each for n in range(runs) for each in killed_often(folder / str(n), random.Random(n), kills, side)]
     beside = "not tried"
     if effort.full:
         beside = _plain_kills(folder / "plain")

@@ -7,29 +7,21 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import run_command
 from tests.e2e.conftest import Runner, definition
-from tests.postgres import Server, server
+from tests.postgres import Server
 from tests.services.compose import SERVICES, Desk
 
 PASSWORD = "cAn4ry-of-the-pAssword"
 TOKEN = "cAn4ry-of-the-tOken"
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server."""
-    with server() as found:
-        yield found
-
-
 @pytest.fixture
-def desk(postgres: Server, tmp_path: Path) -> Desk:
+def desk(running: Server, tmp_path: Path) -> Desk:
     """The folder that containers would have: secrets, and a study whose trials are small programs."""
     for name, secret in (("postgres_password", PASSWORD), ("dashboard_token", TOKEN), ("hf_token", "")):
         path = tmp_path / "secrets" / name
@@ -37,9 +29,9 @@ def desk(postgres: Server, tmp_path: Path) -> Desk:
         path.write_text(f"{secret}\n")
     (tmp_path / "studies").mkdir()
     definition(tmp_path / "studies", "quad.json")
-    postgres.empty()
+    running.empty()
     user = SERVICES["postgres"]["environment"]["POSTGRES_USER"]
-    return Desk(tmp_path, postgres.wants_password(user, PASSWORD))
+    return Desk(tmp_path, running.wants_password(user, PASSWORD))
 
 
 def checked(words: list[str]) -> int:
@@ -84,13 +76,13 @@ def test_the_dashboard_waits_for_a_study_by_being_started_again(desk: Desk) -> N
     assert SERVICES["dashboard"]["restart"] == "unless-stopped"
 
 
-def test_postgres_is_found_healthy(postgres: Server, desk: Desk) -> None:
-    socket = postgres.ask("SHOW unix_socket_directories")[0][0]
+def test_postgres_is_found_healthy(running: Server, desk: Desk) -> None:
+    socket = running.ask("SHOW unix_socket_directories")[0][0]
     program, *words = desk.health_check("postgres", "127.0.0.1", socket)
-    check = [str(postgres.programs / program), *words]
+    check = [str(running.programs / program), *words]
     assert checked(check) == 0
-    postgres.stop()
+    running.stop()
     try:
         assert checked(check) == 2
     finally:
-        postgres.start()
+        running.start()

@@ -69,34 +69,38 @@ def search(ledger: Ledger, count: int) -> list[FrozenTrial]:
     return list(ledger.trials())
 
 
+@pytest.fixture(scope="module")
+def searched() -> list[FrozenTrial]:
+    """Sixty trials of the default search."""
+    return search(study(), 60)
+
+
 @pytest.mark.parametrize("mode", ["bayesian", "random"])
-def test_a_trial_has_its_active_settings_alone(mode: str) -> None:
-    ledger = study(search_mode=mode)
-    trials = search(ledger, 40)
+def test_a_trial_has_its_active_settings_alone(mode: str, searched: list[FrozenTrial]) -> None:
+    trials = searched[:40] if mode == "bayesian" else search(study(search_mode=mode), 40)
+    space = study().definition.search_space
     for trial in trials:
-        assert (
-            set(trial.params) == set(active(ledger.definition.search_space, trial.params)) == set(trial.distributions)
-        )
+        assert set(trial.params) == set(active(space, trial.params)) == set(trial.distributions)
     assert {len(trial.params) for trial in trials} >= {2, 4, 5}, "configurations with few settings and with all"
 
 
-def test_the_sampler_learns_of_a_setting_where_it_is_active() -> None:
+def test_the_sampler_learns_of_a_setting_where_it_is_active(searched: list[FrozenTrial]) -> None:
     """Of the later trials most are wide, and of those most have the greatest width."""
-    late = search(study(), 60)[30:]
+    late = searched[30:]
     widths = [trial.params.get("width") for trial in late]
     assert widths.count(4) > len(late) / 2
 
 
-def test_what_a_configuration_does_not_have_makes_no_other_one_of_it() -> None:
+def test_what_a_configuration_does_not_have_makes_no_other_one_of_it(searched: list[FrozenTrial]) -> None:
     """A sampler that tells apart what differs in inactive settings alone tried one configuration 28 times here, and
     found the best after 39 trials."""
-    trials = search(study(), 40)
+    trials = searched[:40]
     assert max(Counter(point_key(trial.params) for trial in trials).values()) == 1
     assert min(trial.value for trial in trials[:15] if trial.value is not None) == pytest.approx(0.1)
 
 
-def test_an_interrupted_search_goes_on_as_an_undisturbed_one(tmp_path: Path) -> None:
-    whole = [trial.params for trial in search(study(), 24)]
+def test_an_interrupted_search_goes_on_as_an_undisturbed_one(tmp_path: Path, searched: list[FrozenTrial]) -> None:
+    whole = [trial.params for trial in searched[:24]]
     parts = open_ledger(open_storage(tmp_path / "x.db"), FLAT)
     search(parts, 13)
     again = open_ledger(open_storage(tmp_path / "x.db"), FLAT)
@@ -132,9 +136,9 @@ def test_an_interrupted_trial_is_run_again_with_the_same_settings(params: dict[s
     assert ledger.retry(half, Cause.INTERRUPTED) is None, "what lacks an active setting was never asked for"
 
 
-def test_another_study_hands_over_points_with_their_active_settings_alone() -> None:
+def test_another_study_hands_over_points_with_their_active_settings_alone(searched: list[FrozenTrial]) -> None:
     theirs = study()
-    trials = sorted(search(theirs, 30), key=lambda trial: trial.value or 0.0)
+    trials = sorted(searched[:30], key=lambda trial: trial.value or 0.0)
     ours = study(seed=8)
     carried, _ = make_warm_start(
         SourceStudy("theirs", "1", theirs.definition, PreparedInfo(), trials), ours.definition, PreparedInfo()

@@ -23,16 +23,9 @@ from hpsearch.study.storage.lease import lease_for, live_owner
 from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.patience import Patience
 from hpsearch.study.storage.session import SPOOL_FILE, Session, StudyLocation
-from tests.postgres import Server, own_server, server
+from tests.postgres import Server, own_server
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    """A server for this file's tests."""
-    with server() as found:
-        yield found
 
 
 OPENED: list[Any] = []  # storages, whose connections are closed after each test

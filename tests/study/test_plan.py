@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from optuna.trial import FrozenTrial
 
 from hpsearch.commands.plan import Devices, Outlook, Plan, foresee, makespan
@@ -77,20 +77,22 @@ class Simulated:
         yield Outcome(Cause.OK, metrics={"eval_cer": cer}, duration_s=whole)
 
 
-@pytest.mark.parametrize("seen", [1, 8])
-def test_what_a_study_takes_is_within_the_range_foreseen(tmp_path: Path, seen: int) -> None:
-    within, widths = 0, []
+def test_what_a_study_takes_is_within_the_range_foreseen(tmp_path: Path) -> None:
+    most = {1: 8.0, 8: 2.5}  # how wide a range may be after so many trials: one that holds everything says nothing
+    within, widths = Counter[int](), defaultdict[int, list[float]](list)
     for seed in SEEDS:
-        study = Simulated(tmp_path, seed)
-        study.run_to(seen)
-        expected = study.foresee(30).gpu_hours
+        study, expected = Simulated(tmp_path, seed), {}
+        for seen in most:
+            study.run_to(seen)
+            expected[seen] = study.foresee(30).gpu_hours
         study.run_to(30)
-        within += expected.low <= spent_hours(study.trials) <= expected.high
-        widths.append(expected.high / expected.low)
-    assert within >= 9, (
-        within
-    )  # nine of ten are meant to be; of twelve, fewer than nine would be so once in forty times
-    assert np.median(widths) < (8 if seen == 1 else 2.5), widths  # a range that holds everything would say nothing
+        for seen, range_ in expected.items():
+            within[seen] += range_.low <= spent_hours(study.trials) <= range_.high
+            widths[seen].append(range_.high / range_.low)
+    for seen, width in most.items():
+        # Nine of ten are meant to be; of twelve, fewer than nine would be so once in forty times.
+        assert within[seen] >= 9, (seen, within)
+        assert np.median(widths[seen]) < width, (seen, widths)
 
 
 def test_more_trials_narrow_the_range(tmp_path: Path) -> None:

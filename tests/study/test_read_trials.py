@@ -19,7 +19,6 @@ from sqlalchemy import event, text
 from hpsearch.study.storage import replica
 from hpsearch.study.storage.open import StorageUrl
 from hpsearch.study.storage.replica import read_trials
-from tests.postgres import Server, server
 from tests.study.test_replica import live
 
 ODD = {
@@ -27,13 +26,6 @@ ODD = {
     "r": IntDistribution(4, 64, step=4),
     "which": CategoricalDistribution(["a", None, 1.5, True, "\u4e09 \U0001f600"]),
 }
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    """A server for this file's tests."""
-    with server() as found:
-        yield found
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import BaseStorage
-from optuna.trial import TrialState
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.errors import DefinitionChanged, UsageError
@@ -63,12 +64,20 @@ def good_at(rate: float) -> Value:
     return lambda params: abs(params["rate"] - rate) * 1e3 + params["rank"] / 1e4
 
 
-def source_study(storage: BaseStorage, count: int = 12, **keys: Any) -> Ledger:
-    """A finished study named old, whose best rates are about 2e-4."""
-    ledger = open_ledger(storage, defined(**keys), "old")
-    ledger.study.set_user_attr(attrs.PREPARED, PREPARED)
+@cache
+def searched() -> Sequence[FrozenTrial]:
+    """The trials of ``source_study``."""
+    ledger = open_ledger(InMemoryStorage(), defined(), "old")
     queue_default(ledger.study, ledger.definition)
-    run(ledger, count, good_at(2e-4))
+    run(ledger, 12, good_at(2e-4))
+    return ledger.trials()
+
+
+def source_study(storage: BaseStorage) -> Ledger:
+    """A finished study named old, whose best rates are about 2e-4."""
+    ledger = open_ledger(storage, defined(), "old")
+    ledger.study.set_user_attr(attrs.PREPARED, PREPARED)
+    ledger.study.add_trials(searched())
     return ledger
 
 

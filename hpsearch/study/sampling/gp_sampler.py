@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpsearch.study.failures import FAILED
 from hpsearch.study.learning_curves import Curves, Final, final_of
 from hpsearch.study.records import attempt_of, best_first, cause_of, root_of
-from hpsearch.study.sampling.gp import GaussianProcess, fit
+from hpsearch.study.sampling.gp import GaussianProcess, fit, predictions
 from hpsearch.study.sampling.unit_cube import APART, Array, Conditions, Cube, Mask
 
 if TYPE_CHECKING:
@@ -229,9 +229,8 @@ class FeasibilityModel:
         if not self.processes:
             return np.zeros(len(points))
         chances = []
-        for process in self.processes:
-            mean, deviation = process.predict(points)
-            chances.append([0.5 * math.erfc(score / math.sqrt(2.0)) for score in (mean - self.edge) / deviation])
+        for mean, deviation in predictions(self.processes, points):
+            chances.append(0.5 * _erfc((mean - self.edge) / deviation / math.sqrt(2.0)))
         chance = np.mean(chances, axis=0)
         result: Array = np.log(chance + 1e-12) - 1e5 * np.maximum(0.0, least - chance)
         return result
@@ -267,18 +266,23 @@ def _with_running(process: GaussianProcess, running: Array, values: Array, noise
 def log_improvement(processes: Sequence[GaussianProcess], points: Array) -> Array:
     """Return the logarithm of the improvement expected at each point over the best known one, running trials' included:
     the mean of the processes' improvements, up to a constant."""
-    result: Array = np.logaddexp.reduce([_log_improvement(process, points) for process in processes])
+    predicted = zip(processes, predictions(processes, points), strict=True)
+    result: Array = np.logaddexp.reduce([_log_improvement(process.least, *found) for process, found in predicted])
     return result
 
 
-def _log_improvement(process: GaussianProcess, points: Array) -> Array:
-    mean, deviation = process.predict(points)
-    score = (float(process.predict(process.points)[0].min()) - mean) / deviation
+def _log_improvement(least: float, mean: Array, deviation: Array) -> Array:
+    score = (least - mean) / deviation
     density = np.exp(-0.5 * score**2) / math.sqrt(2.0 * math.pi)
-    below = 0.5 * np.array([math.erfc(-value / math.sqrt(2.0)) for value in score])
+    below = 0.5 * _erfc(-score / math.sqrt(2.0))
     expected = density + score * below
     # Far below the best both terms vanish; the first term of the series of Mills' ratio is used there.
     far = -0.5 * score**2 - 0.5 * math.log(2.0 * math.pi) - 2.0 * np.log(np.maximum(np.abs(score), 1.0))
     near = np.log(np.maximum(expected, 1e-300))
     result: Array = np.where(score < -6.0, far, near) + np.log(deviation)
     return result
+
+
+def _erfc(values: Array) -> Array:
+    """Return the complementary error function, which NumPy lacks."""
+    return np.array([math.erfc(value) for value in values.tolist()])
