@@ -72,10 +72,10 @@ def delete_study(study: str, url: StorageUrl, base: Path) -> str:
         UsageError, StudyOwned, StorageError: as for ``plan_deletion``.
         OSError: a file cannot be removed.
     """
-    with lease_for(url, study) if can_be_run(url) else nullcontext():
+    with lease_for(url, study) if can_be_run(url) else nullcontext() as lease:
         planned = _look(study, url, base)  # again: the user took time to answer
         with closing(EXECUTORS["local"](without_gpus(1))) as executor:
-            ended = executor.sweep(study)
+            ended = executor.take_over(study, lease.identity) if lease else 0
         if planned.trials is not None:
             with url.opened() as storage:
                 optuna.delete_study(study_name=study, storage=storage)

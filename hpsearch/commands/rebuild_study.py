@@ -46,8 +46,9 @@ def rebuild_study(name: str, url: StorageUrl, base_output_dir: Path, config: Pat
         raise UsageError(f"a study is made again from its trials, but {folders.root} holds none", "name another folder")
     definition = _definition(folders, config)
     damaged = _move_damaged(url)
-    with url.errors(), closing(EXECUTORS["local"]((Slot(),))) as executor, lease_for(url, name):
-        return RebuildResult(rebuild(url.open(create=True), folders, definition, executor), damaged)
+    with url.errors(), closing(EXECUTORS["local"]((Slot(),))) as executor, lease_for(url, name) as lease:
+        made = rebuild(url.open(create=True), folders, definition, executor, lease.identity)
+        return RebuildResult(made, damaged)
 
 
 def _definition(folders: StudyFolders, config: Path | None) -> StudyDefinition:

@@ -98,6 +98,7 @@ class ForkServer:
         if not descriptors:
             return
         control = descriptors[0]
+        retag(SUPERVISES_VARIABLE, order["server_tag"])  # it was started before its runner held a lease
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # a fork is known before any end is noticed
         pid = os.fork()
         if pid == 0:

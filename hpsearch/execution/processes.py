@@ -6,11 +6,12 @@ empty exactly when the supervisor has no child left. Elsewhere only the program'
 that moved to another group or session survives.
 
 Leftovers are found by the tag in their environment. A tag is ``study/job/launch``; ``launch`` names the runner's
-process (number, start and PID namespace) and counts its launches. A process is left over when it carries a tag of the
-study, its runner is seen to be dead in the namespace where it lived, and no living supervisor looks after that tag: a
-supervisor that lives ends its tree by itself. So the trial of a container is let be by a run on its host, also where
-both have a study of the same name. No process is signalled unless its environment carries the tag at that moment. A
-process that emptied its environment is not found. Needs /proc; elsewhere nothing is found.
+process (number, start and PID namespace), counts its launches, and names the lease that the runner held. A process is
+left over when it carries a tag of the study and of the lease that the sweeper holds, its runner is seen to be dead in
+the namespace where it lived, and no living supervisor looks after that tag: a supervisor that lives ends its tree by
+itself. So a run lets be the trials of a container on its host, and those of another storage, also where the study has
+the same name. No process is signalled unless its environment carries the tag at that moment. A process that emptied
+its environment is not found. Needs /proc; elsewhere nothing is found.
 
 Only light imports here: the supervisor loads this module before it has started the job's program.
 """
@@ -188,10 +189,10 @@ def descendants(root: int) -> list[int]:
     return below
 
 
-def make_tag(study: str, job_id: str) -> str:
-    """Make a new tag for a launch of a job by this process."""
-    start = _start(_stat("self"))
-    return f"{_escape(study)}/{_escape(job_id)}/{os.getpid()}.{start}.{next(_launches)}.{_namespace('self')}"
+def make_tag(study: str, job_id: str, lease: str) -> str:
+    """Make a new tag for a launch of a job by this process, which holds the study's lease ("" outside a study)."""
+    launch = f"{os.getpid()}.{_start(_stat('self'))}.{next(_launches)}.{_namespace('self')}.{lease}"
+    return f"{_escape(study)}/{_escape(job_id)}/{launch}"
 
 
 def end_tagged(tag: str) -> int:
@@ -199,33 +200,37 @@ def end_tagged(tag: str) -> int:
     return _end_all(lambda: {pid: other for pid, other in _marked(TAG_VARIABLE).items() if other == tag})
 
 
-def sweep(study: str) -> int:
-    """End every process of the study that no living supervisor looks after; returns how many.
+def sweep(study: str, lease: str) -> int:
+    """End every process that earlier holders of the study's lease left and no living supervisor looks after; returns
+    how many. The caller holds that lease now.
 
     Supervisors whose runner died get 5 s to end their trees and to write their outcomes.
     """
-    prefix = f"{_escape(study)}/"
+    prefix, suffix = f"{_escape(study)}/", f".{lease}"
+
+    def is_ours(tag: str) -> bool:
+        return tag.startswith(prefix) and tag.endswith(suffix) and lease != ""
 
     def left_over() -> dict[int, str]:
-        marked = {pid: tag for pid, tag in _marked(TAG_VARIABLE).items() if tag.startswith(prefix)}
+        marked = {pid: tag for pid, tag in _marked(TAG_VARIABLE).items() if is_ours(tag)}
         dead = {tag for tag in set(marked.values()) if _has_dead_runner(tag)}
         tagged = {pid: tag for pid, tag in marked.items() if tag in dead}
         # Second, because a program is never there before its supervisor.
         guarded = set(_marked(SUPERVISES_VARIABLE).values()) if tagged else set()
         return {pid: tag for pid, tag in tagged.items() if tag not in guarded}
 
-    _wait_for_orphans(prefix)
+    _wait_for_orphans(is_ours)
     return _end_all(left_over)
 
 
-def _wait_for_orphans(prefix: str) -> None:
+def _wait_for_orphans(is_ours: Callable[[str], bool]) -> None:
     """Wait until no supervisor without its runner is left: one that was killed still looks after its tree until it is
     gone."""
 
     def orphans() -> dict[int, str]:
         left = {}
         for pid, tag in _marked(SUPERVISES_VARIABLE).items():
-            if tag.startswith(prefix) and _has_dead_runner(tag):
+            if is_ours(tag) and _has_dead_runner(tag):
                 left[pid] = tag
         return left
 
@@ -241,7 +246,7 @@ def _has_dead_runner(tag: str) -> bool:
     """Return True if the runner that a tag names can be seen to be dead: all processes of its PID namespace are seen,
     and it is not among them. A namespace is seen from itself and from those around it, and then with all processes."""
     launch = tag.rpartition("/")[2].split(".")
-    if len(launch) != 4 or not all(map(str.isdecimal, launch)) or launch[3] == "0":
+    if len(launch) != 5 or not all(map(str.isdecimal, launch[:4])) or launch[3] == "0":
         return False  # made by another release, or where there are no namespaces
     seen = launch[3] == _namespace("self")
     for pid in _pids():

@@ -45,7 +45,9 @@ class Rebuilt:
     queued: list[int]
 
 
-def rebuild(storage: BaseStorage, folders: StudyFolders, definition: StudyDefinition, executor: Executor) -> Rebuilt:
+def rebuild(
+    storage: BaseStorage, folders: StudyFolders, definition: StudyDefinition, executor: Executor, lease: str
+) -> Rebuilt:
     """Make the study in ``storage``, or add what it lacks of it, from the folder. The caller holds the lease.
 
     It is made in memory first, where trials that a runner left are recorded as after any death of a runner. Trials that
@@ -57,7 +59,7 @@ def rebuild(storage: BaseStorage, folders: StudyFolders, definition: StudyDefini
     """
     name, known = folders.study, study_values(folders).get("attributes", {})
     study_id = known.get(attrs.ID) or folders.marker
-    ours = _in_memory(folders, definition, executor)
+    ours = _in_memory(folders, definition, executor, lease)
     is_new = name not in study_names(storage)
     ledger = open_study(storage, name, definition, study_id)
     folders.claim(ledger.study.user_attrs[attrs.ID])
@@ -81,7 +83,7 @@ def rebuild(storage: BaseStorage, folders: StudyFolders, definition: StudyDefini
     )
 
 
-def _in_memory(folders: StudyFolders, definition: StudyDefinition, executor: Executor) -> list[FrozenTrial]:
+def _in_memory(folders: StudyFolders, definition: StudyDefinition, executor: Executor, lease: str) -> list[FrozenTrial]:
     """Return all trials that the folder holds, by number without a gap; those to be run again are queued after them."""
     memory = InMemoryStorage()
     ledger = open_study(memory, folders.study, definition)
@@ -89,7 +91,7 @@ def _in_memory(folders: StudyFolders, definition: StudyDefinition, executor: Exe
     found = _trials(folders, definition)
     for number in range(max(found, default=-1) + 1):
         memory.create_new_trial(study_id, found.get(number) or _unknown(number))
-    recover(ledger, folders, executor)
+    recover(ledger, folders, executor, lease)
     trials = [copy(trial) for trial in ledger.trials()]
     for trial in trials:
         before = found.get(trial.number)

@@ -50,10 +50,11 @@ class RecoveryResult:
         return "repaired after an interrupted run: " + "; ".join(parts) if parts else ""
 
 
-def recover(ledger: Ledger, folders: StudyFolders, executor: Executor) -> RecoveryResult:
-    """Leave no process and no RUNNING trial of a dead runner, and lose no result."""
+def recover(ledger: Ledger, folders: StudyFolders, executor: Executor, lease: str) -> RecoveryResult:
+    """Leave no process and no RUNNING trial of a dead runner, and lose no result. ``lease`` is the identity of the
+    study's lease, which is held."""
     reached("sweep-begun")
-    result = RecoveryResult(ended=executor.sweep(ledger.study.study_name))
+    result = RecoveryResult(ended=executor.take_over(ledger.study.study_name, lease))
     reached("sweep-done")
     folders.drop_half_written()
     for trial in ledger.trials(TrialState.RUNNING):

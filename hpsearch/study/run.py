@@ -161,7 +161,8 @@ def _run(
             resolved = PreparedInfo.stored(ledger.study).resolved if ledger.trials() else {}
             jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
             pruner = pruner_text(definition, why)
-            summary = _Run(ledger, folders, jobs, executor, shares, options, interruption, view, pruner, source).go()
+            held = (executor, lease.identity, shares)
+            summary = _Run(ledger, folders, jobs, *held, options, interruption, view, pruner, source).go()
             ledger.settle()
             reached("run-over")
             return summary
@@ -238,6 +239,7 @@ class _Run:
     folders: StudyFolders
     jobs: JobMaker
     executor: Executor
+    lease: str  # its identity
     shares: SlotAllocation
     options: RunOptions
     interruption: Interruption
@@ -249,7 +251,7 @@ class _Run:
         """Recover from a dead runner, prepare, and run trials, as far as there is something to do."""
         ledger, options = self.ledger, self.options
         deadline = time.monotonic() + (options.timeout_s or math.inf)
-        recovered = str(recover(ledger, self.folders, self.executor))
+        recovered = str(recover(ledger, self.folders, self.executor, self.lease))
         write_best(ledger, self.folders, PreparedInfo.stored(ledger.study))
         target = settle_target(ledger, options.n_trials, options.add_trials)
         gpus = len(self.shares.slots[0].gpus)  # all slots have as many

@@ -20,6 +20,7 @@ from hpsearch.execution.job import Event, Finished, Job, Outcome, Report
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+LEASE = "1-1"  # as programs/runner.py holds it
 PATIENCE_S = 60.0  # a test that waits so long has failed
 
 

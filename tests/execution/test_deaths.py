@@ -24,7 +24,7 @@ from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.own_time import OwnTime
 
-from .conftest import ENVIRONMENT, PROGRAMS, Bench, is_alive, processes_with, program, python, shell, until
+from .conftest import ENVIRONMENT, LEASE, PROGRAMS, Bench, is_alive, processes_with, program, python, shell, until
 
 HANG = shell('echo \'{"step": 1, "cer": 0.5}\' > "$HPSEARCH_REPORT"; sleep 600')
 GONE_WITHIN_S = 5.0
@@ -204,9 +204,9 @@ def test_a_sweep_ends_what_a_dead_runner_and_a_dead_supervisor_left(bench: Bench
         os.kill(pid, signal.SIGKILL)
     runner.kill()
     assert len([pid for pid in pids_in(pids) if is_alive(pid)]) == 6
-    assert bench.executor.sweep(bench.study) == 6
+    assert bench.executor.take_over(bench.study, LEASE) == 6
     assert [pid for pid in pids_in(pids) if is_alive(pid)] == []
-    assert bench.executor.sweep(bench.study) == 0
+    assert bench.executor.take_over(bench.study, LEASE) == 0
 
 
 def test_a_sweep_waits_for_a_supervisor_that_is_still_cleaning_up(bench: Bench, tree: tuple[Job, Path]) -> None:
@@ -214,7 +214,7 @@ def test_a_sweep_waits_for_a_supervisor_that_is_still_cleaning_up(bench: Bench, 
     runner = Runner(job, bench.folder)
     assert runner.line() == "Report"
     runner.kill()
-    bench.executor.sweep(bench.study)
+    bench.executor.take_over(bench.study, LEASE)
     assert not supervisors(bench.study)
     assert [pid for pid in pids_in(pids) if is_alive(pid)] == []
     assert outcome_in(Path(job.output_dir)).cause is Cause.LOST
@@ -227,7 +227,7 @@ def test_a_sweep_ends_a_supervisor_that_stands_still(bench: Bench, monkeypatch: 
     (supervisor,) = supervisors(bench.study)
     os.kill(supervisor, signal.SIGSTOP)
     runner.kill()
-    bench.executor.sweep(bench.study)
+    bench.executor.take_over(bench.study, LEASE)
     assert not supervisors(bench.study)
     until(lambda: not processes_with(f"={bench.study}/"), "everything to be gone", GONE_WITHIN_S)
 
@@ -298,7 +298,8 @@ def test_a_frozen_fork_server_keeps_no_job_from_starting(bench: Bench, monkeypat
 
 
 def test_a_sweep_spares_what_lives_and_what_is_not_the_study_s(bench: Bench) -> None:
-    """Also a trial of a study of the same name that another executor runs, for it may be in another storage."""
+    """Also a trial that another executor runs under the lease, as one whose lease was lost may."""
+    bench.executor.take_over(bench.study, LEASE)
     bench.launch(HANG)
     bench.report(1)
     others = [f"{bench.study}-2/trial_1/1.1.1", f"other/{bench.study}/1.1.1", bench.study]
@@ -306,7 +307,7 @@ def test_a_sweep_spares_what_lives_and_what_is_not_the_study_s(bench: Bench) -> 
     innocents.append(subprocess.Popen(["/bin/sleep", "600"], env={"TAG": f"{bench.study}/trial_1/1.1.1"}))
     another = LocalExecutor()
     try:
-        assert another.sweep(bench.study) == 0
+        assert another.take_over(bench.study, LEASE) == 0
         assert [innocent.poll() for innocent in innocents] == [None] * 4
         assert len(processes_with(f"HPSEARCH_TAG={bench.study}/trial_1/")) == 1
     finally:
@@ -314,6 +315,21 @@ def test_a_sweep_spares_what_lives_and_what_is_not_the_study_s(bench: Bench) -> 
         for innocent in innocents:
             innocent.kill()
             innocent.wait()
+
+
+def test_a_sweep_spares_a_dead_runner_s_trial_of_another_storage(bench: Bench) -> None:
+    """The study there has the same name; its own next runner ends what is left."""
+    runner = Runner(bench.job(HANG), bench.folder)
+    assert runner.line() == "Report"
+    (supervisor,) = supervisors(bench.study)
+    os.kill(supervisor, signal.SIGSTOP)
+    runner.kill()
+    for lease in ("2-1", "11-1", ""):
+        assert bench.executor.take_over(bench.study, lease) == 0
+    assert is_alive(supervisor)
+    assert processes_with(f"HPSEARCH_TAG={bench.study}/trial_1/")
+    bench.executor.take_over(bench.study, LEASE)
+    assert not processes_with(f"={bench.study}/")
 
 
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -332,7 +348,7 @@ def test_a_sweep_spares_a_trial_of_a_runner_that_lives_in_another_pid_namespace(
         try:
             (supervisor,) = supervisors(bench.study)
             os.kill(supervisor, signal.SIGSTOP)
-            assert bench.executor.sweep(bench.study) == 0
+            assert bench.executor.take_over(bench.study, LEASE) == 0
             assert is_alive(supervisor)
             assert processes_with(f"HPSEARCH_TAG={bench.study}/trial_1/")
         finally:

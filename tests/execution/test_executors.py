@@ -17,7 +17,7 @@ from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.job import Job, Outcome, Progress
 from hpsearch.execution.outcome import Cause
 
-from .conftest import Bench, processes_with, program
+from .conftest import LEASE, Bench, processes_with, program
 
 OK = {"cer": 0.25, "wer": 0.5}
 
@@ -194,7 +194,7 @@ class ExecutorContract:
         assert list(bench.executor.events(0.0)) == []
 
     def test_nothing_is_swept_where_nothing_is_left(self, bench: Bench) -> None:
-        assert bench.executor.sweep(bench.study) == 0
+        assert bench.executor.take_over(bench.study, LEASE) == 0
 
     def test_close_ends_what_runs_and_may_be_called_twice(self, bench: Bench) -> None:
         self.begin(bench, {"step": 1, "cer": 0.5}, "hang")

@@ -7,11 +7,24 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.faults import crashes, cuts, disks, grids, kills, overhead, results, searches, servers, strangers, trees
+from tests.faults import (
+    crashes,
+    cuts,
+    disks,
+    grids,
+    kills,
+    neighbours,
+    overhead,
+    results,
+    searches,
+    servers,
+    strangers,
+    trees,
+)
 from tests.faults.goals import Effort, Found
 from tests.warm import warm
 
-ROOMS = (crashes, kills, trees, grids, servers, disks, searches, strangers, overhead, results, cuts)
+ROOMS = (crashes, kills, trees, grids, servers, disks, searches, strangers, neighbours, overhead, results, cuts)
 GOALS = {
     goal.name: goal
     for goal in sorted((each for room in ROOMS for each in room.GOALS), key=lambda goal: int(goal.name[1:]))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpsearch.crash_points import POINTS, VARIABLE
+from hpsearch.study.storage.session import SPOOL_FILE
 from tests.conftest import run_command
 from tests.e2e.conftest import Runner
-from tests.faults.goals import Effort, Found, Goal
+from tests.faults.goals import Effort, Found, Goal, until
 from tests.faults.history import configurations, violations
 from tests.postgres import Server, server
 
@@ -97,11 +98,15 @@ def crashed_in_an_outage(folder: Path, point: str, count: int, server: Server) -
     scene = Scene(folder, server)
     (folder / "hold").touch()
     crash = {VARIABLE: f"{point}:{count}"} if point == "kept-back" else {}
-    with Runner(folder, *RUN, "--storage-timeout", "1", **scene.storage, **crash) as runner:
+    spool = folder / "studies" / "truth" / SPOOL_FILE
+    with Runner(folder, *RUN, **scene.storage, **crash) as runner:
         runner.wait_for("trial 0 step 1")
         server.stop("immediate")
         runner.wait_for("results are spooled to")
         (folder / "hold").unlink()
+        until(lambda: crash or len(spool.read_bytes().splitlines()) > count, "the changes below the spool's head")
+        if not crash:
+            runner.send(signal.SIGKILL)
         died = runner.end()[0] == -signal.SIGKILL
     server.start()
     scene.kills += 1

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+WITHIN_S = 60.0  # a guard against hanging
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,13 @@ class Goal:
     promise: str
     target: str
     measure: Callable[[Path, Effort], Found]
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition; its value."""
+    deadline = time.monotonic() + WITHIN_S
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited in vain for {what}")
+        time.sleep(0.01)
+    return value

@@ -26,24 +26,13 @@ from hpsearch.study.storage.open import StorageUrl
 from tests.conftest import run_command
 from tests.e2e.conftest import Runner, alive
 from tests.faults.crashes import Scene, found, tried
-from tests.faults.goals import Effort, Found, Goal
+from tests.faults.goals import WITHIN_S, Effort, Found, Goal, until
 from tests.faults.history import violations
 from tests.postgres import Server, server
 
 PROGRAM = Path(__file__).parent / "programs" / "reported.py"
-WITHIN_S = 60.0  # a guard against hanging
 EVERY_S = 2.0
 RUN = ("run", "--study", "truth", "--config", "study.json", "--n-trials")
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition; its value."""
-    deadline = time.monotonic() + WITHIN_S
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited in vain for {what}")
-        time.sleep(0.01)
-    return value
 
 
 def supervisors(folder: Path) -> list[psutil.Process]:

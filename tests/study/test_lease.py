@@ -54,6 +54,23 @@ def test_one_database_has_one_lock_however_its_path_is_written(tmp_path: Path) -
     assert lock_path(link, "a") == lock_path(file, "a")
 
 
+def test_no_two_databases_have_the_same_lease_and_each_keeps_its_own(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.db").touch()
+    (tmp_path / "link").symlink_to("one")
+
+    def identity(folder: str, study: str = "a") -> str:
+        with lease_for(StorageUrl(f"sqlite:///{tmp_path / folder / 'x.db'}"), study) as lease:
+            return lease.identity
+
+    first = identity("one")
+    assert identity("one") == identity("link") == first
+    assert first not in (identity("two"), identity("one", "b"))
+    (tmp_path / "one").rename(tmp_path / "moved")
+    assert identity("moved") == first
+
+
 def test_a_killed_owner_gives_the_lease_up_at_once(tmp_path: Path) -> None:
     url = StorageUrl(f"sqlite:///{tmp_path / 'x.db'}")
     with holder(url) as other:

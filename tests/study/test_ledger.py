@@ -84,13 +84,13 @@ def test_recovery_tells_untold_results_and_queues_dead_trials_again(ledger: Ledg
         folder.mkdir(parents=True)
         (folder / "outcome.json").write_text(Outcome(Cause.OK, metrics={"cer": 0.2}).to_json())
     ledger.note(untold, {attrs.FOLDER: "trial_0"})
-    repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())))
+    repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())), "1-1")
     assert ledger.trial(untold).value == 0.2
     assert ledger.trial(dead).user_attrs[attrs.OUTCOME] == "lost"
     assert (repairs.recorded, repairs.requeued) == ([untold], [dead])
     (waiting,) = ledger.trials(TrialState.WAITING)
     assert waiting.user_attrs[attrs.RETRY_OF] == dead
-    assert str(recover(ledger, folders, FakeExecutor(lambda job: iter(())))) == ""
+    assert str(recover(ledger, folders, FakeExecutor(lambda job: iter(())), "1-1")) == ""
 
 
 def write_reports(folder: Path, *lines: dict[str, object]) -> None:
@@ -111,7 +111,7 @@ def test_recovery_takes_reports_and_results_from_the_disk(ledger: Ledger, tmp_pa
         (folder / "job.json").write_text(job.to_json())
         ledger.note(number, {attrs.FOLDER: f"trial_{number}"})
     ledger.report(ended, 2, 0.4)  # this one had reached the storage
-    repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())))
+    repairs = recover(ledger, folders, FakeExecutor(lambda job: iter(())), "1-1")
     assert (repairs.recorded, repairs.requeued) == ([ended], [dead])
     assert (ledger.trial(ended).value, ledger.trial(ended).intermediate_values) == (0.3, {1: 0.5, 2: 0.4})
     assert "its runner died" in ledger.trial(ended).user_attrs[attrs.MESSAGE]
@@ -129,7 +129,7 @@ def test_a_retry_that_the_dead_runner_did_not_queue_is_queued_once(ledger: Ledge
     ledger.note(number, {attrs.OUTCOME: "interrupted"})
     ledger.study.tell(number, state=TrialState.FAIL)
     for expected in ([number], []):
-        found = recover(ledger, study_folders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
+        found = recover(ledger, study_folders(tmp_path, "a"), FakeExecutor(lambda job: iter(())), "1-1")
         assert found.requeued == expected
 
 
@@ -137,5 +137,5 @@ def test_a_trial_that_died_before_its_parameters_were_stored_leaves_nothing_behi
     ledger: Ledger, tmp_path: Path
 ) -> None:
     ledger.study.ask()
-    recover(ledger, study_folders(tmp_path, "a"), FakeExecutor(lambda job: iter(())))
+    recover(ledger, study_folders(tmp_path, "a"), FakeExecutor(lambda job: iter(())), "1-1")
     assert [trial.state for trial in ledger.trials()] == [TrialState.FAIL]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from hpsearch.errors import StorageError, StudyOwned
 from hpsearch.study.attributes import EPOCH
 from hpsearch.study.storage.lease import lease_for, live_owner
 from hpsearch.study.storage.open import StorageUrl
+from hpsearch.study.storage.patience import Patience
 from hpsearch.study.storage.session import SPOOL_FILE, Session, StudyLocation
 from tests.postgres import Server, own_server, server
 
@@ -122,6 +124,38 @@ def test_nothing_is_lost_and_nothing_is_there_twice(postgres: Server, tmp_path: 
         writing.writer.close()
     assert parts_of(stored(postgres)) == parts_of(study.trials)
     assert not (tmp_path / "kept_back.jsonl").exists()
+
+
+@own_server
+def test_each_database_of_a_server_has_leases_of_its_own_and_any_user_can_tell_them(postgres: Server) -> None:
+    """An administrator's rights are not needed; a restart changes nothing."""
+    postgres.ask("CREATE ROLE plain LOGIN PASSWORD 'word'")
+    postgres.ask("CREATE DATABASE another OWNER plain")
+    url = postgres.url.replace("postgres:@", "plain:word@")
+
+    def identity(database: str) -> str:
+        with lease_for(StorageUrl(url.replace("/postgres?", f"/{database}?")), "a") as lease:
+            return lease.identity
+
+    try:
+        first, other = identity("postgres"), identity("another")
+        assert first != other
+        postgres.restart()
+        assert identity("postgres") == first
+    finally:
+        postgres.ask("DROP DATABASE another")
+        postgres.ask("DROP ROLE plain")
+
+
+def test_who_asks_for_the_end_does_not_wait_for_a_connection() -> None:
+    """The machine is reached, but nobody answers there."""
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        patience = Patience(stops=lambda: 2 if said else 0, say=said.append)
+        url = StorageUrl(f"postgresql://user@127.0.0.1:{nobody.getsockname()[1]}/x?connect_timeout=300", patience)
+        with pytest.raises(StorageError, match="the server does not answer"), lease_for(url, "a"):
+            pass
+    assert said == ["the server does not answer: waiting for it"]
 
 
 @own_server

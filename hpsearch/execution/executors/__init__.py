@@ -48,8 +48,11 @@ class Executor(Protocol):
         ``Finished`` follows. Its cause is ``interrupted`` unless the job had already ended otherwise.
         """
 
-    def sweep(self, study: str) -> int:
-        """End the processes that an earlier runner of the study left behind; returns how many."""
+    def take_over(self, study: str, lease: str) -> int:
+        """End the processes that earlier holders of the study's ``lease`` left behind; returns how many.
+
+        The caller holds it, and the jobs that are launched from now on run under it.
+        """
 
     def close(self) -> None:
         """End all jobs and release the executor's resources."""

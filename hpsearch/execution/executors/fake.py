@@ -117,7 +117,7 @@ class FakeExecutor:
             playing.stop = Stop(Cause.INTERRUPTED, "stopped on request")
             playing.record.close_verdict()
 
-    def sweep(self, study: str) -> int:
+    def take_over(self, study: str, lease: str) -> int:
         """Find nothing, as nothing outlives this process. See ``Executor``."""
         return 0
 

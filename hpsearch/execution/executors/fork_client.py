@@ -138,7 +138,7 @@ class ForkServerClient:
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ORDER_BYTES)
-        tag = make_tag(self.study, "fork-server")
+        tag = make_tag(self.study, "fork-server", "")
         with theirs:
             try:
                 self.process = subprocess.Popen(
@@ -168,6 +168,7 @@ class ForkServerClient:
         """
         own = {
             "tag": tag,
+            "server_tag": make_tag(self.study, "fork-server", tag.rpartition(".")[2]),
             "output_dir": str(Path(job.output_dir).absolute()),
             "command": job.command,
             "working_dir": job.working_dir or str(Path.cwd()),

@@ -90,6 +90,7 @@ class LocalExecutor:
         )
         self._supervisors: dict[str, _Supervisor] = {}
         self._clock = OwnTime(_COUNTED_S)
+        self._lease = ""
         self._events: list[Event] = []
         self._lock = threading.RLock()
         self._selector = selectors.DefaultSelector()
@@ -165,9 +166,10 @@ class LocalExecutor:
                 if supervisor.is_awaited:
                     supervisor.process.kill()
 
-    def sweep(self, study: str) -> int:
-        """End the processes that earlier runners of the study left behind. See ``Executor``."""
-        return sweep(study)
+    def take_over(self, study: str, lease: str) -> int:
+        """End the processes that earlier holders of the study's lease left behind. See ``Executor``."""
+        self._lease = lease
+        return sweep(study, lease)
 
     def wake(self) -> None:
         """Make ``events`` return at once, now or at its next call. May be called from a signal handler."""
@@ -203,7 +205,7 @@ class LocalExecutor:
     def _start(self, job: Job, slot: Slot, *, alone: bool = False) -> None:
         """Start a job's supervisor: forked, if a fork server can, unless it is to be ``alone``."""
         Path(job.output_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        tag = make_tag(job.study, job.id)
+        tag = make_tag(job.study, job.id, self._lease)
         ours, theirs = socket.socketpair()
         with theirs:
             try:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _NAME_BYTES = 63  # of a session's name; PostgreSQL cuts what is longer
 # Seconds until the server gives up on a session whose machine is gone: idle, between probes, and their number.
 _KEEPALIVE = {"tcp_keepalives_idle": 20, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
+_DATABASE = "SELECT oid FROM pg_database WHERE datname = current_database()"
+_MAY_ASK = "SELECT has_function_privilege(to_regprocedure('pg_control_system()'), 'EXECUTE')"
+_SERVER = "SELECT system_identifier FROM pg_control_system()"
 _HOLDERS = (
     "SELECT a.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database "
@@ -43,6 +46,10 @@ class Lease(Protocol):
     """A held lease. It is given up on leaving its ``with`` block, or with its process."""
 
     def __enter__(self) -> Lease: ...
+
+    @property
+    def identity(self) -> str:
+        """Name of the lease in the tags of processes, without "." and "/"; no two storages have the same."""
 
     def check(self) -> None:
         """Make sure that it is still held. Raises StudyOwned if another process has it."""
@@ -126,6 +133,14 @@ class FileLease:
         self._file.flush()
         return self
 
+    @property
+    def identity(self) -> str:
+        """Device and inode of the lock's file: the same under every path and in every mount namespace."""
+        if self._file is None:
+            raise ValueError("a lease has an identity while it is held")
+        status = os.fstat(self._file.fileno())
+        return f"{status.st_dev}-{status.st_ino}"
+
     def check(self) -> None:
         """Do nothing: the kernel keeps the lock as long as the process lives."""
 
@@ -154,6 +169,12 @@ class AdvisoryLease:
         self._name = name.encode()[:_NAME_BYTES].decode(errors="ignore")
         self._connection: Connection | None = None
         self._has_lock = False
+        self._identity = ""
+
+    @property
+    def identity(self) -> str:
+        """The server's identifier, which initdb drew (0 where it does not tell us), and the database's number there."""
+        return self._identity
 
     def __enter__(self) -> AdvisoryLease:
         """Take the lease.
@@ -192,6 +213,8 @@ class AdvisoryLease:
             try:
                 for setting, seconds in _KEEPALIVE.items():
                     query(connection, f"SET {setting} = {seconds}")
+                server = query(connection, _SERVER)[0][0] if query(connection, _MAY_ASK)[0][0] else 0
+                self._identity = f"{server}-{query(connection, _DATABASE)[0][0]}"
                 if not self._lock(connection):
                     raise _refusal(_owner(_holders(connection, self._key)), "wait for it, or end it there")
             except BaseException:

@@ -5,6 +5,7 @@ Beside Optuna's own there are sessions for locks, which belong to the session th
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -102,25 +103,34 @@ def connector(url: str, patience: Patience, silent_s: float = SILENT_S, **option
     words, named = (parts := make_url(driver_url(url))).get_dialect()().create_connect_args(parts)
     own_limits = "options" in named
 
-    class LimitedSession(Connection[Any]):
-        def wait(self, gen: Any, *more: Any, **named: Any) -> Any:
-            return super().wait(self._limited(gen), *more, **named)
+    def limited(
+        steps: Generator[Any, Any, _Result], waiting: Wait, end: Callable[[], None]
+    ) -> Generator[Any, Any, _Result]:
+        """Go through the driver's steps as long as they may be waited for."""
+        try:
+            state = next(steps)
+            while True:
+                ready = yield state
+                if ready:
+                    waiting.renew()
+                elif waiting.is_over:
+                    end()
+                    raise OperationalError(NO_ANSWER)
+                state = steps.send(ready)
+        except StopIteration as result:
+            value: _Result = result.value
+            return value
 
-        def _limited(self, steps: Generator[Any, Any, _Result]) -> Generator[Any, Any, _Result]:
+    class LimitedSession(Connection[Any]):
+        @classmethod
+        def _connect_gen(cls, *more: Any, **named: Any) -> Any:
+            # Its own time limit is the driver's: connect_timeout. The user's requests to end are heard here.
+            waiting = Wait(patience, math.inf, f"{NO_ANSWER}: waiting for it")
+            return limited(super()._connect_gen(*more, **named), waiting, lambda: None)
+
+        def wait(self, gen: Any, *more: Any, **named: Any) -> Any:
             waiting = Wait(patience, silent_s, f"{NO_ANSWER}: waiting for it, up to {silent_s:g} s")
-            try:
-                state = next(steps)
-                while True:
-                    ready = yield state
-                    if ready:
-                        waiting.renew()
-                    elif waiting.is_over:
-                        self.pgconn.finish()
-                        raise OperationalError(NO_ANSWER)
-                    state = steps.send(ready)
-            except StopIteration as end:
-                result: _Result = end.value
-                return result
+            return super().wait(limited(gen, waiting, self.pgconn.finish), *more, **named)
 
     def open_session() -> LimitedSession:
         session = LimitedSession.connect(*words, **{**_CONNECTION, **named, **options})

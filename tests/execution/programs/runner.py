@@ -1,4 +1,4 @@
-"""A runner in a process of its own: runs the job of a file, and prints every event's name on a line.
+"""A runner in a process of its own: runs the job of a file under the lease 1-1, and prints each event's name.
 
 With a second argument it first forks a child that outlives it, and prints the child's pid.
 """
@@ -15,7 +15,9 @@ from hpsearch.execution.job import Finished, Job
 def main() -> None:
     """Run the job to its end."""
     executor = LocalExecutor(without_gpus(1))
-    executor.launch(Job.load(sys.argv[1]))
+    job = Job.load(sys.argv[1])
+    executor.take_over(job.study, "1-1")
+    executor.launch(job)
     if len(sys.argv) > 2:
         child = os.fork()
         if child == 0:
