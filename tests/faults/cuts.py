@@ -30,6 +30,7 @@ from tests.faults import plain
 from tests.faults.crashes import Scene
 from tests.faults.goals import Effort, Found, Goal
 from tests.faults.kills import HPSEARCH
+from tests.faults.programs.truth import STEPS
 from tests.faults.results import trials_in, until
 
 _SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
@@ -141,11 +142,12 @@ class Cut:
         if hang:
             (self._scene.folder / "hang").touch()
         with machine(self._scene.folder, list(HPSEARCH)) as process:
+            assert process.stdout is not None
             if hang:
-                until(lambda: self._results(), "a result")
+                next(line for line in process.stdout if f"step {STEPS}" in line)
+                until(self._results, "a result")
                 time.sleep(2 * WINDOW_S)
             else:
-                assert process.stdout is not None
                 for _ in range(rng.randrange(3, MOST_LINES)):
                     process.stdout.readline()
                 time.sleep(rng.uniform(0.0, 0.3))
