@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 
 from hpsearch.execution.names import ANSWER_FILE, RANK0_SUFFIX, REPORT_FIFO
 
@@ -146,6 +147,22 @@ def sync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: str, between: Callable[[], None] = lambda: None) -> None:
+    """Flush the files in a folder and in those below it, and the lists of their names, to the disk. ``between`` is
+    called after each; links and special files are passed over.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)  # noqa: PTH118
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                sync(path)
+                between()
+        sync(place)
 
 
 def require_space(folder: Path, needed: float, what: str, remedy: str, spare: int = SPARE_BYTES) -> None:

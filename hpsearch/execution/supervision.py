@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.execution.exit import LOG_TAIL_BYTES, Exit, JobEnding, Stop, classify_exit
-from hpsearch.execution.files import remove_channel, replace_file
+from hpsearch.execution.files import remove_channel, replace_file, sync, sync_tree
 from hpsearch.execution.job import FinalLine, Job, Outcome, ProgressLine, StepLine, encode_values
 from hpsearch.execution.log import CappedLog
-from hpsearch.execution.names import ANSWER_FILE, OUTCOME_FILE, REPORT_FIFO
+from hpsearch.execution.names import ANSWER_FILE, JOB_FILE, OUTCOME_FILE, REPORT_FIFO
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.processes import ProcessTree
 from hpsearch.execution.program import Program, oom_kills
@@ -204,10 +204,19 @@ class Supervision:
             self._send({"report": {"step": line.step, "metrics": encode_values(line.metrics)}})
         elif isinstance(line, ProgressLine):
             self._progress = line.values
-        elif isinstance(line, FinalLine) and self._record.has_result and self._job.exit_timeout_s is not None:
-            self._exit_at = time.monotonic() + self._job.exit_timeout_s
+        elif isinstance(line, FinalLine) and self._record.has_result:
+            if self._job.exit_timeout_s is not None:
+                self._exit_at = time.monotonic() + self._job.exit_timeout_s
+            self._secure_reports()
         if self._record.verdict and self._record.verdict[0] in (Cause.DIVERGED, Cause.PROTOCOL):
             self._end_program(*self._record.verdict, _OWN_GRACE_S)
+
+    def _secure_reports(self) -> None:
+        """Have the reports on the disk, and the job, without which recovery could not tell whose they are."""
+        with suppress(OSError):  # a full or broken disk is reported by those who need the files
+            os.fsync(self._program.metrics)
+            sync(self._program.path(JOB_FILE))
+            sync(self._program.output_dir)
 
     # Ending
 
@@ -293,6 +302,10 @@ class Supervision:
         outcome = replace(outcome, message="; ".join(note for note in notes if note))
         self._progress_at = 0.0
         self._send_progress()
+        self._secure_reports()
+        if outcome.cause is Cause.OK:  # an outcome on the disk promises the adapter, which the program did not flush
+            with suppress(OSError):
+                sync_tree(self._program.path("adapter"), self._show_alive)
         write_outcome(self._program, outcome)
         self._send(finished_message(outcome))
         os.set_blocking(self._control, True)

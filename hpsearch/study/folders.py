@@ -15,7 +15,7 @@ from pathlib import Path
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.names import is_study_name
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.execution.files import make_folder, require_space, sync
+from hpsearch.execution.files import make_folder, require_space, sync, sync_tree
 from hpsearch.execution.job import CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
@@ -101,6 +101,8 @@ class StudyFolders:
             # "x" goes through no link, not even through one that leads nowhere
             with suppress(FileExistsError), marker.open("x", encoding="utf-8") as file:
                 file.write(study_id + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             owner = marker.read_text(encoding="utf-8").strip()
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -154,11 +156,12 @@ def folder_name(study: str) -> str:
 
 
 def publish_folder(staged: Path, link: Path) -> None:
-    """Move ``staged`` to where ``link`` shows it, in one step.
+    """Move ``staged`` to where ``link`` shows it, in one step, once its files are on the disk.
 
     A folder cannot be replaced in one step, a symbolic link can: ``link`` points to a hidden folder beside it. A copy
     of a study that followed links has a folder in its place: that one is moved away first.
     """
+    sync_tree(str(staged))
     hidden = link.with_name(f".{link.name}-{os.urandom(4).hex()}")
     staged.rename(hidden)
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")

@@ -46,12 +46,12 @@ def restore_folder(study: Study, folders: StudyFolders) -> bool:
 
 
 def write_trial(folder: Path, trial: FrozenTrial) -> None:
-    """Write a trial, as the storage has it now, into its attempt's folder. What cannot be written ends no run: it is
-    the second copy."""
+    """Write a trial, as the storage has it now, into its attempt's folder; durably once it has ended. What cannot be
+    written ends no run: it is the second copy."""
     text = json.dumps({"number": trial.number, **trial_to_json(trial)})
     with suppress(OSError):
         make_folder(folder)
-        replace_file(str(folder / TRIAL_FILE), text.encode())
+        replace_file(str(folder / TRIAL_FILE), text.encode(), durable=trial.state.is_finished())
 
 
 def study_values(folders: StudyFolders) -> dict[str, Any]:

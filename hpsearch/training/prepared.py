@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.data.images import open_image
 from hpsearch.data.splits import pick
 from hpsearch.errors import UsageError
-from hpsearch.execution.files import write_text
+from hpsearch.execution.files import sync_tree, write_text
 from hpsearch.settings import FIXED_BY_PREPARE, TrainSettings
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ class PreparedData:
     warnings: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """Write prepared.json into ``folder`` in one step."""
+        """Write prepared.json into ``folder`` in one step, once the files beside it are on the disk."""
+        sync_tree(str(folder))
         values = asdict(self)
         values["stamp"] = values.pop("input_digest")
         write_text(folder / FILE_NAME, json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False))

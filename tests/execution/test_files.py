@@ -18,6 +18,7 @@ from hpsearch.execution.files import (
     remove_file,
     replace_file,
     require_space,
+    sync_tree,
     write_json,
     write_text,
 )
@@ -61,6 +62,27 @@ def test_a_durable_file_is_on_disk_before_its_name_and_its_name_before_the_retur
     spy("replace")
     replace_file(str(tmp_path / "file"), b"new", durable=True)
     assert calls == ["fsync", "replace", "fsync folder"]
+
+
+def test_a_folder_is_flushed_with_all_below_it_and_special_files_hold_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").resolve())
+        fsync(descriptor)
+
+    folder = tmp_path / "adapter"
+    (folder / "below").mkdir(parents=True)
+    (folder / "weights").write_text("1")
+    (folder / "below" / "config").write_text("2")
+    (folder / "link").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "fifo")
+    monkeypatch.setattr(os, "fsync", spy)
+    sync_tree(str(folder))
+    assert sorted(flushed) == sorted([folder, folder / "weights", folder / "below", folder / "below" / "config"])
 
 
 def test_a_new_file_takes_the_place_of_a_link(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.faults import (
     crashes,
+    cuts,
     disks,
     grids,
     kills,
@@ -23,7 +24,7 @@ from tests.faults import (
 from tests.faults.goals import Effort, Found
 from tests.warm import warm
 
-ROOMS = (crashes, kills, trees, grids, servers, disks, searches, strangers, neighbours, overhead, results)
+ROOMS = (crashes, kills, trees, grids, servers, disks, searches, strangers, neighbours, overhead, results, cuts)
 GOALS = {
     goal.name: goal
     for goal in sorted((each for room in ROOMS for each in room.GOALS), key=lambda goal: int(goal.name[1:]))

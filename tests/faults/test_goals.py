@@ -18,7 +18,9 @@ from tests.postgres import own_server
 
 
 # The others are tried as often by tests of their own.
-@pytest.mark.parametrize("name", ["G2", "G3", "G6", pytest.param("G9", marks=own_server), "G10", "G11", "G17", "G22"])
+@pytest.mark.parametrize(
+    "name", ["G2", "G3", "G6", pytest.param("G9", marks=own_server), "G10", "G11", "G17", "G22", "G24"]
+)
 def test_a_promise_is_kept(name: str, tmp_path: Path) -> None:
     found = GOALS[name].measure(tmp_path, Effort(full=False))
     assert found.met, found.hpsearch
