@@ -38,6 +38,7 @@ def measure(name: str, full: bool) -> tuple[float, Found]:
         try:
             found = GOALS[name].measure(Path(folder), Effort(full))
         except Exception:  # noqa: BLE001 - one goal that breaks must not hide the others
+            traceback.print_exc()
             found = Found(" ".join(traceback.format_exc(limit=-1, chain=False).split())[-600:], met=False)
         finally:
             warm.close()
