@@ -50,10 +50,10 @@ class Server:
     @contextmanager
     def frozen(self, like: str = "") -> Iterator[None]:
         """Keep it silent: all of its processes are stopped, or those of the sessions whose name is like this."""
-        names = (
-            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' "
-            "AND application_name LIKE %s"
-        )
+        ours = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' "
+        names = f"SELECT pid {ours} AND application_name LIKE %s"
+        while like and self.ask(f"SELECT 1 {ours} AND state <> 'idle'"):
+            time.sleep(0.01)  # in a transaction it would keep its locks from all others
         sessions = [pid for (pid,) in self.ask(names, like)] if like else []
         main = psutil.Process(int((self._process.pgdata / "postmaster.pid").read_text().split()[0]))
         stopped = [psutil.Process(pid) for pid in sessions] or [main, *main.children(recursive=True)]
