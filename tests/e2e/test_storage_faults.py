@@ -221,7 +221,6 @@ def test_a_study_deleted_under_a_run_is_not_taken_for_another_runners(
     assert "the study is gone: quad was deleted from the storage while this run wrote to it" in said
     again = command_line("storage", "rebuild", "--study", "quad")
     assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith("quad: 2 trials were added")
     assert finished(tmp_path)
 
 
