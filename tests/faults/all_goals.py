@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from tests.faults import (
+    copies,
     crashes,
     cuts,
     disks,
@@ -24,7 +25,7 @@ from tests.faults import (
 from tests.faults.goals import Effort, Found
 from tests.warm import warm
 
-ROOMS = (crashes, kills, trees, grids, servers, disks, searches, strangers, neighbours, overhead, results, cuts)
+ROOMS = (crashes, kills, trees, grids, servers, disks, searches, strangers, neighbours, overhead, results, cuts, copies)
 GOALS = {
     goal.name: goal
     for goal in sorted((each for room in ROOMS for each in room.GOALS), key=lambda goal: int(goal.name[1:]))

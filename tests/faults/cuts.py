@@ -28,10 +28,10 @@ import psutil
 from tests.conftest import run_command
 from tests.faults import plain
 from tests.faults.crashes import Scene
-from tests.faults.goals import Effort, Found, Goal
+from tests.faults.goals import Effort, Found, Goal, until
 from tests.faults.kills import HPSEARCH
 from tests.faults.programs.truth import STEPS
-from tests.faults.results import trials_in, until
+from tests.faults.results import trials_in
 
 _SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
 _NO_FLUSH = struct.pack("I", 2)  # neither files nor the journal
