@@ -38,7 +38,7 @@ def begun(scene: Scene, moment: int) -> subprocess.Popen[bytes]:
     """A run that has come to a moment, a number of lines of the truth log."""
     with (scene.folder / "said").open("ab") as said:
         runner = subprocess.Popen(
-            [sys.executable, "-m", "hpsearch", *RUN],
+            [sys.executable, "-m", "hpsearch", *RUN, "--storage-timeout", "5"],  # a server without tables is waited for
             cwd=scene.folder,
             stdin=subprocess.DEVNULL,
             stdout=said,
