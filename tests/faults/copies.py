@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -95,7 +94,6 @@ def copied(name: str, moment: int, running: bool, elsewhere: bool, folder: Path)
     before = lines(first.folder)
     words = [*COPIES[name], f"{first.folder}/", str(copy)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    after = lines(first.folder)
     if running:  # a copy is made without these files then (docs/storage.md)
         if name.endswith("database"):
             database(copy).unlink(missing_ok=True)
@@ -104,9 +102,8 @@ def copied(name: str, moment: int, running: bool, elsewhere: bool, folder: Path)
             path.unlink()
     elif done.returncode:
         return [f"{words}: {done.stderr}"]
-    # A result that was reported while the copy was made may be in it or not.
-    known = [line for line in after if line in before or json.loads(line)["what"] != "result"]
-    (copy / "truth.jsonl").write_text("".join(f"{line}\n" for line in known))
+    # What happened while the copy was made may be in it or not.
+    (copy / "truth.jsonl").write_text("".join(f"{line}\n" for line in before))
     scene = Scene.__new__(Scene)
     scene.folder, scene.server, scene.kills, scene.said = copy, None, 2, []
     if elsewhere:

@@ -117,11 +117,13 @@ def _of_best(trials: list[FrozenTrial], root: Path) -> list[str]:
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     if not complete:
         return []
-    best = min(complete, key=lambda trial: (trial.value, trial.number))
+    best, *_ = ranked = sorted(complete, key=lambda trial: (trial.value, trial.number))
+    # best/ takes only adapters that are complete.
+    usable = next((trial for trial in ranked if "hps:half_adapter" not in trial.user_attrs), best)
     told = json.loads((root / f"{root.name}_best_params.json").read_text())
     shown = json.loads((root / "best" / "best_params.json").read_text())
     weights = (root / "best" / "weights").read_text()
-    if (told["trial"], shown["trial"], weights) != (best.number, best.number, repr(best.value)):
+    if (told["trial"], shown["trial"], weights) != (best.number, usable.number, repr(usable.value)):
         return [f"trial {best.number} is the best, but {told['trial']} and {shown['trial']} are shown, with {weights}"]
     return []
 

@@ -11,7 +11,6 @@ from optuna.storages import BaseStorage
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.execution.executors.fake import FakeExecutor, Play
 from hpsearch.execution.signals import Interruption
-from hpsearch.study import attributes as attrs
 from hpsearch.study.events import View, silent
 from hpsearch.study.folders import study_folders
 from hpsearch.study.jobs import JobMaker
@@ -38,6 +37,6 @@ def run_played(
 ) -> LoopEnding:
     """Run a study's trials as ``play`` does, to ``target`` finished ones; ``limits`` are the runner's."""
     folders = study_folders(folder, ledger.study.study_name)
-    folders.claim(ledger.study.user_attrs[attrs.ID])
+    folders.claim(ledger.study.user_attrs["hps:id"])
     jobs = JobMaker(ledger.definition, folders, {})
     return Runner(ledger, folders, jobs, FakeExecutor(play, slots), view, Interruption(), target=target, **limits).run()
