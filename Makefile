@@ -81,7 +81,7 @@ bench: $(READY) ## Measure what searches cost, find and spend, beside rivals, an
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/large_studies.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search.py --workers $(WORKERS) $(BENCH_ARGS)
 
-faults: $(READY) ## Try every promise of a run with faults, beside plain Optuna, and print the table (about 40 minutes)
+faults: $(READY) ## Try every promise of a run with faults, beside plain Optuna, and print the table (about 70 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --workers $(WORKERS) --write docs/reliability.md
 
 caps: $(CAPS)/.complete ## Run every training test in the second environment, with the versions that unsloth takes

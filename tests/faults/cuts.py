@@ -65,6 +65,10 @@ class Disk:
         finally:
             os.close(descriptor)
         _do("umount", str(self.folder))
+        # Of a copy: a mount namespace that was made meanwhile keeps the file system that was shut down.
+        copy = self._image.with_suffix(".copy")
+        _do("cp", "--sparse=always", str(self._image), str(copy))
+        copy.replace(self._image)
         self._mount()
 
     def remove(self) -> None:
