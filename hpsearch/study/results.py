@@ -67,13 +67,15 @@ def write_trial_results(folder: Path, job: Job, outcome: Outcome, trial: FrozenT
 
 def has_half_adapter(folder: Path, outcome: Outcome) -> bool:
     """Return True if a trial with a result may have half an adapter: its program did not exit 0, and was writing there
-    after its last report."""
+    after its last report, or a file is empty, as a power cut leaves what was not flushed yet."""
     if outcome.cause is not Cause.OK or outcome.exit_code == 0:
         return False
     adapter = folder / "adapter"
     with suppress(OSError):
         reported = (folder / METRICS_FILE).stat().st_mtime_ns
-        return any(path.stat().st_mtime_ns > reported for path in (adapter, *adapter.rglob("*")))
+        files = list(adapter.rglob("*"))
+        is_late = any(path.stat().st_mtime_ns > reported for path in (adapter, *files))
+        return is_late or any(path.is_file() and not path.stat().st_size for path in files)
     return False
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from hpsearch.execution.job import Outcome
 from hpsearch.execution.outcome import VERDICTS, Cause
 from hpsearch.study.records import best_trial, finished
+from hpsearch.study.results import has_half_adapter
 
 DOCS = Path(__file__).parents[2] / "docs" / "trials.md"
 
@@ -38,3 +41,16 @@ def test_the_best_trial_is_complete_and_finite(direction: str, number: int) -> N
     assert best is not None
     assert best.number == number
     assert finished(trials) == 5
+
+
+def test_an_adapter_that_a_power_cut_left_empty_is_half_of_one(tmp_path: Path) -> None:
+    weights = tmp_path / "adapter" / "weights"
+    weights.parent.mkdir()
+    weights.touch()
+    (tmp_path / "metrics.jsonl").touch()
+    recovered = Outcome(Cause.OK, {"cer": 0.5}, "after its final metrics: its runner died")
+    assert has_half_adapter(tmp_path, recovered)
+    assert not has_half_adapter(tmp_path, replace(recovered, exit_code=0))
+    weights.write_text("whole")
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    assert not has_half_adapter(tmp_path, recovered)
