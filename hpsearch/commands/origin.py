@@ -24,10 +24,8 @@ def origin_of(adapter: Path) -> AdapterOrigin:
     adapter = adapter.absolute()
     card = AdapterCard.find(adapter)
     settings = card.settings
-    loaded = read_object(adapter / "adapter_config.json").get(
-        "base_model_name_or_path"
-    )  # rather than what the card says
-    base = str(loaded or card.base)
+    loaded = read_object(adapter / "adapter_config.json").get("base_model_name_or_path")
+    base = str(loaded or card.base)  # what was loaded, rather than what the card says
     on_hub = not (Path(base).expanduser().is_absolute() or Path(base).is_dir() or base.startswith(PREFIX))
     named = str(settings.get("model_name") or base) if base == card.base else base
     base = public_name(base if on_hub or not named.startswith(PREFIX) else named, on_hub)

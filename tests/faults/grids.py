@@ -36,7 +36,7 @@ NOTHING_SAID = "print(float(sys.argv[1]) + float(sys.argv[2]))"
 
 
 def grid(folder: Path, side: int = SIDE, **keys: Any) -> None:
-    """A study of so many by so many points."""
+    """A study of ``side`` by ``side`` points."""
     folder.mkdir()
     space = {name: {"type": "categorical", "choices": list(range(side))} for name in ("x", "y")}
     fields = {

@@ -73,7 +73,8 @@ class Neighbours:
         return [f"the host's run: exit code {code}: {said[-300:]}"] if code else []
 
     def end(self, runner: subprocess.Popen[bytes], tries: int) -> list[str]:
-        """Let the trial behind the wall end; what is wrong with its study, which may hold so many trials."""
+        """Let the trial behind the wall end; what is wrong with its study, which holds
+        ``tries`` trials."""
         (self.inside / "go").touch()
         code = runner.wait(60)
         trials = trials_in(f"sqlite:///{self.inside / 'studies' / 'hpsearch.db'}", "same")

@@ -78,7 +78,8 @@ class Simulated:
 
 
 def test_what_a_study_takes_is_within_the_range_foreseen(tmp_path: Path) -> None:
-    most = {1: 8.0, 8: 2.5}  # how wide a range may be after so many trials: one that holds everything says nothing
+    # How wide a range may be after that number of trials: one that holds everything says nothing.
+    most = {1: 8.0, 8: 2.5}
     within, widths = Counter[int](), defaultdict[int, list[float]](list)
     for seed in SEEDS:
         study, expected = Simulated(tmp_path, seed), {}
