@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.data.metrics import graphemes
-from hpsearch.report.rows import TrialRow, evenly, finite
+from hpsearch.report.rows import TrialRow, finite
 from hpsearch.report.text import visible, visible_lines
 
-_MOST_LINES = 2000  # of a predictions file; a study's samples are far fewer
+_MOST_LINES = 2000  # of a predictions file; a study's judged rows are far fewer
 _MOST_BYTES = 1_000_000  # of one line
-_MOST_CHARACTERS = 600  # of a text; the file has all of it
 _NAME_KEYS = ("split", "image_path", "image", "id", "row")
 _REFERENCE_KEYS = ("reference", "label", "ocr_text", "text")
 _PREDICTION_KEYS = ("prediction", "predicted", "output")
@@ -30,27 +29,17 @@ class TextRun:
 
 
 @dataclass(frozen=True)
-class ComparedSample:
-    """The two texts of one row. ``cer`` is the file's own score, or the share of different characters."""
+class JudgedText:
+    """One line of a predictions file: a row's reference, and what was read. ``split`` and ``id`` are "" if the file
+    does not name them, ``cer`` is None if it does not have it; ``image_path`` is relative to the file."""
 
     name: str
-    reference: tuple[TextRun, ...]
-    prediction: tuple[TextRun, ...]
-    cer: float
-
-    @property
-    def exact(self) -> bool:
-        """True if the prediction equals the reference."""
-        return not any(piece.differs for piece in (*self.reference, *self.prediction))
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The ``shown`` samples, worst to best, of ``total`` in the file; ``exact`` of them are perfect."""
-
-    shown: tuple[ComparedSample, ...]
-    total: int
-    exact: int
+    split: str
+    id: str
+    reference: str
+    prediction: str
+    cer: float | None
+    image_path: str
 
 
 def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
@@ -63,17 +52,12 @@ def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
     return folder if inside and folder.is_dir() else None
 
 
-def read_samples(folder: Path | None, limit: int = 12) -> Samples | None:
-    """Read ``predictions.jsonl`` of ``folder``, skipping lines that hold no sample; None if there are none."""
-    if folder is None or not (folder / "predictions.jsonl").is_file():
-        return None
-    samples = [
-        sample for place, line in enumerate(_lines(folder / "predictions.jsonl")) if (sample := _sample(place, line))
-    ]
-    if not samples:
-        return None
-    order = sorted(samples, key=lambda sample: -sample.cer)
-    return Samples(tuple(evenly(order, limit)), len(samples), sum(sample.exact for sample in samples))
+def read_judged(path: Path | None) -> list[JudgedText]:
+    """Read a predictions file, of hpsearch or of another program; lines that hold no prediction are skipped."""
+    if path is None or not path.is_file():
+        return []
+    judged = (_judged(place, line) for place, line in enumerate(_lines(path)))
+    return [text for text in judged if text is not None]
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -87,23 +71,26 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield value
 
 
-def _sample(place: int, line: Mapping[str, Any]) -> ComparedSample | None:
+def _judged(place: int, line: Mapping[str, Any]) -> JudgedText | None:
     def text(keys: Sequence[str]) -> str | None:
         return next((line[key] for key in keys if isinstance(line.get(key), str)), None)
 
     reference, prediction = text(_REFERENCE_KEYS), text(_PREDICTION_KEYS)
     if reference is None or prediction is None:
         return None
-    left, right, share = align(_cut(reference), _cut(prediction))
-    recorded = finite(line.get("cer"))
     names = [str(line[key]) for key in _NAME_KEYS if isinstance(line.get(key), (str, int))]
     if len(names) > 1 and names[1].startswith(names[0]):
         del names[0]
-    return ComparedSample(visible(" ".join(names) or place), left, right, share if recorded is None else recorded)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+    split, image_path = text(["split"]) or "", text(["image_path"]) or ""
+    return JudgedText(
+        name=visible(" ".join(names) or place),
+        split=split,
+        id=next((str(line[key]) for key in ("id", "row") if isinstance(line.get(key), (str, int))), image_path),
+        reference=reference,
+        prediction=prediction,
+        cer=finite(line.get("cer")),
+        image_path=image_path,
+    )
 
 
 def align(reference: str, prediction: str) -> tuple[tuple[TextRun, ...], tuple[TextRun, ...], float]:

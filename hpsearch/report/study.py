@@ -13,8 +13,8 @@ from hpsearch.config.command import fill
 from hpsearch.execution.units import duration_text
 from hpsearch.report.figures.style import Figure
 from hpsearch.report.html import render_page
+from hpsearch.report.pages import JudgedPage, ShownPage
 from hpsearch.report.rows import ENDINGS, TrialRow
-from hpsearch.report.samples import read_samples, trial_folder
 from hpsearch.report.summary import HeadlineScore, StudySummary, gain
 from hpsearch.report.text import number_text
 from hpsearch.settings import setting_names
@@ -78,7 +78,22 @@ class Failure:
     more: int  # messages left out
 
 
-def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Path | None) -> str:
+@dataclass(frozen=True)
+class ReportSamples:
+    """The pages that the best trial judged, those that the report shows of them, by heading, and if all of them are in
+    pages.html beside it."""
+
+    judged: Sequence[JudgedPage] = ()
+    shown: Sequence[tuple[str, Sequence[ShownPage]]] = ()
+    has_file: bool = False
+
+
+NO_SAMPLES = ReportSamples()
+
+
+def report_html(
+    summary: StudySummary, figures: Sequence[Figure], study_dir: Path | None, samples: ReportSamples = NO_SAMPLES
+) -> str:
     """Return the report as one HTML text."""
     best = summary.best.trial if summary.best else None
     configuration = best_configuration(summary, study_dir)
@@ -101,7 +116,9 @@ def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Pat
             "retries": len(summary.rows) - len(summary.trials),
             "failures": failures(summary),
             "interrupted": sum(row.ending.group == "interrupted" for row in summary.rows),
-            "samples": read_samples(trial_folder(best, study_dir)) if best else None,
+            "judged": samples.judged,
+            "samples": samples.shown,
+            "has_pages": samples.has_file,
             "no_samples": _no_samples(best, study_dir),
             "versions": versions(summary),
             "commands": commands(summary, configuration),

@@ -85,8 +85,9 @@ def test_failures_have_messages_and_remedies(study: optuna.Study, tmp_path: Path
 
 def test_samples_mark_the_characters_that_differ(study: optuna.Study, study_dir: Path, tmp_path: Path) -> None:
     _, html = analyzed(study, tmp_path / "report", study_dir)
-    assert "99<del>2</del>1" in html and "99<ins>7</ins>1" in html
-    assert "read 1 of 6 samples perfectly" in html
+    assert "<span>9921</span><span>99<mark>7</mark>1</span>" in html
+    assert "<span>66</span><span><del>66</del></span>" in html
+    assert "read 1 of 6 pages perfectly" in html and '<a href="pages.html">' in html
     assert "predictions.jsonl" not in html
     _, html = analyzed(study, tmp_path / "other")
     assert "folder was not given" in html
