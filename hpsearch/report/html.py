@@ -23,7 +23,11 @@ from hpsearch.report.text import number_text, script_json, value_text, visible_l
 def render_page(template: str, figures: Sequence[Figure], values: Mapping[str, Any], script: str = "page.js") -> str:
     """Fill ``template`` (a file of hpsearch/assets/report) with ``values`` and the drawn ``figures``. ``script`` is the
     page's own; page.js draws the figures, and a page without figures needs none."""
-    drawn = {figure.key: figure.spec() for figure in figures if figure.drawn}
+    drawn = {
+        figure.key: figure.spec() | {"narrow": figure.narrow, "turned": figure.turned}
+        for figure in figures
+        if figure.drawn
+    }
     own, plotly = _asset(script) if drawn or script != "page.js" else "", plotly_script() if drawn else ""
     drawings = script_json({"figures": drawn, "palettes": PALETTES}) if drawn else ""
     return (

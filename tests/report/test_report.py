@@ -179,7 +179,7 @@ def test_figures_are_drawn_in_a_browser_without_network(
     keys = ("history", "importance", "slice", "parallel", "intermediate", "timeline")
     assert plots == {f"plot-{key}" for key in keys}
     assert document.attributes.count(("svg", "class", "main-svg")) >= len(keys)
-    assert document.elements["button"] == 5
+    assert document.elements["button"] == 7
 
 
 def test_pictures_of_the_figures(tmp_path: Path, chromium: str) -> None:
