@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from hpsearch.data.predictions import read_predictions
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
@@ -58,6 +59,13 @@ def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str
     assert [(line["split"], line["reference"]) for line in predictions] == [
         (split, text) for split in ("validation", "holdout") for text in WORDS[split]
     ]
+    keys = ("split", "id", "reference", "prediction", "cer", "characters", "words", "repeats")
+    assert tuple(predictions[0]) == keys  # these rows have no document
+    base = Path(str(job.prepared_dir)) / "base_predictions.jsonl"
+    for path, scores in ((output / "predictions.jsonl", final), (base, PreparedData.read(base.parent).base)):
+        rows = [row for row in read_predictions(path) if row.split == "validation"]
+        errors, length = (sum(getattr(row.characters, what) for row in rows) for what in ("errors", "length"))
+        assert errors / length == scores["eval_cer"]
     assert not list(output.glob("checkpoint*"))
     assert {path.name for path in (output / "adapter").iterdir()} >= {
         "adapter_model.safetensors",
