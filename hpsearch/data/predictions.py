@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.data.metrics import Edits, character_edits, word_edits
+from hpsearch.data.metrics.registry import is_looping
 from hpsearch.errors import UsageError
 
 MOST_LINES = 100_000  # of a file; the evaluations at a trial's end are on far fewer rows
@@ -25,7 +26,8 @@ NAME_KEYS = ("id", "image_path", "image", "row")
 @dataclass(frozen=True)
 class Prediction:
     """What a model read of one row, beside what is there. ``document`` is the row's own id where the file names none.
-    ``repeats``: generation was stopped because it repeated itself. ``cer`` is the file's own score of the row, if it
+    ``repeats``: generation was stopped because it repeated itself, or the text looks so where the file does not say.
+    ``cer`` is the file's own score of the row, if it
     has a finite one."""
 
     split: str
@@ -108,7 +110,7 @@ def _prediction(line: str, number: int, normalization: str) -> Prediction | None
     reference, prediction = _text(values, REFERENCE_KEYS), _text(values, PREDICTION_KEYS)
     names = [str(values[key]) for key in NAME_KEYS if isinstance(values.get(key), (str, int))]
     name = names[0] if names else str(number - 1)
-    document, split, cer = (values.get(key) for key in ("document", "split", "cer"))
+    document, split, cer, repeats = (values.get(key) for key in ("document", "split", "cer", "repeats"))
     finite = isinstance(cer, (int, float)) and not isinstance(cer, bool) and math.isfinite(cer)
     return Prediction(
         split if isinstance(split, str) else SPLIT,
@@ -118,7 +120,7 @@ def _prediction(line: str, number: int, normalization: str) -> Prediction | None
         prediction,
         _edits(values, "characters", reference, prediction, normalization),
         _edits(values, "words", reference, prediction, normalization),
-        values.get("repeats") is True,
+        repeats if isinstance(repeats, bool) else is_looping(prediction),
         float(cer) if finite and cer is not None else None,
     )
 

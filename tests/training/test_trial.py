@@ -23,10 +23,10 @@ from hpsearch.training.schedule import batching_of
 from hpsearch.training.trial import evaluation_subset, load_adapted
 from tests.training.conftest import LINEARS, MERGER_LINEARS, WORDS, Door, at
 
-STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}
+SCORES = ("cer", "wer", "loss", "exact", "accuracy", "insertions", "empty", "identical", "repeats", "too_long")
+STEP_METRICS = {*(f"eval_{name}" for name in SCORES), "loss", "learning_rate", "epoch"}
 FINAL_METRICS = {
-    *("eval_cer", "eval_wer", "eval_loss", "eval_repeats"),
-    *("holdout_cer", "holdout_wer", "holdout_loss", "holdout_repeats"),
+    *(f"{prefix}_{name}" for prefix in ("eval", "holdout") for name in SCORES),
     *("train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"),
     *("steps", "best_step", "micro_batch_size", "activations_recomputed", "oom_backoffs"),
 }
@@ -49,7 +49,7 @@ def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str
     ]
     final = door.final()
     assert final.keys() == FINAL_METRICS
-    assert all(math.isfinite(value) and value >= 0 for value in final.values())
+    assert all(math.isfinite(value) and (value >= 0 or name.endswith("accuracy")) for name, value in final.items())
     output = Path(job.output_dir)
     assert json.loads((output / "config.json").read_text(encoding="utf-8")) == settings
     assert {"torch", "transformers", "trl", "peft", "python"} <= json.loads(

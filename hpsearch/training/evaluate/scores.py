@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from hpsearch.data.metrics import Edits, character_edits, total, word_edits
+from hpsearch.data.metrics.registry import figures_of
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.evaluate.batches import IGNORED, Batch, EvaluationBatches
@@ -74,8 +75,7 @@ class Scores:
         """Return the figures by name, ``<prefix>_cer`` and so on; those of generated text only where there is some."""
         figures = {f"{prefix}_loss": self.loss}
         if any(row.prediction is not None for row in self.rows):
-            repeats = sum(row.repeats for row in self.rows) / len(self.rows)
-            figures |= {f"{prefix}_cer": self.cer, f"{prefix}_wer": self.wer, f"{prefix}_repeats": repeats}
+            figures |= figures_of(self.rows, prefix)
         return figures
 
 
