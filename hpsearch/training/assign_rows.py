@@ -53,7 +53,8 @@ class Data:
 
 def _digested(rows: Sequence[CheckedImage], digest: hashlib._Hash) -> Iterator[PreparedRow]:
     for checked in rows:
-        row = PreparedRow(checked.sample.id, checked.sample.read(), checked.sample.text)
+        sample = checked.sample
+        row = PreparedRow(sample.id, sample.read(), sample.text, sample.document)
         for part in (row.image, row.text.encode()):
             digest.update(f"{len(part)}\0".encode() + part)
         yield row

@@ -16,7 +16,7 @@ from hpsearch.assets import PREFIX, asset_path
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.sources import DataSource, find_source
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import PREFLIGHT_FILE, Job
+from hpsearch.execution.job import BASE_PREDICTIONS_FILE, PREFLIGHT_FILE, Job
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.assign_rows import Data, gather
 from hpsearch.training.backends.choose import check_backend, choose_backend
@@ -86,7 +86,8 @@ def prepare(job: Job) -> None:
             # The rows of evaluations: measured again they would differ, and a resumed fine-tune must not.
             sizes = ("eval_stride", "eval_samples", "final_samples")
             resolved = {name: earlier.resolved[name] for name in sizes if name in earlier.resolved}
-        (folder / FILE_NAME).unlink(missing_ok=True)
+        for name in (FILE_NAME, BASE_PREDICTIONS_FILE):
+            (folder / name).unlink(missing_ok=True)
         pinned = {"model_revision": job.settings.get("model_revision") or job.resolved.get("model_revision")}
         candidates = [candidate.model_copy(update=pinned) for candidate in candidates]
         task = _Preparation(folder, candidates, progress, digest, resolved, len(job.gpus))
