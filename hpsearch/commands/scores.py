@@ -11,6 +11,7 @@ from operator import add
 
 from hpsearch.data.metrics import NORMALIZATIONS, Edits, Overlap, character_edits, character_overlap, total, word_edits
 from hpsearch.data.text_stats import script_of
+from hpsearch.data.uncertainty import Interval
 
 DRAWS = 2000  # of the bootstrap: the ends of a 95 % interval then vary by about a hundredth of its width
 LOW, HIGH = 0.025, 0.975
@@ -25,16 +26,6 @@ class PredictionScore:
     characters: Edits
     words: Edits
     overlap: Overlap
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value, and the range that holds it in 95 % of the bootstrap's samples of the documents; None with one document,
-    of which all samples are the same."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
