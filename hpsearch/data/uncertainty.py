@@ -121,7 +121,9 @@ def interval(
     variances = [*_of_seeds(parts, seed_sd, seed_freedom), _of_documents(parts)]
     low, high = _ends(value, variances, _third_moment(parts.mean(axis=0)), level)
     if not scores.above.any():
-        high = max(high, _without_errors(documents, level))
+        high = max(high, _share_unseen(documents, level))
+    elif (scores.above == scores.below).all():
+        low = min(low, 1 - _share_unseen(documents, level))
     if (scores.above >= 0).all():
         low = max(low, 0.0)
     return Interval(value, low, high, this_run_only=alone)
@@ -159,7 +161,7 @@ def difference(
         variances = [*seeds, _of_paired_documents(ours, theirs)]
     low, high = _ends(value, variances, _third_moment(columns), level)
     if not (first.above.any() or second.above.any()):
-        high = max(high, _without_errors(len(columns), level))
+        high = max(high, _share_unseen(len(columns), level))
         low = -high
     return Interval(value, low, high, this_run_only=single and seed_sd is None)
 
@@ -183,9 +185,9 @@ def documents_needed(scores: DocumentScores, relative: float = 0.10, level: floa
     return max(math.ceil(width**2 * spread / scores.value**2), 2)
 
 
-def _without_errors(documents: int, level: float) -> float:
-    """Return the largest share of documents with errors that goes with none among these: 3 / n at 95 % (rule of
-    three). The score is no larger if such a document is all wrong."""
+def _share_unseen(documents: int, level: float) -> float:
+    """Return the largest share of documents unlike all of these, which are alike, without errors or all wrong: 3 / n
+    at 95 % (rule of three). The score is off by no more, as long as a document's is within 0 and 1."""
     return 1.0 - float((1 - level) ** (1 / documents))
 
 
@@ -264,11 +266,16 @@ def _ends(value: float, parts: list[_Part], third: float, level: float) -> tuple
 
 
 def _stretched(reach: float, skew: float) -> float:
-    """Return a quantile of a studentised mean, corrected to second order for the skewness of the mean: what Johnson's t
-    (1978) and Hall's transformation (1992) do, in a form that stays monotone at any skewness."""
+    """Return a quantile of a studentised mean, corrected to second order for the skewness of the mean: as Johnson's t
+    (1978) and Hall's transformation (1992) correct it, in a form that stays monotone at any skewness.
+
+    Only the end to which the errors are skewed is moved. Both move the other end inwards by as much, which was measured
+    to cover less: documents that look skewed have by luck a high mean, and then the truth is below.
+    """
+    if reach * skew <= 0:
+        return reach
     bend = 2 * skew / 3
-    straight = math.expm1(bend * reach) / bend if abs(bend) > 1e-9 else reach
-    return straight + skew / 6
+    return math.expm1(bend * reach) / bend + skew / 6
 
 
 @lru_cache(maxsize=1024)
