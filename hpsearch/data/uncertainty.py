@@ -185,6 +185,11 @@ def documents_needed(scores: DocumentScores, relative: float = 0.10, level: floa
     return max(math.ceil(width**2 * spread / scores.value**2), 2)
 
 
+def together(scores: DocumentScores) -> float:
+    """Return the variance of one run's score on one document beyond the run's and the document's own."""
+    return _interaction(scores.linearised())
+
+
 def _share_unseen(documents: int, level: float) -> float:
     """Return the largest share of documents unlike all of these, which are alike, without errors or all wrong: 3 / n
     at 95 % (rule of three). The score is off by no more, as long as a document's is within 0 and 1."""
@@ -200,7 +205,7 @@ def _of_seeds(parts: NDArray[np.float64], seed_sd: float | None, seed_freedom: f
     if seeds > 1:
         own = float(np.var(parts.mean(axis=1), ddof=1))
         # Runs differ at least by what documents and seeds have together, which is known far better.
-        floor = _together(parts) / documents
+        floor = _interaction(parts) / documents
     freedom = seeds - 1.0
     if seed_sd is not None:
         weight = 1.0 if math.isinf(seed_freedom) else seed_freedom / (freedom + seed_freedom)
@@ -221,7 +226,7 @@ def _of_documents(parts: NDArray[np.float64]) -> _Part:
     seeds, documents = parts.shape
     spread = float(np.var(parts.mean(axis=0), ddof=1))
     if seeds > 1:
-        spread -= _together(parts) / seeds
+        spread -= _interaction(parts) / seeds
     return _Part(max(spread, 0.0) / documents, documents - 1)
 
 
@@ -230,11 +235,11 @@ def _of_paired_documents(ours: NDArray[np.float64], theirs: NDArray[np.float64])
 
     documents = ours.shape[1]
     spread = float(np.var(ours.mean(axis=0) - theirs.mean(axis=0), ddof=1))
-    spread -= sum(_together(parts) / len(parts) for parts in (ours, theirs) if len(parts) > 1)
+    spread -= sum(_interaction(parts) / len(parts) for parts in (ours, theirs) if len(parts) > 1)
     return _Part(max(spread, 0.0) / documents, documents - 1)
 
 
-def _together(parts: NDArray[np.float64]) -> float:
+def _interaction(parts: NDArray[np.float64]) -> float:
     """Return the variance of a run's document beyond the run's and the document's own."""
     seeds, documents = parts.shape
     rest = parts - parts.mean(axis=1, keepdims=True) - parts.mean(axis=0, keepdims=True) + parts.mean()
