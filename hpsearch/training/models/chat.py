@@ -123,7 +123,7 @@ def special_tokens(processor: Any) -> dict[int, str]:
         token = getattr(processor, name, None)
         number = tokenizer.convert_tokens_to_ids(token) if isinstance(token, str) else None
         if number is not None and number != tokenizer.unk_token_id:
-            special[number] = token
+            special[number] = str(token)
     return special
 
 
