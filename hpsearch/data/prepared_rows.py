@@ -11,11 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """One prepared row: ``image`` is an encoded picture (PNG, JPEG ...), ``text`` what it reads."""
+    """One prepared row: ``image`` is an encoded picture (PNG, JPEG ...), ``text`` what it reads, ``document`` what it
+    is a part of; None in a folder that an older release prepared."""
 
     id: str
     image: bytes
     text: str
+    document: str | None = None
 
 
 class RowFile(Sequence[PreparedRow]):

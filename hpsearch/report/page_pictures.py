@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from hpsearch.data.images import open_reduced, thumbnail
 from hpsearch.data.places import read_file
+from hpsearch.data.predictions import Prediction
 from hpsearch.data.prepared_rows import RowFile, row_file
 from hpsearch.data.rows import Layout, data_files, read_splits
 from hpsearch.errors import UsageError
-from hpsearch.report.samples import JudgedText
 
 _MOST_BYTES = 64 * 2**20  # of one picture's file
 _MOST_DATA_BYTES = 64 * 2**20  # of files of rows, read for the paths of their pictures
@@ -35,7 +35,7 @@ class PagePictures:
         }
         self._paths = _picture_paths(definition) if own else {}
 
-    def original(self, text: JudgedText, folder: Path) -> Path | None:
+    def original(self, text: Prediction, folder: Path) -> Path | None:
         """Return the file of a row's picture; its path is relative to ``folder``, where its predictions are."""
         path = self._paths.get(text.id)
         if path is None and text.image_path:
@@ -47,7 +47,7 @@ class PagePictures:
         except (OSError, ValueError):  # a name that no file can have
             return None
 
-    def data_url(self, text: JudgedText, original: Path | None, edge: int) -> str:
+    def data_url(self, text: Prediction, original: Path | None, edge: int) -> str:
         """Return the picture as a JPEG of at most ``edge`` pixels a side, in a data URL; "" if there is none that can
         be decoded."""
         place = self._places.get(text.split, {}).get(text.id)

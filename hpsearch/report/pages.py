@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from hpsearch.data.metrics import character_edits
+from hpsearch.data.predictions import Prediction, read_predictions
 from hpsearch.errors import UsageError
+from hpsearch.execution.job import BASE_PREDICTIONS_FILE, PREDICTIONS_FILE
 from hpsearch.report.alignment import Alignment, align_readings
 from hpsearch.report.html import render_page
 from hpsearch.report.page_pictures import PagePictures, link_to
 from hpsearch.report.rows import TrialRow
-from hpsearch.report.samples import JudgedText, read_judged, trial_folder
+from hpsearch.report.samples import trial_folder
 from hpsearch.report.summary import StudySummary
 
-BASE_FILE = "base_predictions.jsonl"
-FILE = "predictions.jsonl"
 READING_EDGE, THUMB_EDGE = 1600, 160  # pixels of the longest side
 MOST_BYTES = 15_000_000  # of the file
 _MOST_MARKUP = 5_000_000
 _MOST_LARGE, _MOST_SMALL = 60, 240  # pictures; each takes up to a tenth of a second
+_MOST_ROWS = 2000  # of a predictions file
 _MOST_CHARACTERS = 4000  # of a text
 _REPORT_EDGE, _REPORT_WORST, _REPORT_MEDIAN = 1000, 4, 2
 
@@ -43,10 +43,16 @@ class JudgedPage:
     """A row as several configurations read it: those that judged it, in the order of the readings."""
 
     order: int
-    texts: tuple[JudgedText, ...]
+    texts: tuple[Prediction, ...]
     names: tuple[str, ...]
     rates: tuple[float, ...]
     folder: Path  # of the last reading's file
+
+    @property
+    def name(self) -> str:
+        """The row's id, after its split if that is not in it."""
+        row = self.texts[-1]
+        return row.id if row.id.startswith(row.split) else f"{row.split} {row.id}"
 
     @property
     def rate(self) -> float:
@@ -85,9 +91,11 @@ def usual_readings(summary: StudySummary, study_dir: Path) -> list[PageReading]:
     rows = {name: score.trial for name, score in trials if score and score.trial}
     if rows.get("default") is rows.get("best"):
         rows.pop("default", None)
-    readings = [PageReading("base", study_dir / BASE_FILE)]
+    readings = [PageReading("base", study_dir / BASE_PREDICTIONS_FILE)]
     readings += [
-        PageReading(name, folder / FILE) for name, row in rows.items() if (folder := trial_folder(row, study_dir))
+        PageReading(name, folder / PREDICTIONS_FILE)
+        for name, row in rows.items()
+        if (folder := trial_folder(row, study_dir))
     ]
     return [reading for reading in readings if reading.file.is_file()]
 
@@ -100,9 +108,9 @@ def trial_readings(summary: StudySummary, study_dir: Path, numbers: Sequence[int
     """
     by_number: dict[int, TrialRow] = {row.number: row for row in summary.rows}
     having = {
-        number: folder / FILE
+        number: folder / PREDICTIONS_FILE
         for number, row in by_number.items()
-        if (folder := trial_folder(row, study_dir)) and (folder / FILE).is_file()
+        if (folder := trial_folder(row, study_dir)) and (folder / PREDICTIONS_FILE).is_file()
     }
     listed = ", ".join(map(str, sorted(having))) or "none"
     if len(set(numbers)) < len(numbers):
@@ -126,18 +134,17 @@ def trial_readings(summary: StudySummary, study_dir: Path, numbers: Sequence[int
 
 def judged_pages(readings: Sequence[PageReading]) -> list[JudgedPage]:
     """Read the rows that the last reading judged, in the order of its file, with the others' readings of them."""
-    files = [{(text.split, text.id): text for text in read_judged(reading.file)} for reading in readings]
+    files = [
+        {(text.split, text.id): text for text in read_predictions(reading.file, skip_bad=True, most=_MOST_ROWS)}
+        for reading in readings
+    ]
     pages = []
     for order, key in enumerate(files[-1] if files else ()):
         chosen = [(reading.name, own[key]) for reading, own in zip(readings, files, strict=True) if key in own]
         texts = tuple(text for _, text in chosen)
-        rates = tuple(map(_rate, texts))
+        rates = tuple(text.rate for text in texts)
         pages.append(JudgedPage(order, texts, tuple(name for name, _ in chosen), rates, readings[-1].file.parent))
     return pages
-
-
-def _rate(text: JudgedText) -> float:
-    return character_edits(text.reference, text.prediction).rate if text.cer is None else text.cer
 
 
 def worst_first(pages: Iterable[JudgedPage]) -> list[JudgedPage]:

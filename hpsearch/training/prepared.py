@@ -47,7 +47,14 @@ def write_rows(path: Path, rows: Iterable[PreparedRow]) -> None:
 def _schema() -> Any:
     import pyarrow as pa
 
-    return pa.schema([("id", pa.string()), ("image", pa.large_binary()), ("text", pa.large_string())])
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("image", pa.large_binary()),
+            ("text", pa.large_string()),
+            ("document", pa.string()),
+        ]
+    )
 
 
 def _batches(rows: Iterable[PreparedRow]) -> Iterator[Any]:

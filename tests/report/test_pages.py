@@ -12,12 +12,12 @@ import optuna
 import pytest
 from PIL import Image
 
+from hpsearch.data.predictions import read_predictions
 from hpsearch.errors import UsageError
 from hpsearch.report.alignment import AlignedRun, align_readings
 from hpsearch.report.analyze import analyze_study
 from hpsearch.report.page_pictures import PagePictures
 from hpsearch.report.pages import MOST_BYTES, READING_EDGE, THUMB_EDGE
-from hpsearch.report.samples import read_judged
 from tests.report.pages import Page, read_page, rendered
 from tests.report.sample_studies import DEFINITION, sample_study
 
@@ -153,7 +153,7 @@ def test_pictures_outside_are_not_read_for_another_ones_study(tmp_path: Path) ->
     study_dir = tmp_path / "study"
     (tmp_path / "secret.jpg").write_bytes(picture(50))
     judged(study_dir / "trial_0", "predictions.jsonl", {}, count=1, image_path="../../secret.jpg")
-    (text,) = read_judged(study_dir / "trial_0" / "predictions.jsonl")
+    (text,) = read_predictions(study_dir / "trial_0" / "predictions.jsonl")
     (tmp_path / "rows.json").write_text(json.dumps([{"image_path": "secret.jpg", "text": "1"}]))
     definition = DEFINITION | {"input_data": str(tmp_path / "rows.json")}
     for own in (True, False):
@@ -165,7 +165,7 @@ def test_pictures_outside_are_not_read_for_another_ones_study(tmp_path: Path) ->
 
 def test_a_broken_or_special_file_is_no_picture(tmp_path: Path) -> None:
     judged(tmp_path, "predictions.jsonl", {}, count=1, image_path="a.png")
-    (text,) = read_judged(tmp_path / "predictions.jsonl")
+    (text,) = read_predictions(tmp_path / "predictions.jsonl")
     pictures = PagePictures(tmp_path, {})
     (tmp_path / "a.png").write_bytes(b"GIF89a nothing")
     assert pictures.data_url(text, pictures.original(text, tmp_path), 100) == ""

@@ -1,14 +1,13 @@
-"""Predictions: which characters are marked, and what a predictions file may be."""
+"""Two texts side by side: which characters are marked; and the folder of a trial."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from hpsearch.report.rows import TrialRow
-from hpsearch.report.samples import TextRun, align, read_judged, trial_folder
+from hpsearch.report.samples import TextRun, align, trial_folder
 
 
 def marked(pieces: tuple[TextRun, ...]) -> str:
@@ -39,32 +38,6 @@ def test_align(reference: str, prediction: str, left: str, right: str, share: fl
     first, second, cer = align(reference, prediction)
     assert (marked(first), marked(second)) == (left, right)
     assert cer == pytest.approx(share)
-
-
-def test_lines_of_hpsearch_and_of_other_programs_are_read(tmp_path: Path) -> None:
-    ours = {"split": "holdout", "id": "rows.json#3", "reference": "12", "prediction": "1", "cer": 0.5}
-    theirs = {"image_path": "a/1.png", "label": "x", "output": "y", "cer": "nan"}
-    path = tmp_path / "predictions.jsonl"
-    path.write_text("\n".join(json.dumps(line) for line in (ours, theirs)), encoding="utf-8")
-    first, second = read_judged(path)
-    assert (first.name, first.split, first.id, first.cer) == ("holdout rows.json#3", "holdout", "rows.json#3", 0.5)
-    assert (second.name, second.id, second.image_path, second.prediction) == ("a/1.png", "a/1.png", "a/1.png", "y")
-    assert second.cer is None
-
-
-def test_lines_that_are_no_sample_are_skipped(tmp_path: Path) -> None:
-    good = json.dumps({"reference": "1", "prediction": "1", "cer": "nan"})
-    lines = ["", "{", "[1]", '{"reference": 1, "prediction": "1"}', "[" * 100_000, good]
-    path = tmp_path / "predictions.jsonl"
-    path.write_bytes("\n".join(lines).encode() + b'\n{"reference": "\xff", "prediction": ""}')
-    assert len(read_judged(path)) == 2
-
-
-def test_nothing_to_read(tmp_path: Path) -> None:
-    path = tmp_path / "predictions.jsonl"
-    assert read_judged(None) == [] and read_judged(path) == []
-    path.write_text("nothing\n", encoding="utf-8")
-    assert read_judged(path) == []
 
 
 def test_the_folder_of_a_trial(tmp_path: Path) -> None:
