@@ -18,12 +18,14 @@ import platform
 import re
 import shutil
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -213,7 +215,11 @@ def made(folder: Path, count: int, keys: dict[str, str]) -> Place:
         shutil.rmtree(base, ignore_errors=True)
         make_study(base, NAME, count, **keys)
         (base / "keys.json").write_text(json.dumps(keys))
-        shutil.copyfile(base / "hpsearch.db", base / "kept.db")
+        with (
+            closing(sqlite3.connect(base / "hpsearch.db")) as database,
+            closing(sqlite3.connect(base / "kept.db")) as kept,
+        ):
+            database.backup(kept)  # with what the write-ahead log holds
     return Place(base, f"sqlite:///{base / 'hpsearch.db'}", count)
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from hpsearch.data.metrics import graphemes
-from hpsearch.report.rows import TrialRow, evenly, finite
+from hpsearch.data.predictions import Prediction, read_predictions
+from hpsearch.execution.job import PREDICTIONS_FILE
+from hpsearch.report.rows import TrialRow, evenly
 from hpsearch.report.text import visible, visible_lines
 
 _MOST_LINES = 2000  # of a predictions file; a study's samples are far fewer
-_MOST_BYTES = 1_000_000  # of one line
 _MOST_CHARACTERS = 600  # of a text; the file has all of it
-_NAME_KEYS = ("split", "image_path", "image", "id", "row")
-_REFERENCE_KEYS = ("reference", "label", "ocr_text", "text")
-_PREDICTION_KEYS = ("prediction", "predicted", "output")
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class TextRun:
 
 @dataclass(frozen=True)
 class ComparedSample:
-    """The two texts of one row. ``cer`` is the file's own score, or the share of different characters."""
+    """The two texts of one row. ``cer`` is the file's own score, or the character error rate."""
 
     name: str
     reference: tuple[TextRun, ...]
@@ -65,41 +61,19 @@ def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
 
 def read_samples(folder: Path | None, limit: int = 12) -> Samples | None:
     """Read ``predictions.jsonl`` of ``folder``, skipping lines that hold no sample; None if there are none."""
-    if folder is None or not (folder / "predictions.jsonl").is_file():
+    if folder is None or not (folder / PREDICTIONS_FILE).is_file():
         return None
-    samples = [
-        sample for place, line in enumerate(_lines(folder / "predictions.jsonl")) if (sample := _sample(place, line))
-    ]
-    if not samples:
+    predictions = read_predictions(folder / PREDICTIONS_FILE, skip_bad=True, most=_MOST_LINES)
+    if not predictions:
         return None
-    order = sorted(samples, key=lambda sample: -sample.cer)
-    return Samples(tuple(evenly(order, limit)), len(samples), sum(sample.exact for sample in samples))
+    samples = sorted(map(_sample, predictions), key=lambda sample: -sample.cer)
+    return Samples(tuple(evenly(samples, limit)), len(samples), sum(sample.exact for sample in samples))
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in islice(lines, _MOST_LINES):
-            try:
-                value = json.loads(line) if len(line) <= _MOST_BYTES else None
-            except (ValueError, RecursionError):
-                value = None
-            if isinstance(value, dict):
-                yield value
-
-
-def _sample(place: int, line: Mapping[str, Any]) -> ComparedSample | None:
-    def text(keys: Sequence[str]) -> str | None:
-        return next((line[key] for key in keys if isinstance(line.get(key), str)), None)
-
-    reference, prediction = text(_REFERENCE_KEYS), text(_PREDICTION_KEYS)
-    if reference is None or prediction is None:
-        return None
-    left, right, share = align(_cut(reference), _cut(prediction))
-    recorded = finite(line.get("cer"))
-    names = [str(line[key]) for key in _NAME_KEYS if isinstance(line.get(key), (str, int))]
-    if len(names) > 1 and names[1].startswith(names[0]):
-        del names[0]
-    return ComparedSample(visible(" ".join(names) or place), left, right, share if recorded is None else recorded)
+def _sample(row: Prediction) -> ComparedSample:
+    left, right, _ = align(_cut(row.reference), _cut(row.prediction))
+    name = row.id if row.id.startswith(row.split) else f"{row.split} {row.id}"
+    return ComparedSample(visible(name), left, right, row.rate)
 
 
 def _cut(text: str) -> str:

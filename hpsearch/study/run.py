@@ -327,6 +327,7 @@ class _Run:
         info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
         changed = changed_versions(PreparedInfo.stored(ledger.study), info) if ledger.trials() else ""
         keep_prepared(ledger, info)
+        self.folders.keep_base_predictions()
         show_prepared(self.view, info)
         if changed:
             self.view(Note(changed, warning=True))

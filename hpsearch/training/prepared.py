@@ -28,11 +28,13 @@ _SIZING = ("longest_edge", "max_pixels", "pan_and_scan", "instruction")  # what 
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """One prepared row: ``image`` is an encoded picture (PNG, JPEG ...), ``text`` what it reads."""
+    """One prepared row: ``image`` is an encoded picture (PNG, JPEG ...), ``text`` what it reads, ``document`` what it
+    is a part of; None in a folder that an older release prepared."""
 
     id: str
     image: bytes
     text: str
+    document: str | None = None
 
 
 def table_of(rows: Iterable[PreparedRow]) -> Any:
@@ -54,7 +56,14 @@ def write_rows(path: Path, rows: Iterable[PreparedRow]) -> None:
 def _schema() -> Any:
     import pyarrow as pa
 
-    return pa.schema([("id", pa.string()), ("image", pa.large_binary()), ("text", pa.large_string())])
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("image", pa.large_binary()),
+            ("text", pa.large_string()),
+            ("document", pa.string()),
+        ]
+    )
 
 
 def _batches(rows: Iterable[PreparedRow]) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpsearch.data.predictions import read_predictions
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner, alive, trials
 
@@ -80,6 +81,7 @@ def _check_files(folder: Path) -> None:
     for name in ("config.json", "metrics.jsonl", "log.txt", "predictions.jsonl"):
         assert (trial / name).stat().st_size > 0, name
     rows = [json.loads(line) for line in (trial / "predictions.jsonl").read_text().splitlines()]
-    assert {"reference", "prediction", "cer"} <= set(rows[0])
+    assert {"reference", "prediction", "cer", "characters", "words", "repeats"} <= set(rows[0])
+    assert len(read_predictions(folder / "base_predictions.jsonl")) == len(rows)
     assert (folder / "best/adapter_config.json").exists()
     assert "Base, default and best" in (folder / "report/index.html").read_text()
