@@ -108,7 +108,7 @@ def preflight(job: Job) -> None:
     base = find_base(task.settings, progress, weights=False)
     data = gather(find_source(task.settings), task.settings, base.family, folder, progress)
     _choose_backend(task)
-    checked = _check(task, base, data)
+    data, checked = _check(task, base, data)
     result = asdict(checked) | {"warnings": [*data.warnings, *checked.warnings]}
     (folder / PREFLIGHT_FILE).write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
     sdk.finish(rows=sum(map(len, data.rows.values())))
@@ -171,7 +171,7 @@ def _prepare(task: _Preparation, source: DataSource) -> PreparedData:
         with importing():
             backend = _choose_backend(task)
             start_backend(backend[0], task.folder)  # before anything imports transformers
-        checked = _check(task, base, data)
+        data, checked = _check(task, base, data)
         fingerprint = data.write(task.folder)
     finally:
         shutil.rmtree(task.folder / SCRATCH, ignore_errors=True)
@@ -192,13 +192,17 @@ def _choose_backend(task: _Preparation) -> tuple[str, str]:
     return backend, reason
 
 
-def _check(task: _Preparation, base: BaseCheckpoint, data: Data) -> Preflight:
+def _check(task: _Preparation, base: BaseCheckpoint, data: Data) -> tuple[Data, Preflight]:
+    """Check labels and configurations. Returns the rows whose labels the model can write, too."""
     task.progress.phase("load the libraries")
     with importing():
         from hpsearch.training.machine.device import this_machine
+        from hpsearch.training.preflight.labels import check_labels
         from hpsearch.training.preflight.preflight import check_candidates
 
-    return check_candidates(base, data, task.candidates, this_machine(), task.folder, task.progress)
+    task.progress.phase("check the texts")
+    data = check_labels(base, data, task.settings, task.folder)
+    return data, check_candidates(base, data, task.candidates, this_machine(), task.folder, task.progress)
 
 
 def _measure(
