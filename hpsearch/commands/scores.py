@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import zip_longest
 from operator import add
 
 from hpsearch.data.metrics import NORMALIZATIONS, Edits, Overlap, character_edits, character_overlap, total, word_edits
 from hpsearch.data.text_stats import script_of
+from hpsearch.data.uncertainty import DocumentScores, Interval, interval
 
-DRAWS = 2000  # of the bootstrap: the ends of a 95 % interval then vary by about a hundredth of its width
-LOW, HIGH = 0.025, 0.975
 LENGTHS = (10, 30, 100, 300, 1000)  # characters: the longest label of each group but the last
 NOTHING = ""  # in a confusion: the character is missing on that side
 
@@ -25,16 +24,6 @@ class PredictionScore:
     characters: Edits
     words: Edits
     overlap: Overlap
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value, and the range that holds it in 95 % of the bootstrap's samples of the documents; None with one document,
-    of which all samples are the same."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,57 +48,49 @@ def score(reference: str, prediction: str, normalization: str) -> PredictionScor
 
 
 def overall(scores: Sequence[PredictionScore], documents: Sequence[str]) -> Overall:
-    """Score all samples together. ``documents`` name the document of each: rows of one page err together, so pages are
-    drawn and not rows (Bisani and Ney, ICASSP 2004).
+    """Score all samples together. ``documents`` name the document of each: rows of one page err together, so intervals
+    are over pages and not rows (Bisani and Ney, ICASSP 2004), and of this model alone: it is one run.
 
     Raises:
         ValueError: there is none.
     """
+    import numpy as np
+
     if not scores:
         raise ValueError("a corpus has at least one sample")
     by_document: dict[str, list[PredictionScore]] = {}
     for row, document in zip(scores, documents, strict=True):
         by_document.setdefault(document, []).append(row)
 
-    def interval(share: Callable[[Sequence[PredictionScore]], tuple[float, float]], empty: float | None) -> Interval:
-        return _interval([share(rows) for rows in by_document.values()], empty)
+    def judged(share: Callable[[Sequence[PredictionScore]], tuple[float, float]]) -> Interval:
+        sums = [share(rows) for rows in by_document.values()]
+        above, below = np.array(sums, dtype=float).T
+        return interval(DocumentScores(tuple(by_document), above, below))
 
     def error_rate(units: str) -> Interval:
         def share(rows: Sequence[PredictionScore]) -> tuple[float, float]:
             edits = total(getattr(row, units) for row in rows)
             return edits.errors, edits.length
 
-        return interval(share, None)
+        return judged(share)
+
+    has_text = any(row.overlap.predicted + row.overlap.length for row in scores)
 
     def f1(rows: Sequence[PredictionScore]) -> tuple[float, float]:
         overlap = reduce(add, (row.overlap for row in rows))
-        return 2 * overlap.shared, overlap.predicted + overlap.length
+        return (2 * overlap.shared, overlap.predicted + overlap.length) if has_text else (1.0, 1.0)
 
     return Overall(
         cer=error_rate("characters"),
         wer=error_rate("words"),
-        f1=interval(f1, 1.0),
-        f1_macro=interval(lambda rows: (sum(row.overlap.f1 for row in rows), len(rows)), None),
+        f1=_at_most_1(judged(f1)),
+        f1_macro=_at_most_1(judged(lambda rows: (sum(row.overlap.f1 for row in rows), len(rows)))),
         perfect=sum(not row.characters.errors for row in scores),
     )
 
 
-def _interval(shares: Sequence[tuple[float, float]], empty: float | None) -> Interval:
-    """Return the quotient of the documents' summed numerators and denominators, and its percentiles where documents are
-    drawn again with replacement. ``empty`` is the quotient where the denominator is 0; None: as if it were 1."""
-    import numpy as np
-
-    def quotient(sums: Sequence[float]) -> float:
-        above, below = sums
-        return empty if empty is not None and not below else float(above / max(below, 1.0))
-
-    sums = np.array(shares, dtype=float)
-    if len(sums) == 1:
-        return Interval(quotient(sums[0]))
-    rng = np.random.default_rng(0)
-    draws = [quotient(sums[rng.integers(len(sums), size=len(sums))].sum(axis=0)) for _ in range(DRAWS)]
-    low, high = np.quantile(draws, (LOW, HIGH))
-    return Interval(quotient(sums.sum(axis=0)), float(low), float(high))
+def _at_most_1(share: Interval) -> Interval:
+    return share if share.high is None else replace(share, high=min(share.high, 1.0))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ SEED = "hps:seed"  # int: the trial's seed, the same in every attempt
 ROOT = "hps:root"  # int: number of the trial this one repeats (itself in a first attempt)
 ATTEMPT = "hps:attempt"  # int from 1
 RETRY_OF = "hps:retry_of"  # int: number of the trial just before it in the chain
+REPEATS = "hps:repeats"  # int: number of the trial whose configuration this one runs with a fresh seed
 IS_DEFAULT = "hps:default"  # true: the study's default configuration
 CARRIED = "hps:carried"  # int: number of the other study's trial whose point this one tries
 TRY_FIRST = "hps:try_first"  # why it was tried before the sampler was asked: one of FIRST
