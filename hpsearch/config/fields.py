@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hpsearch.config.names import VARIABLE_NAME
 from hpsearch.config.problems import BrokenRules, Problem, nearest_names, show
+from hpsearch.data.metrics.registry import METRICS
 from hpsearch.execution.job import CHANNEL_KEYS, MAX_NAME_CHARACTERS
 from hpsearch.execution.python_program import parse
 
 # Metrics of the built-in training: the direction in which each is better, and whether it is reported at every
 # evaluation (a pruner needs that) or only at the end.
 REPORTED_METRICS: dict[str, tuple[Literal["minimize", "maximize"], bool]] = {
-    "eval_cer": ("minimize", True),
-    "eval_wer": ("minimize", True),
+    **{f"eval_{name}": (metric.direction, True) for name, metric in METRICS.items()},
     "eval_loss": ("minimize", True),
     "peak_memory_bytes": ("minimize", False),
     "train_seconds": ("minimize", False),
@@ -25,6 +25,9 @@ REPORTED_METRICS: dict[str, tuple[Literal["minimize", "maximize"], bool]] = {
     "it_per_s": ("maximize", False),
     "tokens_per_s": ("maximize", False),
 }
+
+# Metrics whose wrong direction is only warned of (``advice``), as stored studies may have it.
+_ONLY_WARNED = {"cer", "wer"}
 
 # Which of a pruner's numbers its type reads; the others would do nothing.
 PRUNER_NUMBERS: dict[str, tuple[str, ...]] = {
@@ -306,4 +309,8 @@ def metric_problem(fields: StudyFields) -> Problem | None:
     if metric not in REPORTED_METRICS:
         rule = f"the built-in training reports no metric {show(metric)}"
         return Problem(path, rule, nearest_names(metric, REPORTED_METRICS))
+    better = REPORTED_METRICS[metric][0]
+    if fields.objective.direction != better and metric.removeprefix("eval_") in set(METRICS) - _ONLY_WARNED:
+        rule = f"the direction of {show(metric)} is {show(better)}, but is given as {show(fields.objective.direction)}"
+        return Problem(("objective", "direction"), rule, "delete it")
     return None

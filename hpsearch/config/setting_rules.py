@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hpsearch.assets import PREFIX, asset_path
 from hpsearch.config.parameters import Categorical, IntRange, Parameter
 from hpsearch.config.problems import JsonPath, Problem, from_pydantic, show
+from hpsearch.data.metrics.registry import METRICS
 from hpsearch.data.places import hub_id
 from hpsearch.data.slices import Slice, searched_slice
 from hpsearch.errors import UsageError
@@ -35,7 +36,7 @@ ADAPTED = (
 )
 
 # Metrics that need generated text.
-GENERATED = ("eval_cer", "eval_wer")
+GENERATED = tuple(f"eval_{name}" for name in METRICS)
 
 # The readers of settings' texts, which refuse wrong ones.
 _CHECKS: dict[str, Callable[[str], object]] = {

@@ -37,6 +37,24 @@ class LeftOut:
         return re.sub(r"\s*\([^)]*\)", "", self.reason.partition(": ")[0])
 
 
+def named(rows: Sequence[LeftOut]) -> str:
+    """Name the first of the rows with their reasons, and count the others."""
+    first = ", ".join(f"{row.row} ({row.reason})" for row in rows[:NAMED])
+    return first + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+
+
+def refuse_unusable(count: int, total: int, rows: str, remedy: str) -> None:
+    """Refuse data of which more than a tenth cannot be used: ``count`` of ``total``, and ``rows`` names them.
+
+    Raises:
+        UsageError: there are more, with the ``remedy``.
+    """
+    if count > MAX_UNUSABLE * max(total, 1):
+        raise UsageError(
+            f"at most {MAX_UNUSABLE:.0%} of the rows may be unusable, but {count} of {total} are: {rows}", remedy
+        )
+
+
 def left_out_file(folder: Path) -> Path:
     """Return the path of the list in a prepared folder."""
     return folder / LEFT_OUT_FILE
@@ -102,22 +120,15 @@ class Opener:
 
     def refuse_too_many(self, listed: Path) -> None:
         """Refuse data of which more than a tenth cannot be used; ``listed`` is the file that lists all such rows."""
-        total = len(self._bad) + len(self._known)
-        if len(self._bad) > MAX_UNUSABLE * max(total, 1):
-            raise UsageError(
-                f"at most {MAX_UNUSABLE:.0%} of the rows may be unusable, but {len(self._bad)} of {total} are: "
-                f"{self._named()}",
-                "correct these rows, or the folder that their pictures' paths are relative to: that of the file that "
-                f"names them, or image_root (all are listed in {listed})",
-            )
+        remedy = (
+            "correct these rows, or the folder that their pictures' paths are relative to: that of the file that "
+            f"names them, or image_root (all are listed in {listed})"
+        )
+        refuse_unusable(len(self._bad), len(self._bad) + len(self._known), named(self.left_out()), remedy)
 
     def warnings(self) -> tuple[str, ...]:
         """Return the warning about the rows left out, if any."""
-        return (f"{len(self._bad)} rows left out: {self._named()}",) if self._bad else ()
-
-    def _named(self) -> str:
-        named = [f"{row.row} ({row.reason})" for row in list(self._bad.values())[:NAMED]]
-        return ", ".join(named) + (f" and {len(self._bad) - NAMED} more" if len(self._bad) > NAMED else "")
+        return (f"{len(self._bad)} rows left out: {named(self.left_out())}",) if self._bad else ()
 
     def _open(self, sample: Sample) -> CheckedImage | str:
         """Open a row; the reason where it cannot be used."""

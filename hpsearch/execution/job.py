@@ -30,7 +30,10 @@ ADAPTER_CARD = "hpsearch.json"
 
 # What a fine-tune outside a search ends with, beside its adapter.
 TRAIN_RESULTS_FILE = "train_results.json"
-RESULT_FILES = ("predictions.jsonl", TRAIN_RESULTS_FILE)
+# The rows of the final evaluations, with what was read of each: of a trial, and of the untuned base.
+PREDICTIONS_FILE = "predictions.jsonl"
+BASE_PREDICTIONS_FILE = "base_predictions.jsonl"
+RESULT_FILES = (PREDICTIONS_FILE, TRAIN_RESULTS_FILE)
 
 WHOLE = ".whole"  # in an output folder: a result that is whole, and to be put in the place of an earlier one
 CHECKPOINTS = "checkpoints"  # the folder of the checkpoints that a fine-tune goes on from

@@ -193,6 +193,12 @@ class TrialRow:
         return ENDINGS[self.cause]
 
     @property
+    def last_value(self) -> float | None:
+        """Its final value; of a pruned trial the last report, which comes from the small subset and is not quite
+        comparable. None if there is neither."""
+        return self.steps[-1][1] if self.cause == "pruned" and self.steps else self.value
+
+    @property
     def label(self) -> str:
         """The number as people read it: that of the first attempt, and which attempt it is."""
         return attempt_label(self.root, self.attempt) if self.attempt > 1 else str(self.number)

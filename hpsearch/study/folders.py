@@ -15,8 +15,8 @@ from pathlib import Path
 from hpsearch.config.definition import StudyDefinition
 from hpsearch.config.names import is_study_name
 from hpsearch.errors import StorageError, UsageError
-from hpsearch.execution.files import make_folder, require_space, sync, sync_tree
-from hpsearch.execution.job import CHECKPOINTS
+from hpsearch.execution.files import make_folder, replace_file, require_space, sync, sync_tree
+from hpsearch.execution.job import BASE_PREDICTIONS_FILE, CHECKPOINTS
 
 MARKER = ".study"  # in a study's folder: the study's id
 _HALF_WRITTEN = re.compile(r"\..+\.\d+\.tmp")  # what execution/files.py writes before it renames
@@ -41,6 +41,11 @@ class StudyFolders:
         return self.root / "prepared"
 
     @property
+    def base_predictions(self) -> Path:
+        """The untuned base's reading of each row of the final evaluations; missing where it was not evaluated."""
+        return self.root / BASE_PREDICTIONS_FILE
+
+    @property
     def best(self) -> Path:
         """The best trial's adapter, processor and config."""
         return self.root / "best"
@@ -59,6 +64,16 @@ class StudyFolders:
     def best_config(self) -> Path:
         """The best configuration, usable by ``hpsearch train``."""
         return self.root / f"{self.study}_best_config.json"
+
+    def keep_base_predictions(self) -> None:
+        """Copy the untuned base's predictions out of the prepare job's folder, which may be deleted. Where there are
+        none, as the base was not evaluated, remove earlier ones. On a full disk they are left out."""
+        made = self.prepared / BASE_PREDICTIONS_FILE
+        with suppress(OSError):
+            if made.is_file():
+                replace_file(str(self.base_predictions), made.read_bytes(), durable=True, mode=0o666)
+            else:
+                self.base_predictions.unlink(missing_ok=True)
 
     def trial(self, root: int) -> Path:
         """The folder of a trial and all its attempts."""

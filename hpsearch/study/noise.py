@@ -17,6 +17,8 @@ from hpsearch.study import attributes as attrs
 from hpsearch.study.records import value_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from optuna.trial import FrozenTrial
 
 PRIOR = 0.10  # the median sd of an error rate over seeds, as a share of it
@@ -94,7 +96,7 @@ def noise_floor(
     low, high = (float(np.interp(share, below, shares)) for share in (0.025, 0.975))
     spread = float(np.average(np.log(shares) ** 2, weights=weights) - np.average(np.log(shares), weights=weights) ** 2)
     freedom = max(1 / (2 * spread), FEWEST)
-    sd = _reach(shares.tolist(), weights.tolist()) / student(0.975, freedom)
+    sd = _reach(shares, weights) / student(0.975, freedom)
     return NoiseFloor(unit * sd, unit * low, unit * high, freedom, at, repeats, direction)
 
 
@@ -125,11 +127,11 @@ def _ratio(errors: float, unit: float) -> float:
     return min(max(errors / unit, FARTHEST**-2), FARTHEST**2) if unit else 1.0
 
 
-def _reach(shares: list[float], weights: list[float]) -> float:
+def _reach(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """Return the 97.5 % quantile of a run's deviation, whose sd is one of ``shares``."""
     import numpy as np
 
-    normal = NormalDist()
+    normal, places = NormalDist(), np.linspace(0, 8, 161)
     reaches = np.geomspace(shares[0], shares[-1] * 3, 80)
-    below = [sum(w * normal.cdf(reach / sd) for sd, w in zip(shares, weights, strict=True)) for reach in reaches]
+    below = np.interp(reaches[:, None] / shares, places, [normal.cdf(place) for place in places]) @ weights
     return float(np.interp(0.975, below, reaches))

@@ -350,6 +350,7 @@ class _Run:
         if self.confirming is not None:
             self.confirming.require_same(info)
         keep_prepared(ledger, info)
+        self.folders.keep_base_predictions()
         show_prepared(self.view, info)
         if changed:
             self.view(Note(changed, warning=True))

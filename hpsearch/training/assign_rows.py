@@ -5,10 +5,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hpsearch.data.check_images import CheckedImage, LeftOut, Opener, left_out_file, write_left_out
+from hpsearch.data.check_images import (
+    CheckedImage,
+    LeftOut,
+    Opener,
+    left_out_file,
+    named,
+    refuse_unusable,
+    write_left_out,
+)
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import Sample
 from hpsearch.data.slices import SLICE_KEYS, ChosenSplits, choose
@@ -25,16 +33,45 @@ _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 
 @dataclass(frozen=True)
 class Data:
-    """Rows by split, warnings, and the commit of a dataset on the Hub."""
+    """Rows by split, warnings, and the commit of a dataset on the Hub. ``left_out`` are the rows that are
+    in none, ``unusable`` the number of them that cannot be used."""
 
     rows: Mapping[str, Sequence[CheckedImage]]
     warnings: tuple[str, ...]
     revision: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    unusable: int = 0
 
     @property
     def bytes(self) -> int:
         """Size of what ``write`` writes, without the texts."""
         return sum(checked.bytes for rows in self.rows.values() for checked in rows)
+
+    def with_labels(
+        self,
+        rows: Mapping[str, Sequence[CheckedImage]],
+        left_out: Sequence[LeftOut],
+        settings: TrainSettings,
+        folder: Path,
+        warnings: Sequence[str] = (),
+    ) -> Data:
+        """Keep these ``rows``, and list those ``left_out`` because of their labels beside the others in ``folder``.
+
+        Raises:
+            UsageError: a split ends up empty, or too many rows are unusable.
+        """
+        if not left_out:
+            return replace(self, rows=rows, warnings=(*self.warnings, *warnings))
+        everything, unusable = (*self.left_out, *left_out), self.unusable + len(left_out)
+        write_left_out(folder, everything)
+        listed = left_out_file(folder)
+        remedy = f"change these texts, or use a model that can write them (all are listed in {listed})"
+        refuse_unusable(unusable, self.unusable + sum(map(len, self.rows.values())), named(left_out), remedy)
+        _refuse_empty(rows, settings)
+        text = f"{len(left_out)} rows left out because of their texts: {named(left_out)} (listed in {listed})"
+        return replace(
+            self, rows=rows, warnings=(*self.warnings, text, *warnings), left_out=everything, unusable=unusable
+        )
 
     def write(self, folder: Path) -> str:
         """Write each split's rows into ``folder``. Returns a digest of every row's picture and text, by split.
@@ -53,7 +90,8 @@ class Data:
 
 def _digested(rows: Sequence[CheckedImage], digest: hashlib._Hash) -> Iterator[PreparedRow]:
     for checked in rows:
-        row = PreparedRow(checked.sample.id, checked.sample.read(), checked.sample.text)
+        sample = checked.sample
+        row = PreparedRow(sample.id, sample.read(), sample.text, sample.document)
         for part in (row.image, row.text.encode()):
             digest.update(f"{len(part)}\0".encode() + part)
         yield row
@@ -90,7 +128,7 @@ def gather(
         *_own_questions(assigned, settings),
         *_shared_sources(assigned),
     )
-    return Data(rows, warnings, read.revision)
+    return Data(rows, warnings, read.revision, left_out, len(opener.left_out()))
 
 
 def _assign(checked: Mapping[str, Sequence[CheckedImage]], settings: TrainSettings) -> SplitRows[CheckedImage]:

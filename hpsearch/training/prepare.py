@@ -16,7 +16,7 @@ from hpsearch.assets import PREFIX, asset_path
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.sources import DataSource, find_source
 from hpsearch.errors import UsageError
-from hpsearch.execution.job import PREFLIGHT_FILE, Job
+from hpsearch.execution.job import BASE_PREDICTIONS_FILE, PREFLIGHT_FILE, Job
 from hpsearch.settings import WITHOUT_EFFECT, TrainSettings
 from hpsearch.training.assign_rows import Data, gather
 from hpsearch.training.backends.choose import check_backend, choose_backend
@@ -86,7 +86,8 @@ def prepare(job: Job) -> None:
             # The rows of evaluations: measured again they would differ, and a resumed fine-tune must not.
             sizes = ("eval_stride", "eval_samples", "final_samples")
             resolved = {name: earlier.resolved[name] for name in sizes if name in earlier.resolved}
-        (folder / FILE_NAME).unlink(missing_ok=True)
+        for name in (FILE_NAME, BASE_PREDICTIONS_FILE):
+            (folder / name).unlink(missing_ok=True)
         pinned = {"model_revision": job.settings.get("model_revision") or job.resolved.get("model_revision")}
         candidates = [candidate.model_copy(update=pinned) for candidate in candidates]
         task = _Preparation(folder, candidates, progress, digest, resolved, len(job.gpus))
@@ -107,7 +108,7 @@ def preflight(job: Job) -> None:
     base = find_base(task.settings, progress, weights=False)
     data = gather(find_source(task.settings), task.settings, base.family, folder, progress)
     _choose_backend(task)
-    checked = _check(task, base, data)
+    data, checked = _check(task, base, data)
     result = asdict(checked) | {"warnings": [*data.warnings, *checked.warnings]}
     (folder / PREFLIGHT_FILE).write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
     sdk.finish(rows=sum(map(len, data.rows.values())))
@@ -170,7 +171,7 @@ def _prepare(task: _Preparation, source: DataSource) -> PreparedData:
         with importing():
             backend = _choose_backend(task)
             start_backend(backend[0], task.folder)  # before anything imports transformers
-        checked = _check(task, base, data)
+        data, checked = _check(task, base, data)
         fingerprint = data.write(task.folder)
     finally:
         shutil.rmtree(task.folder / SCRATCH, ignore_errors=True)
@@ -191,13 +192,17 @@ def _choose_backend(task: _Preparation) -> tuple[str, str]:
     return backend, reason
 
 
-def _check(task: _Preparation, base: BaseCheckpoint, data: Data) -> Preflight:
+def _check(task: _Preparation, base: BaseCheckpoint, data: Data) -> tuple[Data, Preflight]:
+    """Check labels and configurations. Returns the rows whose labels the model can write, too."""
     task.progress.phase("load the libraries")
     with importing():
         from hpsearch.training.machine.device import this_machine
+        from hpsearch.training.preflight.labels import check_labels
         from hpsearch.training.preflight.preflight import check_candidates
 
-    return check_candidates(base, data, task.candidates, this_machine(), task.folder, task.progress)
+    task.progress.phase("check the texts")
+    data = check_labels(base, data, task.settings, task.folder)
+    return data, check_candidates(base, data, task.candidates, this_machine(), task.folder, task.progress)
 
 
 def _measure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ from hpsearch.assets import PREFIX
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.adapter_card import AdapterCard
-from hpsearch.execution.job import CHECKPOINTS, RESULT_FILES, Job
+from hpsearch.execution.job import CHECKPOINTS, PREDICTIONS_FILE, RESULT_FILES, Job
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Backend, Loaded
 from hpsearch.training.evaluate.evaluator import Evaluator
-from hpsearch.training.evaluate.scores import RowScore, Scores
+from hpsearch.training.evaluate.scores import RowScore, write_predictions
 from hpsearch.training.fit.callbacks import figures
 from hpsearch.training.fit.checkpoints import find_checkpoint, fingerprint, own_checkpoint
 from hpsearch.training.fit.tracking import Tracking
@@ -141,7 +141,7 @@ class _Trial:
             scores[prefix] = evaluator.evaluate(evaluator.batches(rows))
         progress.phase("report")
         if is_first():
-            write_predictions(self.output / "predictions.jsonl", scores)
+            write_predictions(self.output / PREDICTIONS_FILE, scores)
         metrics = {name: value for prefix, score in scores.items() for name, value in score.metrics(prefix).items()}
         peak = peak_memory_bytes(evaluator.loaded.device)
         print(f"final: {figures(metrics)}; adapter in {adapter}")
@@ -172,21 +172,6 @@ def _print_sample(prepared: PreparedData, rows: Sequence[RowScore]) -> None:
             print(f"  before: {sample['prediction']!r}")
             print(f"  after:  {after[sample['id']]!r}")
             return
-
-
-def write_predictions(path: Path, scores: Mapping[str, Scores]) -> None:
-    """Write a JSON line for each row of the final evaluation: split, id, reference, prediction and CER."""
-    with path.open("w", encoding="utf-8") as target:
-        for prefix, score in scores.items():
-            for row in score.rows:
-                line = {
-                    "split": FINAL_SETS[prefix],
-                    "id": row.row,
-                    "reference": row.reference,
-                    "prediction": row.prediction,
-                    "cer": None if row.prediction is None else row.characters.rate,
-                }
-                target.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _write_json(path: Path, values: object) -> None:

@@ -267,6 +267,11 @@ class TestRefusals:
                 'did you mean "eval_cer" or "eval_wer"?',
             ),
             (
+                {"objective": {"metric": "eval_exact", "direction": "minimize"}},
+                'the direction of "eval_exact" is "maximize", but is given as "minimize" '
+                "(s.json#/objective/direction); delete it",
+            ),
+            (
                 {"objective": {"metric": "accuracy"}},
                 'a metric is named with its direction, but "accuracy" has none (s.json#/objective); '
                 'add "direction": "minimize" or "maximize"',

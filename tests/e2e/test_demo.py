@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hpsearch.data.predictions import read_predictions
 from tests.conftest import CommandLine
 from tests.e2e.conftest import Runner, alive, trials
 
@@ -51,6 +52,7 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     assert f"goes on from {folder}/trial_1/checkpoints/checkpoint-" in log
     assert not list(folder.glob("trial_1/**/checkpoint-*"))
     _check_files(folder)
+    assert '<img src="data:image/jpeg;base64,' in (folder / "report/pages.html").read_text(encoding="utf-8")
     best = json.loads((folder / "digits-ocr_best_params.json").read_text())
     repeated = command_line("train", "--config", f"{folder}/digits-ocr_best_config.json", "--output-dir", "again")
     assert repeated.returncode == 0, repeated.stderr
@@ -80,6 +82,7 @@ def _check_files(folder: Path) -> None:
     for name in ("config.json", "metrics.jsonl", "log.txt", "predictions.jsonl"):
         assert (trial / name).stat().st_size > 0, name
     rows = [json.loads(line) for line in (trial / "predictions.jsonl").read_text().splitlines()]
-    assert {"reference", "prediction", "cer"} <= set(rows[0])
+    assert {"reference", "prediction", "cer", "characters", "words", "repeats"} <= set(rows[0])
+    assert len(read_predictions(folder / "base_predictions.jsonl")) == len(rows)
     assert (folder / "best/adapter_config.json").exists()
     assert "Base, default and best" in (folder / "report/index.html").read_text()

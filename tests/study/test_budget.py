@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from hpsearch.execution.job import Job, Outcome
@@ -16,7 +17,9 @@ from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, limit_of, settle_budget, spent_hours
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import LoopEnding
-from tests.study.played import open_ledger, open_storage, run_played
+from tests.study.played import open_ledger, run_played
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 STUDY = {
     "command": ["program"],
@@ -27,8 +30,8 @@ STUDY = {
 HOUR = 3600.0
 
 
-def opened(folder: Path) -> Ledger:
-    return open_ledger(open_storage(folder / "x.db"), STUDY)
+def opened() -> Ledger:
+    return open_ledger(InMemoryStorage(), STUDY)
 
 
 def run(folder: Path, outcomes: list[Outcome], budget: Budget, slots: int = 1) -> tuple[LoopEnding, Ledger]:
@@ -38,7 +41,7 @@ def run(folder: Path, outcomes: list[Outcome], budget: Budget, slots: int = 1) -
         yield {"progress": {}}
         yield outcomes[min(job.number or 0, len(outcomes) - 1)]
 
-    ledger = opened(folder)
+    ledger = opened()
     return run_played(ledger, folder, play, 10, slots=slots, budget=budget), ledger
 
 
@@ -85,8 +88,8 @@ def test_without_a_budget_the_target_ends_the_run(tmp_path: Path) -> None:
     assert (ending, len(ledger.trials())) == (LoopEnding.TARGET, 10)
 
 
-def test_a_budget_stays_with_the_study_until_another_one_is_given_or_it_is_lifted(tmp_path: Path) -> None:
-    study = opened(tmp_path).study
+def test_a_budget_stays_with_the_study_until_another_one_is_given_or_it_is_lifted() -> None:
+    study = opened().study
     assert limit_of(study) == math.inf
     assert settle_budget(study, 2.5) == 2.5
     assert settle_budget(study, None) == 2.5

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from hpsearch.execution.events import Note
@@ -16,7 +17,9 @@ from hpsearch.execution.job import Job, Outcome
 from hpsearch.execution.outcome import Cause
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import LoopEnding
-from tests.study.played import open_ledger, open_storage, run_played
+from tests.study.played import open_ledger, run_played
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")  # opening a storage does it
 
 STUDY = {
     "input_data": "/rows.json",
@@ -35,7 +38,7 @@ def run(folder: Path, curves: list[list[float]], **keys: Any) -> Ledger:
                 return
         yield {"eval_cer": curves[job.number or 0][-1]}
 
-    ledger = open_ledger(open_storage(folder / "x.db"), STUDY | keys)
+    ledger = open_ledger(InMemoryStorage(), STUDY | keys)
     assert run_played(ledger, folder, play, len(curves)) is LoopEnding.TARGET
     return ledger
 
@@ -104,7 +107,7 @@ def test_best_has_the_best_adapter_that_is_complete_and_nothing_in_the_way_ends_
             os.utime(adapter / "weights", ns=(moment + 1, moment + 1))
         yield Outcome(Cause.OK, metrics, exit_code=1 if number == 1 else 0)
 
-    ledger, notes = open_ledger(open_storage(tmp_path / "x.db"), STUDY), []
+    ledger, notes = open_ledger(InMemoryStorage(), STUDY), []
     ending = run_played(
         ledger, tmp_path, play, 2, view=lambda event: notes.append(event.text) if isinstance(event, Note) else None
     )

@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 
+from hpsearch.data.predictions import read_predictions
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Loaded, Training
 from hpsearch.training.evaluate.batches import EvaluationBatches
-from hpsearch.training.evaluate.scores import evaluate
+from hpsearch.training.evaluate.scores import evaluate, write_predictions
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared import PreparedRow, table_of, training_rows
+from hpsearch.training.prepared import PreparedRow, RowFile, table_of, training_rows, write_rows
 from hpsearch.training.schedule import Batching
 from tests.training.conftest import picture
 
@@ -48,6 +50,15 @@ def loaded(tiny_bases: dict[str, Path], family_name: str) -> Loaded:
     """A tiny model, in inference mode."""
     backend = BACKENDS["hf"]()
     model = backend.load(FAMILIES[family_name], tiny_bases[family_name], settings())
+    backend.to_inference(model)
+    return model
+
+
+@pytest.fixture
+def words_model(tiny_bases: dict[str, Path], typical_family: str) -> Loaded:
+    """A tiny model of a typical family, in inference mode."""
+    backend = BACKENDS["hf"]()
+    model = backend.load(FAMILIES[typical_family], tiny_bases[typical_family], settings())
     backend.to_inference(model)
     return model
 
@@ -98,6 +109,21 @@ def test_the_picture_is_seen_where_the_question_ends(loaded: Loaded) -> None:
     losses = [[row.loss for row in evaluate(loaded, rows, settings()).rows] for rows in (pair, alike)]
     assert abs(losses[0][0] - losses[0][1]) > 1e-3, "the answer's probability does not depend on the picture"
     assert losses[1][0] == pytest.approx(losses[1][1], abs=1e-6)
+
+
+def test_a_rows_document_goes_from_the_prepared_folder_into_its_prediction(tmp_path: Path, words_model: Loaded) -> None:
+    rows = [replace(ROWS[0], document="letter 3"), ROWS[1]]
+    write_rows(tmp_path / "rows.arrow", rows)
+    assert list(RowFile(tmp_path / "rows.arrow")) == rows
+    write_predictions(tmp_path / "new.jsonl", {"holdout": evaluate(words_model, rows, settings())})
+    assert [(row.split, row.document) for row in read_predictions(tmp_path / "new.jsonl")] == [
+        ("holdout", "letter 3"),
+        ("holdout", "1"),
+    ]
+    table = table_of(rows).drop_columns("document")  # as older releases wrote it
+    with pa.OSFile(str(tmp_path / "old.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert list(RowFile(tmp_path / "old.arrow")) == [replace(row, document=None) for row in rows]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

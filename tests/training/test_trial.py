@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from hpsearch.data.predictions import read_predictions
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
@@ -22,10 +23,10 @@ from hpsearch.training.schedule import batching_of
 from hpsearch.training.trial import evaluation_subset, load_adapted
 from tests.training.conftest import LINEARS, MERGER_LINEARS, WORDS, Door, at
 
-STEP_METRICS = {"eval_cer", "eval_wer", "eval_loss", "eval_repeats", "loss", "learning_rate", "epoch"}
+SCORES = ("cer", "wer", "loss", "exact", "accuracy", "insertions", "empty", "identical", "repeats", "too_long")
+STEP_METRICS = {*(f"eval_{name}" for name in SCORES), "loss", "learning_rate", "epoch"}
 FINAL_METRICS = {
-    *("eval_cer", "eval_wer", "eval_loss", "eval_repeats"),
-    *("holdout_cer", "holdout_wer", "holdout_loss", "holdout_repeats"),
+    *(f"{prefix}_{name}" for prefix in ("eval", "holdout") for name in SCORES),
     *("train_seconds", "eval_seconds", "it_per_s", "tokens_per_s", "peak_memory_bytes"),
     *("steps", "best_step", "micro_batch_size", "activations_recomputed", "oom_backoffs"),
 }
@@ -48,7 +49,7 @@ def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str
     ]
     final = door.final()
     assert final.keys() == FINAL_METRICS
-    assert all(math.isfinite(value) and value >= 0 for value in final.values())
+    assert all(math.isfinite(value) and (value >= 0 or name.endswith("accuracy")) for name, value in final.items())
     output = Path(job.output_dir)
     assert json.loads((output / "config.json").read_text(encoding="utf-8")) == settings
     assert {"torch", "transformers", "trl", "peft", "python"} <= json.loads(
@@ -58,6 +59,13 @@ def test_a_trial_reports_its_evaluations_and_leaves_its_files(prepared: dict[str
     assert [(line["split"], line["reference"]) for line in predictions] == [
         (split, text) for split in ("validation", "holdout") for text in WORDS[split]
     ]
+    keys = ("split", "id", "reference", "prediction", "cer", "characters", "words", "repeats")
+    assert tuple(predictions[0]) == keys  # these rows have no document
+    base = Path(str(job.prepared_dir)) / "base_predictions.jsonl"
+    for path, scores in ((output / "predictions.jsonl", final), (base, PreparedData.read(base.parent).base)):
+        rows = [row for row in read_predictions(path) if row.split == "validation"]
+        errors, length = (sum(getattr(row.characters, what) for row in rows) for what in ("errors", "length"))
+        assert errors / length == scores["eval_cer"]
     assert not list(output.glob("checkpoint*"))
     assert {path.name for path in (output / "adapter").iterdir()} >= {
         "adapter_model.safetensors",

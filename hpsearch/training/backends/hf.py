@@ -14,6 +14,7 @@ from hpsearch.training.backends import Loaded, Training
 from hpsearch.training.backends.startup import import_libraries, without_idle
 from hpsearch.training.machine.device import choose_device, choose_precision
 from hpsearch.training.machine.libraries import hide_bars
+from hpsearch.training.models.chat import AnsweringProcessor
 from hpsearch.training.models.families import Family
 from hpsearch.training.models.processors import class_of, load_processor
 
@@ -64,6 +65,7 @@ class HfBackend:
             data_collator=self.collator(loaded, training.settings),
             callbacks=list(training.callbacks),
         )
+        trainer.data_collator.processor = AnsweringProcessor(loaded.processor)
         trainer.remove_callback(PrinterCallback)
         trainer.create_model_card = _no_card
         # In 4 bits trl makes the LoRA weights bf16. Adam's second moment, which shrinks by a thousandth, then never

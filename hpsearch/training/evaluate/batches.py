@@ -76,13 +76,7 @@ class EvaluationBatches:
             return_tensors="pt",
             add_special_tokens=False,  # the chat template wrote them
         )
-        answers = self._processor.tokenizer(
-            [self._chat.answer(row.text) for row in rows],
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
+        answers = self._chat.padded([self._chat.answer(row.text) for row in rows])
         batch = Batch(numbers, rows, inputs, answers)
         if self._kept_bytes + batch.bytes <= KEPT_BYTES:
             self._kept[start] = batch

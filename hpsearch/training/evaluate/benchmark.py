@@ -15,10 +15,11 @@ from typing import Any
 from transformers import TrainerCallback
 
 from hpsearch.data.progress import ProgressReporter
+from hpsearch.execution.job import BASE_PREDICTIONS_FILE
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
 from hpsearch.training.evaluate.evaluator import Evaluator
-from hpsearch.training.evaluate.scores import Scores
+from hpsearch.training.evaluate.scores import Scores, write_predictions
 from hpsearch.training.machine.device import choose_device, free_memory, set_seeds, set_threads
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.models.base import BaseCheckpoint
@@ -60,7 +61,7 @@ class BenchmarkResult:
 
 
 def run_benchmark(request: BenchmarkRequest, progress: ProgressReporter) -> BenchmarkResult:
-    """Load the base and measure it.
+    """Load the base and measure it. What it reads of each row goes into a file in the folder.
 
     Raises:
         Fault: it does not give finite numbers.
@@ -73,6 +74,8 @@ def run_benchmark(request: BenchmarkRequest, progress: ProgressReporter) -> Benc
     sizes, warnings = _evaluation_sizes(request, settings, model)
     sets = {name: row_subset(request.folder, split, sizes["final_samples"]) for name, split in FINAL_SETS.items()}
     scores = {} if settings.skip_pre_eval else model.score(sets)
+    if scores:
+        write_predictions(request.folder / BASE_PREDICTIONS_FILE, scores)
     samples = scores["eval"].rows[:SAMPLES] if "eval" in scores else ()
     stride = sizes["eval_stride"]
     evaluations = "every evaluation" if stride == 1 else f"evaluations {stride} apart"

@@ -5,21 +5,25 @@ Generation that repeats itself, as reading models do where they lose the line, i
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from hpsearch.data.metrics import Edits, character_edits, total, word_edits
+from hpsearch.data.metrics.registry import figures_of
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.evaluate.batches import IGNORED, Batch, EvaluationBatches
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.prepared import PreparedRow
+from hpsearch.training.schedule import FINAL_SETS
 
 DEFAULT_NEW_TOKENS = 1024  # where prepare has not said how long the longest answer is
 SPARE_TOKENS = 16  # beside twice the longest answer of a batch: beyond that generation has lost its way
@@ -43,6 +47,7 @@ class RowScore:
     loss: float
     tokens: int
     repeats: bool = False
+    document: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,24 @@ class Scores:
         """Return the figures by name, ``<prefix>_cer`` and so on; those of generated text only where there is some."""
         figures = {f"{prefix}_loss": self.loss}
         if any(row.prediction is not None for row in self.rows):
-            repeats = sum(row.repeats for row in self.rows) / len(self.rows)
-            figures |= {f"{prefix}_cer": self.cer, f"{prefix}_wer": self.wer, f"{prefix}_repeats": repeats}
+            figures |= figures_of(self.rows, prefix)
         return figures
+
+
+def write_predictions(path: Path, scores: Mapping[str, Scores]) -> None:
+    """Write the rows of final evaluations, a JSON line for each; ``hpsearch.data.predictions`` reads them. Without
+    generated text a row has no CER, no edits and no ``repeats``."""
+    with path.open("w", encoding="utf-8") as target:
+        for prefix, score in scores.items():
+            for row in score.rows:
+                line: dict[str, Any] = {"split": FINAL_SETS[prefix], "id": row.row}
+                if row.document is not None:
+                    line["document"] = row.document
+                line |= {"reference": row.reference, "prediction": row.prediction, "cer": None}
+                if row.prediction is not None:
+                    edits = {"characters": astuple(row.characters), "words": astuple(row.words)}
+                    line |= {"cer": row.characters.rate, **edits, "repeats": row.repeats}
+                target.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 # Called with one row of each batch, and the fraction of the rows that is done.
@@ -123,7 +143,7 @@ def _score_batch(loaded: Loaded, batch: Batch, settings: TrainSettings) -> list[
     for row, text, loss, tokens, repeating in zip(batch.rows, texts, losses, counts, repeats, strict=True):
         characters = character_edits(row.text, text or "", settings.text_normalization)
         words = word_edits(row.text, text or "", settings.text_normalization)
-        scores.append(RowScore(row.id, row.text, text, characters, words, loss, tokens, repeating))
+        scores.append(RowScore(row.id, row.text, text, characters, words, loss, tokens, repeating, row.document))
     return scores
 
 

@@ -100,8 +100,7 @@ class Measure:
         sizes = list(dict.fromkeys(shape.size for shape in self.shapes))
         by_size = self._by_crops(processor, sizes, chat) if settings.pan_and_scan else _by_count(processor, sizes, chat)
         questions = [by_size[shape.size] for shape in self.shapes]
-        texts = [chat.answer(shape.text) for shape in self.shapes]
-        answers = [len(ids) for ids in processor.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        answers = [len(ids) for ids in chat.encode([chat.answer(shape.text) for shape in self.shapes])]
         # Of the question's own text one token is the mark that the picture's tokens replace.
         return Lengths(self.shapes, questions, [max(length - question + 1, 1) for length in questions], answers)
 

@@ -106,6 +106,7 @@ def _(bench: Bench) -> None:
     job = bench.door.job("prepare", bench.door.settings(skip_pre_eval=True), "unmeasured")
     assert bench.door.run(job) == 0
     assert PreparedData.read(Path(job.output_dir)).base == {}
+    assert not (Path(job.output_dir) / "base_predictions.jsonl").exists()
 
 
 @shows("early_stopping_patience")
