@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from optuna import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.data.metrics import character_edits, word_edits
+from hpsearch.data.predictions import Prediction, read_predictions
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.execution.files import make_folder
 from hpsearch.study import attributes as attrs
@@ -30,7 +29,14 @@ from hpsearch.study.sampling.planner import Planner, queue
 PREDICTIONS = "predictions.jsonl"
 # Sides of a final evaluation: the split of its rows by the prefix of its metrics.
 SPLITS = {"eval": "validation", "holdout": "holdout"}
-_EDITS = {"cer": ("characters", character_edits), "wer": ("words", word_edits)}
+# Metrics that are a sum over rows divided by another one: both, for a row.
+_RATIOS: dict[str, Callable[[Prediction], tuple[float, float]]] = {
+    "cer": lambda row: (row.characters.errors, row.characters.length),
+    "wer": lambda row: (row.words.errors, row.words.length),
+    "accuracy": lambda row: (row.characters.length - row.characters.errors, row.characters.length),
+    "insertions": lambda row: (row.characters.insertions, row.characters.length),
+    "exact": lambda row: (row.characters.errors == 0, 1),
+}
 _SAME = 1e-6  # of a metric and what its rows give: it may be rounded
 
 
@@ -74,25 +80,23 @@ class FreshRuns:
             cause = cause_of(trial)
             return FreshRun(seed, failure=cause.value if cause else trial.state.name.lower())
         side, _, name = metric.partition("_")
-        if name not in _EDITS or side not in SPLITS:
+        if name not in _RATIOS or side not in SPLITS:
             return FreshRun(seed, value)
         normalization = str(self.definition.settings.get("text_normalization", "nfc"))
         folder = self.folders.attempt(root_of(trial), attempt_of(trial))
-        by_document: dict[str, list[int]] = {}
-        try:
-            for document, errors, length in _rows(folder / PREDICTIONS, SPLITS[side], name, normalization):
-                sums = by_document.setdefault(document, [0, 0])
-                sums[0], sums[1] = sums[0] + errors, sums[1] + length
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return FreshRun(seed, value)
-        errors, length = (sum(sums[place] for sums in by_document.values()) for place in (0, 1))
-        if not by_document or not math.isclose(errors / max(length, 1), value, rel_tol=_SAME, abs_tol=_SAME):
+        by_document: dict[str, list[float]] = {}
+        for row in read_predictions(folder / PREDICTIONS, normalization, skip_bad=True):
+            if row.split == SPLITS[side]:
+                sums = by_document.setdefault(row.document, [0.0, 0.0])
+                sums[:] = map(sum, zip(sums, _RATIOS[name](row), strict=True))
+        above, below = (sum(sums[place] for sums in by_document.values()) for place in (0, 1))
+        if not by_document or not math.isclose(above / max(below, 1), value, rel_tol=_SAME, abs_tol=_SAME):
             return FreshRun(seed, value)
         import numpy as np
 
         documents = tuple(sorted(by_document))
-        above, below = (np.array([by_document[name][place] for name in documents], dtype=float) for place in (0, 1))
-        return FreshRun(seed, value, documents=documents, above=above, below=below)
+        sides = (np.array([by_document[name][place] for name in documents]) for place in (0, 1))
+        return FreshRun(seed, value, "", documents, *sides)
 
 
 def refuse_fresh_runs(study: Study, options: RunOptions) -> None:
@@ -105,24 +109,6 @@ def refuse_fresh_runs(study: Study, options: RunOptions) -> None:
 def held_out_metric(definition: StudyDefinition) -> str:
     """Return the name of the objective on held-out rows."""
     return f"holdout_{definition.objective.metric.removeprefix('eval_')}"
-
-
-def _rows(path: Path, split: str, name: str, normalization: str) -> Iterator[tuple[str, int, int]]:
-    """Yield document, errors and length of each row of a split. Raises ValueError, KeyError, TypeError for a line that
-    is not one of predictions."""
-    units, count = _EDITS[name]
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            row: Mapping[str, Any] = json.loads(line)
-            if row["split"] != split:
-                continue
-            if row.get(units) is not None:
-                *edits, length = map(int, row[units])
-                errors = sum(edits)
-            else:
-                counted = count(row["reference"], row["prediction"], normalization)
-                errors, length = counted.errors, counted.length
-            yield str(row.get("document", row["id"])), errors, length
 
 
 class RacePlanner(Planner):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MISSED = 0.05  # share of races in which the best configuration may be sent away
 INDIFFERENCE = 0.02  # of the best mean: a difference of which is not worth a run
+_EQUAL = 1e-9  # of a gap: what rounding leaves between two that are equal
 LEAST_RUNS = 2  # of each configuration before the first look: one says nothing of other seeds
 
 
@@ -151,7 +152,8 @@ def compare(one: Sequence[FreshRun], other: Sequence[FreshRun], level: float = 0
         return difference(first, second, level)
     gaps = [run.value - twin.value for run, twin in zip(one, other, strict=True)]
     is_fixed = all(len({run.value for run in runs}) == 1 for runs in (one, other))
-    if len(gaps) < LEAST_RUNS or (not stdev(gaps) and not is_fixed):  # equal by chance: nothing is known of the noise
+    # Gaps that are equal by chance say nothing of the noise.
+    if len(gaps) < LEAST_RUNS or (stdev(gaps) < _EQUAL * max(map(abs, gaps)) and not is_fixed):
         return Interval(mean(gaps))
     return _over_seeds(gaps, level)
 
