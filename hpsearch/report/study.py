@@ -12,12 +12,14 @@ from typing import Any
 from hpsearch.config.command import fill
 from hpsearch.execution.units import duration_text
 from hpsearch.report.figures.style import Figure
+from hpsearch.report.hours import uses_text
 from hpsearch.report.html import render_page
 from hpsearch.report.pages import JudgedPage, ShownPage
 from hpsearch.report.rows import ENDINGS, TrialRow
 from hpsearch.report.summary import HeadlineScore, StudySummary, gain
 from hpsearch.report.text import number_text
 from hpsearch.settings import TrainSettings, setting_names
+from hpsearch.study.budget import hours_word
 
 SECTIONS = (
     ("scores", "Base, default and best"),
@@ -223,6 +225,8 @@ def facts(summary: StudySummary) -> list[tuple[str, str]]:
     named.append(("time in trials", duration_text(summary.time_total_s)))
     if summary.gpu_hours is not None and summary.on_gpu:
         named.append(("GPU-hours", f"{summary.gpu_hours:.3g}"))
+    if summary.hours_by_use:
+        named.append((f"{hours_word(summary.on_gpu)} by use", uses_text(summary.hours_by_use)))
     if summary.time_saved_s is not None:
         named.append(("saved by pruning, about", duration_text(summary.time_saved_s)))
     return named

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import UsageError
+from hpsearch.report.hours import hours_by_use
 from hpsearch.report.rows import (
     Parameter,
     StudyObjective,
@@ -97,6 +98,11 @@ class StudySummary:
     def completed(self) -> tuple[TrialRow, ...]:
         """The attempts that ended with a finite value, by number."""
         return tuple(row for row in self.rows if row.value is not None)
+
+    @property
+    def hours_by_use(self) -> dict[str, float]:
+        """GPU-hours by what they went into, or without a GPU hours of trials; empty if another program ran them."""
+        return {} if self.gpu_hours is None else hours_by_use(self.rows)
 
     @property
     def failures(self) -> dict[str, tuple[TrialRow, ...]]:

@@ -156,7 +156,8 @@ def test_report_json_is_strict_and_complete(tmp_path: Path) -> None:
     assert len(record["rows"]) == 28
     assert set(record["rows"][0]) == {
         *("number", "state", "cause", "message", "value", "params", "metrics", "holdout_value", "duration_s", "gpus"),
-        *("start", "end", "seed", "root", "attempt", "is_default", "first", "steps", "folder"),
+        *("start", "end", "seed", "root", "attempt", "is_default", "first", "repeats", "steps"),
+        "folder",
     }
     assert record["counts"]["not_finite"] == 6
 
