@@ -9,6 +9,7 @@ PREPARED = "hps:prepared"  # prepared.json: data fingerprint, rows, base metrics
 ID = "hps:id"  # what tells a study from another one of its name; its folder holds the same
 RULES = "hps:rules"  # int: rules of proposing that it began with; absent: 1, LEARNING: failures teach the sampler
 EPOCH = "hps:epoch"  # int from 1: how many runs have held the study's lease
+CONFIRMED = "hps:confirmed"  # what fresh runs say of its best configurations (docs/confirm.md)
 WORKING_DIR = "hps:working_dir"  # absolute path: where a command's relative words lead from
 
 # Of a trial

@@ -21,6 +21,7 @@ from hpsearch.execution.names import METRICS_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.versions import versions_of
 from hpsearch.study import attributes as attrs
+from hpsearch.study.evidence import read_evidence
 from hpsearch.study.folders import StudyFolders, publish_folder
 from hpsearch.study.jobs import with_resolved
 from hpsearch.study.ledger import Ledger
@@ -104,19 +105,22 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) ->
     else:
         make_folder(staged)
     write_json(staged / "config.json", best_config(ledger, shown))
-    write_json(staged / BEST_PARAMS, _best_params(ledger, shown, prepared))
+    write_json(staged / BEST_PARAMS, _best_params(ledger, shown, folders, prepared))
     reached("best-staged")
     publish_folder(staged, folders.best)
     reached("best-shown")
     return write_best_files(ledger, folders, prepared)
 
 
-def write_best_files(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) -> FrozenTrial | None:
-    """Write best_params and best_config for the best trial so far, each in one step; None while there is none."""
+def write_best_files(
+    ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo, read_from: StudyFolders | None = None
+) -> FrozenTrial | None:
+    """Write best_params and best_config for the best trial so far, each in one step; None while there is none.
+    ``read_from`` are the study's own folders, if it writes elsewhere."""
     best = ledger.counts.best
     if best is not None:
         write_json(folders.best_config, best_config(ledger, best))
-        write_json(folders.best_params, _best_params(ledger, best, prepared))
+        write_json(folders.best_params, _best_params(ledger, best, read_from or folders, prepared))
     return best
 
 
@@ -127,7 +131,7 @@ def best_config(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
     return config if ledger.definition.command else with_resolved(config, PreparedInfo.stored(ledger.study).resolved)
 
 
-def _best_params(ledger: Ledger, best: FrozenTrial, prepared: PreparedInfo) -> dict[str, Any]:
+def _best_params(ledger: Ledger, best: FrozenTrial, folders: StudyFolders, prepared: PreparedInfo) -> dict[str, Any]:
     objective = ledger.definition.objective
     return {
         "study": ledger.study.study_name,
@@ -142,7 +146,22 @@ def _best_params(ledger: Ledger, best: FrozenTrial, prepared: PreparedInfo) -> d
         "model_fingerprint": prepared.model_fingerprint,
         "versions": versions(prepared.versions),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "evidence": _evidence(ledger, folders, prepared),
     }
+
+
+def _evidence(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) -> dict[str, Any] | None:
+    """Return what the scores of base, default and best trial were worth when the files were written."""
+    definition, flat = ledger.definition, ledger.definition.flat()
+    evidence = read_evidence(
+        ledger.trials(),
+        definition.objective.metric,
+        definition.objective.direction,
+        prepared.base,
+        folders.root,
+        normalization=str(flat.get("text_normalization", "nfc")),
+    )
+    return evidence.to_json() if evidence else None
 
 
 def _shows(path: Path, best: FrozenTrial) -> bool:
