@@ -58,6 +58,10 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     metrics = json.loads((tmp_path / "again/train_results.json").read_text())["metrics"]
     for name in ("eval_cer", "eval_wer", "eval_loss", "holdout_cer"):
         assert metrics[name] == best["metrics"][name], name
+    held_out = best["evidence"]["heldout"]
+    assert set(held_out) == {"base", "default", "best"}
+    assert held_out["best"]["value"] == best["metrics"]["holdout_cer"] and held_out["best"]["trial"] == best["trial"]
+    assert all(score["low"] <= score["value"] <= score["high"] for score in held_out.values())
     trial = folder / f"trial_{best['trial']}"
     for name, one in {"adapter/adapter_model.safetensors": folder / "best", "predictions.jsonl": trial}.items():
         assert (tmp_path / "again" / name).read_bytes() == (one / Path(name).name).read_bytes(), name
