@@ -52,6 +52,7 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     assert f"goes on from {folder}/trial_1/checkpoints/checkpoint-" in log
     assert not list(folder.glob("trial_1/**/checkpoint-*"))
     _check_files(folder)
+    assert '<img src="data:image/jpeg;base64,' in (folder / "report/pages.html").read_text(encoding="utf-8")
     best = json.loads((folder / "digits-ocr_best_params.json").read_text())
     repeated = command_line("train", "--config", f"{folder}/digits-ocr_best_config.json", "--output-dir", "again")
     assert repeated.returncode == 0, repeated.stderr
