@@ -211,6 +211,7 @@ def _analyze_one(
 
 def _compare(study: str | None, compare: tuple[str, ...], url: StorageUrl, base: Path, output_dir: Path | None) -> None:
     from hpsearch.report.analyze import compare_studies
+    from hpsearch.study.folders import study_folders
     from hpsearch.study.open import read_study, study_names
 
     with url.opened() as storage:
@@ -220,7 +221,8 @@ def _compare(study: str | None, compare: tuple[str, ...], url: StorageUrl, base:
         if output_dir is None and is_read_only(target):
             target = Path("reports") / "comparison"
             click.echo(f"{base} is read-only: the comparison goes into {target}")
-        result = compare_studies(studies, output_dir=target)
+        folders = {one.study_name: study_folders(base, one.study_name).root for one in studies}
+        result = compare_studies(studies, output_dir=target, folders=folders)
     _print_tables(result)
     for path in result.files:
         click.echo(str(path))

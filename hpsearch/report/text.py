@@ -88,3 +88,15 @@ def number_text(value: float | None) -> str:
 def value_text(value: object) -> str:
     """Return a parameter's value; four significant figures of a float."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def range_text(value: float, low: float | None, high: float | None) -> str:
+    """Return a number with its 95 % interval, as far as it has one."""
+    if low is None or high is None:
+        return number_text(value)
+    return f"{number_text(value)} (95 %: {low:.3g} to {high:.3g})"
+
+
+def percent_text(share: float) -> str:
+    """Return a share in per cent, with two figures below 10 %."""
+    return f"{share:.0%}" if share >= 0.1 or not share else f"{share:.1%}"
