@@ -149,14 +149,8 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
     A failing report never fails the run."""
     if summary.best_number is None:
         return
-    try:
-        study, folder = summary.study, summary.folder
-        # A PNG of each figure costs seconds.
-        result = study_report(study, StorageUrl(summary.storage), folder, folder / "report", png=False)
-    except Exception as error:  # noqa: BLE001 - the search is done and safe; report it and continue
-        click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
-        return
-    if quiet:
+    result = written_report(summary.study, StorageUrl(summary.storage), summary.folder)
+    if quiet or result is None:
         return
     from hpsearch.cli.tables import say
 
@@ -166,6 +160,16 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
     say(f"best: trial {name}, {summary.best_value:.6g}: {best}")
     say(f"best config: {_short(summary.best_config_path)}")
     say(f"report: {_short(result.report)}")
+
+
+def written_report(study: str, url: StorageUrl, folder: Path) -> AnalysisResult | None:
+    """Write the report of a study into its folder; None if that fails, which is said."""
+    try:
+        # A PNG of each figure costs seconds.
+        return study_report(study, url, folder, folder / "report", png=False)
+    except Exception as error:  # noqa: BLE001 - the search is done and safe; report it and continue
+        click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
+        return None
 
 
 def _short(path: Path | None) -> str:

@@ -122,6 +122,7 @@ def test_the_best_configurations_race_over_fresh_seeds_and_the_claim_is_held_out
     assert again.returncode == 0, again.stderr
     assert read(study / "again/train_results.json")["metrics"]["eval_cer"] == chosen.value
 
+    assert read(files / "report/report.json")["verdicts"][0]["text"].startswith("Confirmed with 3 fresh seeds")
     same = command_line("confirm", "--study", "s", "--prefer", "cheap")
     assert (same.returncode, len(trials(study, "s-confirm"))) == (0, len(fresh)), same.stdout
     ran = command_line("run", "--study", "s", "--config", "study.json")
