@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import UsageError
-from hpsearch.report.claims import Verdict
+from hpsearch.report.claims import StudyVerdict
 from hpsearch.report.rows import (
     Parameter,
     StudyObjective,
@@ -99,7 +99,7 @@ class StudySummary:
     failing: tuple[str, ...] = ()
     evidence: Evidence | None = None
     confirmed: Mapping[str, Any] = field(default_factory=dict)
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[StudyVerdict, ...] = ()
 
     @property
     def completed(self) -> tuple[TrialRow, ...]:

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from hpsearch.report.analyze import analyze_study, compare_studies
-from hpsearch.report.claims import Verdict
+from hpsearch.report.claims import StudyVerdict
 from hpsearch.report.compare import verdict
 from hpsearch.report.study import cards
 from hpsearch.report.summary import StudySummary, summarize
@@ -97,7 +97,7 @@ def _write(path: Path, reader: Reader, splits: Sequence[str]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def by_key(summary: StudySummary) -> dict[str, Verdict]:
+def by_key(summary: StudySummary) -> dict[str, StudyVerdict]:
     return {verdict.key: verdict for verdict in summary.verdicts}
 
 
@@ -218,7 +218,7 @@ def test_bad_predictions_are_an_alarm(key: str, reader: Reader, kind: str, tmp_p
 
 
 def test_the_best_at_an_end_of_its_range_says_which_way() -> None:
-    def found(*rates: float) -> dict[str, Verdict]:
+    def found(*rates: float) -> dict[str, StudyVerdict]:
         study = optuna.create_study()
         for number, rate in enumerate(rates):
             params = {"learning_rate": rate, "lora_r": (4, 8, 16)[number % 3]}
@@ -234,7 +234,7 @@ def test_the_best_at_an_end_of_its_range_says_which_way() -> None:
 
 
 def test_still_falling_and_the_cost_of_pruning() -> None:
-    def verdicts(curve: Sequence[float], stopped: Mapping[int, float]) -> dict[str, Verdict]:
+    def verdicts(curve: Sequence[float], stopped: Mapping[int, float]) -> dict[str, StudyVerdict]:
         study = optuna.create_study()
         study.add_trial(create_trial(value=curve[-1], intermediate_values=dict(enumerate(curve, 1))))
         cut = {attrs.OUTCOME: "pruned"}
