@@ -25,7 +25,7 @@ from hpsearch.study.noise import noise_floor
 DOCUMENTS = (30, 100, 300, 1000)
 SEEDS = (1, 3, 5)
 VALIDATION, HELD_OUT = 100, 200
-CONSOLE = Console(width=140)
+CONSOLE = Console(width=180)
 
 
 @dataclass(frozen=True)

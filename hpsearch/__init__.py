@@ -1,23 +1,28 @@
 """hpsearch: hyperparameter search for LoRA fine-tunes of OCR vision-language models.
 
 ``hpsearch.run(study="gemma-ocr", n_trials=20)`` does in a notebook what ``hpsearch run`` does in a terminal;
-``hpsearch.resume()`` what ``hpsearch resume`` does; ``load_model``, ``run_ocr`` and ``verify_config`` read pictures
+``hpsearch.resume()`` what ``hpsearch resume`` does, ``hpsearch.confirm(study="gemma-ocr")`` what ``hpsearch confirm``
+does; ``load_model``, ``run_ocr`` and ``verify_config`` read pictures
 with a tuned model. A training program of your own imports ``hpsearch.sdk``.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpsearch.study.confirm import ConfirmSummary
     from hpsearch.study.options import RunOptions
     from hpsearch.study.run import RunSummary
     from hpsearch.training.predict import load_model, run_ocr, verify_config
 
-__all__ = ["load_model", "resume", "run", "run_ocr", "verify_config"]
+__all__ = ["confirm", "load_model", "resume", "run", "run_ocr", "verify_config"]
 
+_OF_CONFIRM = ("top", "seeds", "indifference", "prefer")
 _FOR_READING = ("load_model", "run_ocr", "verify_config")  # these import torch, so only when they are first used
 
 
@@ -116,6 +121,47 @@ def resume(
     return _show(summary, verbose)
 
 
+def confirm(
+    study: str,
+    *,
+    top: int | None = None,
+    seeds: int | None = None,
+    indifference: float | None = None,
+    prefer: str | None = None,
+    storage: str | None = None,
+    base_output_dir: str | Path = "studies",
+    timeout: float | None = None,
+    gpu_hours: float | None = None,
+    trainer_python: str | Path | None = None,
+    gpus: str | None = None,
+    slots: int | None = None,
+    gpus_per_trial: int | None = None,
+    cold: bool = False,
+    verbose: bool = True,
+    **values: Any,
+) -> ConfirmSummary:
+    """Run the best configurations of a study again with fresh seeds, as the command of this name does; ``values`` are
+    those of its ``--set`` (``lora_r=64``).
+
+    Returns:
+        How it ended; ``confirmed.values`` is the result, as it is stored with the study.
+
+    Raises:
+        HpsearchError: it could not go on (see hpsearch.errors).
+    """
+    given = {name: value for name, value in locals().items() if name not in ("values", *_OF_CONFIRM)}
+    options = replace(_options(given), sets=tuple(f"{name}={json.dumps(value)}" for name, value in values.items()))
+    from hpsearch.report.refresh import refreshed
+    from hpsearch.study.confirm import ConfirmOptions, confirm_study
+
+    own = ConfirmOptions(options, top, seeds, indifference, prefer)
+    with refreshed(options.url, options.base_output_dir, _view(verbose)) as view:
+        summary = confirm_study(own, view)
+    if verbose:
+        print("\n".join(summary.lines), flush=True)
+    return summary
+
+
 def _options(arguments: Mapping[str, Any]) -> RunOptions:
     """Make the options of the arguments of ``run`` or ``resume``."""
     from hpsearch.study.options import RunOptions
@@ -151,4 +197,6 @@ def _show(summary: RunSummary, verbose: bool) -> RunSummary:
     show_report(summary, quiet=not verbose)
     if verbose:
         print(f"{summary.study}: {summary.text}", flush=True)
+        if summary.next_step:
+            print(summary.next_step, flush=True)
     return summary

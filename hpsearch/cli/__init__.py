@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "hpsearch.cli.run:run",
     "resume": "hpsearch.cli.run:resume",
     "plan": "hpsearch.cli.plan:plan",
+    "confirm": "hpsearch.cli.confirm:confirm",
     "status": "hpsearch.cli.status:status",
     "logs": "hpsearch.cli.status:logs",
     "stop": "hpsearch.cli.status:stop",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpsearch.cli.options import COUNT, FILE, FOLDER, Command, command, storage_options, study_option
+from hpsearch.errors import UsageError
 from hpsearch.execution.files import is_read_only
 from hpsearch.report.text import visible
 from hpsearch.study.storage.open import StorageUrl
@@ -44,6 +46,7 @@ class CompareCommand(Command):
 
 @command(
     "hpsearch analyze --study gemma-ocr --top 5",
+    "hpsearch analyze --study gemma-ocr --pages 7 12",
     "hpsearch analyze --study gemma-ocr --compare chandra-ocr",
     "hpsearch analyze --compare",
     "hpsearch analyze --storage sqlite:///other.db --study theirs",
@@ -53,6 +56,13 @@ class CompareCommand(Command):
 @click.option(
     "--compare", multiple=True, metavar="[NAME ...]", help="Compare with these studies; without names, with all."
 )
+@click.option(
+    "--pages",
+    nargs=2,
+    type=click.IntRange(0),
+    metavar="A B",
+    help="Also write the pages as trials A and B read them; first those that B broke.",
+)
 @click.option("--output-dir", type=FOLDER, help="Folder for the report. [default: the study's report/]")
 @click.option("--top", type=COUNT, default=10, help="Number of trials in the table of the best.")
 @click.option("--archive", type=FILE, help="Read an archive made by `hpsearch export`.")
@@ -60,6 +70,7 @@ class CompareCommand(Command):
 def analyze(
     study: str | None,
     compare: tuple[str, ...],
+    pages: tuple[int, int] | None,
     output_dir: Path | None,
     top: int,
     archive: Path | None,
@@ -72,6 +83,8 @@ def analyze(
     """
     from hpsearch.commands.archive import open_archive
 
+    if pages and compare and study is None:
+        raise UsageError("--pages compares two trials of one study, but --compare alone names none", "add --study NAME")
     with ExitStack() as stack:
         url, base = StorageUrl.of(storage, base_output_dir), base_output_dir
         if output_dir is not None:
@@ -81,7 +94,7 @@ def analyze(
             url, base = opened.url, opened.base
             output_dir = output_dir or Path("reports") / archive.stem
         if study is not None or not compare:
-            _analyze_one(study, url, base, output_dir, top)
+            _analyze_one(study, url, base, output_dir, top, pages or (), archive is None)
         if compare:
             _compare(study, compare, url, base, output_dir)
 
@@ -137,7 +150,9 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
     if summary.best_number is None:
         return
     try:
-        result = study_report(summary.study, StorageUrl(summary.storage), summary.folder, summary.folder / "report")
+        study, folder = summary.study, summary.folder
+        # A PNG of each figure costs seconds.
+        result = study_report(study, StorageUrl(summary.storage), folder, folder / "report", png=False)
     except Exception as error:  # noqa: BLE001 - the search is done and safe; report it and continue
         click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
         return
@@ -159,18 +174,24 @@ def _short(path: Path | None) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def study_report(
-    study: str, url: StorageUrl, study_dir: Path, output_dir: Path, *, top: int = 10, png: bool = False
-) -> AnalysisResult:
-    """Analyse one study of the storage at ``url``; a PNG of each figure costs seconds."""
+def study_report(study: str, url: StorageUrl, study_dir: Path, output_dir: Path, **how: Any) -> AnalysisResult:
+    """Analyse one study of the storage at ``url``; ``how`` are options of ``analyze_study``."""
     from hpsearch.report.analyze import analyze_study
     from hpsearch.study.open import read_study
 
     with url.opened() as storage:
-        return analyze_study(read_study(storage, study), study_dir=study_dir, output_dir=output_dir, top=top, png=png)
+        return analyze_study(read_study(storage, study), study_dir=study_dir, output_dir=output_dir, **how)
 
 
-def _analyze_one(study: str | None, url: StorageUrl, base: Path, output_dir: Path | None, top: int) -> None:
+def _analyze_one(
+    study: str | None,
+    url: StorageUrl,
+    base: Path,
+    output_dir: Path | None,
+    top: int,
+    pages: Sequence[int],
+    own: bool,
+) -> None:
     from hpsearch.study.folders import study_folders
     from hpsearch.study.open import only_study
 
@@ -182,7 +203,7 @@ def _analyze_one(study: str | None, url: StorageUrl, base: Path, output_dir: Pat
     if output_dir is None and is_read_only(target):
         target = Path("reports") / folders.root.name
         click.echo(f"{folders.root} is read-only: the report goes into {target}")
-    result = study_report(study, url, folders.root, target, top=top, png=True)
+    result = study_report(study, url, folders.root, target, top=top, compared=pages, own=own)
     _print_tables(result)
     for path in result.files:
         click.echo(str(path))

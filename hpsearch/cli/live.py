@@ -129,8 +129,9 @@ class Lines:
         if isinstance(event, RunStarted):
             better = "lower" if event.direction == "minimize" else "higher"
             slots = f", {event.slots} at once" if event.slots > 1 else ""
+            what = f"{event.search_mode} search for the best" if event.search_mode else "fresh runs judged by"
             return (
-                f"study {event.study}: {event.search_mode} search for the best {event.metric} ({better} is better), "
+                f"study {event.study}: {what} {event.metric} ({better} is better), "
                 f"{event.finished} of {event.target} trials finished{slots}"
             )
         if isinstance(event, Note):

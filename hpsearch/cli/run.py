@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,17 +64,22 @@ add_trials_option = click.option("--add-trials", type=COUNT, help="Finished tria
     callback=without_password,
     help="Storage of that study. [default: that of --storage]",
 )
+@click.option(
+    "--confirm",
+    is_flag=True,
+    help="Once the target is reached, confirm the best configurations, as `hpsearch confirm` does.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the study that would run; write nothing.")
 @definition_options("model_name", "input_data", "instruction")
 @trainer_option
-def run(dry_run: bool, **given: Any) -> int:
+def run(dry_run: bool, confirm: bool, **given: Any) -> int:
     """Search: run trials of a study until its target is reached.
 
     After any interruption, run the same command again, or `hpsearch resume` (which adds no trials, and finds the name
     of a study that was given none): the search continues from where it stopped.
     """
     options = run_options(given)
-    return _show_plan(options) if dry_run else _watch(options, resume=False)
+    return _show_plan(options) if dry_run else _watch(options, resume=False, confirm=confirm)
 
 
 @command("hpsearch resume", "hpsearch resume --study gemma-ocr --add-trials 10")
@@ -92,20 +98,27 @@ def resume(**given: Any) -> int:
     return _watch(run_options(given), resume=True)
 
 
-def _watch(options: RunOptions, *, resume: bool) -> int:
+def _watch(options: RunOptions, *, resume: bool, confirm: bool = False) -> int:
     from hpsearch.cli.analyze import show_report
     from hpsearch.cli.board import Board
+    from hpsearch.cli.confirm import then_confirm
     from hpsearch.cli.live import watching
     from hpsearch.cli.tables import say
     from hpsearch.report.refresh import refreshed
     from hpsearch.study.run import resume_study, run_study
 
+    began = time.monotonic()
     with watching(Board()) as shown, refreshed(options.url, options.base_output_dir, shown) as view:
         summary = (resume_study if resume else run_study)(options, view)
     click.echo()
     if summary.exit_code <= 128:  # not stopped by a signal, whose sender wants the terminal back
         show_report(summary)
     say(f"{summary.study}: {summary.text}")
+    if summary.exit_code == 0 and confirm:
+        left = None if options.timeout_s is None else options.timeout_s - (time.monotonic() - began)
+        return then_confirm(summary, options, left)
+    if summary.next_step:
+        say(summary.next_step)
     return summary.exit_code
 
 

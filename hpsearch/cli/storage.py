@@ -54,6 +54,8 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
     import os
 
     from hpsearch.commands.copy_study import copy_study
+    from hpsearch.study.confirmed import confirming
+    from hpsearch.study.open import study_names
 
     usual = os.environ.get(STORAGE_VARIABLE)
     if not (target or usual):
@@ -62,6 +64,9 @@ def copy(study: str, source: str | None, target: str | None, base_output_dir: Pa
     to_url = StorageUrl(target or str(usual))
     count = copy_study(study, from_url, to_url)
     click.echo(f"{study}: {count} trials copied to {to_url}")
+    with from_url.opened() as opened:
+        if (fresh := confirming(study)) in study_names(opened):
+            click.echo(f"its fresh runs are a study of their own: copy {fresh} too")
     return 0
 
 

@@ -18,6 +18,7 @@ from hpsearch.execution.gpu_slots import without_gpus
 from hpsearch.execution.names import REPORT_FIFO
 from hpsearch.execution.units import bytes_text
 from hpsearch.study import attributes as attrs
+from hpsearch.study.confirmed import confirming
 from hpsearch.study.folders import MARKER, StudyFolders, study_folders
 from hpsearch.study.open import read_study, study_names
 from hpsearch.study.storage.lease import can_be_run, lease_for, live_owner, lock_path
@@ -106,6 +107,8 @@ def _look(study: str, url: StorageUrl, base: Path) -> Deletion:
         _refuse_running(folders)
     kept = [f"{folders.root}, not a folder of this study"] if folders.root.exists() and not has_folder else []
     kept += [f"{file}, the definition" for file in [Path("studies") / f"{study}.json"] if file.is_file()]
+    if (fresh := confirming(study)) in names:
+        kept.append(f"its fresh runs, which are the study {fresh}: `hpsearch delete --study {fresh}`")
     files, size = _measure(folders.root) if has_folder else (None, 0)
     trials = None if loaded is None else len(loaded.get_trials(deepcopy=False))
     return Deletion(study, url, folders, trials, files, size, tuple(kept))

@@ -32,6 +32,16 @@ def seen(picture: Any, turned: bool = True) -> Any:
     return shown.convert("RGB")
 
 
+def open_reduced(encoded: bytes, edge: int) -> Any:
+    """Decode a picture as ``open_image`` does, but a JPEG at a fraction of its size, at least ``edge`` pixels a side:
+    several times as fast."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(encoded)) as picture:
+        picture.draft("RGB", (edge, edge))
+        return seen(picture)
+
+
 def thumbnail(picture: Any, edge: int) -> str:
     """Return an RGB picture of at most ``edge`` pixels a side as a data URL, for a page."""
     small = picture.copy()

@@ -27,8 +27,8 @@ NAME_KEYS = ("id", "image_path", "image", "row")
 class Prediction:
     """What a model read of one row, beside what is there. ``document`` is the row's own id where the file names none.
     ``repeats``: generation was stopped because it repeated itself, or the text looks so where the file does not say.
-    ``cer`` is the file's own score of the row, if it
-    has a finite one."""
+    ``cer`` is the file's own score of the row, if it has a finite one; ``image_path`` is its picture's, "" if the file
+    names none."""
 
     split: str
     id: str
@@ -39,6 +39,7 @@ class Prediction:
     words: Edits
     repeats: bool
     cer: float | None = None
+    image_path: str = ""
 
     @property
     def rate(self) -> float:
@@ -122,6 +123,7 @@ def _prediction(line: str, number: int, normalization: str) -> Prediction | None
         _edits(values, "words", reference, prediction, normalization),
         repeats if isinstance(repeats, bool) else is_looping(prediction),
         float(cer) if finite and cer is not None else None,
+        values["image_path"] if isinstance(values.get("image_path"), str) else "",
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from hpsearch.report.figures.style import Figure
+    from hpsearch.report.study import ReportSamples
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,25 @@ class ComparisonResult(ReportFiles):
 
 
 def analyze_study(
-    study: Study, *, study_dir: Path | None, output_dir: Path, top: int = 10, png: bool = True
+    study: Study,
+    *,
+    study_dir: Path | None,
+    output_dir: Path,
+    top: int = 10,
+    png: bool = True,
+    pages: bool = True,
+    compared: Sequence[int] = (),
+    own: bool = True,
 ) -> AnalysisResult:
-    """Write index.html, trials.csv, report.json and a PNG of each figure into ``output_dir``.
+    """Write index.html, trials.csv, report.json, the study's ``pages`` and a PNG of each figure into ``output_dir``.
 
-    ``study_dir`` is the study's folder, from which the best trial's sample predictions and configuration are read; None
-    for a study that has none. The same study gives the same bytes. Without kaleido or a browser there are no PNGs, and
-    a note says so.
+    ``study_dir`` is the study's folder, from which predictions, pictures and configuration are read; None for a study
+    that has none. ``compared`` are two trials whose readings of the pages get a file of their own, pages-A-B.html.
+    ``own`` is False for a study out of another's archive: no picture outside its folder is read. The same study gives
+    the same bytes. Without kaleido or a browser there are no PNGs, and a note says so.
 
     Raises:
-        UsageError: the study has several objectives.
+        UsageError: the study has several objectives, or a compared trial has no predictions.
     """
     from hpsearch.report.figures import study_figures
     from hpsearch.report.figures.importance import importances
@@ -95,13 +105,38 @@ def analyze_study(
     shares = importances(study, summary)
     summary = replace(summary, verdicts=(*summary.verdicts, *no_effect(summary, shares)))
     figures = study_figures(study, summary, shares)
+    samples, page_files = _samples(summary, study_dir, output_dir, pages, compared, own)
     texts = {
-        "index.html": report_html(summary, figures, study_dir),
+        "index.html": report_html(summary, figures, study_dir, samples),
         "trials.csv": trials_csv(summary),
         "report.json": report_json(summary),
+        **page_files,
     }
     files, notes = _write(output_dir, texts, figures if png else ())
     return AnalysisResult(files, notes, summary)
+
+
+def _samples(
+    summary: StudySummary, study_dir: Path | None, output_dir: Path, pages: bool, compared: Sequence[int], own: bool
+) -> tuple[ReportSamples, dict[str, str]]:
+    """Return what the report shows of the judged pages, and the files of pages by name."""
+    from hpsearch.report.page_pictures import PagePictures
+    from hpsearch.report.pages import judged_pages, pages_html, report_pages, trial_readings, usual_readings
+    from hpsearch.report.study import NO_SAMPLES, ReportSamples
+
+    files: dict[str, str] = {}
+    if study_dir is None:
+        return NO_SAMPLES, files
+    pair = trial_readings(summary, study_dir, compared) if compared else []
+    judged = judged_pages(usual_readings(summary, study_dir))
+    pictures = PagePictures(study_dir, summary.definition, own)
+    if pages and judged:
+        files["pages.html"] = pages_html(summary.name, judged, pictures, output_dir, by_change=False)
+    if pair:
+        name = f"pages-{'-'.join(map(str, compared))}.html"
+        files[name] = pages_html(summary.name, judged_pages(pair), pictures, output_dir, by_change=True)
+    shown = report_pages(judged, pictures, output_dir)
+    return ReportSamples(judged, shown, "pages.html" in files), files
 
 
 def compare_studies(

@@ -64,6 +64,7 @@ def summary_record(summary: StudySummary) -> dict[str, Any]:
         "pruned_share": summary.pruned_share,
         "time_total_s": summary.time_total_s,
         "gpu_hours": summary.gpu_hours,
+        "hours_by_use": summary.hours_by_use,
         "time_saved_s": summary.time_saved_s,
         "definition": dict(summary.definition),
         "prepared": dict(summary.prepared.values),

@@ -20,10 +20,15 @@ from hpsearch.report.figures.style import PALETTES, Figure
 from hpsearch.report.text import number_text, script_json, value_text, visible_lines
 
 
-def render_page(template: str, figures: Sequence[Figure], values: Mapping[str, Any]) -> str:
-    """Fill ``template`` (a file of hpsearch/assets/report) with ``values`` and the drawn ``figures``."""
-    drawn = {figure.key: figure.spec() for figure in figures if figure.drawn}
-    script, plotly = _asset("page.js"), plotly_script() if drawn else ""
+def render_page(template: str, figures: Sequence[Figure], values: Mapping[str, Any], script: str = "page.js") -> str:
+    """Fill ``template`` (a file of hpsearch/assets/report) with ``values`` and the drawn ``figures``. ``script`` is the
+    page's own; page.js draws the figures, and a page without figures needs none."""
+    drawn = {
+        figure.key: figure.spec() | {"narrow": figure.narrow, "turned": figure.turned}
+        for figure in figures
+        if figure.drawn
+    }
+    own, plotly = _asset(script) if drawn or script != "page.js" else "", plotly_script() if drawn else ""
     drawings = script_json({"figures": drawn, "palettes": PALETTES}) if drawn else ""
     return (
         _environment()
@@ -31,9 +36,9 @@ def render_page(template: str, figures: Sequence[Figure], values: Mapping[str, A
         .render(
             **values,
             figures=figures,
-            policy=_policy([plotly, script] if drawn else []),
+            policy=_policy([text for text in (plotly, own) if text]),
             css=Markup(_asset("page.css")),  # noqa: S704  our own files, and JSON without < > &
-            script=Markup(script),  # noqa: S704
+            script=Markup(own),  # noqa: S704
             plotly=Markup(plotly),  # noqa: S704
             drawings=Markup(drawings),  # noqa: S704
         )

@@ -157,6 +157,6 @@ def main() -> None:
     try:
         with StorageUrl(os.environ[STORAGE_VARIABLE]).opened() as storage:
             read = read_study(storage, study)
-        analyze_study(read, study_dir=folders.root, output_dir=folders.report, png=False)
+        analyze_study(read, study_dir=folders.root, output_dir=folders.report, png=False, pages=False)
     except (HpsearchError, OSError) as error:
         sys.exit(" ".join(str(error).split()))

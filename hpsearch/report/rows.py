@@ -176,6 +176,7 @@ class TrialRow:
     holdout_value: float | None = None
     duration_s: float | None = None
     gpus: int = 1  # of its slot; 1 if it names none, and if unknown
+    repeats: int | None = None  # the trial whose configuration it runs with a fresh seed
     start: datetime | None = None
     end: datetime | None = None
     seed: int | None = None
@@ -191,6 +192,12 @@ class TrialRow:
     def ending(self) -> TrialEnding:
         """Its ending, in words."""
         return ENDINGS[self.cause]
+
+    @property
+    def last_value(self) -> float | None:
+        """Its final value; of a pruned trial the last report, which comes from the small subset and is not quite
+        comparable. None if there is neither."""
+        return self.steps[-1][1] if self.cause == "pruned" and self.steps else self.value
 
     @property
     def label(self) -> str:
@@ -304,6 +311,7 @@ def _row(trial: FrozenTrial, objective: StudyObjective) -> TrialRow:
         holdout_value=metrics.get(objective.holdout_metric) if value is not None else None,
         duration_s=duration_s,
         gpus=_whole(own.get(attrs.GPUS), 1),
+        repeats=_whole(own.get(attrs.REPEATS), None),
         start=_utc(trial.datetime_start),
         end=_utc(trial.datetime_complete),
         seed=_whole(own.get(attrs.SEED), None),

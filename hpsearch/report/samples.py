@@ -1,4 +1,4 @@
-"""Sample predictions of a trial: reference and prediction side by side, with the different characters marked."""
+"""Reference and prediction side by side, with the different characters marked; and the folder of a trial."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from itertools import groupby
 from pathlib import Path
 
 from hpsearch.data.metrics import graphemes
-from hpsearch.data.predictions import Prediction, read_predictions
-from hpsearch.execution.job import PREDICTIONS_FILE
-from hpsearch.report.rows import TrialRow, evenly
-from hpsearch.report.text import visible, visible_lines
-
-_MOST_LINES = 2000  # of a predictions file; a study's samples are far fewer
-_MOST_CHARACTERS = 600  # of a text; the file has all of it
+from hpsearch.report.rows import TrialRow
+from hpsearch.report.text import visible_lines
 
 
 @dataclass(frozen=True)
@@ -25,30 +20,6 @@ class TextRun:
     differs: bool
 
 
-@dataclass(frozen=True)
-class ComparedSample:
-    """The two texts of one row. ``cer`` is the file's own score, or the character error rate."""
-
-    name: str
-    reference: tuple[TextRun, ...]
-    prediction: tuple[TextRun, ...]
-    cer: float
-
-    @property
-    def exact(self) -> bool:
-        """True if the prediction equals the reference."""
-        return not any(piece.differs for piece in (*self.reference, *self.prediction))
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The ``shown`` samples, worst to best, of ``total`` in the file; ``exact`` of them are perfect."""
-
-    shown: tuple[ComparedSample, ...]
-    total: int
-    exact: int
-
-
 def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
     """Return the trial's folder, or None if it does not exist or is not inside the study's."""
     if study_dir is None:
@@ -57,27 +28,6 @@ def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
     folder = (study_dir / (row.folder or f"trial_{row.root}{retry}")).resolve()
     inside = folder.is_relative_to(study_dir.resolve())
     return folder if inside and folder.is_dir() else None
-
-
-def read_samples(folder: Path | None, limit: int = 12) -> Samples | None:
-    """Read ``predictions.jsonl`` of ``folder``, skipping lines that hold no sample; None if there are none."""
-    if folder is None or not (folder / PREDICTIONS_FILE).is_file():
-        return None
-    predictions = read_predictions(folder / PREDICTIONS_FILE, skip_bad=True, most=_MOST_LINES)
-    if not predictions:
-        return None
-    samples = sorted(map(_sample, predictions), key=lambda sample: -sample.cer)
-    return Samples(tuple(evenly(samples, limit)), len(samples), sum(sample.exact for sample in samples))
-
-
-def _sample(row: Prediction) -> ComparedSample:
-    left, right, _ = align(_cut(row.reference), _cut(row.prediction))
-    name = row.id if row.id.startswith(row.split) else f"{row.split} {row.id}"
-    return ComparedSample(visible(name), left, right, row.rate)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def align(reference: str, prediction: str) -> tuple[tuple[TextRun, ...], tuple[TextRun, ...], float]:

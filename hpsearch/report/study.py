@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hpsearch.config.command import fill
 from hpsearch.execution.units import duration_text
 from hpsearch.report.figures.style import Figure
+from hpsearch.report.hours import uses_text
 from hpsearch.report.html import render_page
+from hpsearch.report.pages import JudgedPage, ShownPage
 from hpsearch.report.rows import ENDINGS, TrialRow
-from hpsearch.report.samples import read_samples, trial_folder
 from hpsearch.report.summary import HeadlineScore, StudySummary, gain
 from hpsearch.report.text import number_text, range_text
 from hpsearch.report.verdicts import is_proven
-from hpsearch.settings import setting_names
+from hpsearch.settings import TrainSettings, setting_names
+from hpsearch.study.budget import hours_word
 
 SECTIONS = (
     ("scores", "Base, default and best"),
@@ -39,20 +41,33 @@ _NUMBERS = 12  # trials named beside a message
 class Configuration:
     """The best trial's configuration: flat JSON, and the command that repeats the trial.
 
-    ``settings`` are complete if hpsearch made the study, only the parameters if another script did. ``path`` is the
-    file that holds them, None if there is none yet. ``command`` repeats the trial; "" if only the script that made the
-    study can.
+    ``settings`` are complete if hpsearch made the study, only the parameters if another script did. ``defaults`` are
+    the values that settings of the built-in fine-tune have if nothing names them. ``path`` is the file that holds the
+    settings, None if there is none yet. ``command`` repeats the trial; "" if only the script that made the study can.
     """
 
     trial: TrialRow
     settings: Mapping[str, Any]
     path: Path | None
     command: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def json(self) -> str:
-        """The settings as JSON text."""
-        return json.dumps(self.settings, indent=2, ensure_ascii=False, default=str)
+        """All settings as JSON text."""
+        return _json(self.settings)
+
+    @property
+    def searched(self) -> str:
+        """The searched parameters as JSON text."""
+        return _json(self.trial.params)
+
+    @property
+    def changed(self) -> str:
+        """The other settings that differ from the defaults, as JSON text; "" if there are none."""
+        others = {name: value for name, value in self.settings.items() if name not in self.trial.params}
+        changed = {name: value for name, value in others.items() if value != self.defaults.get(name)}
+        return _json(changed) if changed else ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,22 @@ class Failure:
     more: int  # messages left out
 
 
-def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Path | None) -> str:
+@dataclass(frozen=True)
+class ReportSamples:
+    """The pages that the best trial judged, those that the report shows of them, by heading, and if all of them are in
+    pages.html beside it."""
+
+    judged: Sequence[JudgedPage] = ()
+    shown: Sequence[tuple[str, Sequence[ShownPage]]] = ()
+    has_file: bool = False
+
+
+NO_SAMPLES = ReportSamples()
+
+
+def report_html(
+    summary: StudySummary, figures: Sequence[Figure], study_dir: Path | None, samples: ReportSamples = NO_SAMPLES
+) -> str:
     """Return the report as one HTML text."""
     best = summary.best.trial if summary.best else None
     configuration = best_configuration(summary, study_dir)
@@ -106,7 +136,9 @@ def report_html(summary: StudySummary, figures: Sequence[Figure], study_dir: Pat
             "retries": len(summary.rows) - len(summary.trials),
             "failures": failures(summary),
             "interrupted": sum(row.ending.group == "interrupted" for row in summary.rows),
-            "samples": read_samples(trial_folder(best, study_dir)) if best else None,
+            "judged": samples.judged,
+            "samples": samples.shown,
+            "has_pages": samples.has_file,
             "no_samples": _no_samples(best, study_dir),
             "versions": versions(summary),
             "commands": commands(summary, configuration),
@@ -190,6 +222,8 @@ def facts(summary: StudySummary) -> list[tuple[str, str]]:
     named.append(("time in trials", duration_text(summary.time_total_s)))
     if summary.gpu_hours is not None and summary.on_gpu:
         named.append(("GPU-hours", f"{summary.gpu_hours:.3g}"))
+    if summary.hours_by_use:
+        named.append((f"{hours_word(summary.on_gpu)} by use", uses_text(summary.hours_by_use)))
     if summary.time_saved_s is not None:
         named.append(("saved by pruning, about", duration_text(summary.time_saved_s)))
     return named
@@ -286,7 +320,12 @@ def best_configuration(summary: StudySummary, study_dir: Path | None) -> Configu
         written, path = dict(sorted((fixed | otherwise | dict(row.params) | seed).items())), None
     config = str(path or f"{summary.name}_best_config.json")
     argv = ("hpsearch", "train", "--config", config, "--output-dir", f"{summary.name}-again")
-    return Configuration(row, written, path, shlex.join(argv))
+    defaults = TrainSettings().model_dump(mode="json")
+    return Configuration(row, written, path, shlex.join(argv), defaults)
+
+
+def _json(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, indent=2, ensure_ascii=False, default=str)
 
 
 def _read(path: Path | None, row: TrialRow) -> dict[str, Any] | None:

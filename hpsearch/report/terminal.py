@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch.execution.units import duration_text
+from hpsearch.report.hours import uses_text
 from hpsearch.report.rows import ENDINGS
 from hpsearch.report.summary import StudySummary, gain
 from hpsearch.report.text import number_text, value_text, visible
+from hpsearch.study.budget import hours_word
 
 # As many as fit 80 columns; the page has the rest.
 _COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")
@@ -134,6 +136,9 @@ def _facts(summary: StudySummary) -> Text:
     lines = [f"Trials: {counts}. Time in trials: {duration_text(summary.time_total_s)}."]
     if summary.gpu_hours is not None and summary.on_gpu:
         lines[0] += f" GPU-hours: {summary.gpu_hours:.3g}."
+    if summary.hours_by_use:
+        unit = hours_word(summary.on_gpu)
+        lines.append(f"{unit[0].upper()}{unit[1:]} by use: {uses_text(summary.hours_by_use)}.")
     lines += [f"{text}." for text in summary.failing]
     if summary.time_saved_s is not None:
         lines.append(f"Pruning saved about {duration_text(summary.time_saved_s)}.")

@@ -10,6 +10,7 @@ ID = "hps:id"  # what tells a study from another one of its name; its folder hol
 RULES = "hps:rules"  # int: rules of proposing that it began with; absent: 1, LEARNING: failures teach the sampler
 EPOCH = "hps:epoch"  # int from 1: how many runs have held the study's lease
 CONFIRMED = "hps:confirmed"  # what fresh runs say of its best configurations (docs/confirm.md)
+CONFIRMS = "hps:confirms"  # of a study of fresh runs: the searched study, candidates and seeds (candidates.py)
 WORKING_DIR = "hps:working_dir"  # absolute path: where a command's relative words lead from
 
 # Of a trial
@@ -22,6 +23,7 @@ ATTEMPT = "hps:attempt"  # int from 1
 RETRY_OF = "hps:retry_of"  # int: number of the trial just before it in the chain
 REPEATS = "hps:repeats"  # int: number of the trial whose configuration this one runs with a fresh seed
 IS_DEFAULT = "hps:default"  # true: the study's default configuration
+CANDIDATE = "hps:candidate"  # int from 0: the candidate of hps:confirms whose fresh run this is
 CARRIED = "hps:carried"  # int: number of the other study's trial whose point this one tries
 TRY_FIRST = "hps:try_first"  # why it was tried before the sampler was asked: one of FIRST
 DURATION = "hps:duration_s"  # float, seconds the process tree lived

@@ -20,12 +20,14 @@ from hpsearch.study.sampling.planner import open_points
 
 @dataclass(frozen=True)
 class RunEnding:
-    """Says how a run of a study ended, and how to go on. In ``places`` its trials need room."""
+    """Says how a run of a study ended, and how to go on. In ``places`` its trials need room; ``confirms`` is the study
+    whose fresh runs they are, if any."""
 
     ledger: Ledger
     options: RunOptions
     interruption: Interruption
     places: tuple[Path, ...]
+    confirms: str = ""
 
     def stopped_preparing(self) -> tuple[int, str]:
         """Return exit code and sentence for a run that stopped before its first trial."""
@@ -77,6 +79,8 @@ class RunEnding:
     def command(self, verb: str, *words: str) -> str:
         """Return the command to type for this study."""
         study, options = self.ledger.study.study_name, self.options
+        if verb == "resume" and self.confirms:
+            verb, study = "confirm", self.confirms
         return command_text(verb, study, options.storage, options.base_output_dir, *words)
 
     def _more_hours(self) -> str:

@@ -70,7 +70,7 @@ class TrialEnded:
 @dataclass(frozen=True)
 class RunStarted:
     """The study is open and recovered; no trial of this run has started. ``earlier`` are the events of the trials that
-    earlier runs ended."""
+    earlier runs ended. ``search_mode`` is empty for fresh runs, which search nothing."""
 
     study: str
     metric: str

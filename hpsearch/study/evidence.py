@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HELDOUT, VALIDATION = "holdout", "validation"  # splits, as files of predictions name them
 RELATIVE = 0.10  # the difference that rows should suffice to tell
 _SAME = 1e-6  # a recorded score and that of the rows, apart by no more
+_MOST_EDITS = 10**9  # of a row; a file of others may name any number
 _LARGEST = 1e100  # beyond it squares overflow
 _SEVERAL = 30  # trials whose repeats are read row by row
 
@@ -240,6 +241,8 @@ class _Reader:
             elif self.name in _SHARES:
                 above, below = METRICS[self.name].value([row]), 1
             else:
+                return None, len(rows)
+            if max(above, below) > _MOST_EDITS:
                 return None, len(rows)
             sums[row.document][0] += above
             sums[row.document][1] += below

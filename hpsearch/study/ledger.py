@@ -29,8 +29,8 @@ from hpsearch.study.storage.writer import StorageWriter
 # Optuna reads and writes all values of a trial at every report: 20,000 of them took more than 15 minutes.
 ALL_KEPT = 200
 _ENDED_FROM_OUTSIDE = (Cause.INTERRUPTED, Cause.LOST, Cause.TIMEOUT, Cause.STALLED)
-# Attributes that a retry inherits: why its configuration is tried.
-_INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST)
+# Attributes that a retry inherits: why its configuration is tried, and with which seed.
+_INHERITED = (attrs.IS_DEFAULT, attrs.CARRIED, attrs.TRY_FIRST, attrs.CANDIDATE, attrs.SEED)
 
 
 @dataclass

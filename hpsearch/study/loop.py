@@ -77,7 +77,7 @@ class Runner:
 
     ``target`` is the study's total of finished trials. ``deadline`` is a time of ``clock``, in seconds. ``places`` are
     the folders in which a trial needs room; ``gate`` refuses what is sure to run out of device memory; ``budget`` is
-    what the study may spend.
+    what the study may spend. ``planner`` chooses the configurations; without one, the search does.
     """
 
     ledger: Ledger
@@ -93,10 +93,11 @@ class Runner:
     gate: Gate | None = None
     budget: Budget = field(default_factory=Budget)
     warm_start: WarmStart | None = None
+    planner: Planner | None = None
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._planner = Planner(self.ledger.study, self.ledger.definition, self.warm_start)
+        self._planner = self.planner or Planner(self.ledger.study, self.ledger.definition, self.warm_start)
         self._retention = AdapterRetention(self.ledger, self.folders)
         self._running: dict[str, Running] = {}  # by job id
         self._alike: list[tuple[Cause, int]] = []  # cause and first attempt of the last trials, failed with one cause
@@ -153,7 +154,8 @@ class Runner:
                 trial = self._planner.next_trial()
                 job = None if trial is None or self._refused(trial.number) else self._make_job(trial.number)
             if trial is None:
-                left = open_points(self.ledger.trials(), self.ledger.definition)
+                is_grid = self.ledger.definition.search_mode == "grid"
+                left = is_grid and open_points(self.ledger.trials(), self.ledger.definition)
                 return LoopEnding.STUCK if left else LoopEnding.EXHAUSTED
             if job is not None and not self._launch(job, trial.number):
                 return LoopEnding.INTERRUPTED
@@ -175,7 +177,8 @@ class Runner:
         """Make a trial's job, and note with the trial what the runner after a dead one needs to know of it."""
         trial = self.ledger.trial(number)
         root, attempt = root_of(trial), attempt_of(trial)
-        seed = trial_seed(self.ledger.definition, self.ledger.counts.configurations(root))
+        derived = trial_seed(self.ledger.definition, self.ledger.counts.configurations(root))
+        seed = int(trial.user_attrs.get(attrs.SEED, derived))  # a fresh run is queued with its own
         job = self.jobs.trial(number, root, attempt, trial.params, seed)
         for name in (OUTCOME_FILE, METRICS_FILE):
             (Path(job.output_dir) / name).unlink(missing_ok=True)  # what lies there is not this trial's

@@ -21,6 +21,7 @@ from hpsearch.execution.names import METRICS_FILE
 from hpsearch.execution.outcome import Cause
 from hpsearch.execution.versions import versions_of
 from hpsearch.study import attributes as attrs
+from hpsearch.study.confirmed import Confirmed
 from hpsearch.study.evidence import read_evidence
 from hpsearch.study.folders import StudyFolders, publish_folder
 from hpsearch.study.jobs import with_resolved
@@ -89,6 +90,13 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) ->
     best = ledger.counts.best
     if best is None:
         return None
+    confirmed = Confirmed.of(ledger.study)
+    if confirmed is not None:
+        if not all(confirmed.is_shown(_written(path)) for path in (folders.best_params, folders.best / BEST_PARAMS)):
+            params = _confirmed_params(ledger, best, folders, prepared, confirmed)
+            _publish_best(folders, confirmed.adapter(folders), confirmed.values["config"], params)
+            write_best_files(ledger, folders, prepared)
+        return best
     shown = best
     if attrs.HALF_ADAPTER in best.user_attrs:
         ranked = best_first(ledger.trials(), ledger.definition.objective.direction)
@@ -96,29 +104,39 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) ->
     if _shows(folders.best_params, best) and _shows(folders.best / BEST_PARAMS, shown):
         return best
     adapter = folders.attempt(root_of(shown), attempt_of(shown)) / "adapter"
+    whole = None if attrs.HALF_ADAPTER in shown.user_attrs else adapter
+    _publish_best(folders, whole, best_config(ledger, shown), _best_params(ledger, shown, folders, prepared))
+    return write_best_files(ledger, folders, prepared)
+
+
+def _publish_best(
+    folders: StudyFolders, adapter: Path | None, config: Mapping[str, Any], params: Mapping[str, Any]
+) -> None:
+    """Replace best/ in one step; a program of the user's may leave no adapter."""
     staged = folders.root / ".best.staged"
     shutil.rmtree(staged, ignore_errors=True)
-    # A program of the user's may leave no adapter.
-    if adapter.is_dir() and attrs.HALF_ADAPTER not in shown.user_attrs:
+    if adapter is not None and adapter.is_dir():
         shutil.copytree(adapter, staged)
         staged.chmod(0o700)
     else:
         make_folder(staged)
-    write_json(staged / "config.json", best_config(ledger, shown))
-    write_json(staged / BEST_PARAMS, _best_params(ledger, shown, folders, prepared))
+    write_json(staged / "config.json", config)
+    write_json(staged / BEST_PARAMS, params)
     reached("best-staged")
     publish_folder(staged, folders.best)
     reached("best-shown")
-    return write_best_files(ledger, folders, prepared)
 
 
 def write_best_files(
     ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo, read_from: StudyFolders | None = None
 ) -> FrozenTrial | None:
-    """Write best_params and best_config for the best trial so far, each in one step; None while there is none.
-    ``read_from`` are the study's own folders, if it writes elsewhere."""
-    best = ledger.counts.best
-    if best is not None:
+    """Write best_params and best_config for the best trial so far, or the confirmed configuration, each in one step;
+    None while there is none. ``read_from`` are the study's own folders, if it writes elsewhere."""
+    best, confirmed = ledger.counts.best, Confirmed.of(ledger.study)
+    if best is not None and confirmed is not None:
+        write_json(folders.best_config, confirmed.values["config"])
+        write_json(folders.best_params, _confirmed_params(ledger, best, read_from or folders, prepared, confirmed))
+    elif best is not None:
         write_json(folders.best_config, best_config(ledger, best))
         write_json(folders.best_params, _best_params(ledger, best, read_from or folders, prepared))
     return best
@@ -126,7 +144,8 @@ def write_best_files(
 
 def best_config(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
     """Return a trial's configuration as flat keys that ``hpsearch train`` repeats exactly."""
-    seed = trial_seed(ledger.definition, ledger.counts.configurations(root_of(trial)))
+    derived = trial_seed(ledger.definition, ledger.counts.configurations(root_of(trial)))
+    seed = int(trial.user_attrs.get(attrs.SEED, derived))
     config = ledger.definition.best_config(trial.params, seed)
     return config if ledger.definition.command else with_resolved(config, PreparedInfo.stored(ledger.study).resolved)
 
@@ -147,6 +166,24 @@ def _best_params(ledger: Ledger, best: FrozenTrial, folders: StudyFolders, prepa
         "versions": versions(prepared.versions),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "evidence": _evidence(ledger, folders, prepared),
+        "confirmed": False,
+    }
+
+
+def _confirmed_params(
+    ledger: Ledger, best: FrozenTrial, folders: StudyFolders, prepared: PreparedInfo, confirmed: Confirmed
+) -> dict[str, Any]:
+    """Return the parameters of the configuration that was confirmed. The value is its mean over fresh seeds."""
+    values = confirmed.values
+    kept = {name: value for name, value in values.items() if name not in ("config", "candidates")}
+    return _best_params(ledger, best, folders, prepared) | {
+        "trial": confirmed.trial,
+        "value": values["validation"]["mean"],
+        "params": values["winner"]["params"],
+        "metrics": values["adapter"]["metrics"],
+        "seed": values["adapter"]["seed"],
+        "confirmed": True,
+        "confirmation": kept,
     }
 
 
@@ -166,11 +203,17 @@ def _evidence(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) -> 
 
 def _shows(path: Path, best: FrozenTrial) -> bool:
     """Return True if a file of best parameters is this trial's."""
+    written = _written(path)
+    return written.get("trial") == best.number and not written.get("confirmed")
+
+
+def _written(path: Path) -> dict[str, Any]:
+    """Read a file of best parameters; nothing where it is missing or damaged."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(written, dict) and written.get("trial") == best.number
+        return {}
+    return written if isinstance(written, dict) else {}
 
 
 def versions(trained: Mapping[str, str] | None = None) -> dict[str, str]:

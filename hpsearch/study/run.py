@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hpsearch.config.advice import advice
 from hpsearch.config.definition import StudyDefinition
@@ -24,9 +24,11 @@ from hpsearch.execution.gpu_slots import SlotAllocation, look_for_gpus, share_ou
 from hpsearch.execution.signals import Interruption
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import Budget, settle_budget, spent_hours
+from hpsearch.study.confirmed import next_step
 from hpsearch.study.ending import RunEnding
 from hpsearch.study.events import RunStarted, View, earlier_events, show_prepared, silent
 from hpsearch.study.folders import StudyFolders, require_room, study_folders
+from hpsearch.study.fresh_runs import Confirming, refuse_fresh_runs
 from hpsearch.study.jobs import JobMaker, job_maker, require_program
 from hpsearch.study.ledger import Ledger
 from hpsearch.study.loop import Runner
@@ -44,7 +46,7 @@ from hpsearch.study.open import (
     settle_target,
     study_names,
 )
-from hpsearch.study.options import RunOptions, rebuild_remedy
+from hpsearch.study.options import RunOptions, command_text, rebuild_remedy
 from hpsearch.study.preparation import PreparedInfo, prepare
 from hpsearch.study.pruning import pruner_text, warmup_warnings
 from hpsearch.study.records import best_trial, finished
@@ -61,7 +63,8 @@ from hpsearch.study.warm_start_source import SourceStudy, find_source, make_warm
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The result of a run: ``exit_code`` is the command's, ``text`` says in one sentence how the run ended."""
+    """The result of a run: ``exit_code`` is the command's, ``text`` says in one sentence how the run ended, and
+    ``next_step`` how its best configuration is confirmed, if it was not."""
 
     study: str
     exit_code: int
@@ -76,6 +79,7 @@ class RunSummary:
     best_config_path: Path | None
     gpu_hours: float
     storage: str
+    next_step: str = ""
 
 
 def run_study(options: RunOptions, view: View = silent) -> RunSummary:
@@ -104,7 +108,7 @@ def run_study(options: RunOptions, view: View = silent) -> RunSummary:
     if resolved.note:
         view(Note(resolved.note, warning=True))
     with rebuild_offered(options):  # what is damaged may show only when the trials are read
-        return _run(name, definition, options, view, resuming=resolved.is_stored)
+        return run_definition(name, definition, options, view, resuming=resolved.is_stored)
 
 
 def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
@@ -118,12 +122,19 @@ def resume_study(options: RunOptions, view: View = silent) -> RunSummary:
     with rebuild_offered(options):
         options.url.check(lambda text: view(Note(text, warning=True)))
         name, definition = resolve_stored(options)
-        return _run(name, definition, options, view, resuming=True)
+        return run_definition(name, definition, options, view, resuming=True)
 
 
-def _run(
-    name: str, definition: StudyDefinition, options: RunOptions, view: View, *, resuming: bool = False
+def run_definition(
+    name: str,
+    definition: StudyDefinition,
+    options: RunOptions,
+    view: View,
+    confirming: Confirming | None = None,
+    *,
+    resuming: bool = False,
 ) -> RunSummary:
+    """Run the trials of a study: as a search, or as the fresh runs of one. Raises as ``run_study``."""
     folders = study_folders(options.base_output_dir.absolute(), name)
     source = find_source(options, name, definition)
     jobs = replace(job_maker(definition, folders, Path.cwd()), ranks=options.gpus_per_trial or 1, cold=options.cold)
@@ -149,6 +160,8 @@ def _run(
         ):
             reached("lease-taken")
             study = load_study(session.storage, name) if name in study_names(session.storage) else None
+            if study is not None and confirming is None:
+                refuse_fresh_runs(study, options)
             definition, why = with_pruner(definition, study, replace(options, must_exist=resuming))
             remedy = rebuild_remedy(options, name)
             ledger = _open(session.storage, name, definition, folders, source, remedy, lambda text: view(Note(text)))
@@ -159,10 +172,13 @@ def _run(
             reached("study-opened")
             # The values of settings left open, resolved when the study began.
             resolved = PreparedInfo.stored(ledger.study).resolved if ledger.trials() else {}
+            if confirming is not None:
+                confirming.begin(ledger, folders)
+                resuming, resolved = True, confirming.prepared.resolved
             jobs = replace(jobs, working_dir=_working_dir(ledger, resuming), resolved=resolved)
             pruner = pruner_text(definition, why)
             held = (executor, lease.identity, shares)
-            summary = _Run(ledger, folders, jobs, *held, options, interruption, view, pruner, source).go()
+            summary = _Run(ledger, folders, jobs, *held, options, interruption, view, pruner, source, confirming).go()
             ledger.settle()
             reached("run-over")
             return summary
@@ -246,6 +262,7 @@ class _Run:
     view: View
     pruner: str  # which one, and why
     source: SourceStudy | None = None  # of a warm start
+    confirming: Confirming | None = None  # what its trials confirm
 
     def go(self) -> RunSummary:
         """Recover from a dead runner, prepare, and run trials, as far as there is something to do."""
@@ -258,7 +275,8 @@ class _Run:
         budget = Budget(settle_budget(ledger.study, options.gpu_hours), max(gpus, 1), named=gpus > 0)
         database = options.url.sqlite_path
         places = (self.folders.root, *([] if database is None else [database.resolve().parent]))
-        end = RunEnding(ledger, options, self.interruption, places)
+        confirms = self.confirming.plan.study if self.confirming else ""
+        end = RunEnding(ledger, options, self.interruption, places, confirms)
         self._announce(target, recovered, budget)
         done = nothing_to_do(ledger, target, end.command("run", "--add-trials", "N"))
         if done:
@@ -271,7 +289,8 @@ class _Run:
             return self._summary(target, *end.stopped_preparing())
         self._store_warm_start(prepared)
         write_study(ledger.study, self.folders)
-        begin(ledger)
+        if self.confirming is None:
+            begin(ledger)
         stop_at = target if options.at_most is None else min(target, finished(ledger.trials()) + options.at_most)
         runner = Runner(
             ledger,
@@ -287,6 +306,7 @@ class _Run:
             gate=Gate(ledger.definition, device_of(self.shares.gpu, prepared)),
             budget=budget,
             warm_start=stored_warm_start(ledger.study),
+            planner=self.confirming.planner(ledger, self.folders) if self.confirming else None,
         )
         ending = runner.run()
         return self._summary(target, *end.of(ending, runner))
@@ -301,19 +321,20 @@ class _Run:
                 direction=definition.objective.direction,
                 target=target,
                 finished=finished(trials),
-                search_mode=definition.search_mode,
+                search_mode="" if self.confirming else definition.search_mode,
                 steps=definition.steps,
                 best=(best.number, float(best.value or 0.0)) if best else None,
                 slots=len(self.shares.slots),
                 earlier=tuple(earlier_events(trials, definition.objective.metric)),
             )
         )
-        self.view(Note(self.pruner))
+        self.view(Note(self.confirming.text if self.confirming else self.pruner))
         if recovered:
             self.view(Note(recovered))
         if budget.is_limited:
             self.view(Note(budget.text(spent_hours(trials))))
-        for text in (*self.shares.notes, *advice(definition, requested_target(self.ledger.study, definition))):
+        advised = () if self.confirming else advice(definition, requested_target(self.ledger.study, definition))
+        for text in (*self.shares.notes, *advised):
             self.view(Note(text, warning=True))
         withheld = self.jobs.withheld()
         if withheld:
@@ -326,6 +347,8 @@ class _Run:
             return PreparedInfo()
         info = prepare(self.jobs.prepare(), self.executor, self.interruption, self.view, deadline)
         changed = changed_versions(PreparedInfo.stored(ledger.study), info) if ledger.trials() else ""
+        if self.confirming is not None:
+            self.confirming.require_same(info)
         keep_prepared(ledger, info)
         self.folders.keep_base_predictions()
         show_prepared(self.view, info)
@@ -350,6 +373,11 @@ class _Run:
         elif stored_warm_start(study) is not None:
             study.set_user_attr(attrs.WARM_START, None)
 
+    def _next_step(self, trials: Sequence[FrozenTrial]) -> str:
+        study, options = self.ledger.study, self.options
+        command = command_text("confirm", study.study_name, options.storage, options.base_output_dir)
+        return next_step(study, self.ledger.definition, trials, command, has_gpu=bool(self.shares.slots[0].gpus))
+
     def _summary(self, target: int, code: int, text: str) -> RunSummary:
         trials = self.ledger.trials()
         best = best_trial(trials, self.ledger.definition.objective.direction)
@@ -367,4 +395,5 @@ class _Run:
             best_config_path=self.folders.best_config if best else None,
             gpu_hours=spent_hours(trials),
             storage=self.options.url.full,
+            next_step=self._next_step(trials) if code == 0 and best else "",
         )

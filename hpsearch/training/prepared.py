@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.images import open_image
+from hpsearch.data.prepared_rows import PreparedRow as PreparedRow
+from hpsearch.data.prepared_rows import RowFile as RowFile
+from hpsearch.data.prepared_rows import row_file as row_file
 from hpsearch.data.splits import pick
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import sync_tree, write_text
@@ -24,17 +26,6 @@ SPLITS = ("train", "validation", "holdout")
 FILE_NAME = "prepared.json"
 SCRATCH = "scratch"  # a folder in the prepared one while it is made
 _SIZING = ("longest_edge", "max_pixels", "pan_and_scan", "instruction")  # what rows' tokens depend on
-
-
-@dataclass(frozen=True)
-class PreparedRow:
-    """One prepared row: ``image`` is an encoded picture (PNG, JPEG ...), ``text`` what it reads, ``document`` what it
-    is a part of; None in a folder that an older release prepared."""
-
-    id: str
-    image: bytes
-    text: str
-    document: str | None = None
 
 
 def table_of(rows: Iterable[PreparedRow]) -> Any:
@@ -72,43 +63,6 @@ def _batches(rows: Iterable[PreparedRow]) -> Iterator[Any]:
     remaining = iter(rows)
     while chunk := list(islice(remaining, ROWS_AT_ONCE)):
         yield pa.RecordBatch.from_pylist([vars(row) for row in chunk], _schema())
-
-
-class RowFile(Sequence[PreparedRow]):
-    """Rows of a file that ``write_rows`` wrote, mapped into memory and read when they are asked for: those at
-    ``positions``, or all. ``table`` has all of the file."""
-
-    def __init__(self, path: Path, positions: Sequence[int] | None = None) -> None:
-        import pyarrow as pa
-
-        self.table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
-        self._positions = range(self.table.num_rows) if positions is None else positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def every(self, step: int, first: int) -> RowFile:
-        """Select every ``step``-th row, from ``first`` on."""
-        share = copy(self)
-        share._positions = self._positions[first::step]
-        return share
-
-    def ids(self) -> list[str]:
-        """Read the rows' ids, without their pictures."""
-        return self._column("id")
-
-    def text_lengths(self) -> list[int]:
-        """Read the lengths of the rows' texts in characters, without their pictures."""
-        return [len(text) for text in self._column("text")]
-
-    def _column(self, name: str) -> list[str]:
-        values = self.table.column(name).to_pylist()
-        return [values[position] for position in self._positions]
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
-        return PreparedRow(**self.table.slice(self._positions[index], 1).to_pylist()[0])
 
 
 def training_rows(table: Any, chat: Chat) -> Any:
@@ -207,11 +161,6 @@ class PreparedData:
         """Fill in what the settings leave open, as prepare resolved it."""
         resolved = {name: value for name, value in self.resolved.items() if getattr(settings, name) is None}
         return settings.model_copy(update=resolved)
-
-
-def row_file(folder: Path, split: str) -> Path:
-    """Return the path of a split's rows."""
-    return folder / f"{split}.arrow"
 
 
 def open_rows(folder: Path, split: str) -> RowFile:

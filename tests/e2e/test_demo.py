@@ -88,4 +88,9 @@ def _check_files(folder: Path) -> None:
     assert {"reference", "prediction", "cer", "characters", "words", "repeats"} <= set(rows[0])
     assert len(read_predictions(folder / "base_predictions.jsonl")) == len(rows)
     assert (folder / "best/adapter_config.json").exists()
-    assert "Base, default and best" in (folder / "report/index.html").read_text()
+    page, report = ((folder / "report" / name).read_text() for name in ("index.html", "report.json"))
+    assert "Base, default and best" in page and "hours of trials by use" in page and "GPU-hours" not in page
+    spent = json.loads(report)
+    assert {"loading", "training", "judging", "interrupted"} == spent["hours_by_use"].keys()
+    durations = sum(row["duration_s"] for row in spent["rows"])
+    assert sum(spent["hours_by_use"].values()) * 3600 == pytest.approx(durations, rel=0.02)

@@ -47,6 +47,8 @@ def test_analyze_compare_export_and_archive(two_studies: Path, command_line: Com
     os.utime(old, (0, 0))  # before the years that zip knows
     assert command_line("export", "--study", "one", "--archive", "one.zip").returncode == 0
 
+    pages = command_line("analyze", "--study", "one", "--pages", "77", "0")
+    assert pages.returncode == 2 and "no trial 77" in pages.stderr
     wrong = command_line("analyze", "--study", "three")
     assert wrong.returncode == 2
     assert "one, two" in wrong.stderr

@@ -63,3 +63,13 @@ def test_only_its_script_can_repeat_another_scripts_trial() -> None:
 
 def test_no_trial_no_configuration() -> None:
     assert best_configuration(summarize(optuna.create_study()), None) is None
+
+
+def test_what_was_searched_comes_first_then_what_differs_from_the_defaults(study: optuna.Study) -> None:
+    configuration = best_configuration(summarize(study), None)
+    assert configuration is not None
+    assert json.loads(configuration.searched) == study.best_params
+    changed = json.loads(configuration.changed)
+    assert {"instruction", "model_name", "input_data"} <= set(changed) and not set(changed) & set(study.best_params)
+    same = [name for name, value in changed.items() if value == configuration.defaults.get(name)]
+    assert same == []

@@ -203,3 +203,22 @@ def test_a_race_counts_trials_and_time() -> None:
     assert points[-1][1] == pytest.approx(summary.time_total_s)
     assert summary.best is not None and points[-1][2] == summary.best.value
     assert best_points(summarize(optuna.create_study())) == []
+
+
+def test_pruned_trials_are_drawn_apart_at_their_last_value() -> None:
+    summary, figures = drawn(sample_study())
+    pruned = [row for row in summary.rows if row.cause == "pruned"]
+    panel = next(trace for trace in figures["slice"].traces if trace["name"] == "pruned, last value")
+    assert panel["y"] == pytest.approx([row.steps[-1][1] for row in pruned], rel=1e-5)
+    assert panel["marker"]["symbol"] == "x" and "Pruned trials" in figures["slice"].caption
+    lines = next(trace for trace in figures["parallel"].traces if trace["name"] == "pruned, last value")
+    assert lines["line"]["dash"] == "dot" and lines["x"].count(None) == len(pruned)
+    assert all(value is None or -0.2 < value <= 1 for value in lines["y"])
+
+
+def test_on_a_phone_panels_lie_below_each_other() -> None:
+    _, figures = drawn(sample_study())
+    domains = [value["domain"] for key, value in figures["slice"].narrow.items() if key.startswith("xaxis")]
+    assert domains == [[0, 1]] * 4
+    lying = figures["parallel"].narrow
+    assert {shape["x1"] - shape["x0"] for shape in lying["shapes"]} == {1} and figures["parallel"].turned

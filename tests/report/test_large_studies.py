@@ -82,7 +82,7 @@ def test_slices_show_the_best_the_default_and_some_of_the_others(
     best = sorted(summary.completed, key=lambda row: row.value or 0.0)[:200]
     assert {f"trial {row.label}" for row in best} <= drawn
     assert 500 <= len(drawn) <= 501
-    assert {trace["name"] for trace in panel} == {"completed", "default", "best"}
+    assert {trace["name"] for trace in panel} == {"pruned, last value", "completed", "default", "best"}
 
 
 def test_shares_below_the_history_add_up_to_the_trials(summary: StudySummary, figures: dict[str, Figure]) -> None:

@@ -84,8 +84,9 @@ def test_failures_have_messages_and_remedies(study: optuna.Study, tmp_path: Path
 
 def test_samples_mark_the_characters_that_differ(study: optuna.Study, study_dir: Path, tmp_path: Path) -> None:
     _, html = analyzed(study, tmp_path / "report", study_dir)
-    assert "99<del>2</del>1" in html and "99<ins>7</ins>1" in html
-    assert "read 1 of 6 samples perfectly" in html
+    assert "<span>9921</span><span>99<mark>7</mark>1</span>" in html
+    assert "<span>66</span><span><del>66</del></span>" in html
+    assert "read 1 of 6 pages perfectly" in html and '<a href="pages.html">' in html
     assert "predictions.jsonl" not in html
     _, html = analyzed(study, tmp_path / "other")
     assert "folder was not given" in html
@@ -154,7 +155,8 @@ def test_report_json_is_strict_and_complete(tmp_path: Path) -> None:
     assert len(record["rows"]) == 28
     assert set(record["rows"][0]) == {
         *("number", "state", "cause", "message", "value", "params", "metrics", "holdout_value", "duration_s", "gpus"),
-        *("start", "end", "seed", "root", "attempt", "is_default", "first", "steps", "folder"),
+        *("start", "end", "seed", "root", "attempt", "is_default", "first", "repeats", "steps"),
+        "folder",
     }
     assert record["counts"]["not_finite"] == 6
 
@@ -177,7 +179,7 @@ def test_figures_are_drawn_in_a_browser_without_network(
     keys = ("history", "importance", "slice", "parallel", "intermediate", "timeline")
     assert plots == {f"plot-{key}" for key in keys}
     assert document.attributes.count(("svg", "class", "main-svg")) >= len(keys)
-    assert document.elements["button"] == 5
+    assert document.elements["button"] == 7
 
 
 def test_pictures_of_the_figures(tmp_path: Path, chromium: str) -> None:

@@ -1,14 +1,13 @@
-"""Sample predictions: which characters are marked, and what a predictions file may be."""
+"""Two texts side by side: which characters are marked; and the folder of a trial."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from hpsearch.report.rows import TrialRow
-from hpsearch.report.samples import TextRun, align, read_samples, trial_folder
+from hpsearch.report.samples import TextRun, align, trial_folder
 
 
 def marked(pieces: tuple[TextRun, ...]) -> str:
@@ -39,45 +38,6 @@ def test_align(reference: str, prediction: str, left: str, right: str, share: fl
     first, second, cer = align(reference, prediction)
     assert (marked(first), marked(second)) == (left, right)
     assert cer == pytest.approx(share)
-
-
-def test_samples_go_from_the_worst_to_the_best(tmp_path: Path) -> None:
-    lines = [
-        {"split": "holdout", "id": number, "reference": "12", "prediction": "1" * (number % 3)} for number in range(30)
-    ]
-    exact = {"reference": "12", "prediction": "12", "cer": 0.0}
-    text = "\n".join(json.dumps(line) for line in [*lines, exact])
-    (tmp_path / "predictions.jsonl").write_text(text, encoding="utf-8")
-    samples = read_samples(tmp_path, limit=5)
-    assert samples is not None
-    assert [sample.cer for sample in samples.shown] == sorted((sample.cer for sample in samples.shown), reverse=True)
-    assert (len(samples.shown), samples.total, samples.exact) == (5, 31, 1)
-    assert samples.shown[0].name == "holdout 0"
-    assert samples.shown[-1].exact
-
-
-def test_lines_that_are_no_sample_are_skipped(tmp_path: Path) -> None:
-    good = json.dumps({"reference": "1", "prediction": "1", "cer": "nan"})
-    lines = ["", "{", "[1]", '{"reference": 1, "prediction": "1"}', "[" * 100_000, good]
-    (tmp_path / "predictions.jsonl").write_bytes(
-        "\n".join(lines).encode() + b'\n{"reference": "\xff", "prediction": ""}'
-    )
-    samples = read_samples(tmp_path)
-    assert samples is not None and samples.total == 2
-
-
-def test_a_long_text_is_cut(tmp_path: Path) -> None:
-    line = json.dumps({"reference": "ab" * 5000, "prediction": "ab" * 5000})
-    (tmp_path / "predictions.jsonl").write_text(line, encoding="utf-8")
-    samples = read_samples(tmp_path)
-    assert samples is not None and len(samples.shown[0].reference[0].text) == 601
-
-
-def test_nothing_to_read(tmp_path: Path) -> None:
-    assert read_samples(None) is None
-    assert read_samples(tmp_path) is None
-    (tmp_path / "predictions.jsonl").write_text("nothing\n", encoding="utf-8")
-    assert read_samples(tmp_path) is None
 
 
 def test_the_folder_of_a_trial(tmp_path: Path) -> None:

@@ -230,6 +230,40 @@ def test_what_pruning_saved_is_estimated_from_whole_trials() -> None:
     assert summary.pruned_share == 0.5  # the crashed one is not finished
 
 
+def test_hours_go_by_what_they_went_into() -> None:
+    study = optuna.create_study()
+    study.set_user_attr(attrs.DEFINITION, {"search_space": {}})
+    measured = {attrs.METRICS: {"train_seconds": 60.0, "eval_seconds": 30.0}, attrs.GPUS: 2}
+    late = {attrs.METRICS: {"train_seconds": 80.0, "eval_seconds": 30.0}, attrs.REPEATS: 0}  # more than it took
+    for outcome, seconds, own in (
+        ("ok", 100.0, measured),
+        ("ok", 50.0, late | {attrs.REPEATS: None}),
+        ("ok", 40.0, {}),
+        ("ok", 20.0, late),
+    ):
+        attributes = {attrs.OUTCOME: outcome, attrs.DURATION: seconds, **own}
+        study.add_trial(create_trial(value=0.5, user_attrs=attributes))
+    for outcome, state in (("pruned", TrialState.PRUNED), ("crash", TrialState.FAIL), ("lost", TrialState.FAIL)):
+        attributes = {attrs.OUTCOME: outcome, attrs.DURATION: 30.0}
+        value = 0.9 if outcome == "pruned" else None
+        steps = {1: 0.9} if outcome == "pruned" else {}
+        study.add_trial(create_trial(state=state, value=value, intermediate_values=steps, user_attrs=attributes))
+    summary = summarize(study)
+    seconds = {use: round(hours * 3600) for use, hours in summary.hours_by_use.items()}
+    assert seconds == {
+        "loading": 20,
+        "training": 120 + 50 + 40,
+        "judging": 60,
+        "pruned": 30,
+        "failed": 30,
+        "interrupted": 30,
+        "repeated": 20,
+    }
+    assert sum(summary.hours_by_use.values()) == pytest.approx(summary.gpu_hours)
+    shown = "\n".join(render(summary_tables(summary), 300))
+    assert "GPU-hours by use: loading 0.00556" in shown
+
+
 @pytest.mark.parametrize(
     ("direction", "before", "after", "expected"),
     [

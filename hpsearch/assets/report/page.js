@@ -2,6 +2,7 @@
 (function () {
   const drawings = JSON.parse(document.getElementById("drawings").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const phone = window.matchMedia("(max-width: 680px)");
   const config = {
     responsive: true,
     displaylogo: false,
@@ -18,10 +19,19 @@
     return named ? palette[value.slice(1)] : value;
   }
 
+  // Panels below each other, and parallel axes that lie: nothing is wider than the window.
+  function onPhone(figure) {
+    const down = (values) => values.map((value) => (value === null ? null : -value));
+    const turn = (trace) => ({ ...trace, x: trace.y, y: down(trace.x) });
+    const data = figure.turned ? figure.data.map(turn) : figure.data;
+    return { data, layout: { ...figure.layout, ...figure.narrow } };
+  }
+
   function draw(scheme) {
     const palette = drawings.palettes[scheme];
     for (const [key, figure] of Object.entries(drawings.figures)) {
-      const painted = paint(figure, palette, "");
+      const shown = phone.matches ? onPhone(figure) : figure;
+      const painted = paint({ data: shown.data, layout: shown.layout }, palette, "");
       Plotly.react("plot-" + key, painted.data, painted.layout, config);
     }
   }
@@ -46,7 +56,7 @@
   }
 
   const scheme = () => (dark.matches ? "dark" : "light");
-  dark.addEventListener("change", () => draw(scheme()));
+  for (const query of [dark, phone]) query.addEventListener("change", () => draw(scheme()));
   window.addEventListener("beforeprint", () => draw("light"));
   window.addEventListener("afterprint", () => draw(scheme()));
   draw(scheme());

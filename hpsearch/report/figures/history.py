@@ -216,8 +216,17 @@ def best_so_far(summaries: Sequence[StudySummary], key: str = "race") -> Figure:
             "xaxis2": axis(f"{unit} spent in trials", rangemode="tozero", domain=[0.52, 1], anchor="y2"),
             "yaxis2": vertical | {"matches": "y", "anchor": "x2", "showticklabels": False, "title": {"text": ""}},
         }
+    narrow: Layout = {}
+    if timed:  # one below the other
+        narrow = {
+            "xaxis": layout["xaxis"] | {"domain": [0, 1], "anchor": "y"},
+            "yaxis": vertical | {"domain": [0.6, 1]},
+            "xaxis2": layout["xaxis2"] | {"domain": [0, 1]},
+            "yaxis2": vertical | {"matches": "y", "anchor": "x2", "domain": [0, 0.4]},
+            "height": 640,
+        }
     caption = "The best final value so far. Time is the sum of all trials' durations, also of failed ones."
-    return Figure(key, f"{objective.title}: best so far", caption, tuple(traces), layout, 420, wide=True)
+    return Figure(key, f"{objective.title}: best so far", caption, tuple(traces), layout, 420, narrow=narrow)
 
 
 def best_points(summary: StudySummary) -> list[Point]:

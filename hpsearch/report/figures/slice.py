@@ -1,4 +1,5 @@
-"""Values over parameters: slices, one parameter at a time, and parallel coordinates, a line for each completed trial.
+"""Values over parameters: slices, one parameter at a time, and parallel coordinates, a line for each trial. Pruned
+trials are drawn apart, at the last value they reported: a value that was always pruned must not look untried.
 
 Parallel coordinates are ordinary lines, a trace for each fifth of the ranking: plotly's own kind needs WebGL and code
 made at run time, which the report's content policy forbids.
@@ -10,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hpsearch.report.figures.importance import order_of
-from hpsearch.report.figures.style import Figure, Layout, Trace, axis, fade, is_log, rounded, value_axis
+from hpsearch.report.figures.style import Figure, Layout, Trace, axis, fade, is_log, near_values, rounded, value_axis
 from hpsearch.report.rows import Parameter, TrialRow, best_and_evenly, evenly, ranked
 from hpsearch.report.summary import StudySummary
 from hpsearch.report.text import plot_label, value_text
@@ -19,7 +20,9 @@ _COLUMNS, _PANELS = 3, 12
 _BEST, _OTHERS = 200, 300  # points of a panel; thousands of them are a blot
 _GAP_X, _ROW_HEIGHT = 0.045, 270
 
-_AXES, _FIFTHS, _TICKS, _MOST = 8, 5, 8, 150  # of parallel coordinates; at most 150 lines
+_AXES, _FIFTHS, _TICKS, _MOST, _STOPPED_LINES = 8, 5, 8, 150, 40  # of parallel coordinates; lines at most
+_PRUNED = "pruned, last value"
+_STOPPED = "Pruned trials (of many, a part) are shown at the last value they reported, which comes from fewer rows."
 _MISSING = -0.12  # height at which a line passes an axis if the trial has no such parameter
 
 
@@ -27,29 +30,41 @@ def slices(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
     """Draw a panel for each parameter that varies, all with the same vertical axis."""
     title, key = "Slices", "slice"
     names, left_out = order_of(summary, shares, _PANELS)
-    if len(summary.completed) < 2 or not names:
-        return Figure(key, title, sentence="Slices need two completed trials that differ in a parameter.")
-    vertical, note = value_axis(summary.objective, [row.value for row in summary.completed if row.value is not None])
+    stopped = _stopped(summary)
+    if len(summary.completed) + len(stopped) < 2 or not names:
+        return Figure(key, title, sentence="Slices need two trials with values that differ in a parameter.")
+    values = [row.last_value for row in (*summary.completed, *stopped) if row.last_value is not None]
+    vertical, note = value_axis(summary.objective, values)
     columns = 2 if len(names) in (2, 4) else min(len(names), _COLUMNS)
     lines = -(-len(names) // columns)
     parameters = {item.name: item for item in summary.parameters}
     layout: Layout = {}
+    narrow: Layout = {"height": 70 + _ROW_HEIGHT * len(names)}
     traces: list[Trace] = []
     for index, name in enumerate(names):
         traces += _panel_traces(summary, parameters[name], index)
         layout |= _panel_axes(parameters[name], index, columns, lines, vertical)
+        narrow |= _panel_axes(parameters[name], index, 1, len(names), vertical)
     drawn = _drawn(summary.completed, summary)
     part = f"Drawn are the best {_BEST} of {len(summary.completed)}, and {_OTHERS} of the others, from good to bad."
     thinned = part if len(drawn) < len(summary.completed) else ""
-    caption = " ".join(filter(None, ("Completed trials only.", thinned, left_out, note)))
-    return Figure(key, title, caption, tuple(traces), layout, 70 + _ROW_HEIGHT * lines, wide=True)
+    caption = " ".join(filter(None, (_STOPPED if stopped else "", thinned, left_out, note)))
+    return Figure(key, title, caption, tuple(traces), layout, 70 + _ROW_HEIGHT * lines, narrow=narrow)
+
+
+def _stopped(summary: StudySummary) -> list[TrialRow]:
+    """Return the pruned trials that reported a value, by number; of many a part."""
+    rows = [row for row in summary.rows if row.cause == "pruned" and row.last_value is not None]
+    return evenly(rows, _OTHERS)
 
 
 def _panel_traces(summary: StudySummary, parameter: Parameter, index: int) -> list[Trace]:
     rows = _drawn([row for row in summary.completed if parameter.name in row.params], summary)
     best = summary.best.trial if summary.best else None
     default = summary.default.trial if summary.default else None
+    stopped = [row for row in _stopped(summary) if parameter.name in row.params]
     groups = [
+        (_PRUNED, "@pruned", "x", 7, 0.9, stopped),
         ("completed", "@complete", "circle", 7 if len(rows) <= 200 else 4, fade(len(rows)), rows),
         ("default", "@default", "diamond", 11, 1.0, [row for row in rows if row is default and row is not best]),
         ("best", "@best", "star", 14, 1.0, [row for row in rows if row is best]),
@@ -77,7 +92,7 @@ def _points(parameter: Parameter, index: int, rows: Sequence[TrialRow], name: st
         "legendgroup": name,
         "showlegend": index == 0,
         "x": [_position(parameter, row) for row in rows],
-        "y": [rounded(row.value or 0.0) for row in rows],
+        "y": [rounded(row.last_value or 0.0) for row in rows],
         "xaxis": f"x{_suffix(index)}",
         "yaxis": f"y{_suffix(index)}",
         "text": [f"trial {row.label}, {plot_label(value_text(row.params[parameter.name]))}" for row in rows],
@@ -127,19 +142,22 @@ def _suffix(index: int) -> str:
 
 
 def parallel(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure:
-    """Draw a line for each completed trial, the stronger the better; the best on top."""
+    """Draw a line for each completed trial, the stronger the better, the best on top; pruned ones dotted below them."""
     title, key = "Parallel coordinates", "parallel"
     names, left_out = order_of(summary, shares, _AXES)
     complete = ranked(summary.rows, summary.objective)
-    rows = evenly(complete, _MOST)
-    if len(rows) < 2 or not names:
-        return Figure(key, title, sentence="Parallel coordinates need two completed trials that differ in a parameter.")
+    rows, stopped = evenly(complete, _MOST), evenly(_stopped(summary), _STOPPED_LINES)
+    everyone = [*rows, *stopped]
+    if len(everyone) < 2 or not names:
+        sentence = "Parallel coordinates need two trials with values that differ in a parameter."
+        return Figure(key, title, sentence=sentence)
     parameters = {item.name: item for item in summary.parameters}
-    scales = [_value_scale(summary, rows), *(_scale(parameters[name], rows) for name in names)]
-    traces = [_lines(scales, rows[start:stop], len(rows), fifth) for fifth, (start, stop) in _cuts(len(rows))]
+    scales = [_value_scale(summary, everyone), *(_scale(parameters[name], everyone) for name in names)]
+    traces = [_stopped_lines(scales, stopped)] if stopped else []
+    traces += [_lines(scales, rows[start:stop], len(rows), fifth) for fifth, (start, stop) in _cuts(len(rows))]
     traces.append(_lines(scales, rows[:1], len(rows), _FIFTHS))
     labels = [label for place, scale in enumerate(scales) for label in scale.labels(place)]
-    missing = any(name not in row.params for name in names for row in rows)
+    missing = any(name not in row.params for name in names for row in everyone)
     upright = {"type": "line", "layer": "below", "y0": 0, "y1": 1, "line": {"color": "@axis", "width": 1}}
     layout: Layout = {
         "xaxis": axis("", visible=False, range=[-0.35, len(names) + 0.45]),
@@ -150,8 +168,28 @@ def parallel(summary: StudySummary, shares: Mapping[str, float] | str) -> Figure
     }
     part = f"{len(rows)} of {len(complete)} trials are drawn, from good to bad." if len(rows) < len(complete) else ""
     gone = "A line that passes below an axis has no such parameter." if missing else ""
-    caption = " ".join(filter(None, ("Completed trials; the stronger the colour, the better.", left_out, part, gone)))
-    return Figure(key, title, caption, tuple(traces), layout, 420, wide=True)
+    caption = " ".join(
+        filter(None, ("The stronger the colour, the better.", _STOPPED if stopped else "", left_out, part, gone))
+    )
+    narrow = _lying(scales, missing)
+    return Figure(key, title, caption, tuple(traces), layout, 420, narrow=narrow, turned=True)
+
+
+def _lying(scales: Sequence[_Scale], missing: bool) -> Layout:
+    """Return the layout with the axes lying below each other, as a phone has room for."""
+    across = {"type": "line", "layer": "below", "x0": 0, "x1": 1, "line": {"color": "@axis", "width": 1}}
+    return {
+        "xaxis": axis("", visible=False, range=[-0.2 if missing else -0.03, 1.03]),
+        "yaxis": axis("", visible=False, range=[0.5 - len(scales), 0.6]),
+        "annotations": [label for place, scale in enumerate(scales) for label in scale.lying_labels(place)],
+        "shapes": [across | {"y0": -place, "y1": -place} for place in range(len(scales))],
+        "height": 80 + 95 * len(scales),
+    }
+
+
+def _stopped_lines(scales: Sequence[_Scale], rows: Sequence[TrialRow]) -> Trace:
+    look = {"name": _PRUNED, "showlegend": True, "line": {"color": "@pruned", "width": 1, "dash": "dot"}}
+    return _lines(scales, rows, len(rows), 0) | look
 
 
 class _Scale:
@@ -173,9 +211,24 @@ class _Scale:
             tick | {"showarrow": False, "font": font, "bgcolor": "@panel", "borderpad": 1} for tick in beside
         ]
 
+    def lying_labels(self, place: int) -> list[Layout]:
+        """Return the labels of an axis that lies: its title above it, at most about five ticks below."""
+        head = {"x": 0, "y": -place, "text": self.title, "yanchor": "bottom", "xanchor": "left", "yshift": 4}
+        labels = [head | {"showarrow": False, "font": {"size": 12, "color": "@ink"}, "bgcolor": "@panel"}]
+        for x, text in self.ticks[:: -(-len(self.ticks) // 5) or 1]:
+            anchor = "left" if x < 0.05 else "right" if x > 0.95 else "center"
+            tick = {"x": x, "y": -place, "text": text, "yanchor": "top", "xanchor": anchor, "yshift": -3}
+            labels.append(
+                tick | {"showarrow": False, "font": {"size": 11, "color": "@soft"}, "bgcolor": "@panel", "borderpad": 1}
+            )
+        return labels
+
 
 def _value_scale(summary: StudySummary, rows: Sequence[TrialRow]) -> _Scale:
-    values = {row.number: row.value for row in rows if row.value is not None}
+    given = {row.number: row.last_value for row in rows if row.last_value is not None}
+    near = near_values(summary.objective, list(given.values())) or [0.0]
+    # A pruned trial may have reported anything before its model learned.
+    values = {number: min(max(value, min(near)), max(near)) for number, value in given.items()}
     log = is_log(summary.objective, list(values.values()))
     return _Scale(plot_label(summary.objective.title, 18), *_spread(values, log))
 

@@ -95,7 +95,8 @@ class Figure:
     traces: tuple[Trace, ...] = ()
     layout: Layout = field(default_factory=dict)
     height: int = 380
-    wide: bool = False  # too wide for a phone: it scrolls sideways there
+    narrow: Layout = field(default_factory=dict)  # takes the place of parts of ``layout`` on a phone
+    turned: bool = False  # on a phone x and -y of the traces change places
     sentence: str = ""
 
     @property
@@ -177,7 +178,7 @@ def value_axis(objective: StudyObjective, values: Sequence[float], title: str | 
     Errors that span more than a factor of 10 get a logarithmic axis, so that the good ones can be distinguished. A
     value far from the median (a penalty like 1e9) does not set the scale.
     """
-    near = _near(objective, values)
+    near = near_values(objective, values)
     name = plot_label(objective.title, 30) if title is None else title
     beyond = len(values) - len(near)
     note = f"{beyond} {'value lies' if beyond == 1 else 'values lie'} beyond the axis." if beyond else ""
@@ -231,7 +232,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [rounded(step * 10.0**power) for power in range(first, last + 1) for step in steps]
 
 
-def _near(objective: StudyObjective, values: Sequence[float]) -> list[float]:
+def near_values(objective: StudyObjective, values: Sequence[float]) -> list[float]:
     """Drop values that are a thousand times as far from the median as the best one or its tenth."""
     if len(values) < 4:
         return list(values)
