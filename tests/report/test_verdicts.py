@@ -282,7 +282,7 @@ def test_page_json_and_comparison_have_verdicts_and_intervals(tmp_path: Path) ->
     study = planted_study(folder, [reading(8), reading(2)])
     report = analyze_study(study, study_dir=folder, output_dir=tmp_path / "report", png=False).report
     html = report.read_text(encoding="utf-8")
-    assert html.index('class="good"') < html.index('id="scores"') < html.index('class="score best proven"')
+    assert html.index('class="is-good"') < html.index('id="scores"') < html.index('class="score best proven"')
     assert "held out, 95 % over seeds and documents: " in html
     record = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert record["verdicts"][0]["key"] == "against_base" and record["verdicts"][0]["kind"] == "good"
