@@ -22,7 +22,7 @@ _NAMED = 8  # trials named in a sentence
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StudyVerdict:
     """One finding: ``key`` is stable, ``kind`` one of KINDS, ``text`` one or two sentences, ``figures`` what they are
     made of, as JSON values."""
 
@@ -36,7 +36,7 @@ class Verdict:
         return {"key": self.key, "kind": self.kind, "text": self.text, "figures": dict(self.figures)}
 
 
-def confirmed(summary: StudySummary) -> Iterator[Verdict]:
+def confirmed(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Say what fresh runs of the best configurations showed (`hpsearch confirm`)."""
     values, title = summary.confirmed, summary.objective.title
     winner, held = values.get("winner"), values.get("heldout")
@@ -49,14 +49,14 @@ def confirmed(summary: StudySummary) -> Iterator[Verdict]:
     first = f"Confirmed with {runs} fresh seeds: the configuration of trial {winner.get('trial')}{others}."
     if not isinstance(held, dict) or not isinstance(held.get("value"), (int, float)):
         why = values.get("heldout_why") or "there are no held-out rows"
-        yield Verdict("confirmed", "note", f"{first} Nothing is claimed of other rows: {why}.", figures)
+        yield StudyVerdict("confirmed", "note", f"{first} Nothing is claimed of other rows: {why}.", figures)
         return
     claim = f"On held-out rows, which chose nothing, its {title} is {range_text(held['value'], *_ends(held))}."
     base = summary.base.holdout if summary.base else None
     ends = [end for end in _ends(held) if end is not None]
     worst = max(map(summary.objective.rank, ends)) if ends else math.inf
     proven = base is not None and worst < summary.objective.rank(base)
-    yield Verdict("confirmed", "good" if proven else "note", f"{first} {claim}", figures)
+    yield StudyVerdict("confirmed", "good" if proven else "note", f"{first} {claim}", figures)
 
 
 def _ends(values: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -65,7 +65,7 @@ def _ends(values: Mapping[str, Any]) -> tuple[float | None, float | None]:
     return (low, high) if both else (None, None)
 
 
-def against(summary: StudySummary) -> Iterator[Verdict]:
+def against(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Compare the best trial with base and default: on held-out rows if there are any, else on validation rows."""
     best = best_score(summary)
     for name, score in (("base", summary.base), ("default", summary.default)):
@@ -73,7 +73,7 @@ def against(summary: StudySummary) -> Iterator[Verdict]:
             continue
         key = f"against_{name}"
         if score.trial is not None and score.trial is best.trial:
-            yield Verdict(key, "note", "The best trial is the default configuration itself.")
+            yield StudyVerdict(key, "note", "The best trial is the default configuration itself.")
         elif best.holdout is not None and score.holdout is not None:
             yield _on_heldout(summary, key, name, score)
         elif best.value is not None and score.value is not None and best.holdout is None:
@@ -91,7 +91,7 @@ def best_score(summary: StudySummary) -> HeadlineScore:
     return summary.best
 
 
-def _on_heldout(summary: StudySummary, key: str, name: str, score: HeadlineScore) -> Verdict:
+def _on_heldout(summary: StudySummary, key: str, name: str, score: HeadlineScore) -> StudyVerdict:
     best, title, evidence = best_score(summary).holdout or 0.0, summary.objective.title, summary.evidence
     other = score.holdout or 0.0
     gained = evidence.against.get(name) if evidence else None
@@ -103,25 +103,27 @@ def _on_heldout(summary: StudySummary, key: str, name: str, score: HeadlineScore
         why = f"No interval: {_why(summary, name)}; this may be luck."
         word = "is better than" if better > 0 else "is worse than" if better < 0 else "equals"
         kind = "note" if better > 0 else "bad" if better < 0 else "warning"
-        return Verdict(key, kind, f"{where} the best trial {word} {NAMES[name]}: {both}. {why}", figures)
+        return StudyVerdict(key, kind, f"{where} the best trial {word} {NAMES[name]}: {both}. {why}", figures)
     figures |= {"low": gained.low, "high": gained.high, "of": of_runs(gained)}
     if gained.low > 0:
         sure = f"better by {_span(gained)}"
-        return Verdict(key, "good", f"{where} the best trial is better than {NAMES[name]}: {both}, {sure}.", figures)
+        return StudyVerdict(
+            key, "good", f"{where} the best trial is better than {NAMES[name]}: {both}, {sure}.", figures
+        )
     if gained.high < 0:
         sure = f"worse by {_span(_reversed(gained))}"
         remedy = "Train longer, or search other learning rates." if name == "base" else "Rather take the default."
         text = f"{where} the best trial is worse than {NAMES[name]}: {both}, {sure}. {remedy}"
-        return Verdict(key, "bad", text, figures)
+        return StudyVerdict(key, "bad", text, figures)
     if gained.value < 0 and name == "base":  # nothing was won, whatever another seed may give
         text = (
             f"{where} the best trial is worse than {NAMES[name]}: {both}, worse by {_span(_reversed(gained))}, which "
             "may be luck. Train longer, or search other learning rates."
         )
-        return Verdict(key, "bad", text, figures)
+        return StudyVerdict(key, "bad", text, figures)
     apart = f"worse by {_span(_reversed(gained))}" if gained.value < 0 else f"better by {_span(gained)}"
     text = f"{where} the best trial cannot be told from {NAMES[name]}: {both}. The difference, {apart}, may be none."
-    return Verdict(key, "warning", text, figures)
+    return StudyVerdict(key, "warning", text, figures)
 
 
 def _reversed(gained: Interval) -> Interval:
@@ -143,7 +145,7 @@ def _why(summary: StudySummary, name: str) -> str:
     return "no rows were recorded" if not any(score.scores for score in scores) else "their documents differ"
 
 
-def _on_validation(summary: StudySummary, key: str, name: str, best: float, other: float) -> Verdict:
+def _on_validation(summary: StudySummary, key: str, name: str, best: float, other: float) -> StudyVerdict:
     better = summary.objective.rank(other) - summary.objective.rank(best)
     both = f"{summary.objective.title} {number_text(best)} against {number_text(other)}"
     figures = {"best_validation": best, f"{name}_validation": other, "better_by": better}
@@ -152,13 +154,13 @@ def _on_validation(summary: StudySummary, key: str, name: str, best: float, othe
             f"Better than {NAMES[name]} on the validation rows that chose it: {both}. That is no proof: no score on "
             "held-out rows was recorded."
         )
-        return Verdict(key, "note", text, figures)
+        return StudyVerdict(key, "note", text, figures)
     remedy = " Train longer, or search higher learning rates." if name == "base" else ""
     text = f"No trial is better than {NAMES[name]} on the validation rows: {both}.{remedy}"
-    return Verdict(key, "bad", text, figures)
+    return StudyVerdict(key, "bad", text, figures)
 
 
-def none_better(summary: StudySummary) -> Iterator[Verdict]:
+def none_better(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Say if no trial is better than the base on the rows by which trials are compared, whatever held-out rows say."""
     best, base = best_score(summary), summary.base
     if base is None or base.value is None or best.value is None or best.holdout is None or base.holdout is None:
@@ -168,10 +170,10 @@ def none_better(summary: StudySummary) -> Iterator[Verdict]:
             "No trial is better than the untuned base on the validation rows: train longer, or search higher learning "
             "rates."
         )
-        yield Verdict("none_better", "bad", text, {"best_validation": best.value, "base_validation": base.value})
+        yield StudyVerdict("none_better", "bad", text, {"best_validation": best.value, "base_validation": base.value})
 
 
-def no_heldout(summary: StudySummary) -> Iterator[Verdict]:
+def no_heldout(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Say if no row tells what the best trial is worth."""
     if best_score(summary).holdout is not None:
         return
@@ -180,19 +182,19 @@ def no_heldout(summary: StudySummary) -> Iterator[Verdict]:
         own = summary.definition.get("command")
         remedy = f": report {summary.objective.holdout_metric}" if own else ": name holdout_split, or raise val_ratio"
     text = f"Nothing was measured on held-out rows, so the best score is only the best of several{remedy}."
-    yield Verdict("no_heldout", "warning" if remedy else "note", text)
+    yield StudyVerdict("no_heldout", "warning" if remedy else "note", text)
 
 
-def no_interval(summary: StudySummary) -> Iterator[Verdict]:
+def no_interval(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Say if scores have no interval, or one over seeds alone."""
     score = _evidence_of_best(summary)
     if score is None or score.scores is not None:
         return
     if score.over:
         text = f"Intervals are over seeds alone, from the study's repeats: {_no_rows(summary)}."
-        yield Verdict("no_rows", "note", text, {"over": score.over})
+        yield StudyVerdict("no_rows", "note", text, {"over": score.over})
     else:
-        yield Verdict("no_rows", "note", f"Scores have no interval: {score.why}.", {"over": ""})
+        yield StudyVerdict("no_rows", "note", f"Scores have no interval: {score.why}.", {"over": ""})
 
 
 def _no_rows(summary: StudySummary) -> str:
@@ -203,7 +205,7 @@ def _evidence_of_best(summary: StudySummary) -> ScoreEvidence | None:
     return summary.evidence.validation.get("best") if summary.evidence else None
 
 
-def ties(summary: StudySummary) -> Iterator[Verdict]:
+def ties(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Name the trials that cannot be told from the best one."""
     evidence, score = summary.evidence, _evidence_of_best(summary)
     if evidence is None or score is None or not evidence.tied:
@@ -218,7 +220,7 @@ def ties(summary: StudySummary) -> Iterator[Verdict]:
     same = f" Trial{'' if len(equal) == 1 else 's'} {listed_text(equal)} had exactly its score." if equal else ""
     of = f" (of the {evidence.compared} next best)" if not one else ""
     text = f"{listed}{rows}{of}: its lead may be luck.{same}"
-    yield Verdict("ties", "note", text, {"trials": list(evidence.tied), "compared": evidence.compared})
+    yield StudyVerdict("ties", "note", text, {"trials": list(evidence.tied), "compared": evidence.compared})
 
 
 def listed_text(names: Sequence[str]) -> str:
@@ -228,7 +230,7 @@ def listed_text(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def too_few_rows(summary: StudySummary) -> Iterator[Verdict]:
+def too_few_rows(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Say if rows are too few to tell a difference of a tenth, and how many it takes."""
     evidence = summary.evidence
     if evidence is None:
@@ -241,7 +243,7 @@ def too_few_rows(summary: StudySummary) -> Iterator[Verdict]:
             f"{score.documents} {word} documents are too few to tell scores {RELATIVE:.0%} apart: that takes about "
             f"{_round(score.needed):,}. Raise {_RATIOS[name]}, or add pages."
         )
-        yield Verdict(f"{name}_too_few", "warning", text, {"documents": score.documents, "needed": score.needed})
+        yield StudyVerdict(f"{name}_too_few", "warning", text, {"documents": score.documents, "needed": score.needed})
 
 
 def _round(count: int) -> int:

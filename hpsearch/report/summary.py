@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import UsageError
-from hpsearch.report.claims import Verdict
+from hpsearch.report.claims import StudyVerdict
 from hpsearch.report.hours import hours_by_use
 from hpsearch.report.rows import (
     Parameter,
@@ -100,17 +100,12 @@ class StudySummary:
     failing: tuple[str, ...] = ()
     evidence: Evidence | None = None
     confirmed: Mapping[str, Any] = field(default_factory=dict)
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[StudyVerdict, ...] = ()
 
     @property
     def completed(self) -> tuple[TrialRow, ...]:
         """The attempts that ended with a finite value, by number."""
         return tuple(row for row in self.rows if row.value is not None)
-
-    @property
-    def hours_by_use(self) -> dict[str, float]:
-        """GPU-hours by what they went into, or without a GPU hours of trials; empty if another program ran them."""
-        return {} if self.gpu_hours is None else hours_by_use(self.rows)
 
     @property
     def intervals(self) -> dict[int, str]:
@@ -121,6 +116,11 @@ class StudySummary:
             for number, score in scores.items()
             if isinstance(number, int) and score.low is not None and score.high is not None
         }
+
+    @property
+    def hours_by_use(self) -> dict[str, float]:
+        """GPU-hours by what they went into, or without a GPU hours of trials; empty if another program ran them."""
+        return {} if self.gpu_hours is None else hours_by_use(self.rows)
 
     @property
     def failures(self) -> dict[str, tuple[TrialRow, ...]]:

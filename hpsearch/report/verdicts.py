@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hpsearch.data.metrics.registry import METRICS
 from hpsearch.report.claims import (
     KINDS,
-    Verdict,
+    StudyVerdict,
     against,
     best_score,
     confirmed,
@@ -39,7 +39,7 @@ LATE, FALLING = 4, 0.1  # the last quarter of the evaluations still made the sco
 FEWEST_FOR_EFFECT, NO_EFFECT = 30, 0.02  # completed trials; share of the importance
 
 
-def verdicts_of(summary: StudySummary) -> tuple[Verdict, ...]:
+def verdicts_of(summary: StudySummary) -> tuple[StudyVerdict, ...]:
     """Apply all rules: the confirmation, base and default first, then the others, the worst first."""
     if summary.best is None:
         return ()
@@ -47,18 +47,18 @@ def verdicts_of(summary: StudySummary) -> tuple[Verdict, ...]:
     return tuple(sorted(verdicts, key=_order))
 
 
-def _order(verdict: Verdict) -> tuple[int, int]:
+def _order(verdict: StudyVerdict) -> tuple[int, int]:
     if verdict.key in FIRST:
         return -1, FIRST.index(verdict.key)
     return KINDS.index(verdict.kind), 0
 
 
-def is_proven(verdicts: Sequence[Verdict]) -> bool:
+def is_proven(verdicts: Sequence[StudyVerdict]) -> bool:
     """Return True if the best trial is better than the untuned base on held-out rows, beyond the interval."""
     return any(verdict.key == "against_base" and verdict.kind == "good" for verdict in verdicts)
 
 
-def predictions(summary: StudySummary) -> Iterator[Verdict]:
+def predictions(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Judge what the best trial read: identical, empty, looping and over-long answers, and invented text."""
     evidence = summary.evidence
     rows, base = (evidence.readings.get(name, ()) for name in ("best", "base")) if evidence else ((), ())
@@ -72,7 +72,7 @@ def predictions(summary: StudySummary) -> Iterator[Verdict]:
         text = (
             f"The best trial gave one answer for {percent_text(identical)} of the different references: {_cut(most)}."
         )
-        yield Verdict("identical", "bad" if identical >= ALL_SAME else "warning", text, {"share": identical})
+        yield StudyVerdict("identical", "bad" if identical >= ALL_SAME else "warning", text, {"share": identical})
     for key, what in (
         ("empty", "empty, though the reference has text"),
         ("repeats", "loops: one piece again and again"),
@@ -81,12 +81,12 @@ def predictions(summary: StudySummary) -> Iterator[Verdict]:
         share = METRICS[key].value(rows)
         if share >= FEW_BAD:
             text = f"{percent_text(share)} of the best trial's {len(rows)} answers are {what}{_beside(key, base)}."
-            yield Verdict(key, "bad" if share >= MANY_BAD else "warning", text, {"share": share})
+            yield StudyVerdict(key, "bad" if share >= MANY_BAD else "warning", text, {"share": share})
     invented = METRICS["insertions"].value(rows)
     kind = "bad" if invented >= MUCH_INVENTED else "warning" if invented >= INVENTED else "note"
     beside = _beside("insertions", base)
     text = f"Invented text: {percent_text(invented)} of the references' characters were added{beside}."
-    yield Verdict("insertions", kind, text, {"rate": invented})
+    yield StudyVerdict("insertions", kind, text, {"rate": invented})
 
 
 def _beside(key: str, base: Sequence[Prediction]) -> str:
@@ -98,7 +98,7 @@ def _cut(text: str) -> str:
     return f'"{shown[:40]}…"' if len(shown) > 40 else f'"{shown}"'
 
 
-def edges(summary: StudySummary) -> Iterator[Verdict]:
+def edges(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Say if the best value of a parameter is at an end of its range, and which way to widen it."""
     best = best_score(summary).trial
     if best is None or len(summary.completed) < FEWEST_FOR_EDGE:
@@ -116,7 +116,7 @@ def edges(summary: StudySummary) -> Iterator[Verdict]:
             f"widen it {'upwards' if end == 'upper' else 'downwards'}.{but}"
         )
         figures = {"parameter": parameter.name, "value": best.params[parameter.name], "end": end}
-        yield Verdict("edge", "note" if inside else "warning", text, figures)
+        yield StudyVerdict("edge", "note" if inside else "warning", text, figures)
 
 
 def _end(parameter: Parameter, row: TrialRow) -> str:
@@ -140,7 +140,7 @@ def _end(parameter: Parameter, row: TrialRow) -> str:
     return "upper" if place >= 1 - EDGE else ""
 
 
-def still_falling(summary: StudySummary) -> Iterator[Verdict]:
+def still_falling(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Say if the best trial was still getting better when it ended."""
     best, objective = best_score(summary).trial, summary.objective
     steps = best.steps if best else ()
@@ -157,10 +157,10 @@ def still_falling(summary: StudySummary) -> Iterator[Verdict]:
         f"{number_text(last)} at the last, {last_step}. Train longer, if there is time."
     )
     figures = {"before": before, "step": step, "last": last, "last_step": last_step}
-    yield Verdict("still_falling", "note", text, figures)
+    yield StudyVerdict("still_falling", "note", text, figures)
 
 
-def pruning_cost(summary: StudySummary) -> Iterator[Verdict]:
+def pruning_cost(summary: StudySummary) -> Iterator[StudyVerdict]:
     """Count the pruned trials that were ahead of the best one when they were stopped: more than those cannot have been
     lost, as far as curves tell."""
     best, objective = best_score(summary).trial, summary.objective
@@ -180,16 +180,16 @@ def pruning_cost(summary: StudySummary) -> Iterator[Verdict]:
             f"None of {len(pruned)} pruned trials was ahead of the best trial when it was stopped: pruning probably "
             "cost nothing."
         )
-    yield Verdict("pruning_cost", "note", text, figures)
+    yield StudyVerdict("pruning_cost", "note", text, figures)
 
 
-RULES: tuple[Callable[[StudySummary], Iterator[Verdict]], ...] = (
+RULES: tuple[Callable[[StudySummary], Iterator[StudyVerdict]], ...] = (
     confirmed, against, none_better, no_heldout, no_interval, predictions, too_few_rows, ties, edges, still_falling,
     pruning_cost,
 )  # fmt: skip
 
 
-def no_effect(summary: StudySummary, shares: Mapping[str, float] | str) -> tuple[Verdict, ...]:
+def no_effect(summary: StudySummary, shares: Mapping[str, float] | str) -> tuple[StudyVerdict, ...]:
     """Name the settings that made no visible difference, by their ``shares`` of the importance."""
     complete = len(summary.completed)
     if isinstance(shares, str) or complete < FEWEST_FOR_EFFECT:
@@ -201,4 +201,4 @@ def no_effect(summary: StudySummary, shares: Mapping[str, float] | str) -> tuple
         f"{listed_text(idle)} made no visible difference over {complete} completed trials (under {NO_EFFECT:.0%} of "
         "the importance each): fix them, and fewer trials do."
     )
-    return (Verdict("no_effect", "note", text, {"parameters": idle}),)
+    return (StudyVerdict("no_effect", "note", text, {"parameters": idle}),)

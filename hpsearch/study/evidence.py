@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HELDOUT, VALIDATION = "holdout", "validation"  # splits, as files of predictions name them
 RELATIVE = 0.10  # the difference that rows should suffice to tell
 _SAME = 1e-6  # a recorded score and that of the rows, apart by no more
+_MOST_EDITS = 10**9  # of a row; a file of others may name any number
 _LARGEST = 1e100  # beyond it squares overflow
 _SEVERAL = 30  # trials whose repeats are read row by row
 
@@ -69,7 +70,7 @@ class Evidence:
     """What the scores of a study are worth. ``metric`` is without its prefix: cer. ``heldout`` are scores of "base",
     "default" and "best"; ``validation`` also those of the best trials, by number; ``against`` how much the best one
     is better on held-out rows than "base" and "default", paired over documents: positive is better. ``tied``: numbers
-    of the trials that cannot be told from the best one on validation rows, of ``compared`` that were compared.
+    of the trials that cannot be told from the best one on validation rows, of ``compared`` of other configurations.
     ``readings``: what base and best trial read.
     """
 
@@ -180,7 +181,9 @@ class _Reader:
         }
         others = {trial.number: self._score(trial, VALIDATION, floors[VALIDATION]) for trial in ranked[:top]}
         first, tied = others.get(best.number), []
-        for number, score in list(others.items())[1:]:
+        rivals = [trial.number for trial in ranked[1:top] if trial.params != best.params]  # not the best one's repeats
+        for number in rivals:
+            score = others[number]
             if first is not None and score is not None and self._cannot_be_told(first, score, floors[VALIDATION]):
                 tied.append(number)
         validation = scores[VALIDATION] | {number: score for number, score in others.items() if score is not None}
@@ -193,7 +196,7 @@ class _Reader:
             against,
             floors[HELDOUT] or floors[VALIDATION],
             tuple(tied),
-            max(len(others) - 1, 0),
+            len(rivals),
             readings,
         )
 
@@ -240,6 +243,8 @@ class _Reader:
             elif self.name in _SHARES:
                 above, below = METRICS[self.name].value([row]), 1
             else:
+                return None, len(rows)
+            if max(above, below) > _MOST_EDITS:
                 return None, len(rows)
             sums[row.document][0] += above
             sums[row.document][1] += below

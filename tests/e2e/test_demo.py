@@ -63,6 +63,8 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     assert set(held_out) == {"base", "default", "best"}
     assert held_out["best"]["value"] == best["metrics"]["holdout_cer"] and held_out["best"]["trial"] == best["trial"]
     assert all(score["low"] <= score["value"] <= score["high"] for score in held_out.values())
+    assert json.loads(command_line("status", "--json").stdout)["studies"][0]["heldout"] == held_out["best"]
+    assert f"held out {best['metrics']['holdout_cer']:.4g} (95 %: " in command_line("status").stdout
     trial = folder / f"trial_{best['trial']}"
     for name, one in {"adapter/adapter_model.safetensors": folder / "best", "predictions.jsonl": trial}.items():
         assert (tmp_path / "again" / name).read_bytes() == (one / Path(name).name).read_bytes(), name
