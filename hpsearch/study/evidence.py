@@ -128,7 +128,9 @@ def _difference(
 
 
 def of_runs(gained: Interval) -> str:
-    """Say what an interval of a difference is over."""
+    """Say what an interval of a difference is over; "" if there is none."""
+    if gained.low is None:
+        return ""
     return "these two runs only" if gained.this_run_only else "seeds and documents"
 
 

@@ -147,7 +147,7 @@ def _assert_training_continues(studies: Stored) -> None:
     assert studies.status("digits")["states"] == {"COMPLETE": 2, "FAIL": 1, "WAITING": 1}
     config, best = (studies.read(f"studies/digits/digits_best_{name}.json") for name in ("config", "params"))
     exported = _assert_exported(studies, "digits", before)
-    assert exported == best | {name: exported[name] for name in ("time", "versions", "confirmed")}
+    assert exported == best | {name: exported[name] for name in ("time", "versions", "confirmed", "evidence")}
     assert studies.read("exported/digits_best_config.json") == config
 
     studies.run("resume", "--study", "digits")
