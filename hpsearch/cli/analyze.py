@@ -150,14 +150,8 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
     A failing report never fails the run."""
     if summary.best_number is None:
         return
-    try:
-        study, folder = summary.study, summary.folder
-        # A PNG of each figure costs seconds.
-        result = study_report(study, StorageUrl(summary.storage), folder, folder / "report", png=False)
-    except Exception as error:  # noqa: BLE001 - the search is done and safe; report it and continue
-        click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
-        return
-    if quiet:
+    result = written_report(summary.study, StorageUrl(summary.storage), summary.folder)
+    if quiet or result is None:
         return
     from hpsearch.cli.tables import say
 
@@ -167,6 +161,16 @@ def show_report(summary: RunSummary, *, quiet: bool = False) -> None:
     say(f"best: trial {name}, {summary.best_value:.6g}: {best}")
     say(f"best config: {_short(summary.best_config_path)}")
     say(f"report: {_short(result.report)}")
+
+
+def written_report(study: str, url: StorageUrl, folder: Path) -> AnalysisResult | None:
+    """Write the report of a study into its folder; None if that fails, which is said."""
+    try:
+        # A PNG of each figure costs seconds.
+        return study_report(study, url, folder, folder / "report", png=False)
+    except Exception as error:  # noqa: BLE001 - the search is done and safe; report it and continue
+        click.echo(f"no report: {error}; `hpsearch analyze` writes it again")
+        return None
 
 
 def _short(path: Path | None) -> str:
@@ -212,6 +216,7 @@ def _analyze_one(
 
 def _compare(study: str | None, compare: tuple[str, ...], url: StorageUrl, base: Path, output_dir: Path | None) -> None:
     from hpsearch.report.analyze import compare_studies
+    from hpsearch.study.folders import study_folders
     from hpsearch.study.open import read_study, study_names
 
     with url.opened() as storage:
@@ -221,7 +226,8 @@ def _compare(study: str | None, compare: tuple[str, ...], url: StorageUrl, base:
         if output_dir is None and is_read_only(target):
             target = Path("reports") / "comparison"
             click.echo(f"{base} is read-only: the comparison goes into {target}")
-        result = compare_studies(studies, output_dir=target)
+        folders = {one.study_name: study_folders(base, one.study_name).root for one in studies}
+        result = compare_studies(studies, output_dir=target, folders=folders)
     _print_tables(result)
     for path in result.files:
         click.echo(str(path))

@@ -73,15 +73,19 @@ def confirm(**given: Any) -> int:
 
 def watch_confirm(options: ConfirmOptions) -> int:
     """Confirm a study, show it as a run is shown, and print the result."""
+    from hpsearch.cli.analyze import written_report
     from hpsearch.cli.board import Board
     from hpsearch.cli.live import watching
     from hpsearch.cli.tables import say
     from hpsearch.report.refresh import refreshed
     from hpsearch.study.confirm import confirm_study
+    from hpsearch.study.folders import study_folders
 
     run = options.run
     with watching(Board()) as shown, refreshed(run.url, run.base_output_dir, shown) as view:
         summary = confirm_study(options, view)
+    if summary.confirmed is not None:  # its first verdict is this one
+        written_report(summary.study, run.url, study_folders(run.base_output_dir.absolute(), summary.study).root)
     click.echo()
     for line in summary.lines:
         say(line)

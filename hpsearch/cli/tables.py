@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,9 +159,16 @@ def _cells(status: StudyStatus) -> list[str]:
     best = "-"
     if status.best is not None:
         params = ", ".join(f"{name}={shown(value)}" for name, value in status.best_params.items())
-        best = printable(f"{status.metric} {shown(status.best)}, trial {status.best_trial}: {params}", 200)
+        held_out = f", held out {_interval(status.heldout)}" if status.heldout else ""
+        best = printable(f"{status.metric} {shown(status.best)}{held_out}, trial {status.best_trial}: {params}", 200)
     owner = f"pid {status.owner.pid} on {status.owner.host}" if status.owner else "-"
     return [printable(status.study, 200), f"{status.finished}{target}", trials, hours, best, owner]
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    ends = [score.get(name) for name in ("low", "high")]
+    low_to_high = " to ".join(f"{end:.3g}" for end in ends if isinstance(end, float))
+    return f"{score['value']:.4g}" + (f" (95 %: {low_to_high})" if " to " in low_to_high else "")
 
 
 def _trial_counts(status: StudyStatus) -> dict[str, int]:

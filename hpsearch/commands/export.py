@@ -51,7 +51,7 @@ def export_study(
         if output_dir:
             output_dir.mkdir(parents=True, exist_ok=True)  # for others, so as the umask says
         target = StudyFolders(output_dir, loaded.study_name) if output_dir else folders
-        best = write_best_files(ledger, target, PreparedInfo.stored(loaded))
+        best = write_best_files(ledger, target, PreparedInfo.stored(loaded), folders)
         if best is None and archive is None:
             raise UsageError(f"no trial of {loaded.study_name} has succeeded yet", "see `hpsearch status`")
         written = [target.best_params, target.best_config] if best else []

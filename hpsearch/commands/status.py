@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections import Counter
@@ -45,6 +46,7 @@ class StudyStatus:
     gpu_hours: float  # those of running trials included; a slot without a GPU counts as one
     gpu_hours_limit: float | None
     owner: Owner | None
+    heldout: dict[str, Any] | None = None  # the best trial's score on held-out rows, its interval and its rows
     on_gpu: bool = False  # for the table
 
     def as_json(self) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def study_statuses(storage: str | None, base_output_dir: Path, study: str | None
     url = StorageUrl.of(storage, base_output_dir)
     with url.opened() as opened:
         names = [study] if study else study_names(opened)
-        return [_status(read_study(opened, name), url) for name in names]
+        return [_status(read_study(opened, name), url, base_output_dir) for name in names]
 
 
 def trial_log(storage: str | None, base_output_dir: Path, study: str | None, number: int | None) -> TrialLog:
@@ -129,7 +131,18 @@ def running_owner(storage: str | None, base_output_dir: Path, study: str | None)
     return name, owner
 
 
-def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
+def _heldout(path: Path, trial: int) -> dict[str, Any] | None:
+    """Read the score on held-out rows from a file of best parameters: reading the rows themselves would take long. None
+    if the file is missing, or shows another trial."""
+    try:
+        score = json.loads(path.read_text(encoding="utf-8"))["evidence"]["heldout"]["best"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    usable = isinstance(score, dict) and isinstance(score.get("value"), float) and score.get("trial") == trial
+    return score if usable else None
+
+
+def _status(study: optuna.Study, url: StorageUrl, base: Path) -> StudyStatus:
     trials = study.get_trials(deepcopy=False)
     definition = readable_definition(study)
     target = target_of(study, definition) if definition else None
@@ -157,5 +170,6 @@ def _status(study: optuna.Study, url: StorageUrl) -> StudyStatus:
         gpu_hours=spent_hours(trials) + (running_hours(trials) if owner else 0.0),
         gpu_hours_limit=limit if math.isfinite(limit) else None,
         owner=owner,
+        heldout=_heldout(study_folders(base, study.study_name).best_params, best.number) if best else None,
         on_gpu=ran_on_gpu(trials, PreparedInfo.stored(study).device),
     )

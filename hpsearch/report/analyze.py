@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,10 +97,14 @@ def analyze_study(
         UsageError: the study has several objectives, or a compared trial has no predictions.
     """
     from hpsearch.report.figures import study_figures
+    from hpsearch.report.figures.importance import importances
     from hpsearch.report.study import report_html
+    from hpsearch.report.verdicts import no_effect
 
-    summary = summarize(study, top)
-    figures = study_figures(study, summary)
+    summary = summarize(study, top, study_dir)
+    shares = importances(study, summary)
+    summary = replace(summary, verdicts=(*summary.verdicts, *no_effect(summary, shares)))
+    figures = study_figures(study, summary, shares)
     samples, page_files = _samples(summary, study_dir, output_dir, pages, compared, own)
     texts = {
         "index.html": report_html(summary, figures, study_dir, samples),
@@ -135,10 +139,13 @@ def _samples(
     return ReportSamples(judged, shown, "pages.html" in files), files
 
 
-def compare_studies(studies: Sequence[Study], *, output_dir: Path, png: bool = True) -> ComparisonResult:
+def compare_studies(
+    studies: Sequence[Study], *, output_dir: Path, png: bool = True, folders: Mapping[str, Path] | None = None
+) -> ComparisonResult:
     """Write comparison.html, comparison.csv, comparison.json and a PNG of each figure into ``output_dir``.
 
-    Studies with several objectives are left out, and a note names them.
+    Studies with several objectives are left out, and a note names them. ``folders`` are the studies' by name, whose
+    predictions say what scores are worth.
 
     Raises:
         UsageError: no study is left to compare.
@@ -150,7 +157,7 @@ def compare_studies(studies: Sequence[Study], *, output_dir: Path, png: bool = T
         raise UsageError("a comparison needs a study with one objective, but there is none", "name other studies")
     several = [study.study_name for study in studies if len(study.directions) != 1]
     left_out = tuple(f"{visible(name)} is left out: it has several objectives." for name in several)
-    summaries = tuple(summarize(study) for study in single)
+    summaries = tuple(summarize(study, study_dir=(folders or {}).get(study.study_name)) for study in single)
     figures = compare.comparison_figures(summaries)
     texts = {
         "comparison.html": compare.comparison_html(summaries, figures, left_out),

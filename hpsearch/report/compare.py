@@ -14,6 +14,8 @@ from hpsearch.report.html import render_page
 from hpsearch.report.rows import StudyObjective
 from hpsearch.report.summary import StudySummary, gain
 from hpsearch.report.text import csv_cell, number_text, value_text
+from hpsearch.report.verdicts import FIRST
+from hpsearch.study.evidence import better_by
 
 COLUMNS = (
     "study",
@@ -113,10 +115,17 @@ def best_places(summaries: Sequence[StudySummary]) -> set[int]:
 def verdict(summaries: Sequence[StudySummary]) -> list[str]:
     """Say which study found the best value, for each objective, and what makes the comparison doubtful."""
     groups = by_objective(summaries)
-    sentences = [_winner(objective, [summaries[place] for place in places]) for objective, places in groups.items()]
+    sentences = [
+        sentence
+        for objective, places in groups.items()
+        for sentence in _winner(objective, [summaries[place] for place in places])
+    ]
     if len(groups) > 1:
         sentences.append("The studies have different objectives; only values of the same one can be compared.")
-    return sentences
+    firsts = [
+        (summary.name, one) for summary in summaries for one in summary.verdicts if one.key in FIRST and one.figures
+    ]
+    return [*sentences, *(f"{name}: {one.text}" for name, one in firsts)]
 
 
 def cells(summary: StudySummary) -> list[str]:
@@ -164,21 +173,39 @@ def _same_data(group: Sequence[StudySummary]) -> bool:
     return len(prints) < 2
 
 
-def _winner(objective: StudyObjective, group: Sequence[StudySummary]) -> str:
+def _winner(objective: StudyObjective, group: Sequence[StudySummary]) -> list[str]:
     if not _same_data(group):
-        return (
+        return [
             f"The scores in {objective.title} cannot be compared: "
             "the studies were measured on different data (their fingerprints differ)."
-        )
-    best = [(summary.best.value, summary.name) for summary in group if summary.best and summary.best.value is not None]
+        ]
+    best = [(summary.best.value, summary) for summary in group if summary.best and summary.best.value is not None]
     if not best:
-        return f"No trial for {objective.title} has completed."
+        return [f"No trial for {objective.title} has completed."]
     order = sorted(best, key=lambda item: objective.rank(item[0]))
-    first = f"{order[0][1]} has the best {objective.title}, {number_text(order[0][0])}"
-    if len(order) == 1:
-        return f"{first}."
-    compared = gain(objective, order[1][0], order[0][0])
-    if compared is None or compared[0] == 0:
-        return f"{first}, as {order[1][1]} has."
-    share = number_text(compared[0]) if compared[1] is None else f"{compared[1]:.0%}"
-    return f"{first}, {share} better than {order[1][1]} ({number_text(order[1][0])})."
+    (value, winner), *others = order
+    first = f"{winner.name} has the best {objective.title} on the validation rows, {number_text(value)}"
+    if not others:
+        return [f"{first}."]
+    other_value, second = others[0]
+    if other_value == value:
+        return [f"{first}, as {second.name} has.", *_held_out(winner, second)]
+    return [f"{first}, against {number_text(other_value)} of {second.name}.", *_held_out(winner, second)]
+
+
+def _held_out(winner: StudySummary, second: StudySummary) -> list[str]:
+    """Say if held-out rows tell the two apart."""
+    scores = [summary.best.holdout if summary.best else None for summary in (winner, second)]
+    better = gain(winner.objective, scores[1], scores[0])
+    if better is None:
+        return []
+    both = f"{number_text(scores[0])} against {number_text(scores[1])}"
+    evidences = winner.evidence, second.evidence
+    apart = better_by(evidences[0], evidences[1]) if evidences[0] and evidences[1] else None
+    if apart is None or apart.low is None or apart.high is None:
+        word = "better than" if better[0] > 0 else "worse than" if better[0] < 0 else "equal to"
+        return [f"On held-out rows it is {word} {second.name}: {both}. No interval, so this may be luck."]
+    if apart.low <= 0 <= apart.high:
+        return [f"On held-out rows it cannot be told from {second.name}: {both}."]
+    word = "better" if apart.low > 0 else "worse"
+    return [f"On held-out rows it is {word} than {second.name}: {both}, beyond the 95 % interval."]

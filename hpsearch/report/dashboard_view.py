@@ -8,7 +8,9 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,6 +74,7 @@ class StudyView:
     storage: BaseStorage
     base: Path
     command: Callable[[str, str], str]
+    _summaries: dict[int, tuple[str, StudySummary]] = field(default_factory=dict)
     _artifacts: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)  # of finished trials
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -142,12 +145,16 @@ class StudyView:
         import optuna
 
         study = optuna.load_study(study_name=self.storage.get_study_name_from_id(study_id), storage=self.storage)
-        own = study.user_attrs.get(attrs.ID)
-        try:
+        own, folder = study.user_attrs.get(attrs.ID), None
+        with suppress(UsageError):  # a link that leads elsewhere
             folders = study_folders(self.base, study.study_name)
-        except UsageError:  # a link that leads elsewhere
-            return summarize(study), None
-        return summarize(study), folders.root if own and folders.marker == own else None
+            folder = folders.root if own and folders.marker == own else None
+        states = Counter(trial.state.name for trial in study.get_trials(deepcopy=False))
+        seen = repr((sorted(states.items()), study.user_attrs.get(attrs.CONFIRMED), folder))
+        known = self._summaries.get(study_id)
+        if known is None or known[0] != seen:  # what scores are worth takes a while to compute, and a page asks often
+            known = self._summaries[study_id] = (seen, summarize(study, study_dir=folder))
+        return known[1], folder
 
     def _listed(self, study_id: int, row: TrialRow, folder: Path | None) -> list[dict[str, Any]]:
         """Return a trial's artifacts: the table of its predictions, and its worst pages where pictures are kept."""

@@ -23,9 +23,10 @@ def study_note(
 ) -> str:
     """Return the note of a study: result, table, files, commands. ``command`` returns the command line of a verb;
     ``report_link`` is the report's address, if the reader can open it."""
-    from hpsearch.report.study import verdict
+    from hpsearch.report.study import headline
 
-    parts = [" ".join(markdown_text(sentence) for sentence in verdict(summary)), _table(summary)]
+    verdicts = "\n".join(f"- **{markdown_text(one.kind)}** {markdown_text(one.text)}" for one in summary.verdicts)
+    parts = [*([verdicts] if verdicts else []), markdown_text(headline(summary)), _table(summary)]
     if study_dir is not None:
         place = markdown_code(study_dir / "report" / "index.html")
         parts.append(f"Report: [open it]({report_link}), or {place}" if report_link else f"Report: {place}")

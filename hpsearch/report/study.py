@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from hpsearch.report.html import render_page
 from hpsearch.report.pages import JudgedPage, ShownPage
 from hpsearch.report.rows import ENDINGS, TrialRow
 from hpsearch.report.summary import HeadlineScore, StudySummary, gain
-from hpsearch.report.text import number_text
+from hpsearch.report.text import number_text, range_text
+from hpsearch.report.verdicts import is_proven
 from hpsearch.settings import TrainSettings, setting_names
 from hpsearch.study.budget import hours_word
 
@@ -32,7 +33,6 @@ SECTIONS = (
     ("versions", "Versions"),
     ("reproduce", "How to reproduce"),
 )
-_NAMES = {"base": "the untuned base", "default": "the default configuration"}
 _MESSAGES = 5  # of one cause; the rest are in trials.csv
 _NUMBERS = 12  # trials named beside a message
 
@@ -72,7 +72,8 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Card:
-    """One of the three scores as the page shows it."""
+    """One of the three scores as the page shows it, with the intervals that are known. ``is_proven``: it is better than
+    the base on held-out rows beyond the interval."""
 
     name: str
     title: str
@@ -80,6 +81,8 @@ class Card:
     value: float | None
     holdout: float | None
     gains: tuple[str, ...] = ()
+    intervals: tuple[str, ...] = ()
+    is_proven: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,9 @@ def report_html(
             "summary": summary,
             "sections": SECTIONS,
             "endings": ENDINGS,
-            "verdict": verdict(summary),
+            "verdict": headline(summary),
+            "verdicts": summary.verdicts,
+            "intervals": summary.intervals,
             "scores": cards(summary),
             "any_held_out": any(card.holdout is not None for card in cards(summary)),
             "facts": facts(summary),
@@ -142,43 +147,17 @@ def report_html(
     )
 
 
-def verdict(summary: StudySummary) -> list[str]:
-    """Return the result in one or two sentences."""
+def headline(summary: StudySummary) -> str:
+    """Return the best score and its trial in one sentence; what it is worth is said by the verdicts."""
     best, objective = summary.best, summary.objective
     if best is None or best.trial is None or best.value is None:
         failed = sum(len(rows) for rows in summary.failures.values())
-        return [
-            "No trial has completed with a finite value yet." + (f" {failed} failed; see Failures." if failed else "")
-        ]
-    compared = [
-        f"{_better(gain(objective, score.value, best.value))} {_NAMES[score.name]} ({number_text(score.value)})"
-        for score in (summary.base, summary.default)
-        if score and score.value is not None and score.trial is not best.trial
-    ]
-    first = f"The best {objective.title} is {number_text(best.value)}, in trial {best.trial.label}"
-    own = " It is the default configuration itself." if best.trial.is_default else ""
-    sentences = [f"{first}: {' and '.join(compared)}.{own}" if compared else f"{first}.{own}"]
-    base = summary.base.value if summary.base else None
-    if base is not None and objective.rank(best.value) >= objective.rank(base):
-        sentences.append("No trial is better than the untuned base: train longer, or search higher learning rates.")
-    return [*sentences, *_held_out(summary, best)]
-
-
-def _held_out(summary: StudySummary, best: HeadlineScore) -> list[str]:
-    if best.holdout is None:
-        return []
-    scores = (summary.default, summary.base)
-    before = next((score for score in scores if score and score.holdout is not None and score is not best), None)
-    first = f"On held-out rows, which the search never used, it is {number_text(best.holdout)}"
-    compared = (
-        gain(summary.objective, before.holdout, best.holdout) if before and before.trial is not best.trial else None
-    )
-    if before is None or compared is None:
-        return [f"{first}."]
-    other = f"{_NAMES[before.name]} ({number_text(before.holdout)})"
-    if compared[0] <= 0:
-        return [f"{first}, no better than {other}: the gain may be noise."]
-    return [f"{first}, {_better(compared)} {other}."]
+        return "No trial has completed with a finite value yet." + (
+            f" {failed} failed; see Failures." if failed else ""
+        )
+    score = summary.evidence.validation.get("best") if summary.evidence else None
+    shown = range_text(best.value, score.low, score.high) if score else number_text(best.value)
+    return f"Trial {best.trial.label} has the best {objective.title} on the validation rows, {shown}."
 
 
 def _better(compared: tuple[float, float | None] | None) -> str:
@@ -194,23 +173,41 @@ def cards(summary: StudySummary) -> list[Card]:
     base, default, best = summary.base, summary.default, summary.best
     shown = []
     if base:
-        shown.append(Card("base", "Base", "the model before tuning", base.value, base.holdout))
+        card = Card("base", "Base", "the model before tuning", base.value, base.holdout)
+        shown.append(replace(card, intervals=_intervals(summary, "base")))
     if default and default.trial:
         who = f"trial {default.trial.label}" + ("" if default.value is not None else f", {default.trial.ending.word}")
-        gains = _gains(summary, default, base)
-        shown.append(Card("default", "Default", who, default.value, default.holdout, gains))
+        card = Card("default", "Default", who, default.value, default.holdout, _gains(summary, default, base))
+        shown.append(replace(card, intervals=_intervals(summary, "default")))
     if best and best.trial:
         who = f"trial {best.trial.label} of {len(summary.trials)}"
-        shown.append(Card("best", "Best", who, best.value, best.holdout, _gains(summary, best, default or base)))
+        gains = (*_gains(summary, best, base), *_gains(summary, best, default))
+        card = Card("best", "Best", who, best.value, best.holdout, gains, _intervals(summary, "best"))
+        shown.append(replace(card, is_proven=is_proven(summary.verdicts)))
     return shown
 
 
 def _gains(summary: StudySummary, score: HeadlineScore, before: HeadlineScore | None) -> tuple[str, ...]:
-    if before is None or before.trial is score.trial:
+    """Say how much better a score is: on held-out rows, or where there are none on those that chose it."""
+    if before is None or (before.trial is score.trial and score.trial is not None):
         return ()
-    pairs = (("searched", before.value, score.value), ("held out", before.holdout, score.holdout))
-    compared = [(word, gain(summary.objective, old, new)) for word, old, new in pairs]
-    return tuple(f"{word}: {_better(change)} {before.name}" for word, change in compared if change is not None)
+    held_out = gain(summary.objective, before.holdout, score.holdout)
+    if held_out is not None:
+        return (f"held out: {_better(held_out)} {before.name}",)
+    searched = gain(summary.objective, before.value, score.value)
+    return () if searched is None else (f"searched: {_better(searched)} {before.name}",)
+
+
+def _intervals(summary: StudySummary, name: str) -> tuple[str, ...]:
+    evidence = summary.evidence
+    if evidence is None:
+        return ()
+    pairs = (("searched", evidence.validation.get(name)), ("held out", evidence.heldout.get(name)))
+    return tuple(
+        f"{word}, 95 % over {score.over}: {score.low:.3g} to {score.high:.3g}"
+        for word, score in pairs
+        if score and score.low is not None and score.high is not None
+    )
 
 
 def facts(summary: StudySummary) -> list[tuple[str, str]]:

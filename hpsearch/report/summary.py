@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import UsageError
+from hpsearch.report.claims import StudyVerdict
 from hpsearch.report.hours import hours_by_use
 from hpsearch.report.rows import (
     Parameter,
@@ -24,8 +26,10 @@ from hpsearch.report.rows import (
     read_parameters,
     read_rows,
 )
+from hpsearch.report.verdicts import verdicts_of
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import ran_on_gpu
+from hpsearch.study.evidence import Evidence, read_evidence
 from hpsearch.study.failures import Failures
 from hpsearch.study.preparation import PreparedInfo
 
@@ -68,7 +72,8 @@ class StudySummary:
 
     ``trials`` are the last attempts, one for each configuration; ``rows`` are all attempts. ``time_saved_s`` is an
     estimate, None if nothing was pruned or no completed trial is there to compare with. ``failing`` names in words the
-    values of settings with which every trial failed.
+    values of settings with which every trial failed. ``evidence`` is what the scores are worth, None while no trial has
+    completed; ``confirmed`` what `hpsearch confirm` stored, empty if nothing; ``verdicts`` what is to be said first.
     """
 
     name: str
@@ -93,11 +98,24 @@ class StudySummary:
     definition: Mapping[str, Any]
     prepared: PreparedInfo
     failing: tuple[str, ...] = ()
+    evidence: Evidence | None = None
+    confirmed: Mapping[str, Any] = field(default_factory=dict)
+    verdicts: tuple[StudyVerdict, ...] = ()
 
     @property
     def completed(self) -> tuple[TrialRow, ...]:
         """The attempts that ended with a finite value, by number."""
         return tuple(row for row in self.rows if row.value is not None)
+
+    @property
+    def intervals(self) -> dict[int, str]:
+        """The 95 % intervals of the best trials' values as text, by number; without those that have none."""
+        scores = self.evidence.validation if self.evidence else {}
+        return {
+            number: f"{score.low:.3g} to {score.high:.3g}"
+            for number, score in scores.items()
+            if isinstance(number, int) and score.low is not None and score.high is not None
+        }
 
     @property
     def hours_by_use(self) -> dict[str, float]:
@@ -117,8 +135,9 @@ class StudySummary:
         return sum(row.counts for row in self.rows)
 
 
-def summarize(study: Study, top: int = 10) -> StudySummary:
-    """Read ``study`` into a summary with its ``top`` best trials.
+def summarize(study: Study, top: int = 10, study_dir: Path | None = None) -> StudySummary:
+    """Read ``study`` into a summary with its ``top`` best trials. ``study_dir`` is its folder, whose predictions say
+    what scores are worth; None if it has none.
 
     Raises:
         UsageError: the study has several objectives.
@@ -129,8 +148,18 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
     order = ranked(rows, objective)
     finished = [row for row in trials if row.counts]
     pruned = sum(row.cause == "pruned" for row in trials)
-    prepared = prepared_of(study)
-    return StudySummary(
+    prepared, definition = prepared_of(study), definition_of(study)
+    own = study.user_attrs.get(attrs.CONFIRMED)
+    evidence = read_evidence(
+        study.get_trials(deepcopy=False),
+        objective.metric,
+        objective.direction,
+        prepared.base if isinstance(prepared.base, dict) else {},
+        study_dir,
+        normalization=str(definition.get("text_normalization", "nfc")),
+        top=max(top, 1),
+    )
+    summary = StudySummary(
         name=study.study_name,
         objective=objective,
         rows=rows,
@@ -144,16 +173,19 @@ def summarize(study: Study, top: int = 10) -> StudySummary:
         statistics=describe([row.value for row in order if row.value is not None]),
         pruned_share=pruned / len(finished) if finished else None,
         time_total_s=sum(row.duration_s or 0.0 for row in rows),
-        gpu_hours=sum(row.gpus * (row.duration_s or 0.0) for row in rows) / 3600 if definition_of(study) else None,
+        gpu_hours=sum(row.gpus * (row.duration_s or 0.0) for row in rows) / 3600 if definition else None,
         on_gpu=ran_on_gpu(study.get_trials(deepcopy=False), str(prepared.device)),
         time_saved_s=_saved(rows),
         started=min((row.start for row in rows if row.start), default=None),
         ended=max((row.end for row in rows if row.end), default=None),
         target=_target(study),
-        definition=definition_of(study),
+        definition=definition,
         prepared=prepared,
         failing=tuple(failing.text for failing in Failures(study.get_trials(deepcopy=False)).explained),
+        evidence=evidence,
+        confirmed=own if isinstance(own, dict) else {},
     )
+    return replace(summary, verdicts=verdicts_of(summary))
 
 
 def _target(study: Study) -> int | None:

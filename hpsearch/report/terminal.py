@@ -19,12 +19,15 @@ from hpsearch.study.budget import hours_word
 # As many as fit 80 columns; the page has the rest.
 _COMPARED = ("study", "best", "held out", "default", "base", "finished", "time in trials")
 _PARAMETERS = 4
+_STYLES = {"good": "green", "bad": "bold red", "warning": "yellow", "note": "dim"}
 _UNBOUND = 10_000  # columns, to measure what a table would take
 
 
 def summary_tables(summary: StudySummary) -> tuple[RenderableType, ...]:
-    """Make tables of base, default and best, and of the best trials; then counts and statistics."""
-    return tuple(part for part in (_scores(summary), _top(summary), _facts(summary)) if part is not None)
+    """Say the verdicts; then make tables of base, default and best, and of the best trials; then counts and
+    statistics."""
+    parts = (_verdicts(summary), _scores(summary), _top(summary), _facts(summary))
+    return tuple(part for part in parts if part is not None)
 
 
 def comparison_tables(summaries: Sequence[StudySummary]) -> tuple[RenderableType, ...]:
@@ -57,20 +60,37 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     return grid
 
 
+def _verdicts(summary: StudySummary) -> Table | None:
+    if not summary.verdicts:
+        return None
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for verdict in summary.verdicts:
+        grid.add_row(Text(verdict.kind, style=_STYLES[verdict.kind]), Text(visible(verdict.text)))
+    return grid
+
+
 def _scores(summary: StudySummary) -> Table | Text:
     scores = [score for score in (summary.base, summary.default, summary.best) if score]
     metric = summary.objective.title
     title = f"{summary.name}: {metric} ({summary.objective.wish})"
     if not scores:
         return Text(visible(title), style="bold")
-    first, rows = scores[0], []
+    first, rows, evidence = scores[0], [], summary.evidence
+    held_out = all(score.holdout is not None for score in scores)
     for score in scores:
-        better = gain(summary.objective, first.value, score.value)
+        before, after = (first.holdout, score.holdout) if held_out else (first.value, score.value)
+        better = gain(summary.objective, before, after)
         percent = "—" if better is None or better[1] is None else f"{better[1]:+.0%}"
         trial = score.trial.label if score.trial else "—"
-        values = (number_text(score.value), number_text(score.holdout))
+        judged = evidence.heldout.get(score.name) if evidence else None
+        known = judged is not None and judged.low is not None and judged.high is not None
+        ends = f"{judged.low:.3g} to {judged.high:.3g}" if judged and known else "—"
+        values = (number_text(score.value), number_text(score.holdout), ends)
         rows.append([score.name, trial, *values, "" if score is first else percent])
-    return table(title, ["", "trial", f"searched {metric}", f"held-out {metric}", f"better than {first.name}"], rows)
+    than = f"{'held out, ' if held_out else ''}better than {first.name}"
+    return table(title, ["", "trial", f"searched {metric}", f"held-out {metric}", "95 %", than], rows)
 
 
 def _top(summary: StudySummary) -> TopTrials | None:
@@ -93,18 +113,21 @@ class TopTrials:
     def _table(self, parameters: int) -> Table:
         summary = self.summary
         names = [parameter.name for parameter in summary.parameters if parameter.varies][:parameters]
+        intervals = summary.intervals
         rows = [
             [
                 str(place),
                 f"{row.label}, {row.first}" if row.first else row.label,
                 number_text(row.value),
+                *([intervals.get(row.number, "—")] if intervals else []),
                 number_text(row.holdout_value),
                 *(value_text(row.params.get(name, "—")) for name in names),
                 duration_text(row.duration_s),
             ]
             for place, row in enumerate(summary.top, 1)
         ]
-        head = ["", "trial", summary.objective.title, "held out", *names, "time"]
+        ends = ["95 %"] if intervals else []
+        head = ["", "trial", summary.objective.title, *ends, "held out", *names, "time"]
         return table(f"Best {len(rows)} of {len(summary.completed)} completed trials", head, rows)
 
 

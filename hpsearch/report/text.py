@@ -105,3 +105,15 @@ def markdown_text(text: object) -> str:
     """Return a sentence for Markdown: no character of it is markup, and no address in it becomes a link."""
     shown = _LINK_STARTS.sub(lambda found: f"{found[0]} ", visible(text))
     return _MARKUP.sub(lambda found: f"\\{found[0]}", shown)
+
+
+def range_text(value: float, low: float | None, high: float | None) -> str:
+    """Return a number with its 95 % interval, as far as it has one."""
+    if low is None or high is None:
+        return number_text(value)
+    return f"{number_text(value)} (95 %: {low:.3g} to {high:.3g})"
+
+
+def percent_text(share: float) -> str:
+    """Return a share in per cent, with two figures below 10 %."""
+    return f"{share:.0%}" if share >= 0.1 or not share else f"{share:.1%}"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpsearch.data.uncertainty import Interval
+from hpsearch.data.uncertainty import DocumentScores, Interval
 from hpsearch.execution.job import encode_values
 from hpsearch.study import attributes as attrs
 from hpsearch.study.budget import gpus_of, seconds_of, spent_hours
 from hpsearch.study.candidates import Candidate
 from hpsearch.study.fresh_runs import FreshRuns, held_out_metric
 from hpsearch.study.jobs import with_resolved
+from hpsearch.study.noise import NoiseFloor, noise_floor
 from hpsearch.study.preparation import PreparedInfo
 from hpsearch.study.race import FreshRun, Race, RaceState, documents_of, value_of_runs
 from hpsearch.study.records import attempt_of, best_trial, metrics_of, root_of
@@ -100,7 +102,7 @@ class Conclusion:
         """Return a candidate with its mean and what it costs."""
         candidate, completed = self._candidate(one), self._runs_of(one)
         runs = [self.runs[one][int(trial.user_attrs[attrs.SEED])] for trial in completed]
-        own = value_of_runs(runs) if runs else None
+        own = value_of_runs(runs, floor=self.floor) if runs else None
         seconds = [gpus_of(trial) * seconds_of(trial) for trial in completed]
         definition, adapters = self.fresh.definition, map(self._adapter_bytes, completed)
         settings = definition.trial_settings(candidate.params, 0)
@@ -131,15 +133,36 @@ class Conclusion:
             raise ValueError("the configuration that is taken has run with every seed")
         return found
 
+    @cached_property
+    def floor(self) -> NoiseFloor:
+        """The noise of seeds, by the fresh runs of all candidates."""
+        groups: list[Sequence[float] | DocumentScores] = []
+        for own in self.runs:
+            runs = [run for run in own.values() if not run.failure]
+            groups.append(documents_of(runs) or [run.value for run in runs])
+        return noise_floor([group for group in groups if group], direction=self.race.direction)
+
     def _claim(self, winner: int, chosen: FrozenTrial) -> tuple[dict[str, Any] | None, str, dict[str, Any] | None]:
-        """Return the held-out scores of the configuration and of the chosen run, or why there is none."""
+        """Return the held-out scores of the configuration and of the chosen run, or why there is none.
+
+        The winner was chosen for the luck of its seeds too, which the same adapters have on any rows. So each seed
+        counts with the run of the candidate that the other seeds name; unless cost decided, which is no luck.
+        """
         completed = self._runs_of(winner)
-        held = self.fresh.held_out(completed)
-        if held is None:
+        if self.prefer == BEST and len(completed) > 1:
+            trials = self.fresh.trials(self.trials)
+            seeds = self.fresh.plan.seeds[: self.state.looks]
+            named = [self.race.named_by_others(self.runs, self.state, seed) for seed in seeds]
+            crossed = [trials[one][seed] for one, seed in zip(named, seeds, strict=True)]
+        else:
+            named, crossed = [winner] * len(completed), completed
+        held, own = self.fresh.held_out(crossed), self.fresh.held_out([chosen])
+        if held is None or own is None:
             metric = held_out_metric(self.fresh.definition)
             return None, f"the runs have no score on held-out rows ({metric})", None
-        own = held[[trial.number for trial in completed].index(chosen.number)]
-        return _as_json(value_of_runs(held)), "", _as_json(value_of_runs([own]))
+        of = [self._candidate(one).label for one in named]
+        claim = _as_json(value_of_runs(held, floor=self.floor)) | {"runs": [run.value for run in held], "of": of}
+        return claim, "", _as_json(value_of_runs(own))
 
 
 def _as_json(found: Interval) -> dict[str, Any]:

@@ -74,10 +74,18 @@ class Confirmed:
         return [
             *lines,
             "on held-out rows, which chose nothing:",
-            f"  the configuration, over {runs} seeds: {_interval_text(held)}",
+            f"  the configuration, over {runs} seeds: {_interval_text(held)}{_named_text(held, name)}",
             f"  the adapter in best/ (run {adapter['run']}, the best of them on validation rows): "
             f"{_interval_text(adapter['heldout'])}",
         ]
+
+
+def _named_text(held: Mapping[str, Any], winner: str) -> str:
+    """Say that some of the held-out scores are of other candidates."""
+    others = [label for label in held["of"] if label != winner]
+    return (
+        f"; {len(others)} of them by {', '.join(dict.fromkeys(others))}, which the other seeds name" if others else ""
+    )
 
 
 def _candidate_text(one: Mapping[str, Any]) -> str:

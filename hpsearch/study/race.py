@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hpsearch.study.noise import NoiseFloor
+
 MISSED = 0.05  # share of races in which the best configuration may be sent away
 INDIFFERENCE = 0.02  # of the best mean: a difference of which is not worth a run
 _EQUAL = 1e-9  # of a gap: what rounding leaves between two that are equal
@@ -106,6 +108,16 @@ class Race:
         sign = self._sign
         return min(state.alive, key=lambda one: sign * self.mean(runs[one], state.looks))
 
+    def named_by_others(self, runs: Sequence[Mapping[int, FreshRun]], state: RaceState, seed: int) -> int:
+        """Return which configuration the other seeds name as the best, of those that have all their runs."""
+        others = [other for other in self.seeds[: state.looks] if other != seed]
+
+        def has_value(one: int, number: int) -> bool:
+            return number in runs[one] and not runs[one][number].failure
+
+        whole = [one for one in range(len(runs)) if all(has_value(one, number) for number in (seed, *others))]
+        return min(whole, key=lambda one: self._sign * mean(runs[one][other].value for other in others))
+
     def _due(
         self, runs: Sequence[Mapping[int, FreshRun]], alive: Sequence[int], done: int
     ) -> tuple[tuple[int, int], ...]:
@@ -158,10 +170,12 @@ def compare(one: Sequence[FreshRun], other: Sequence[FreshRun], level: float = 0
     return _over_seeds(gaps, level)
 
 
-def value_of_runs(runs: Sequence[FreshRun], level: float = 0.95) -> Interval:
+def value_of_runs(runs: Sequence[FreshRun], level: float = 0.95, floor: NoiseFloor | None = None) -> Interval:
     """Return a configuration's mean over its runs, and its interval: over seeds and documents if these are known, else
-    over seeds alone."""
+    over seeds alone. ``floor`` is what is known of the noise of seeds from other configurations too."""
     scores = documents_of(runs)
+    if scores is not None and floor is not None:
+        return interval(scores, level, floor.sd_at(scores.value), floor.freedom)
     if scores is not None:
         return interval(scores, level)
     values = [run.value for run in runs]

@@ -22,6 +22,7 @@ from hpsearch.execution.outcome import Cause
 from hpsearch.execution.versions import versions_of
 from hpsearch.study import attributes as attrs
 from hpsearch.study.confirmed import Confirmed
+from hpsearch.study.evidence import read_evidence
 from hpsearch.study.folders import StudyFolders, publish_folder
 from hpsearch.study.jobs import with_resolved
 from hpsearch.study.ledger import Ledger
@@ -92,7 +93,7 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) ->
     confirmed = Confirmed.of(ledger.study)
     if confirmed is not None:
         if not all(confirmed.is_shown(_written(path)) for path in (folders.best_params, folders.best / BEST_PARAMS)):
-            params = _confirmed_params(ledger, best, prepared, confirmed)
+            params = _confirmed_params(ledger, best, folders, prepared, confirmed)
             _publish_best(folders, confirmed.adapter(folders), confirmed.values["config"], params)
             write_best_files(ledger, folders, prepared)
         return best
@@ -104,7 +105,7 @@ def write_best(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) ->
         return best
     adapter = folders.attempt(root_of(shown), attempt_of(shown)) / "adapter"
     whole = None if attrs.HALF_ADAPTER in shown.user_attrs else adapter
-    _publish_best(folders, whole, best_config(ledger, shown), _best_params(ledger, shown, prepared))
+    _publish_best(folders, whole, best_config(ledger, shown), _best_params(ledger, shown, folders, prepared))
     return write_best_files(ledger, folders, prepared)
 
 
@@ -126,16 +127,18 @@ def _publish_best(
     reached("best-shown")
 
 
-def write_best_files(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) -> FrozenTrial | None:
+def write_best_files(
+    ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo, read_from: StudyFolders | None = None
+) -> FrozenTrial | None:
     """Write best_params and best_config for the best trial so far, or the confirmed configuration, each in one step;
-    None while there is none."""
+    None while there is none. ``read_from`` are the study's own folders, if it writes elsewhere."""
     best, confirmed = ledger.counts.best, Confirmed.of(ledger.study)
     if best is not None and confirmed is not None:
         write_json(folders.best_config, confirmed.values["config"])
-        write_json(folders.best_params, _confirmed_params(ledger, best, prepared, confirmed))
+        write_json(folders.best_params, _confirmed_params(ledger, best, read_from or folders, prepared, confirmed))
     elif best is not None:
         write_json(folders.best_config, best_config(ledger, best))
-        write_json(folders.best_params, _best_params(ledger, best, prepared))
+        write_json(folders.best_params, _best_params(ledger, best, read_from or folders, prepared))
     return best
 
 
@@ -147,7 +150,7 @@ def best_config(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
     return config if ledger.definition.command else with_resolved(config, PreparedInfo.stored(ledger.study).resolved)
 
 
-def _best_params(ledger: Ledger, best: FrozenTrial, prepared: PreparedInfo) -> dict[str, Any]:
+def _best_params(ledger: Ledger, best: FrozenTrial, folders: StudyFolders, prepared: PreparedInfo) -> dict[str, Any]:
     objective = ledger.definition.objective
     return {
         "study": ledger.study.study_name,
@@ -163,16 +166,17 @@ def _best_params(ledger: Ledger, best: FrozenTrial, prepared: PreparedInfo) -> d
         "versions": versions(prepared.versions),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "confirmed": False,
+        "evidence": _evidence(ledger, folders, prepared),
     }
 
 
 def _confirmed_params(
-    ledger: Ledger, best: FrozenTrial, prepared: PreparedInfo, confirmed: Confirmed
+    ledger: Ledger, best: FrozenTrial, folders: StudyFolders, prepared: PreparedInfo, confirmed: Confirmed
 ) -> dict[str, Any]:
     """Return the parameters of the configuration that was confirmed. The value is its mean over fresh seeds."""
     values = confirmed.values
     kept = {name: value for name, value in values.items() if name not in ("config", "candidates")}
-    return _best_params(ledger, best, prepared) | {
+    return _best_params(ledger, best, folders, prepared) | {
         "trial": confirmed.trial,
         "value": values["validation"]["mean"],
         "params": values["winner"]["params"],
@@ -181,6 +185,20 @@ def _confirmed_params(
         "confirmed": True,
         "confirmation": kept,
     }
+
+
+def _evidence(ledger: Ledger, folders: StudyFolders, prepared: PreparedInfo) -> dict[str, Any] | None:
+    """Return what the scores of base, default and best trial were worth when the files were written."""
+    definition, flat = ledger.definition, ledger.definition.flat()
+    evidence = read_evidence(
+        ledger.trials(),
+        definition.objective.metric,
+        definition.objective.direction,
+        prepared.base,
+        folders.root,
+        normalization=str(flat.get("text_normalization", "nfc")),
+    )
+    return evidence.to_json() if evidence else None
 
 
 def _shows(path: Path, best: FrozenTrial) -> bool:

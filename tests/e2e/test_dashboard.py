@@ -262,7 +262,7 @@ def test_a_browser_shows_the_list_and_a_study(guarded: Dashboard, chromium: str,
     assert study.attributes.count(("svg", "class", "main-svg")) >= 2
     assert "Read-only: this dashboard shows studies" in study.text
     note = read_page(rendered(chromium, f"{address}/dashboard/studies/1/note?token={TOKEN}", profile))
-    assert "The best score is" in note.text and "hpsearch analyze --study one" in note.text
+    assert "has the best score" in note.text and "hpsearch analyze --study one" in note.text
     assert ("a", "href", "/hpsearch/report/1/index.html") in note.attributes
     trial = read_page(rendered(chromium, f"{address}/dashboard/studies/1/trials?numbers=0&token={TOKEN}", profile))
     assert "the default configuration" in trial.text and "predictions.csv" in trial.text

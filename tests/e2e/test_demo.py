@@ -59,6 +59,12 @@ def test_a_search_survives_a_kill_and_its_best_trial_is_repeated_exactly(
     metrics = json.loads((tmp_path / "again/train_results.json").read_text())["metrics"]
     for name in ("eval_cer", "eval_wer", "eval_loss", "holdout_cer"):
         assert metrics[name] == best["metrics"][name], name
+    held_out = best["evidence"]["heldout"]
+    assert set(held_out) == {"base", "default", "best"}
+    assert held_out["best"]["value"] == best["metrics"]["holdout_cer"] and held_out["best"]["trial"] == best["trial"]
+    assert all(score["low"] <= score["value"] <= score["high"] for score in held_out.values())
+    assert json.loads(command_line("status", "--json").stdout)["studies"][0]["heldout"] == held_out["best"]
+    assert f"held out {best['metrics']['holdout_cer']:.4g} (95 %: " in command_line("status").stdout
     trial = folder / f"trial_{best['trial']}"
     for name, one in {"adapter/adapter_model.safetensors": folder / "best", "predictions.jsonl": trial}.items():
         assert (tmp_path / "again" / name).read_bytes() == (one / Path(name).name).read_bytes(), name
@@ -85,4 +91,9 @@ def _check_files(folder: Path) -> None:
     assert {"reference", "prediction", "cer", "characters", "words", "repeats"} <= set(rows[0])
     assert len(read_predictions(folder / "base_predictions.jsonl")) == len(rows)
     assert (folder / "best/adapter_config.json").exists()
-    assert "Base, default and best" in (folder / "report/index.html").read_text()
+    page, report = ((folder / "report" / name).read_text() for name in ("index.html", "report.json"))
+    assert "Base, default and best" in page and "hours of trials by use" in page and "GPU-hours" not in page
+    spent = json.loads(report)
+    assert {"loading", "training", "judging", "interrupted"} == spent["hours_by_use"].keys()
+    durations = sum(row["duration_s"] for row in spent["rows"])
+    assert sum(spent["hours_by_use"].values()) * 3600 == pytest.approx(durations, rel=0.02)

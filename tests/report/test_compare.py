@@ -36,9 +36,11 @@ def test_the_table_has_a_row_for_each_study_with_numbers_in_full(tmp_path: Path)
 
 def test_the_verdict_names_the_best_and_by_how_much() -> None:
     summaries = [summarize(sample_study()), summarize(sample_study("second", 25, 5))]
-    [sentence] = verdict(summaries)
+    sentence, held_out, *others = verdict(summaries)
     winner = min(summaries, key=lambda summary: summary.best.value if summary.best and summary.best.value else 9)
-    assert sentence.startswith(f"{winner.name} has the best CER") and "% better than" in sentence
+    assert sentence.startswith(f"{winner.name} has the best CER on the validation rows") and "against" in sentence
+    assert held_out.startswith("On held-out rows it is ") and "No interval, so this may be luck" in held_out
+    assert all("held-out rows, which chose nothing" in line for line in others)
     assert best_places(summaries) == {summaries.index(winner)}
 
 

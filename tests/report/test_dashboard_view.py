@@ -62,7 +62,7 @@ def test_a_study_has_a_note_and_each_trial_too_and_nothing_is_stored(study: optu
     view, best = view_of(study, tmp_path), study.best_trial
     values = detail(view)
     note = values["note"]["body"]
-    assert f"in trial {best.number}" in note and f"| best | {best.number} |" in note
+    assert f"Trial {best.number} has the best CER" in note and f"| best | {best.number} |" in note
     assert "    hpsearch confirm --study digits-ocr\n" in note
     assert "[open it](/hpsearch/report/0/index.html)" in note
     own = values["trials"][best.number]["note"]["body"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hpsearch.data.metrics.registry import METRICS
 from hpsearch.training.prepare import gpus
 from hpsearch.training.prepared import PreparedData, open_rows
 from tests.training.conftest import LINEARS, WORDS, Door, picture, write_words
@@ -51,9 +52,7 @@ def test_it_leaves_rows_figures_and_the_scores_of_the_base(prepared: dict[str, D
     assert found.family == family_name
     assert found.rows == {split: len(words) for split, words in WORDS.items()}
     assert {split: [row.text for row in open_rows(folder, split)] for split in WORDS} == WORDS
-    assert found.base.keys() == {
-        f"{split}_{what}" for split in ("eval", "holdout") for what in ("cer", "wer", "loss", "repeats")
-    }
+    assert found.base.keys() == {f"{split}_{what}" for split in ("eval", "holdout") for what in (*METRICS, "loss")}
     tokens = found.figures["tokens"]
     assert tokens["longest"] == tokens["longest_question"] + tokens["longest_answer"]
     assert {tower: lora["modules"] for tower, lora in found.figures["lora"].items()} == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hpsearch.report.figures.curves import intermediate
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-def study_figures(study: Study, summary: StudySummary) -> tuple[Figure, ...]:
-    """Draw ``study``; a figure with too little data is a sentence."""
-    shares = importances(study, summary)
+def study_figures(
+    study: Study, summary: StudySummary, shares: Mapping[str, float] | str | None = None
+) -> tuple[Figure, ...]:
+    """Draw ``study``; a figure with too little data is a sentence. ``shares`` are the parameters' of the importance, if
+    they are known."""
+    if shares is None:
+        shares = importances(study, summary)
     return (
         history(summary),
         importance(summary, shares),
