@@ -141,7 +141,8 @@ def dashboard(host: str, port: int, token_file: Path | None, storage: str | None
     from hpsearch.report.dashboard import serve
     from hpsearch.report.dashboard_guard import read_token
 
-    serve(StorageUrl.of(storage, base_output_dir), host, port, read_token(token_file), click.echo)
+    url = StorageUrl.of(storage, base_output_dir)
+    serve(url, base_output_dir, (host, port), read_token(token_file), click.echo)
 
 
 def show_report(summary: RunSummary, *, quiet: bool = False) -> None:

@@ -9,12 +9,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from hpsearch.errors import UsageError
 from hpsearch.report.dashboard_guard import HOW_TO_MAKE_ONE, VARIABLE, ReadOnlyGuard
+from hpsearch.report.dashboard_view import StudyView
+from hpsearch.study.options import command_text
 from hpsearch.study.storage.open import StorageUrl
 
 LOCAL_HOST = "127.0.0.1"
@@ -62,13 +65,15 @@ class _Quiet(WSGIRequestHandler):
         """Log nothing."""
 
 
-def serve(url: StorageUrl, host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:
-    """Serve the dashboard until interrupted. Requests must present ``token``, if it is not None.
+def serve(url: StorageUrl, base: Path, listen: tuple[str, int], token: str | None, say: Callable[[str], None]) -> None:
+    """Serve the dashboard at the host and port of ``listen`` until interrupted; the studies' folders are in ``base``.
+    Requests must present ``token``, if it is not None.
 
     Raises:
         UsageError: the address is not this machine's, the port is in use, or others could read without a token.
         StorageError: the storage cannot be opened.
     """
+    host, port = listen
     place = _resolve(host, port)
     if token is None and not place.is_local:
         raise UsageError(
@@ -79,8 +84,9 @@ def serve(url: StorageUrl, host: str, port: int, token: str | None, say: Callabl
     from optuna.storages import get_storage
     from optuna_dashboard import wsgi
 
-    with url.opened() as storage:
-        application = wsgi(get_storage(storage))  # with Optuna's cache, as a page asks repeatedly
+    with url.opened() as opened:
+        storage = get_storage(opened)  # with Optuna's cache, as a page asks repeatedly
+    application = StudyView(wsgi(storage), storage, base, lambda verb, study: command_text(verb, study, url.full, base))
     try:
         server = _Server(place)
     except OSError as error:

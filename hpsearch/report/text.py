@@ -1,8 +1,8 @@
 """Text for a person to read: text of others made safe to show, and numbers, times and sizes as text.
 
 Study names, parameters, log lines and predicted text are never markup. HTML itself is escaped by the templates; this
-module escapes for the rest: invisible characters, plotly's own markup, spreadsheet formulas, and JSON inside a script
-element.
+module escapes for the rest: invisible characters, plotly's own markup, spreadsheet formulas, Markdown, and JSON inside
+a script element.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _INVISIBLE = frozenset(
 _COLOUR = re.compile(r"(\x1b\[[0-9;:]*m)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _PLOT_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_MARKUP = re.compile(r"[\\`*_\[\]<>#!|$~&]|^[-+=]")
+_LINK_STARTS = re.compile(r"(?i)://|www\.|@|mailto:|xmpp:")  # GitHub's Markdown makes links of these, escaped or not
 # OWASP's list for "CSV injection": a spreadsheet takes a cell that starts with one of these as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -88,6 +90,21 @@ def number_text(value: float | None) -> str:
 def value_text(value: object) -> str:
     """Return a parameter's value; four significant figures of a float."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def markdown_code(text: object, limit: int = 200) -> str:
+    """Return others' ``text`` as one line of Markdown's code, where nothing is markup, a formula or a link. It may be
+    the cell of a table."""
+    shown = visible(text).replace("|", "\uff5c")  # a table's cell ends at a bar in code too
+    shown = f"{shown[: limit - 1]}…" if len(shown) > limit else shown
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if "`" in shown or not shown.strip() else f"{fence}{shown}{fence}"
+
+
+def markdown_text(text: object) -> str:
+    """Return a sentence for Markdown: no character of it is markup, and no address in it becomes a link."""
+    shown = _LINK_STARTS.sub(lambda found: f"{found[0]} ", visible(text))
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", shown)
 
 
 def range_text(value: float, low: float | None, high: float | None) -> str:

@@ -83,6 +83,8 @@ def folder(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the two studies, with a token in the file "token"; no dashboard may change it."""
     copy = tmp_path_factory.mktemp("dashboard") / "folder"
     shutil.copytree(finished, copy)
+    words = {"id": "p1", "reference": "<b>left</b>", "prediction": "right"}
+    (copy / "studies/one/trial_0/predictions.jsonl").write_text(f"{json.dumps(words)}\n")
     (copy / "token").write_text(f"{TOKEN}\n")
     return copy
 
@@ -258,3 +260,10 @@ def test_a_browser_shows_the_list_and_a_study(guarded: Dashboard, chromium: str,
     assert "one (id=1)" in study.text
     assert "Hyperparameter Importance" in study.text
     assert study.attributes.count(("svg", "class", "main-svg")) >= 2
+    assert "Read-only: this dashboard shows studies" in study.text
+    note = read_page(rendered(chromium, f"{address}/dashboard/studies/1/note?token={TOKEN}", profile))
+    assert "has the best score" in note.text and "hpsearch analyze --study one" in note.text
+    assert ("a", "href", "/hpsearch/report/1/index.html") in note.attributes
+    trial = read_page(rendered(chromium, f"{address}/dashboard/studies/1/trials?numbers=0&token={TOKEN}", profile))
+    assert "the default configuration" in trial.text and "predictions.csv" in trial.text
+    assert "hps:outcome ok" in trial.text and "hps:metrics" not in trial.text

@@ -9,18 +9,23 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shlex
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
 import optuna
 import pytest
+from markdown_it import MarkdownIt
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpsearch.report.analyze import analyze_study, compare_studies
+from hpsearch.report.note import study_note, trial_note
 from hpsearch.report.study import SECTIONS
+from hpsearch.report.summary import summarize
 from hpsearch.report.text import csv_cell, plot_label, script_json, terminal_text, visible, visible_lines
 from hpsearch.study import attributes as attrs
 from tests.report.pages import Page, read_page, rendered
@@ -131,6 +136,10 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return made(tmp_path_factory.mktemp("ordinary"), harmless())
 
 
+def command_text(verb: str, study: str) -> str:
+    return shlex.join(("hpsearch", verb, "--study", study))
+
+
 def page(folder: Path, name: str) -> Page:
     return read_page((folder / name).read_text(encoding="utf-8"))
 
@@ -216,6 +225,24 @@ def test_json_keeps_the_text_as_it_was(hostile: tuple[Path, str], name: str) -> 
 def test_the_terminal_gets_no_escape_sequence_and_no_markup(hostile: tuple[Path, str]) -> None:
     assert dangerous(hostile[1]) == []
     assert "<script>" in hostile[1]
+
+
+def test_no_attack_is_markdown_in_a_note(tmp_path: Path) -> None:
+    kinds = []
+    for name, words in (("hostile", attacks()), ("ordinary", harmless())):
+        summary = summarize(hostile_study(words))
+        write_predictions(tmp_path / name / "trial_0")
+        notes = [study_note(summary, partial(command_text, study=summary.name), tmp_path / name, "/report")]
+        notes += [trial_note(row, summary, tmp_path / name) for row in summary.rows]
+        assert [note for note in notes if dangerous(note)] == []
+        tokens = [token for note in notes for token in MarkdownIt("commonmark").enable("table").parse(note)]
+        inner = [child for token in tokens for child in token.children or ()]
+        kinds.append([token.type for token in (*tokens, *inner) if token.type != "text_special"])
+        assert [child.attrs for child in inner if child.type == "link_open"] == [{"href": "/report"}]
+        text = " ".join(child.content for child in inner if child.type in ("text", "text_special"))
+        assert "://" not in text.replace(":// ", "") and "@" not in text.replace("@ ", "")
+    assert not {"html_inline", "html_block", "image"} & set(kinds[0])
+    assert [kind for kind in kinds[0] if kind != "text"] == [kind for kind in kinds[1] if kind != "text"]
 
 
 def test_rich_markup_is_text(tmp_path: Path) -> None:
