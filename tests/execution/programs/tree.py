@@ -54,13 +54,14 @@ def main() -> None:
         os.read(up, 1)
     with Path(pids).open("a") as file:
         file.write(f"{os.getpid()}\n")
+    if then == "hang":  # before the report, upon which it may be stopped
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_IGN)
     with Path(os.environ["HPSEARCH_REPORT"]).open("w") as channel:
         channel.write(json.dumps({"step": 1, "cer": 0.5}) + "\n")
         if then == "leave":
             channel.write(json.dumps({"cer": 0.25}) + "\n")
     if then == "hang":
-        for number in IGNORED:
-            signal.signal(number, signal.SIG_IGN)
         while True:
             signal.pause()
     sys.exit(0 if then == "leave" else 7)
