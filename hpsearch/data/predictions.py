@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpsearch.data.metrics import Edits, character_edits, word_edits
-from hpsearch.data.metrics.registry import is_looping
+from hpsearch.data.metrics.registry import METRICS, is_looping
+from hpsearch.data.uncertainty import DocumentScores
 from hpsearch.errors import UsageError
 
 MOST_LINES = 100_000  # of a file; the evaluations at a trial's end are on far fewer rows
@@ -21,6 +22,7 @@ SPLIT = "validation"  # of a line that names none
 REFERENCE_KEYS = ("reference", "label", "ocr_text", "text")
 PREDICTION_KEYS = ("prediction", "predicted", "output")
 NAME_KEYS = ("id", "image_path", "image", "row")
+_MOST_EDITS = 10**9  # of a row; a file of others may name any number
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,40 @@ def read_predictions(
             return []
         raise UsageError(f"cannot read {path}: {error.strerror}", "name a file of predictions") from error
     return predictions
+
+
+# Metrics that are a sum over rows divided by another one: both, for a row.
+ROW_METRICS: Mapping[str, Callable[[Prediction], tuple[float, float]]] = {
+    "cer": lambda row: (row.characters.errors, row.characters.length),
+    "wer": lambda row: (row.words.errors, row.words.length),
+    "accuracy": lambda row: (row.characters.length - row.characters.errors, row.characters.length),
+    "insertions": lambda row: (row.characters.insertions, row.characters.length),
+    "exact": lambda row: (METRICS["exact"].value([row]), 1),
+    "empty": lambda row: (METRICS["empty"].value([row]), 1),
+    "repeats": lambda row: (METRICS["repeats"].value([row]), 1),
+    "too_long": lambda row: (METRICS["too_long"].value([row]), 1),
+}
+
+
+def document_scores(rows: Iterable[Prediction], metric: str) -> DocumentScores | None:
+    """Return one run's scores by document, in order of name; None if there are no rows, if the metric (without its
+    prefix) is not made of single rows, or if a row names more edits than texts have."""
+    if metric not in ROW_METRICS:
+        return None
+    sums: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        above, below = ROW_METRICS[metric](row)
+        if max(above, below) > _MOST_EDITS:
+            return None
+        before = sums.get(row.document, (0.0, 0.0))
+        sums[row.document] = (before[0] + above, before[1] + below)
+    if not sums:
+        return None
+    import numpy as np
+
+    documents = tuple(sorted(sums))
+    above_below = np.array([sums[name] for name in documents], dtype=float).T
+    return DocumentScores(documents, above_below[:1], above_below[1:])
 
 
 class _Refused(ValueError):

@@ -8,14 +8,13 @@ study has repeats; else there is none, and ``why`` says so.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.metrics.registry import METRICS
-from hpsearch.data.predictions import Prediction, read_predictions
+from hpsearch.data.predictions import ROW_METRICS, Prediction, document_scores, read_predictions
 from hpsearch.data.uncertainty import DocumentScores, Interval, difference, documents_needed, interval, student
 from hpsearch.execution.job import BASE_PREDICTIONS_FILE, PREDICTIONS_FILE
 from hpsearch.study import attributes as attrs
@@ -28,18 +27,8 @@ if TYPE_CHECKING:
 HELDOUT, VALIDATION = "holdout", "validation"  # splits, as files of predictions name them
 RELATIVE = 0.10  # the difference that rows should suffice to tell
 _SAME = 1e-6  # a recorded score and that of the rows, apart by no more
-_MOST_EDITS = 10**9  # of a row; a file of others may name any number
 _LARGEST = 1e100  # beyond it squares overflow
 _SEVERAL = 30  # trials whose repeats are read row by row
-
-# Of a metric of single rows: its sums over one document, above and below.
-_SUMS = {
-    "cer": lambda row: (row.characters.errors, row.characters.length),
-    "wer": lambda row: (row.words.errors, row.words.length),
-    "accuracy": lambda row: (row.characters.length - row.characters.errors, row.characters.length),
-    "insertions": lambda row: (row.characters.insertions, row.characters.length),
-}
-_SHARES = ("exact", "empty", "repeats", "too_long")
 
 
 @dataclass(frozen=True)
@@ -238,23 +227,7 @@ class _Reader:
     def _documents(self, trial: FrozenTrial | None, split: str) -> tuple[DocumentScores | None, int]:
         """Return the scores by document and the number of rows; None if there are none for this metric."""
         rows = [row for row in self._rows(trial) if row.split == split]
-        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        for row in rows:
-            if self.name in _SUMS:
-                above, below = _SUMS[self.name](row)
-            elif self.name in _SHARES:
-                above, below = METRICS[self.name].value([row]), 1
-            else:
-                return None, len(rows)
-            if max(above, below) > _MOST_EDITS:
-                return None, len(rows)
-            sums[row.document][0] += above
-            sums[row.document][1] += below
-        if not sums:
-            return None, 0
-        names = tuple(sorted(sums))
-        columns = [[sums[name][place] for name in names] for place in (0, 1)]
-        return DocumentScores(names, *([column] for column in columns)), len(rows)  # type: ignore[arg-type]
+        return document_scores(rows, self.name), len(rows)
 
     def _score(self, trial: FrozenTrial | None, split: str, floor: NoiseFloor | None) -> ScoreEvidence | None:
         value = self._recorded(trial, split)
@@ -287,7 +260,7 @@ class _Reader:
         if floor is not None and floor.repeats and trial is not None:
             reach = student(0.975, floor.freedom) * floor.sd_at(value)
             return ScoreEvidence(value, number, value - reach, value + reach, "seeds", "", rows)
-        known = self.name in _SUMS or self.name in _SHARES
+        known = self.name in ROW_METRICS
         why = "no rows were recorded" if known else f"{self.name} is not made of single rows"
         return ScoreEvidence(value, number, why=f"{why}, and no configuration was repeated", rows=rows)
 

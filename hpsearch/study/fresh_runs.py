@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from optuna import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hpsearch.config.definition import StudyDefinition
-from hpsearch.data.predictions import Prediction, read_predictions
+from hpsearch.data.predictions import ROW_METRICS, document_scores, read_predictions
 from hpsearch.errors import DefinitionChanged, UsageError
 from hpsearch.execution.files import make_folder
+from hpsearch.execution.job import PREDICTIONS_FILE
 from hpsearch.study import attributes as attrs
 from hpsearch.study.candidates import ConfirmPlan
 from hpsearch.study.folders import StudyFolders
@@ -26,17 +27,8 @@ from hpsearch.study.race import FreshRun, RaceState
 from hpsearch.study.records import attempt_of, cause_of, is_finite, metrics_of, root_of
 from hpsearch.study.sampling.planner import Planner, queue
 
-PREDICTIONS = "predictions.jsonl"
 # Sides of a final evaluation: the split of its rows by the prefix of its metrics.
 SPLITS = {"eval": "validation", "holdout": "holdout"}
-# Metrics that are a sum over rows divided by another one: both, for a row.
-_RATIOS: dict[str, Callable[[Prediction], tuple[float, float]]] = {
-    "cer": lambda row: (row.characters.errors, row.characters.length),
-    "wer": lambda row: (row.words.errors, row.words.length),
-    "accuracy": lambda row: (row.characters.length - row.characters.errors, row.characters.length),
-    "insertions": lambda row: (row.characters.insertions, row.characters.length),
-    "exact": lambda row: (row.characters.errors == 0, 1),
-}
 _SAME = 1e-6  # of a metric and what its rows give: it may be rounded
 
 
@@ -80,23 +72,13 @@ class FreshRuns:
             cause = cause_of(trial)
             return FreshRun(seed, failure=cause.value if cause else trial.state.name.lower())
         side, _, name = metric.partition("_")
-        if name not in _RATIOS or side not in SPLITS:
-            return FreshRun(seed, value)
         normalization = str(self.definition.settings.get("text_normalization", "nfc"))
         folder = self.folders.attempt(root_of(trial), attempt_of(trial))
-        by_document: dict[str, list[float]] = {}
-        for row in read_predictions(folder / PREDICTIONS, normalization, skip_bad=True):
-            if row.split == SPLITS[side]:
-                sums = by_document.setdefault(row.document, [0.0, 0.0])
-                sums[:] = map(sum, zip(sums, _RATIOS[name](row), strict=True))
-        above, below = (sum(sums[place] for sums in by_document.values()) for place in (0, 1))
-        if not by_document or not math.isclose(above / max(below, 1), value, rel_tol=_SAME, abs_tol=_SAME):
+        read = read_predictions(folder / PREDICTIONS_FILE, normalization, skip_bad=True) if name in ROW_METRICS else []
+        scores = document_scores((row for row in read if row.split == SPLITS.get(side)), name)
+        if scores is None or not math.isclose(scores.value, value, rel_tol=_SAME, abs_tol=_SAME):
             return FreshRun(seed, value)
-        import numpy as np
-
-        documents = tuple(sorted(by_document))
-        sides = (np.array([by_document[name][place] for name in documents]) for place in (0, 1))
-        return FreshRun(seed, value, "", documents, *sides)
+        return FreshRun(seed, value, "", scores.documents, scores.above[0], scores.below[0])
 
 
 def refuse_fresh_runs(study: Study, options: RunOptions) -> None:
