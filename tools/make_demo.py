@@ -158,7 +158,7 @@ def make_base(family: str, folder: Path, *, short: bool = False) -> float:
 def _printed_rows(count: int, rng: random.Random, *, rising: bool = False) -> list[Any]:
     """Make rows of printed lines. ``rising``: the first are neat and disorder grows; else learning starts much
     later."""
-    from hpsearch.training.prepared import PreparedRow
+    from hpsearch.data.prepared_rows import PreparedRow
 
     lines = [printed_line(rng, min(1.0, 2 * number / count) if rising else 1.0) for number in range(count)]
     return [PreparedRow(str(number), _png(picture), text) for number, (picture, text) in enumerate(lines)]

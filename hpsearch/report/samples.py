@@ -10,6 +10,7 @@ from pathlib import Path
 from hpsearch.data.metrics import graphemes
 from hpsearch.report.rows import TrialRow
 from hpsearch.report.text import visible_lines
+from hpsearch.study.folders import attempt_folder
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,7 @@ class TextRun:
 
 def trial_folder(row: TrialRow, study_dir: Path | None) -> Path | None:
     """Return the trial's folder, or None if it does not exist or is not inside the study's."""
-    if study_dir is None:
-        return None
-    retry = f"/attempt-{row.attempt}" if row.attempt > 1 else ""
-    folder = (study_dir / (row.folder or f"trial_{row.root}{retry}")).resolve()
-    inside = folder.is_relative_to(study_dir.resolve())
-    return folder if inside and folder.is_dir() else None
+    return None if study_dir is None else attempt_folder(study_dir, row.folder, row.root, row.attempt)
 
 
 def align(reference: str, prediction: str) -> tuple[tuple[TextRun, ...], tuple[TextRun, ...], float]:

@@ -18,6 +18,7 @@ from hpsearch.data.predictions import ROW_METRICS, Prediction, document_scores, 
 from hpsearch.data.uncertainty import DocumentScores, Interval, difference, documents_needed, interval, student
 from hpsearch.execution.job import BASE_PREDICTIONS_FILE, PREDICTIONS_FILE
 from hpsearch.study import attributes as attrs
+from hpsearch.study.folders import attempt_folder
 from hpsearch.study.noise import PRIOR, PRIOR_OF_LOSS, NoiseFloor, noise_floor, repeats_of
 from hpsearch.study.records import attempt_of, best_first, rank, root_of, value_of
 
@@ -202,13 +203,14 @@ class _Reader:
         """Return the file of a trial's predictions, or the base's; None if it is missing, or outside the study's."""
         if self.folder is None:
             return None
-        if trial is None:
-            path = self.folder / BASE_PREDICTIONS_FILE
-        else:
-            root, attempt = root_of(trial), attempt_of(trial)
-            usual = f"trial_{root}" + (f"/attempt-{attempt}" if attempt > 1 else "")
+        folder: Path | None = self.folder
+        if trial is not None:
             named = trial.user_attrs.get(attrs.FOLDER)
-            path = self.folder / (named if isinstance(named, str) else usual) / PREDICTIONS_FILE
+            named = named if isinstance(named, str) else None
+            folder = attempt_folder(self.folder, named, root_of(trial), attempt_of(trial))
+        if folder is None:
+            return None
+        path = folder / (BASE_PREDICTIONS_FILE if trial is None else PREDICTIONS_FILE)
         inside = path.resolve().is_relative_to(self.folder.resolve())
         return path if inside and path.is_file() else None
 

@@ -147,6 +147,14 @@ class StudyFolders:
             return ""
 
 
+def attempt_folder(study_dir: Path, named: str | None, root: int, attempt: int) -> Path | None:
+    """Return the folder of an attempt, which the storage may have ``named``, relative to the study's; None if it does
+    not exist or is not inside the study's: others may have written its name."""
+    retry = f"/attempt-{attempt}" if attempt > 1 else ""
+    folder = (study_dir / (named or f"trial_{root}{retry}")).resolve()
+    return folder if folder.is_relative_to(study_dir.resolve()) and folder.is_dir() else None
+
+
 def study_folders(base: Path, study: str) -> StudyFolders:
     """Return the folders of a study under the base output directory.
 

@@ -17,6 +17,7 @@ from hpsearch.data.check_images import (
     refuse_unusable,
     write_left_out,
 )
+from hpsearch.data.prepared_rows import PreparedRow, row_file
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.rows import Sample
 from hpsearch.data.slices import SLICE_KEYS, ChosenSplits, choose
@@ -26,7 +27,7 @@ from hpsearch.errors import UsageError
 from hpsearch.execution.files import require_space
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.families import Family
-from hpsearch.training.prepared import SCRATCH, SPLITS, PreparedRow, row_file, write_rows
+from hpsearch.training.prepared import SCRATCH, SPLITS, write_rows
 
 _SHOWN_CHARACTERS = 60  # of a row's question, in a warning
 

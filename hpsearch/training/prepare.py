@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch import sdk
 from hpsearch.assets import PREFIX, asset_path
+from hpsearch.data.prepared_rows import row_file
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.data.sources import DataSource, find_source
 from hpsearch.errors import UsageError
@@ -31,7 +32,7 @@ from hpsearch.training.models.base import (
     model_fingerprint,
 )
 from hpsearch.training.preflight.settings import candidate_settings, check_tracker
-from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, PreparedData, row_file
+from hpsearch.training.prepared import FILE_NAME, SCRATCH, SPLITS, PreparedData
 
 if TYPE_CHECKING:
     from hpsearch.training.preflight.preflight import Preflight

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.images import open_image
-from hpsearch.data.prepared_rows import PreparedRow as PreparedRow
-from hpsearch.data.prepared_rows import RowFile as RowFile
-from hpsearch.data.prepared_rows import row_file as row_file
+from hpsearch.data.prepared_rows import PreparedRow, RowFile, row_file
 from hpsearch.data.splits import pick
 from hpsearch.errors import UsageError
 from hpsearch.execution.files import sync_tree, write_text

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hpsearch import sdk
 from hpsearch.assets import PREFIX
+from hpsearch.data.prepared_rows import PreparedRow
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.errors import UsageError
 from hpsearch.execution.adapter_card import AdapterCard
@@ -28,7 +29,7 @@ from hpsearch.training.machine.device import choose_device, free_memory, peak_me
 from hpsearch.training.machine.libraries import library_versions
 from hpsearch.training.machine.ranks import is_first, join_ranks, ranks
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared import PreparedData, PreparedRow, row_subset
+from hpsearch.training.prepared import PreparedData, row_subset
 from hpsearch.training.schedule import FINAL_SETS
 
 

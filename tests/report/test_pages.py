@@ -86,7 +86,8 @@ def test_a_mark_is_not_parted_from_its_letter_and_empty_texts_are_fine() -> None
 
 def test_the_pages_of_base_default_and_best_with_pictures(studied: tuple[optuna.Study, Path], tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="the prepared rows are read by pyarrow")
-    from hpsearch.training.prepared import PreparedRow, row_file, write_rows
+    from hpsearch.data.prepared_rows import PreparedRow, row_file
+    from hpsearch.training.prepared import write_rows
 
     study, folder = studied
     (folder / "prepared").mkdir()

@@ -6,12 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+from hpsearch.data.prepared_rows import PreparedRow
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import BACKENDS, Training
 from hpsearch.training.evaluate.batches import EvaluationBatches
 from hpsearch.training.models.chat import Chat, special_tokens
 from hpsearch.training.models.families import FAMILIES
-from hpsearch.training.prepared import PreparedData, PreparedRow, open_rows, table_of, training_rows
+from hpsearch.training.prepared import PreparedData, open_rows, table_of, training_rows
 from hpsearch.training.schedule import Batching
 from tests.training.conftest import Door, picture, write_words
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from hpsearch.data.images import open_image
+from hpsearch.data.prepared_rows import PreparedRow, RowFile
 from hpsearch.settings import TrainSettings
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared import PreparedRow, RowFile
 
 IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
 KEPT_BYTES = 256 * 1024 * 1024  # of batches in the host's memory; those beyond it are made again each time

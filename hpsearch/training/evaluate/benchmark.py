@@ -14,6 +14,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from hpsearch.data.prepared_rows import PreparedRow
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.execution.job import BASE_PREDICTIONS_FILE
 from hpsearch.settings import TrainSettings
@@ -24,7 +25,7 @@ from hpsearch.training.machine.device import choose_device, free_memory, set_see
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.models.base import BaseCheckpoint
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared import PreparedRow, open_rows, row_subset, training_rows
+from hpsearch.training.prepared import open_rows, row_subset, training_rows
 from hpsearch.training.schedule import FINAL_SETS, Batching, afford, batching_of, pace_of, share_warning, steps_of
 
 PROBE_STEPS = 4  # of which the first, with everything that is done once, does not count

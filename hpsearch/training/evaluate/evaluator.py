@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpsearch.data.prepared_rows import PreparedRow, RowFile
 from hpsearch.data.progress import ProgressReporter
 from hpsearch.execution.outcome import Cause
 from hpsearch.settings import TrainSettings
@@ -15,7 +16,6 @@ from hpsearch.training.evaluate.batches import EvaluationBatches
 from hpsearch.training.evaluate.scores import RowScore, Scores, evaluate_batches
 from hpsearch.training.machine.faults import Fault
 from hpsearch.training.machine.ranks import of_all, rank, ranks
-from hpsearch.training.prepared import PreparedRow, RowFile
 
 
 @dataclass

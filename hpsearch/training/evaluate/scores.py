@@ -17,12 +17,12 @@ import torch
 
 from hpsearch.data.metrics import Edits, character_edits, total, word_edits
 from hpsearch.data.metrics.registry import figures_of
+from hpsearch.data.prepared_rows import PreparedRow
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends import Loaded
 from hpsearch.training.evaluate.batches import IGNORED, Batch, EvaluationBatches
 from hpsearch.training.machine.device import free_memory
 from hpsearch.training.machine.faults import is_out_of_memory
-from hpsearch.training.prepared import PreparedRow
 from hpsearch.training.schedule import FINAL_SETS
 
 DEFAULT_NEW_TOKENS = 1024  # where prepare has not said how long the longest answer is

@@ -12,13 +12,13 @@ from typing import Any
 from transformers import TrainerCallback
 
 from hpsearch import sdk
+from hpsearch.data.prepared_rows import PreparedRow
 from hpsearch.training.evaluate.evaluator import Evaluator, require_finite
 from hpsearch.training.fit.best import BestWeights
 from hpsearch.training.fit.checkpoints import BEST_FILE, CheckpointTimer, SavedStop, write_state
 from hpsearch.training.fit.tracking import Tracking
 from hpsearch.training.machine.device import memory_bytes, peak_memory_bytes
 from hpsearch.training.machine.ranks import is_first
-from hpsearch.training.prepared import PreparedRow
 from hpsearch.training.schedule import EvaluationSchedule
 
 

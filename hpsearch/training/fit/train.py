@@ -8,6 +8,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hpsearch.data.prepared_rows import PreparedRow
 from hpsearch.training.backends import Training
 from hpsearch.training.evaluate.evaluator import Evaluator
 from hpsearch.training.fit.best import BestWeights, copy_trained, put_back
@@ -18,7 +19,7 @@ from hpsearch.training.machine.device import forget_peak, free_memory, set_seeds
 from hpsearch.training.machine.faults import is_out_of_memory
 from hpsearch.training.machine.ranks import is_first, ranks, wait_for_all
 from hpsearch.training.models.chat import Chat
-from hpsearch.training.prepared import PreparedData, PreparedRow, open_rows, training_rows
+from hpsearch.training.prepared import PreparedData, open_rows, training_rows
 from hpsearch.training.schedule import Batching, batching_of
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import torch
 
+from hpsearch.data.prepared_rows import PreparedRow
 from hpsearch.errors import UsageError
 from hpsearch.settings import TrainSettings
 from hpsearch.training.backends.choose import conflicts, unsloth_obstacle
@@ -28,7 +29,7 @@ from hpsearch.training.backends.unsloth import adapting_options, collating_optio
 from hpsearch.training.models.chat import Chat
 from hpsearch.training.models.families import FAMILIES
 from hpsearch.training.models.processors import load_processor
-from hpsearch.training.prepared import PreparedRow, table_of, training_rows
+from hpsearch.training.prepared import table_of, training_rows
 from tests.training.conftest import Door, picture
 from tests.training.test_families import LINEARS, trainable_modules
 from tools.tiny_models import build_tiny
