@@ -157,7 +157,9 @@ def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Start) -> None:
     runner = start("run", "--study", "quad", "--config", "study.json")
     runner.wait_for("trial 0 step 1")
     runner.send(signal.SIGINT)
-    time.sleep(0.1)
+    while not (tmp_path / "tenths").read_text():  # the trial was asked: two signals that wait together are one
+        assert runner.process.poll() is None
+        time.sleep(0.02)
     runner.send(signal.SIGINT)
     code, output = runner.end()
     assert code == 130, output
